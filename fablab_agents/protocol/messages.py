@@ -1,0 +1,261 @@
+"""The messages of the wire: JSON of at most 64 KiB, parsed once at the door into frozen models.
+
+Reports and offers carry a sequence number and are repeated until the other side acknowledges it;
+everything else may be lost at any time without harm.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from fablab_agents.protocol.attempts import State
+from fablab_agents.protocol.tickets import BadEnvelope, Nonce, Sha256, Slug, strict_json
+
+MAX_BYTES = 64 * 1024
+Seq = Annotated[int, Field(ge=1)]
+_T = TypeVar("_T")
+
+
+class BadMessage(Exception):  # noqa: N818
+    """Bytes from the broker that are no message of this version; drop them, count them, go on."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Condition(StrEnum):
+    """What the driver says of a machine."""
+
+    OFFLINE = "offline"
+    CONNECTING = "connecting"
+    IDLE = "idle"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ATTENTION = "attention"
+    FAULT = "fault"
+
+
+class Bed(StrEnum):
+    """What people say of a machine's bed; idle never means clear."""
+
+    CLEAR = "clear"
+    OCCUPIED = "occupied"
+    UNKNOWN = "unknown"
+
+
+class Machine(_Model):
+    """One machine as its shop describes it, and how it stands now."""
+
+    machine: Slug
+    title: str
+    model: str
+    """Machine class for estimates, the profile's name: `generic-fdm-220`, `generic-cnc-3018` …"""
+    processes: tuple[Slug, ...]
+    materials: tuple[Slug, ...]
+    envelope_mm: tuple[float, float, float]
+    tolerance_mm: float
+    thickness_max_mm: float | None = None
+    tool_mm: float | None = None
+    attended: bool
+    """A person starts it at the machine, and stays: mills and lasers always."""
+    rate_minor_per_h: int
+    setup_minor: int
+    currency: str = "EUR"
+    simulated: bool = False
+    offered: bool
+    condition: Condition
+    detail: str = ""
+    bed: Bed
+    attempt: Slug | None = None
+    firmware: str = ""
+
+
+class ProgramFacts(_Model):
+    """What the agent prepared for an attempt."""
+
+    sha256: Sha256
+    lines: int
+    seconds: int
+    grams: float
+    notes: tuple[str, ...] = ()
+
+
+class AttemptStatus(_Model):
+    attempt: Slug
+    fence: int
+    state: State
+
+
+# ── up: agent → orchestrator ────────────────────────────────────────────────────────────────
+
+
+class Hello(_Model):
+    """Comparing notes: sent first after every connect."""
+
+    kind: Literal["hello"] = "hello"
+    boot: Slug
+    version: str
+    head_seq: Annotated[int, Field(ge=0)]
+    acked_down: Annotated[int, Field(ge=0)]
+    attempts: tuple[AttemptStatus, ...]
+    machines: tuple[Machine, ...]
+
+
+class Machines(_Model):
+    """How the machines stand now; a newer one replaces it."""
+
+    kind: Literal["machines"] = "machines"
+    boot: Slug
+    machines: tuple[Machine, ...]
+
+
+class Report(_Model):
+    """One synced move of one attempt in the agent's journal."""
+
+    kind: Literal["report"] = "report"
+    boot: Slug
+    seq: Seq
+    attempt: Slug
+    fence: int
+    state: State
+    at: AwareDatetime
+    cause: str = ""
+    """Why it was refused, failed, was interrupted or is unknown, in words for people."""
+    person: str | None = None
+    minutes: float | None = None
+    program: ProgramFacts | None = None
+    machine_s: float | None = None
+    evidence: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class Claim(_Model):
+    """May I start this program now? Answered by a grant or a denial, or by silence."""
+
+    kind: Literal["claim"] = "claim"
+    boot: Slug
+    attempt: Slug
+    fence: int
+    machine: Slug
+    nonce: Nonce
+    program: Sha256
+
+
+class UpAck(_Model):
+    """All messages down to and with `seq` are stored here."""
+
+    kind: Literal["ack"] = "ack"
+    boot: Slug
+    seq: Seq
+
+
+class Progress(_Model):
+    """Telemetry: may be lost."""
+
+    kind: Literal["progress"] = "progress"
+    boot: Slug
+    attempt: Slug
+    machine: Slug
+    fraction: Annotated[float, Field(ge=0, le=1)]
+    line: int
+    temperatures_c: dict[str, tuple[float, float]] = Field(default_factory=dict)
+
+
+class Presence(_Model):
+    """Retained, and the broker's last word when the agent is gone; advisory."""
+
+    kind: Literal["presence"] = "presence"
+    boot: Slug
+    online: bool
+
+
+# ── down: orchestrator → agent ──────────────────────────────────────────────────────────────
+
+
+class Welcome(_Model):
+    """The answer to hello: what was stored of the agent's reports."""
+
+    kind: Literal["welcome"] = "welcome"
+    boot: Slug
+    acked_up: Annotated[int, Field(ge=0)]
+
+
+class Offer(_Model):
+    kind: Literal["offer"] = "offer"
+    seq: Seq
+    ticket: str
+    """Compact JWS of a Ticket."""
+
+
+class Withdraw(_Model):
+    kind: Literal["withdraw"] = "withdraw"
+    seq: Seq
+    attempt: Slug
+    fence: int
+    why: str
+
+
+class Stop(_Model):
+    """The maker or the network no longer wants this attempt: stop if you can."""
+
+    kind: Literal["stop"] = "stop"
+    seq: Seq
+    attempt: Slug
+    fence: int
+    why: str
+
+
+class Granted(_Model):
+    kind: Literal["grant"] = "grant"
+    grant: str
+    """Compact JWS of a Grant."""
+
+
+class Denied(_Model):
+    kind: Literal["deny"] = "deny"
+    attempt: Slug
+    nonce: Nonce
+    why: str
+
+
+class DownAck(_Model):
+    """All reports up to and with `seq` are stored at the orchestrator."""
+
+    kind: Literal["ack"] = "ack"
+    seq: Seq
+
+
+Up = Hello | Machines | Report | Claim | UpAck
+Down = Welcome | Offer | Withdraw | Stop | Granted | Denied | DownAck
+
+_UP: TypeAdapter[Up] = TypeAdapter(Annotated[Up, Field(discriminator="kind")])
+_DOWN: TypeAdapter[Down] = TypeAdapter(Annotated[Down, Field(discriminator="kind")])
+_PROGRESS: TypeAdapter[Progress] = TypeAdapter(Progress)
+_PRESENCE: TypeAdapter[Presence] = TypeAdapter(Presence)
+
+
+def _read(adapter: TypeAdapter[_T], raw: bytes) -> _T:
+    if len(raw) > MAX_BYTES:
+        msg = f"a message of {len(raw)} bytes; the wire carries at most {MAX_BYTES}"
+        raise BadMessage(msg)
+    try:
+        return adapter.validate_python(strict_json(raw))
+    except (BadEnvelope, ValidationError) as error:
+        raise BadMessage(str(error)) from error
+
+
+def read_up(raw: bytes) -> Up:
+    return _read(_UP, raw)
+
+
+def read_down(raw: bytes) -> Down:
+    return _read(_DOWN, raw)
+
+
+def read_progress(raw: bytes) -> Progress:
+    return _read(_PROGRESS, raw)
+
+
+def read_presence(raw: bytes) -> Presence:
+    return _read(_PRESENCE, raw)
