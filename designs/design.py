@@ -1,0 +1,151 @@
+"""A design release as an immutable value, named by the hash of its content.
+
+It never reads files and never changes: a new version is a new release with another hash.
+"""
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+OWN_WORK = "LicenseRef-OwnWork"
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")]
+Millimetres = Annotated[float, Field(gt=0, le=10_000)]
+
+
+def _stays_below(path: str) -> str:
+    if {".", ".."} & set(path.split("/")):
+        raise ValueError(f"{path!r} must be a plain path below the design, without . or ..")
+    return path
+
+
+# Relative: no leading slash, backslash, drive letter or control character.
+Path = Annotated[
+    str,
+    StringConstraints(max_length=200, pattern=r"^[^/\\\x00-\x1f:]+(/[^/\\\x00-\x1f:]+)*$"),
+    AfterValidator(_stays_below),
+]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Role(StrEnum):
+    SOURCE = "source"
+    EXPORT = "export"
+    DOCUMENT = "document"
+    IMAGE = "image"
+    MANIFEST = "manifest"
+
+
+class File(_Value):
+    name: Path
+    sha256: Sha256
+    size_bytes: int = Field(ge=0)
+    role: Role
+    format: Word
+
+
+class MeshFacts(_Value):
+    """Sizes along x, y, z as given in the file; `shells` counts connected pieces."""
+
+    kind: Literal["mesh"] = "mesh"
+    size_mm: tuple[float, float, float]
+    volume_mm3: float
+    area_mm2: float
+    triangles: int
+    shells: int
+    watertight: bool
+
+
+class DrawingFacts(_Value):
+    """`smallest_hole_mm` is the widest circle that fits the tightest hole; None without holes."""
+
+    kind: Literal["drawing"] = "drawing"
+    size_mm: tuple[float, float]
+    area_mm2: float
+    cut_length_mm: float
+    outlines: int
+    holes: int
+    smallest_hole_mm: float | None
+
+
+Facts = Annotated[MeshFacts | DrawingFacts, Field(discriminator="kind")]
+
+
+class Part(_Value):
+    """One made thing of the product; `quantity` of it go into one product."""
+
+    name: Slug
+    title: Line
+    process: Word
+    material: Word
+    thickness_mm: Millimetres | None = None
+    quantity: int = Field(default=1, ge=1, le=1000)
+    tolerance_mm: Millimetres | None = None
+    file_sha256: Sha256
+    file_name: Path
+    format: Word
+    facts: Facts
+
+
+class Bought(_Value):
+    """Something the product needs that nobody here makes: a screw, a lamp socket."""
+
+    name: Line
+    quantity: int = Field(default=1, ge=1, le=10_000)
+    note: str = Field(default="", max_length=400)
+
+
+class Release(_Value):
+    design: Slug
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,39}$")]
+    title: Line
+    function: str = Field(min_length=1, max_length=2000)
+    licence: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    licensor: Line
+    repo: str | None = Field(default=None, max_length=500)
+    private: bool = False
+    forked_from: str | None = Field(default=None, max_length=500)
+    parts: tuple[Part, ...] = Field(min_length=1, max_length=200)
+    files: tuple[File, ...] = Field(min_length=1, max_length=1000)
+    bought: tuple[Bought, ...] = ()
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.licence == OWN_WORK and not self.private:
+            raise ValueError(f"{OWN_WORK} is private work: mark the release private, or licence it")
+        if len({p.name for p in self.parts}) != len(self.parts):
+            raise ValueError("two parts have the same name")
+        held = {(f.name, f.sha256) for f in self.files}
+        strays = [p.name for p in self.parts if (p.file_name, p.file_sha256) not in held]
+        if strays:
+            raise ValueError(f"parts without their file: {', '.join(strays)}")
+        return self
+
+    def canonical(self) -> bytes:
+        """JSON with sorted keys, no spaces, UTF-8: what the hash is taken over."""
+        plain = self.model_dump(mode="json")
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return text.encode()
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    def part(self, name: str) -> Part | None:
+        return next((p for p in self.parts if p.name == name), None)

@@ -1,0 +1,56 @@
+"""What can go wrong with a design, in the designer's words: what is wrong, where, and what to do.
+
+It never carries a traceback or a path of this machine.
+
+The tree::
+
+    DesignRefused            the design (or file) cannot be taken; `findings` say why
+    └── Refused              the same with exactly one finding: what, where, do
+        ├── LimitExceeded    reading it would take more memory, time or size than is allowed
+        └── ReaderCrashed    the reader itself broke; `detail` keeps what it said for the log
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Severity(StrEnum):
+    NOTE = "note"  # worth knowing, nothing to do
+    WARNING = "warning"  # can be made, may disappoint
+    REFUSAL = "refusal"  # cannot be made
+
+
+class Finding(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    severity: Severity
+    where: str
+    what: str
+    do: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}. {self.do}."
+
+
+class DesignRefused(Exception):  # noqa: N818 - the word the workshop uses
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("; ".join(str(f) for f in self.findings))
+
+
+class Refused(DesignRefused):
+    def __init__(self, what: str, where: str, do: str) -> None:
+        self.what, self.where, self.do = what, where, do
+        super().__init__([Finding(severity=Severity.REFUSAL, where=where, what=what, do=do)])
+
+
+class LimitExceeded(Refused):
+    """Reading was stopped by a limit, not by the content's meaning."""
+
+
+class ReaderCrashed(Refused):
+    def __init__(self, what: str, where: str, do: str, detail: str = "") -> None:
+        self.detail = detail
+        super().__init__(what, where, do)

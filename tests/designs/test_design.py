@@ -1,0 +1,84 @@
+import hashlib
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from designs.design import OWN_WORK, DrawingFacts, File, MeshFacts, Part, Release, Role
+
+SHA = "a" * 64
+FACTS = MeshFacts(
+    size_mm=(20, 20, 20), volume_mm3=8000, area_mm2=2400, triangles=12, shells=1, watertight=True
+)
+
+
+def a_part(**changes) -> Part:
+    given = {
+        "name": "hook",
+        "title": "Hook",
+        "process": "3d_printing_fdm",
+        "material": "pla",
+        "file_sha256": SHA,
+        "file_name": "hook.stl",
+        "format": "stl",
+        "facts": FACTS,
+    }
+    return Part.model_validate(given | changes)
+
+
+def a_release(**changes) -> Release:
+    given = {
+        "design": "wall-hook",
+        "version": "1.0.0",
+        "title": "Wall hook",
+        "function": "Holds a coat.",
+        "licence": "CERN-OHL-W-2.0",
+        "licensor": "Ada",
+        "parts": (a_part(),),
+        "files": (
+            File(name="hook.stl", sha256=SHA, size_bytes=684, role=Role.EXPORT, format="stl"),
+        ),
+    }
+    return Release.model_validate(given | changes)
+
+
+def test_the_hash_is_over_sorted_compact_json():
+    release = a_release()
+    again = json.dumps(json.loads(release.canonical()), sort_keys=True, separators=(",", ":"))
+    assert release.sha256 == hashlib.sha256(again.encode()).hexdigest()
+
+
+def test_any_change_changes_the_hash_and_a_round_trip_does_not():
+    release = a_release()
+    assert Release.model_validate_json(release.canonical()).sha256 == release.sha256
+    assert a_release(version="1.0.1").sha256 != release.sha256
+    assert a_release(parts=(a_part(quantity=2),)).sha256 != release.sha256
+
+
+def test_facts_come_back_as_what_they_were():
+    flat = DrawingFacts(
+        size_mm=(10, 5), area_mm2=50, cut_length_mm=30, outlines=1, holes=0, smallest_hole_mm=None
+    )
+    release = a_release(parts=(a_part(facts=flat),))
+    assert Release.model_validate_json(release.canonical()).parts[0].facts == flat
+
+
+def test_own_work_cannot_be_public():
+    with pytest.raises(ValidationError, match="private work"):
+        a_release(licence=OWN_WORK)
+    assert a_release(licence=OWN_WORK, private=True).private
+
+
+def test_a_part_needs_its_file_and_a_name_of_its_own():
+    with pytest.raises(ValidationError, match="without their file: hook"):
+        a_release(parts=(a_part(file_sha256="b" * 64),))
+    with pytest.raises(ValidationError, match="same name"):
+        a_release(parts=(a_part(), a_part()))
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.stl", "a/../../x", "/etc/passwd", "a//b", "C:/x", "..", "a\\b", "a\nb", ""]
+)
+def test_a_file_stays_below_its_design(name):
+    with pytest.raises(ValidationError):
+        File(name=name, sha256=SHA, size_bytes=1, role=Role.EXPORT, format="stl")
