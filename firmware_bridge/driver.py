@@ -1,0 +1,113 @@
+"""The driver seam: what every machine promises, whatever language it speaks.
+
+It holds only the shapes that cross the seam. It never touches a port, a clock or a file.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+Outcome = Literal["finished", "failed", "interrupted", "unknown"]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One approved file: `sha256` of its bytes, `lines` in the file, `attempt` names the run."""
+
+    path: Path
+    sha256: str
+    attempt: str
+    lines: int
+
+    @property
+    def remote_name(self) -> str:
+        """The name under which a print server keeps it: `{attempt}-{sha12}.gcode`."""
+        return f"{self.attempt}-{self.sha256[:12]}.gcode"
+
+
+class Condition(StrEnum):
+    OFFLINE = "offline"
+    CONNECTING = "connecting"
+    IDLE = "idle"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ATTENTION = "attention"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True)
+class Status:
+    """A snapshot; temperatures are (actual, target) by heater, position as the machine says it."""
+
+    condition: Condition
+    detail: str = ""
+    temperatures_c: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict[str, tuple[float, float]]
+    )
+    position_mm: tuple[float, ...] | None = None
+    firmware: str = ""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The machine accepted the first line: from here on the part may exist."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`line` counts lines of the file; `machine_s` is the machine's own running time."""
+
+    fraction: float
+    line: int
+    machine_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Paused:
+    by: str
+
+
+@dataclass(frozen=True)
+class Resumed:
+    by: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Always the last event; `last_line` is the last line that the machine acknowledged."""
+
+    outcome: Outcome
+    cause: str
+    last_line: int
+    detail: str = ""
+
+
+Event = Started | Progress | Paused | Resumed | Ended
+
+
+class Run(Protocol):
+    """One attempt on one machine.
+
+    No byte of the program is sent before the first `next(events())`. `pause`, `resume` and
+    `stop` may be called from another thread; they ask, and the events tell what became of it.
+    """
+
+    @property
+    def handle(self) -> str: ...
+    def events(self) -> Iterator[Event]: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def stop(self, why: str) -> None: ...
+
+
+class Driver(Protocol):
+    """A machine behind a port. Every call blocks; every error is a `BridgeError`."""
+
+    def connect(self) -> Status: ...
+    def close(self) -> None: ...
+    def status(self) -> Status: ...
+    def start(self, program: Program) -> Run: ...
+    def recover(self, handle: str) -> Run | None: ...
+    def halt(self) -> None: ...

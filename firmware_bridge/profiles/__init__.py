@@ -1,0 +1,140 @@
+"""Machine profiles: what one machine may be asked to do, read from TOML and checked once.
+
+A profile is the shop's word about its machine. Nothing here asks the machine or the network.
+"""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from firmware_bridge.errors import ProfileBroken
+
+Vector = tuple[float, float, float]
+Range = tuple[float, float]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Code = Annotated[str, Field(pattern=r"^[GMT](0|[1-9][0-9]{0,3})(\.[1-9])?$")]
+
+
+class Envelope(NamedTuple):
+    min: Vector
+    max: Vector
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FilamentLimits(_Table):
+    """Temperatures at which this material is worked; 0 (off) is always allowed."""
+
+    hotend_c: Range
+    bed_c: Range
+
+
+class Fdm(_Table):
+    nozzle_mm: float = Field(gt=0, le=2)
+    filament_mm: float = Field(gt=0, le=4)
+    hotend_max_c: float = Field(gt=0, le=500)
+    bed_max_c: float = Field(ge=0, le=200)
+    cold_below_c: float = Field(default=170, gt=0)
+    blob_max_mm: float = Field(default=30, gt=0)
+    materials: dict[Slug, FilamentLimits]
+
+
+class Mill(_Table):
+    spindle_max_rpm: float = Field(gt=0)
+    coolant: bool = False
+    stock_mm: float = Field(gt=0)
+    spoilboard_mm: float = Field(default=0.2, ge=0)
+    materials: tuple[Slug, ...] = ()
+
+
+class Laser(_Table):
+    power_max: float = Field(gt=0)
+    constant_power: Literal["accept", "review", "reject"] = "review"
+    materials: tuple[Slug, ...] = ()
+    forbidden_materials: tuple[Slug, ...] = ()
+
+
+class MachineProfile(_Table):
+    """One machine; lengths in mm, feeds in mm/min, temperatures in °C.
+
+    `machine_min_mm`/`machine_max_mm` are its travel in machine coordinates; `work_zero_mm` is
+    where the program's zero lies in them, or None when nobody knows: then only the extent of a
+    program can be held against the travel.
+    """
+
+    name: Slug
+    title: str
+    kind: Literal["fdm", "mill", "laser"]
+    dialect: Literal["marlin", "grbl"]
+    machine_min_mm: Vector
+    machine_max_mm: Vector
+    work_zero_mm: Vector | None = (0.0, 0.0, 0.0)
+    feed_max_mm_min: float = Field(gt=0)
+    rapid_mm_min: float = Field(gt=0)
+    dwell_max_s: float = Field(default=60, gt=0)
+    line_max_bytes: int = Field(ge=16, le=256)
+    lines_max: int = Field(default=5_000_000, gt=0)
+    bytes_max: int = Field(default=256_000_000, gt=0)
+    codes: frozenset[Code]
+    review: frozenset[Code] = frozenset()
+    fdm: Fdm | None = None
+    mill: Mill | None = None
+    laser: Laser | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if any(low >= high for low, high in zip(*self.machine, strict=True)):
+            msg = "machine_min_mm must lie below machine_max_mm on each axis"
+            raise ValueError(msg)
+        tables = {"fdm": self.fdm, "mill": self.mill, "laser": self.laser}
+        given = {kind for kind, table in tables.items() if table is not None}
+        if given != {self.kind}:
+            msg = f'a profile of kind "{self.kind}" has one table [{self.kind}] and no other'
+            raise ValueError(msg)
+        return self
+
+    @property
+    def machine(self) -> Envelope:
+        """The travel in machine coordinates."""
+        return Envelope(self.machine_min_mm, self.machine_max_mm)
+
+    @property
+    def envelope_mm(self) -> Envelope:
+        """The travel in the program's (work) coordinates, its zero at `work_zero_mm`."""
+        zero = self.work_zero_mm or (0.0, 0.0, 0.0)
+        low, high = self.machine
+        return Envelope(
+            (low[0] - zero[0], low[1] - zero[1], low[2] - zero[2]),
+            (high[0] - zero[0], high[1] - zero[1], high[2] - zero[2]),
+        )
+
+
+def names() -> tuple[str, ...]:
+    """The profiles that come with the bridge."""
+    rows = resources.files(__name__).iterdir()
+    return tuple(sorted(row.name[:-5] for row in rows if row.name.endswith(".toml")))
+
+
+def load(name_or_path: str | Path) -> MachineProfile:
+    """Read a profile by its shipped name or from a file; raises `ProfileBroken`."""
+    where = str(name_or_path)
+    try:
+        if where in names():
+            text = (resources.files(__name__) / f"{where}.toml").read_text(encoding="utf-8")
+        else:
+            text = Path(where).read_text(encoding="utf-8")
+        return MachineProfile.model_validate(tomllib.loads(text))
+    except FileNotFoundError:
+        known = ", ".join(names())
+        raise ProfileBroken(f"no profile or file {where!r}; shipped ones: {known}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ProfileBroken(f"profile {where}: {at}: {first['msg']}") from None
+    except (OSError, ValueError) as error:
+        raise ProfileBroken(f"profile {where} cannot be read: {error}") from None
