@@ -1,0 +1,23 @@
+"""Where the city's memory is: one database, its event log, and files named by their hash.
+
+It promises that a change and the event that tells of it are committed together or not at all;
+it knows no order, lab or machine.
+"""
+
+from orchestrator.store.blobs import Blobs, DamagedBlob, MissingBlob
+from orchestrator.store.engine import Event, JsonValue, Store, StoreBusy, Unit
+from orchestrator.store.tables import Base, Utc, new_id
+
+__all__ = [
+    "Base",
+    "Blobs",
+    "DamagedBlob",
+    "Event",
+    "JsonValue",
+    "MissingBlob",
+    "Store",
+    "StoreBusy",
+    "Unit",
+    "Utc",
+    "new_id",
+]
