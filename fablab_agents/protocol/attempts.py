@@ -37,7 +37,7 @@ class Actor(StrEnum):
     MAKER = "M"
 
 
-class IllegalMove(Exception):  # noqa: N818
+class IllegalMove(Exception):
     """This actor may not move an attempt from this state to that one."""
 
 

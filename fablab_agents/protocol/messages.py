@@ -17,7 +17,7 @@ Seq = Annotated[int, Field(ge=1)]
 _T = TypeVar("_T")
 
 
-class BadMessage(Exception):  # noqa: N818
+class BadMessage(Exception):
     """Bytes from the broker that are no message of this version; drop them, count them, go on."""
 
 

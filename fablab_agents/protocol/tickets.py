@@ -18,7 +18,7 @@ Verifier = Callable[[str], bytes]
 """Takes a compact JWS, returns the payload bytes that were signed; raises BadEnvelope otherwise."""
 
 
-class BadEnvelope(Exception):  # noqa: N818
+class BadEnvelope(Exception):
     """A ticket or grant that is not signed by a pinned key, or does not say what it must."""
 
 
@@ -107,7 +107,7 @@ def _no_constant(name: str) -> float:
 
 
 def verify(envelope: str, verifier: Verifier) -> Ticket | Grant:
-    """The signed object in `envelope`; raises BadEnvelope if signature, form or content is wrong."""
+    """The signed object in `envelope`; BadEnvelope if signature, form or content is wrong."""
     payload = verifier(envelope)
     try:
         return _SIGNED.validate_python(strict_json(payload))

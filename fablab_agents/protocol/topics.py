@@ -7,7 +7,7 @@ ROOT = "cosmolocal/v1"
 
 
 def check_agent_id(agent: str) -> str:
-    """Return `agent` if it may stand in a topic; raises ValueError for anything a broker could misread."""
+    """Return `agent` if it may stand in a topic; ValueError for what a broker could misread."""
     if not AGENT_ID.fullmatch(agent):
         msg = f"agent id {agent!r}: use 4 to 64 of a-z, 0-9 and inner hyphens"
         raise ValueError(msg)
@@ -31,7 +31,7 @@ def presence(agent: str) -> str:
 
 
 def agent_of(topic: str) -> tuple[str, str] | None:
-    """The agent and the channel (`up`, `telemetry`, `presence`, `down`) of a topic, or None if it is not ours."""
+    """Agent and channel (`up`, `down`, `telemetry`, `presence`) of a topic, None if not ours."""
     parts = topic.split("/")
     if len(parts) != 4 or "/".join(parts[:2]) != ROOT or not AGENT_ID.fullmatch(parts[2]):
         return None
