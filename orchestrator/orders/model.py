@@ -1,0 +1,205 @@
+"""Pure decisions about orders: which jobs an order asks for, how they may move, what it adds up to.
+
+It never reads a store or a clock; prices are integer minor units of one currency per order.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Final
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+MOST_TRIES: Final = 4
+
+
+class JobState(StrEnum):
+    WANTED = "wanted"
+    PLANNED = "planned"
+    OFFERED = "offered"
+    MADE = "made"
+    RECEIVED = "received"
+    ABANDONED = "abandoned"
+    CANCELLED = "cancelled"
+
+
+_J = JobState
+JOB_MOVES: Final = frozenset(
+    {
+        (_J.WANTED, _J.PLANNED),
+        (_J.PLANNED, _J.WANTED),
+        (_J.PLANNED, _J.OFFERED),
+        (_J.OFFERED, _J.WANTED),
+        (_J.OFFERED, _J.ABANDONED),
+        (_J.OFFERED, _J.MADE),
+        (_J.MADE, _J.RECEIVED),
+        (_J.MADE, _J.WANTED),
+        (_J.MADE, _J.ABANDONED),
+        (_J.ABANDONED, _J.WANTED),
+        (_J.WANTED, _J.CANCELLED),
+        (_J.PLANNED, _J.CANCELLED),
+        (_J.OFFERED, _J.CANCELLED),
+        (_J.ABANDONED, _J.CANCELLED),
+    }
+)
+JOB_ENDS: Final = frozenset({_J.RECEIVED, _J.CANCELLED})
+
+
+class OrderState(StrEnum):
+    """Draft and quoted are the life of a quote; an order begins when it is placed."""
+
+    PLACED = "placed"
+    MAKING = "making"
+    READY = "ready"
+    HANDED_OVER = "handed_over"
+    CLOSED = "closed"
+    DISPUTED = "disputed"
+    CANCELLED = "cancelled"
+
+
+_O = OrderState
+ORDER_MOVES: Final = frozenset(
+    {
+        (_O.PLACED, _O.MAKING),
+        (_O.PLACED, _O.CANCELLED),
+        (_O.MAKING, _O.READY),
+        (_O.MAKING, _O.CANCELLED),
+        (_O.READY, _O.MAKING),
+        (_O.READY, _O.HANDED_OVER),
+        (_O.HANDED_OVER, _O.CLOSED),
+        (_O.HANDED_OVER, _O.DISPUTED),
+        (_O.DISPUTED, _O.CLOSED),
+    }
+)
+
+
+class IllegalMove(Exception):
+    """A job or an order cannot become that from where it stands."""
+
+
+def move_job(state: JobState, to: JobState) -> JobState:
+    if (state, to) not in JOB_MOVES:
+        raise IllegalMove(f"a job that is {state} cannot become {to}")
+    return to
+
+
+def move_order(state: OrderState, to: OrderState) -> OrderState:
+    if (state, to) not in ORDER_MOVES:
+        raise IllegalMove(f"an order that is {state} cannot become {to}")
+    return to
+
+
+def fold(state: OrderState, jobs: Iterable[JobState]) -> OrderState:
+    """What a placed order has come to, from its jobs alone; people's moves are left as they are."""
+    states = list(jobs)
+    if state not in {_O.PLACED, _O.MAKING, _O.READY}:
+        return state
+    if states and all(job in JOB_ENDS for job in states):
+        return _O.READY if _J.RECEIVED in states else _O.CANCELLED
+    if state is _O.PLACED and all(job in {_J.WANTED, _J.PLANNED} for job in states):
+        return _O.PLACED
+    return _O.MAKING
+
+
+def after_failure(tries: int) -> JobState:
+    """A job whose attempt ended badly is wanted again until its tries are used up."""
+    return _J.WANTED if tries < MOST_TRIES else _J.ABANDONED
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PriceLine(_Value):
+    what: str
+    minor: int
+
+
+class Item(_Value):
+    """One part of a quote: what is made, by which lab it was priced, and on what estimate."""
+
+    part: str
+    quantity: int = Field(ge=1, le=1000)
+    process: str
+    material: str
+    thickness_mm: float | None = None
+    quality: str = "normal"
+    estimate_s: int = Field(ge=0)
+    """The bound that the price stands on, per piece."""
+    lab: str
+    agent: str
+    machine: str
+    lines: tuple[PriceLine, ...]
+    """For all pieces of this part together."""
+
+    @property
+    def minor(self) -> int:
+        return sum(line.minor for line in self.lines)
+
+
+class Quoted(_Value):
+    """A quote as an order keeps it; made by planning, bound until `valid_until`."""
+
+    id: str
+    release: str
+    title: str
+    version: str
+    quantity: int
+    lat: float
+    lon: float
+    items: tuple[Item, ...] = Field(min_length=1)
+    currency: str
+    policy_version: str
+    ready_at: AwareDatetime | None
+    valid_until: AwareDatetime
+
+    @property
+    def total_minor(self) -> int:
+        return sum(item.minor for item in self.items)
+
+
+class Maker(_Value):
+    """Who orders. Kept in the order alone, never in an event."""
+
+    name: str = Field(min_length=1, max_length=120)
+    contact: str = Field(default="", max_length=200)
+
+
+def money(minor: int, currency: str) -> str:
+    """`1234, EUR` → `12.34 EUR`."""
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{abs(minor) // 100}.{abs(minor) % 100:02d} {currency}"
+
+
+def confirmation_text(quoted: Quoted, maker_name: str) -> str:
+    """The words a maker agrees to, the same for a page and a command line."""
+    made_by = "; ".join(
+        f"{item.quantity} × {item.part} by {item.lab} for {money(item.minor, quoted.currency)}"
+        for item in quoted.items
+    )
+    return (
+        f"{maker_name} orders {quoted.quantity} × {quoted.title} {quoted.version} "
+        f"(release {quoted.release[:16]}) for {money(quoted.total_minor, quoted.currency)}: "
+        f"{made_by}. Each lab named here contracts for and invoices its own lines; a part that "
+        "another lab has to make costs the same and that lab takes over its contract. Until a "
+        "machine has started, a part can be cancelled free of charge. A part that does not "
+        f"conform is made again at no cost. Quote {quoted.id}, policy {quoted.policy_version}."
+    )
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def pieces(quoted: Quoted) -> Sequence[Item]:
+    """One entry for each piece to be made: a job is one operation on one piece, for now."""
+    return [
+        item.model_copy(update={"quantity": 1, "lines": share(item)})
+        for item in quoted.items
+        for _ in range(item.quantity)
+    ]
+
+
+def share(item: Item) -> tuple[PriceLine, ...]:
+    """The item's price divided by its pieces, rounded down; an order bills items, not shares."""
+    return tuple(PriceLine(what=x.what, minor=x.minor // item.quantity) for x in item.lines)
