@@ -49,7 +49,7 @@ def first_line(*command: str) -> str:
 def how_to_install(package: str) -> str:
     """The line to type."""
     if find("apt-get"):
-        return f"sudo apt-get install --no-install-recommends {package}"
+        return f"sudo apt-get update && sudo apt-get install --no-install-recommends {package}"
     if find("brew"):
         return f"brew install {package}"
     return f"install {package} with your system's package manager"
