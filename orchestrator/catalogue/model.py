@@ -1,0 +1,205 @@
+"""Pure decisions about publishing: what is being published, and whether it may be.
+
+It reads no files; what a file holds comes in as facts and findings.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from designs import licences
+from designs.design import OWN_WORK, Bought, Facts, File, Part, Release, Role
+from designs.errors import DesignRefused, Finding, Severity
+from designs.processes import FDM, LASER, PROCESSES, find_material, find_process
+
+_DEFAULTS = {"mesh": (FDM, "pla", None), "drawing": (LASER, "plywood", 3.0)}
+_MESHES = {"stl", "3mf"}
+_DRAWINGS = {"dxf", "svg"}
+FORMATS = _MESHES | _DRAWINGS
+MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
+
+
+class Answers(BaseModel):
+    """What a designer says about files that come without a manifest; all of it may be left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    title: str | None = Field(default=None, max_length=200)
+    version: str = "1.0.0"
+    function: str | None = Field(default=None, max_length=2000)
+    licence: str | None = Field(default=None, max_length=200)
+    licensor: str | None = Field(default=None, max_length=200)
+    process: str | None = Field(default=None, max_length=40)
+    material: str | None = Field(default=None, max_length=40)
+    thickness_mm: float | None = Field(default=None, gt=0, le=200)
+    quantity: int = Field(default=1, ge=1, le=1000)
+
+
+class PartDraft(BaseModel):
+    """A part before its file was examined."""
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    title: str
+    process: str
+    material: str
+    thickness_mm: float | None
+    quantity: int
+    tolerance_mm: float | None
+    file_name: str
+
+
+class Draft(BaseModel):
+    """A release before its files were examined."""
+
+    model_config = ConfigDict(frozen=True)
+    design: str
+    version: str
+    title: str
+    function: str
+    licence: str | None
+    licensor: str
+    repo: str | None = None
+    forked_from: str | None = None
+    parts: tuple[PartDraft, ...]
+    bought: tuple[Bought, ...] = ()
+
+
+def slug(text: str) -> str:
+    """`Wall hook, 25 mm` → `wall-hook-25-mm`; never empty, at most 64 characters."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].strip("-") or "part"
+
+
+def file_format(name: str) -> str:
+    return PurePosixPath(name).suffix.lower().lstrip(".")
+
+
+def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
+    """One part a file, by the answers and, where they are silent, by what is usual."""
+    makeable = [name for name in sorted(names) if file_format(name) in FORMATS]
+    if not makeable:
+        kinds = ", ".join(sorted(FORMATS)).upper()
+        raise refused("there is nothing to make", "files", f"add at least one file of {kinds}")
+    title = answers.title or PurePosixPath(makeable[0]).stem
+    stems = unique([slug(PurePosixPath(name).stem) for name in makeable])
+    return Draft(
+        design=slug(title),
+        version=answers.version,
+        title=title,
+        function=answers.function or f"{title}: published without a description.",
+        licence=answers.licence,
+        licensor=answers.licensor or "not named",
+        parts=tuple(_part(n, s, answers) for n, s in zip(makeable, stems, strict=True)),
+    )
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The same names, later twins numbered."""
+    seen: dict[str, int] = {}
+    result: list[str] = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name[:60]}-{seen[name]}")
+    return result
+
+
+def _part(file_name: str, name: str, answers: Answers) -> PartDraft:
+    kind = "mesh" if file_format(file_name) in _MESHES else "drawing"
+    process, material, thickness_mm = _DEFAULTS[kind]
+    process = known_process(answers.process or process, file_name)
+    return PartDraft(
+        name=name,
+        title=PurePosixPath(file_name).stem,
+        process=process,
+        material=known_material(answers.material or material, file_name),
+        thickness_mm=answers.thickness_mm or thickness_mm,
+        quantity=answers.quantity,
+        tolerance_mm=None,
+        file_name=file_name,
+    )
+
+
+def known_process(name: str, where: str) -> str:
+    found = find_process(name)
+    if found is None:
+        known = ", ".join(process.id for process in PROCESSES)
+        raise refused(f"nobody here knows the process {name!r}", where, f"use one of {known}")
+    return found.id
+
+
+def known_material(name: str, where: str) -> str:
+    found = find_material(name)
+    if found is None:
+        raise refused(
+            f"nobody here knows the material {name!r}", where, "use its plain name, such as pla"
+        )
+    return found.id
+
+
+def judge_licence(licence: str | None) -> tuple[str, bool]:
+    """The licence to publish under, and whether the release stays private.
+
+    Raises DesignRefused where it may neither be listed nor kept as one's own work.
+    """
+    if licence == OWN_WORK:
+        return licence, True
+    verdict = licences.judge(licence, licences.Act.LIST)
+    if licence is None or verdict.decision != "allowed":
+        raise refused(
+            verdict.why,
+            "licence",
+            f"name an SPDX licence that allows it, such as CERN-OHL-W-2.0, or {OWN_WORK} to keep "
+            "it private",
+        )
+    return licence, False
+
+
+def release(
+    draft: Draft, licence: tuple[str, bool], facts: dict[str, Facts], files: dict[str, File]
+) -> Release:
+    """The release that this draft and these examined files make; `facts` by part name."""
+    parts = tuple(
+        Part(
+            **part.model_dump(exclude={"file_name"}),
+            file_name=part.file_name,
+            file_sha256=files[part.file_name].sha256,
+            format=files[part.file_name].format,
+            facts=facts[part.name],
+        )
+        for part in draft.parts
+    )
+    spdx, private = licence
+    return Release(
+        **draft.model_dump(exclude={"parts", "licence", "bought"}),
+        licence=spdx,
+        private=private,
+        parts=parts,
+        files=tuple(files[name] for name in sorted(files)),
+        bought=draft.bought,
+    )
+
+
+def role(name: str, made_from: Iterable[str]) -> Role:
+    """What a file of a design is for, by its name and whether a part is made from it."""
+    if name in set(made_from):
+        return Role.EXPORT
+    kind = file_format(name)
+    if name in MANIFESTS:
+        return Role.MANIFEST
+    if kind in {"png", "jpg", "jpeg", "webp"}:
+        return Role.IMAGE
+    return Role.DOCUMENT if kind in {"md", "pdf", "txt", "csv"} else Role.SOURCE
+
+
+def refused(what: str, where: str, do: str) -> DesignRefused:
+    return DesignRefused([Finding(severity=Severity.REFUSAL, where=where, what=what, do=do)])
+
+
+def reject(findings: Iterable[Finding]) -> None:
+    """Raise DesignRefused with every refusal among the findings, if there is one."""
+    refusals = [finding for finding in findings if finding.severity is Severity.REFUSAL]
+    if refusals:
+        raise DesignRefused(refusals)
