@@ -34,7 +34,7 @@ class Finding(BaseModel):
         return f"{self.where}: {self.what}. {self.do}."
 
 
-class DesignRefused(Exception):  # noqa: N818 - the word the workshop uses
+class DesignRefused(Exception):
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = tuple(findings)
         super().__init__("; ".join(str(f) for f in self.findings))

@@ -1,0 +1,213 @@
+"""Joins loose lines into closed contours and nests them into regions, even inside odd.
+
+It never closes a gap wider than the tolerance and never drops a line that belongs to the shape:
+what does not close is refused with the place.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import LinearRing, LineString, MultiLineString, Point, Polygon, STRtree
+
+from designs.errors import Finding, LimitExceeded, Refused, Severity
+
+JOIN_MM = 0.05  # ends closer than this meet
+MAX_CONTOURS = 20_000
+_SPECK_MM2 = 0.01
+_ALONG_MM = 0.1  # a line this close to an outline is a second drawing of it,
+_STUB_MM = 1.0  # even if it runs this far beyond
+_AGAIN = "Close the outline in the drawing program and export it again"
+
+Line = NDArray[np.float64]  # (n, 2) in mm
+
+
+def regions(lines: Sequence[Line]) -> tuple[tuple[Polygon, ...], tuple[Finding, ...]]:
+    """Regions in mm with their lower left corner at (0, 0), and what was noticed.
+
+    Raises `Refused` for open, crossing or missing outlines, with their coordinates.
+    """
+    closed = [line for line in lines if _closes(line)]
+    loose = [line for line in lines if not _closes(line) and _length(line) > JOIN_MM]
+    drawn = [_ring(line) for line in closed]
+    single_loose = _off(drawn, loose)
+    chains, stray = _parted(_chained(single_loose), drawn)
+    _refuse_open(chains)
+    rings = [*drawn, *(_ring(line) for line in chains)]
+    polygons = [p for p in rings if p.area > _SPECK_MM2]
+    if not polygons:
+        raise Refused("it holds no closed outline", "the drawing", _AGAIN)
+    if len(polygons) > MAX_CONTOURS:
+        raise LimitExceeded(f"it has {len(polygons)} outlines", "the drawing", "Split it up")
+    single = _without_doubles(polygons)
+    notes = [
+        _note(len(rings) - len(polygons), "specks smaller than 0.01 mm² were left out"),
+        _note(
+            len(polygons) - len(single) + len(loose) - len(single_loose),
+            "outlines or lines drawn twice were taken once",
+        ),
+        _STRAY if stray else None,
+    ]
+    return _to_origin(_nested(single)), tuple(note for note in notes if note)
+
+
+def _note(count: int, what: str) -> Finding | None:
+    if not count:
+        return None
+    return Finding(severity=Severity.NOTE, where=f"{count} of them", what=what, do="Nothing to do")
+
+
+_STRAY = Finding(
+    severity=Severity.WARNING,
+    where="one straight line outside every outline",
+    what="it was left out, as a scale mark",
+    do="Check that no part is missing",
+)
+
+
+def _closes(line: Line) -> bool:
+    return len(line) > 3 and bool(np.hypot(*(line[0] - line[-1])) <= JOIN_MM)
+
+
+def _length(line: Line) -> float:
+    return float(np.hypot(*np.diff(line, axis=0).T).sum())
+
+
+def _at(point: Sequence[float] | NDArray[np.float64]) -> str:
+    return f"x {point[0]:.2f}, y {point[1]:.2f} mm"
+
+
+def _ring(line: Line) -> Polygon:
+    polygon = Polygon(LinearRing(np.vstack([line[:-1], line[:1]])))
+    if polygon.is_valid:
+        return polygon
+    mended = shapely.make_valid(polygon)
+    pieces = [p for p in shapely.get_parts(mended) if isinstance(p, Polygon)]
+    biggest = max(pieces, key=lambda p: p.area, default=Polygon())
+    # A hair's overlap at a joint is no crossing; anything larger is.
+    if sum(p.area for p in pieces) - biggest.area <= _SPECK_MM2:
+        return Polygon(biggest.exterior)
+    place = shapely.is_valid_reason(polygon).rpartition("[")[2].rstrip("]").split()
+    raise Refused(
+        "an outline crosses itself", _at([float(v) for v in place]), "Untangle it and export again"
+    )
+
+
+def _off(rings: list[Polygon], loose: list[Line]) -> list[Line]:
+    """The loose lines that do not just run along a closed contour (and a stub beyond it)."""
+    if not rings or not loose:
+        return loose
+    edges = [ring.exterior for ring in rings]
+    tree = STRtree(edges)
+
+    def doubles(line: LineString) -> bool:
+        near = [edges[int(i)].buffer(_ALONG_MM) for i in tree.query(line)]
+        beyond = min((line.difference(edge).length for edge in near), default=line.length)
+        return beyond <= min(_STUB_MM, line.length / 5)
+
+    return [line for line in loose if not doubles(LineString(line))]
+
+
+def _chained(loose: list[Line]) -> list[Line]:
+    """The loose pieces strung together where their ends meet, as far as that is unambiguous."""
+    if not loose:
+        return []
+    whole = shapely.union_all([LineString(line) for line in _ends_joined(loose)])
+    merged = shapely.line_merge(whole) if isinstance(whole, MultiLineString) else whole
+    return [np.asarray(part.coords) for part in shapely.get_parts(merged)]
+
+
+def _parted(chains: list[Line], drawn: list[Polygon]) -> tuple[list[Line], list[Line]]:
+    """(chains, stray): a lone straight line outside everything encloses nothing, so it may go."""
+    closed = [c for c in chains if np.array_equal(c[0], c[-1])]
+    opened = [LineString(c) for c in chains if not np.array_equal(c[0], c[-1])]
+    others = [*drawn, *(Polygon(c) for c in closed)]
+    lone = len(opened) == 1 and len(opened[0].coords) == 2 and bool(others)
+    if lone and min(opened[0].distance(p) for p in others) > 1:
+        return closed, [c for c in chains if not np.array_equal(c[0], c[-1])]
+    return chains, []
+
+
+def _ends_joined(loose: list[Line]) -> list[Line]:
+    """The same lines, ends closer than `JOIN_MM` moved to one common point."""
+    ends = np.array([end for line in loose for end in (line[0], line[-1])])
+    points = [Point(end) for end in ends]
+    first, second = STRtree(points).query(points, predicate="dwithin", distance=JOIN_MM)
+    common = np.arange(len(ends))
+    np.minimum.at(common, first, second)
+    snapped = ends[common[common]].reshape(-1, 2, 2)
+    return [
+        np.vstack([start, line[1:-1], end])
+        for line, (start, end) in zip(loose, snapped, strict=True)
+        if len(line) > 2 or not np.array_equal(start, end)
+    ]
+
+
+def _refuse_open(chains: list[Line]) -> None:
+    open_ends = [end for c in chains if not np.array_equal(c[0], c[-1]) for end in (c[0], c[-1])]
+    if not open_ends:
+        return
+    points, count = np.unique(np.array(open_ends), axis=0, return_counts=True)
+    forks, dangles = points[count > 1], points[count == 1]
+    places = "; ".join(_at(p) for p in [*dangles, *forks][:3])
+    more = f" and {len(points) - 3} more" if len(points) > 3 else ""
+    if len(dangles):
+        what = f"{len(dangles)} line ends meet nothing, so the outline is open"
+    else:
+        what = "more than two lines meet, so inside and outside cannot be told"
+    raise Refused(what, places + more, _AGAIN)
+
+
+def _without_doubles(polygons: list[Polygon]) -> list[Polygon]:
+    tree = STRtree(polygons)
+    kept: list[Polygon] = []
+    dropped: set[int] = set()
+    for i, polygon in enumerate(polygons):
+        if i in dropped:
+            continue
+        kept.append(polygon)
+        near = (int(j) for j in tree.query(polygon) if j > i)
+        dropped |= {j for j in near if _same(polygon, polygons[j])}
+    return kept
+
+
+def _same(one: Polygon, other: Polygon) -> bool:
+    if not np.allclose(one.bounds, other.bounds, rtol=0, atol=2 * JOIN_MM):
+        return False
+    return one.symmetric_difference(other).area <= JOIN_MM * one.length
+
+
+def _nested(polygons: list[Polygon]) -> list[Polygon]:
+    """Even-odd: a contour in an even number of others is an outline, in an odd number a hole."""
+    polygons = sorted(polygons, key=lambda p: p.area, reverse=True)
+    tree = STRtree(polygons)
+    holders: list[list[int]] = []
+    for i, polygon in enumerate(polygons):
+        larger = sorted(int(j) for j in tree.query(polygon) if j < i)
+        holders.append([j for j in larger if _holds(polygons[j], polygon)])
+    holes: dict[int, list[Polygon]] = {i: [] for i, h in enumerate(holders) if len(h) % 2 == 0}
+    for i, held in enumerate(holders):
+        if len(held) % 2:
+            holes[max(h for h in held if len(holders[h]) == len(held) - 1)].append(polygons[i])
+    return [
+        shapely.orient_polygons(Polygon(polygons[i].exterior, [h.exterior for h in inner]))
+        for i, inner in holes.items()
+    ]
+
+
+def _holds(outer: Polygon, inner: Polygon) -> bool:
+    shared = shapely.intersection(outer, inner)
+    if inner.area - shared.area <= _SPECK_MM2:
+        return True
+    if shared.area <= _SPECK_MM2:
+        return False
+    cross = shapely.intersection(outer.exterior, inner.exterior)
+    place = cross if not cross.is_empty else shared
+    where = _at(np.asarray(place.representative_point().coords)[0])
+    raise Refused("two outlines cross each other", where, "Cut one out of the other, export again")
+
+
+def _to_origin(polygons: list[Polygon]) -> tuple[Polygon, ...]:
+    low = np.min([p.bounds[:2] for p in polygons], axis=0)
+    return tuple(shapely.transform(p, lambda points: points - low) for p in polygons)

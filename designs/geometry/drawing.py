@@ -1,0 +1,109 @@
+"""A flat part as closed regions in millimetres: read strictly from DXF or SVG, and measured.
+
+It never follows a link, runs a script or keeps text; line colours and fills mean nothing to it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import shapely
+from shapely import Polygon
+
+from designs.design import DrawingFacts
+from designs.errors import Finding, Refused
+from designs.geometry.contours import regions
+
+MAX_FILE_BYTES = 32 * 2**20
+LARGEST_MM, SMALLEST_MM = 5e4, 0.5
+
+Unit = Literal["mm", "cm", "m", "in", "ft", "px"]
+UNIT_MM: dict[Unit, float] = {
+    "mm": 1.0,
+    "cm": 10.0,
+    "m": 1000.0,
+    "in": 25.4,
+    "ft": 304.8,
+    "px": 25.4 / 96,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """`regions`: polygons with holes, in mm, lower left corner of all at (0, 0)."""
+
+    regions: tuple[Polygon, ...]
+    notes: tuple[Finding, ...] = ()
+
+    @property
+    def size_mm(self) -> tuple[float, float]:
+        bounds = shapely.total_bounds(self.regions)
+        return float(bounds[2]), float(bounds[3])
+
+
+def read_drawing(
+    path: str | Path,
+    format: str,  # noqa: A002 - the word of the records
+    units: Unit | None = None,
+) -> Drawing:
+    """The regions of a DXF or SVG file; raises `Refused`.
+
+    `units` says what one unit of the file is; without it the evidence decides, and says so.
+    """
+    from designs.geometry import dxf, svg
+
+    path = Path(path)
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise Refused(
+            f"it is larger than {MAX_FILE_BYTES // 2**20} MiB",
+            "the file",
+            "Export a simpler drawing",
+        )
+    readers = {"dxf": dxf.read, "svg": svg.read}
+    declared = format.lower().lstrip(".")
+    if declared not in readers:
+        raise Refused(f"{declared!r} is no drawing we read", "the file", "Export DXF or SVG")
+    lines, read_notes = readers[declared](path, units)
+    if not lines:
+        raise Refused("it holds no lines", "the drawing", "Export the outlines of the part")
+    _refuse_absurd_size(np.ptp(np.vstack(lines), axis=0))
+    found, joined_notes = regions(lines)
+    return Drawing(found, (*read_notes, *joined_notes))
+
+
+def drawing_facts(drawing: Drawing) -> DrawingFacts:
+    holes = [Polygon(ring) for region in drawing.regions for ring in region.interiors]
+    width, height = drawing.size_mm
+    return DrawingFacts(
+        size_mm=(round(width, 3), round(height, 3)),
+        area_mm2=round(sum(r.area for r in drawing.regions), 3),
+        cut_length_mm=round(sum(r.length for r in drawing.regions), 3),
+        outlines=len(drawing.regions),
+        holes=len(holes),
+        smallest_hole_mm=round(_tightest_mm(holes), 2) if holes else None,
+    )
+
+
+def _tightest_mm(holes: list[Polygon]) -> float:
+    """Diameter of the largest circle in the tightest hole.
+
+    An inscribed circle is at least 2 x area / perimeter wide, so most holes need no search.
+    """
+    tightest = np.inf
+    for hole in sorted(holes, key=lambda h: h.area / h.length):
+        if 2 * hole.area / hole.length >= tightest:
+            break
+        radius = shapely.maximum_inscribed_circle(hole, tolerance=0.001).length
+        tightest = min(tightest, 2 * radius)
+    return float(tightest)
+
+
+def _refuse_absurd_size(size: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:
+    largest = float(size.max())
+    if not SMALLEST_MM <= largest <= LARGEST_MM:
+        raise Refused(
+            f"the drawing is {largest:.3g} mm large",
+            "its outermost lines",
+            "Say which unit it is drawn in, or export it in millimetres",
+        )

@@ -1,0 +1,255 @@
+"""A solid as triangles in millimetres: read strictly, measured, written back as canonical STL.
+
+It never repairs silently: what was changed or looks wrong is in `Mesh.notes`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from designs.design import MeshFacts
+from designs.errors import Finding, Refused, Severity
+
+REACH_MM = 1e4  # no coordinate may lie further out
+MAX_TRIANGLES = 2_000_000
+MAX_FILE_BYTES = 256 * 2**20
+SMALLEST_SIDE_MM = 0.1  # of the largest extent
+_LOOSE_EDGES = 0.25  # share of open edges from which a "solid" is only loose surfaces
+_WELD_MM = 1e-4
+
+Points = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """`vertices` (n, 3) in mm, `faces` (m, 3) indices, counter-clockwise seen from outside."""
+
+    vertices: Points
+    faces: Indices
+    notes: tuple[Finding, ...] = ()
+
+    @property
+    def triangles(self) -> Points:
+        """(m, 3 corners, 3 coordinates)."""
+        return self.vertices[self.faces]
+
+    @property
+    def bounds_mm(self) -> tuple[Points, Points]:
+        return self.vertices.min(axis=0), self.vertices.max(axis=0)
+
+    def moved(self, dx_mm: float = 0, dy_mm: float = 0, dz_mm: float = 0) -> "Mesh":
+        return replace(self, vertices=self.vertices + np.array([dx_mm, dy_mm, dz_mm]))
+
+
+def read_mesh(path: str | Path, format: str) -> Mesh:  # noqa: A002 - the word of the records
+    """The solid in an STL or 3MF file; raises `Refused`.
+
+    What the file holds decides, not its name: a declared `format` that does not fit is refused.
+    """
+    from designs.geometry import stl, threemf
+
+    path = Path(path)
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise Refused(
+            f"it is larger than {MAX_FILE_BYTES // 2**20} MiB",
+            "the file",
+            "Export the part with fewer triangles",
+        )
+    readers = {"stl": stl.read, "3mf": threemf.read}
+    held = "3mf" if _magic(path) == b"PK\x03\x04" else "stl"
+    declared = format.lower().lstrip(".")
+    if declared not in readers:
+        raise Refused(f"{declared!r} is no solid we read", "the file", "Export STL or 3MF")
+    if held != declared:
+        what = "a zip archive" if held == "3mf" else "no zip archive"
+        raise Refused(
+            f"it is called {declared} but is {what}",
+            "the first bytes",
+            f"Name it .{held} if that is what it is, or export it again",
+        )
+    return sound(readers[held](path))
+
+
+def sound(parts: Iterable[tuple[Points, Indices]]) -> Mesh:
+    """One checked mesh of several (vertices, faces), each welded by itself; raises `Refused`."""
+    welded = [_welded(vertices, faces) for vertices, faces in parts]
+    offsets = np.cumsum([0, *(len(v) for v, _ in welded)])
+    if not any(len(f) for _, f in welded):
+        raise Refused(
+            "there is no triangle with an area in it", "the file", "Export the part again"
+        )
+    vertices = np.concatenate([v for v, _ in welded])
+    faces = np.concatenate([f + o for (_, f), o in zip(welded, offsets[:-1], strict=True)])
+    _refuse_absurd_size(vertices)
+    return _judged(*_turned_outside_out(vertices, faces))
+
+
+def mesh_facts(mesh: Mesh) -> MeshFacts:
+    low, high = mesh.bounds_mm
+    x, y, z = (round(float(v), 3) for v in high - low)
+    return MeshFacts(
+        size_mm=(x, y, z),
+        volume_mm3=round(float(volumes_mm3(mesh.vertices, mesh.faces).sum()), 3),
+        area_mm2=round(float(areas_mm2(mesh).sum()), 3),
+        triangles=len(mesh.faces),
+        shells=int(shell_of_each_face(len(mesh.vertices), mesh.faces).max()) + 1,
+        watertight=open_edges(mesh.vertices, mesh.faces) == 0,
+    )
+
+
+def write_stl(mesh: Mesh, path: str | Path) -> None:
+    """Binary STL holding the geometry and nothing else; equal meshes give equal bytes."""
+    records = np.zeros(len(mesh.faces), dtype=STL_RECORD)
+    records["corners"] = mesh.triangles
+    records["normal"] = normals(mesh)
+    head = b"geometry in mm".ljust(80, b"\0") + len(records).to_bytes(4, "little")
+    Path(path).write_bytes(head + records.tobytes())
+
+
+def normals(mesh: Mesh) -> Points:
+    """(m, 3) unit vectors; zero for triangles without an area."""
+    corners = mesh.triangles
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(cross, axis=1, keepdims=True)
+    return np.divide(cross, length, out=np.zeros_like(cross), where=length > 0)
+
+
+def areas_mm2(mesh: Mesh) -> Points:
+    corners = mesh.triangles
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return np.linalg.norm(cross, axis=1) / 2
+
+
+def volumes_mm3(vertices: Points, faces: Indices) -> Points:
+    """Signed volume between each triangle and the middle; they sum to the volume of a closed mesh.
+
+    Divergence theorem: a tetrahedron holds a·(b x c) / 6.
+    """
+    a, b, c = (vertices - vertices.mean(axis=0))[faces].transpose(1, 0, 2)
+    return np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
+
+
+def open_edges(vertices: Points, faces: Indices) -> int:
+    """How many directed edges have no opposite: 0 means the surface closes."""
+    n = np.int64(len(vertices))
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    forward, count = np.unique(start * n + end, return_counts=True)
+    backward, opposite = np.unique(end * n + start, return_counts=True)
+    keys = np.concatenate([forward, backward])
+    balance = np.concatenate([count, -opposite])
+    _, where = np.unique(keys, return_inverse=True)
+    return int(np.abs(np.bincount(where, weights=balance)).sum()) // 2
+
+
+def shell_of_each_face(vertex_count: int, faces: Indices) -> Indices:
+    """Numbers 0… of the connected piece that each face belongs to (joined by shared vertices)."""
+    label = np.arange(vertex_count)
+    while True:
+        lowest = label[faces].min(axis=1)
+        before = label.copy()
+        for corner in range(3):
+            np.minimum.at(label, faces[:, corner], lowest)
+        label = label[label]
+        if np.array_equal(label, before):
+            return np.unique(label[faces[:, 0]], return_inverse=True)[1]
+
+
+def _magic(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
+def _welded(vertices: Points, faces: Indices) -> tuple[Points, Indices]:
+    """Equal corners become one vertex; if that leaves gaps, corners closer than 0.1 µm do too."""
+    exact = _merged(vertices + 0.0, faces, vertices + 0.0)
+    if not len(exact[1]) or open_edges(*exact) == 0:
+        return exact
+    rounded = _merged(exact[0], exact[1], np.round(exact[0] / _WELD_MM))
+    return rounded if len(rounded[1]) and open_edges(*rounded) == 0 else exact
+
+
+def _merged(vertices: Points, faces: Indices, keys: Points) -> tuple[Points, Indices]:
+    packed = np.ascontiguousarray(keys).view([("", keys.dtype)] * 3).ravel()
+    _, first, where = np.unique(packed, return_index=True, return_inverse=True)
+    faces = where.ravel()[faces]
+    a, b, c = faces.T
+    return vertices[first], faces[(a != b) & (b != c) & (c != a)]
+
+
+def _refuse_absurd_size(vertices: Points) -> None:
+    size = float(np.ptp(vertices, axis=0).max())
+    if size < SMALLEST_SIDE_MM:
+        raise Refused(
+            f"the part is only {size:.3g} mm large",
+            "its bounding box",
+            "Export it in millimetres (it may be drawn in metres or inches)",
+        )
+
+
+def _turned_outside_out(vertices: Points, faces: Indices) -> tuple[Points, Indices, int]:
+    """Shells drawn inside out are turned; a hollow inside another shell stays as it is."""
+    shell = shell_of_each_face(len(vertices), faces)
+    volume: Points = np.bincount(shell, weights=volumes_mm3(vertices, faces)).astype(np.float64)
+    if len(volume) > 10_000 or open_edges(vertices, faces):
+        turn = np.full(len(volume), volume.sum() < 0)
+    else:
+        turn = _inside_out(vertices, faces, shell, volume)
+    faces = np.where(turn[shell][:, None], faces[:, ::-1], faces)
+    return vertices, faces, int(turn.sum())
+
+
+def _inside_out(
+    vertices: Points, faces: Indices, shell: Indices, volume: Points
+) -> NDArray[np.bool_]:
+    corners = vertices[faces]
+    low = np.full((len(volume), 3), np.inf)
+    high = -low
+    np.minimum.at(low, shell, corners.min(axis=1))
+    np.maximum.at(high, shell, corners.max(axis=1))
+    solid = volume > 0
+    turn = np.zeros(len(volume), dtype=bool)
+    for i in np.flatnonzero(volume < 0):
+        holds = (low[solid] < low[i]).all(axis=1) & (high[solid] > high[i]).all(axis=1)
+        turn[i] = not holds.any()
+    return turn
+
+
+def _judged(vertices: Points, faces: Indices, turned: int) -> Mesh:
+    gaps = open_edges(vertices, faces)
+    volume = float(volumes_mm3(vertices, faces).sum())
+    if gaps > _LOOSE_EDGES * 3 * len(faces):
+        raise Refused(
+            f"{gaps} of its {3 * len(faces)} edges are open: these are loose surfaces, not a solid",
+            "the surface",
+            "Close the solid in the design program and export it again",
+        )
+    if volume < 1e-3:
+        raise Refused(
+            "it encloses no volume", "the surface", "Give the surface a thickness, export a solid"
+        )
+    notes: list[Finding] = []
+    if gaps:
+        notes.append(
+            Finding(
+                severity=Severity.WARNING,
+                where=f"{gaps} open edges",
+                what="the surface has gaps, so its volume is a guess",
+                do="Close it in the design program; the slicer will otherwise close it its own way",
+            )
+        )
+    if turned:
+        notes.append(
+            Finding(
+                severity=Severity.NOTE,
+                where="the surface" if turned == 1 else f"{turned} shells",
+                what="it was inside out and has been turned",
+                do="Nothing to do",
+            )
+        )
+    return Mesh(vertices, faces, tuple(notes))

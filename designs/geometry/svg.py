@@ -1,0 +1,334 @@
+"""Reads the shapes of an SVG as points in millimetres, transforms, units and `use` applied.
+
+It parses the XML itself under limits: no entities, no links, no scripts, no style sheets; what is
+hidden, clipped away, text or picture is left out and said.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+
+import numpy as np
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser
+from svgelements import Arc, CubicBezier, Matrix, Move, PathSegment, Point, QuadraticBezier
+from svgelements import Path as Curve
+from svgelements.svgelements import Circle, Ellipse, Polygon, Polyline, Rect, Shape, SimpleLine
+
+from designs.errors import Finding, LimitExceeded, Refused, Severity
+from designs.geometry.contours import Line
+from designs.geometry.drawing import UNIT_MM, Unit
+
+FLAT_MM = 0.005
+MAX_ELEMENTS = 100_000  # after `use` is expanded
+MAX_POINTS = 2_000_000
+MAX_DEPTH = 64
+_REACH_MM = 1e6
+_SVG = "{http://www.w3.org/2000/svg}"
+_HREFS = ("href", "{http://www.w3.org/1999/xlink}href")
+_AGAIN = "Export it again as plain SVG"
+_MM_OF = {"": 25.4 / 96, "px": 25.4 / 96, "mm": 1.0, "cm": 10.0, "in": 25.4, "pt": 25.4 / 72}
+_MM_OF["pc"] = 25.4 / 6
+_LENGTH = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Z%]*)\s*")
+
+
+def read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
+    """(lines in mm, notes); raises `Refused`."""
+    root = _parsed(path)
+    if root.tag != f"{_SVG}svg":
+        raise Refused("it is no SVG", "the first element", "Export it as SVG")
+    page, notes = _page(root, units)
+    walk = _Walk({e.attrib["id"]: e for e in root.iter() if "id" in e.attrib})
+    lines = [line for curve in walk.children(root, page, 0) for line in _flattened(curve, walk)]
+    return lines, (*notes, *walk.left_out())
+
+
+def _parsed(path: Path) -> Element:
+    parser = DefusedXMLParser(target=_Bounded(), forbid_dtd=False)
+    try:
+        parser.feed(path.read_bytes())
+        return parser.close()
+    except DefusedXmlException:
+        raise Refused("it defines XML entities", "its head", "Save it as plain SVG") from None
+    except (ParseError, ValueError) as broken:
+        raise Refused(f"its XML is broken ({broken})"[:160], "its XML", _AGAIN) from None
+
+
+class _Bounded(TreeBuilder):
+    """Builds the tree, and stops at too many or too deeply nested elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = self._count = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        self._depth += 1
+        self._count += 1
+        if self._depth > MAX_DEPTH or self._count > MAX_ELEMENTS:
+            raise LimitExceeded(
+                "it has too many elements, or they are nested too deep", f"<{tag[-20:]}>", _AGAIN
+            )
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> Element:
+        self._depth -= 1
+        return super().end(tag)
+
+
+def _page(root: Element, units: Unit | None) -> tuple[Matrix, list[Finding]]:
+    """From user units to mm: width, height and viewBox of the root; y goes up in the result."""
+    flip = Matrix.scale(1, -1)
+    if units is not None:
+        return flip * Matrix.scale(UNIT_MM[units]), []
+    width, height = (_length_mm(root.get(side)) for side in ("width", "height"))
+    box = _view_box(root)
+    if box is None or (width is None and height is None):
+        return flip * Matrix.scale(UNIT_MM["px"]), [] if width or height else [_NO_SIZE]
+    scales = [s / b for s, b in zip((width, height), box[2:], strict=True) if s is not None]
+    return flip * Matrix.scale(min(scales)), []
+
+
+_NO_SIZE = Finding(
+    severity=Severity.WARNING,
+    where="width and height",
+    what="it does not say how large it is; 96 units were taken as an inch",
+    do="If the size is wrong, say its unit when you publish it, or set width and height in mm",
+)
+
+
+def _length_mm(text: str | None) -> float | None:
+    match = _LENGTH.fullmatch(text or "")
+    if match is None or match[2] not in _MM_OF:
+        return None
+    length = float(match[1]) * _MM_OF[match[2]]
+    return length if 0 < length < _REACH_MM else None
+
+
+def _view_box(element: Element) -> tuple[float, float, float, float] | None:
+    try:
+        x, y, w, h = (float(n) for n in re.split(r"[\s,]+", element.get("viewBox", "").strip()))
+    except ValueError:
+        return None
+    sane = all(np.isfinite(n) for n in (x, y, w, h)) and w > 0 and h > 0
+    return (x, y, w, h) if sane else None
+
+
+@dataclass
+class _Walk:
+    """Walks the tree under a budget of elements and points, noting what is left out."""
+
+    by_id: dict[str, Element]
+    elements_left: int = MAX_ELEMENTS
+    points_left: int = MAX_POINTS
+    texts: int = 0
+    pictures: int = 0
+    clipped: int = 0
+    _using: list[Element] = field(default_factory=list[Element])
+
+    def children(self, element: Element, matrix: Matrix, depth: int) -> Iterator[Curve]:
+        for child in element:
+            yield from self._element(child, matrix, depth + 1)
+
+    def _element(self, element: Element, matrix: Matrix, depth: int) -> Iterator[Curve]:
+        self.elements_left -= 1
+        if self.elements_left < 0 or depth > MAX_DEPTH:
+            raise LimitExceeded(
+                "its <use> elements expand to too much", _name(element), "Export it expanded"
+            )
+        if _hidden(element):
+            return
+        tag = element.tag.removeprefix(_SVG)
+        matrix = _own(element) * matrix
+        self.clipped += "clip-path" in element.attrib
+        if tag in {"g", "a", "switch"}:
+            yield from self.children(element, matrix, depth)
+        elif tag in {"use", "svg"}:
+            move = Matrix.translate(_number(element, "x"), _number(element, "y"))
+            inner = self._used if tag == "use" else self._viewport
+            yield from inner(element, move * matrix, depth)
+        elif tag in _SHAPES:
+            yield _curve(element, tag) * matrix
+        self.texts += tag in {"text", "flowRoot"}
+        self.pictures += tag in {"image", "foreignObject"}
+
+    def _used(self, element: Element, matrix: Matrix, depth: int) -> Iterator[Curve]:
+        link = next((element.get(h, "") for h in _HREFS if element.get(h)), "")
+        target = self.by_id.get(link[1:]) if link.startswith("#") else None
+        if target is None or target in self._using:
+            why = "points outside the file" if target is None else "contains itself"
+            raise Refused(f"a <use> {why}", _name(element), "Export it expanded")
+        self._using.append(target)
+        if target.tag == f"{_SVG}symbol":
+            yield from self._viewport(target, matrix, depth, element)
+        else:
+            yield from self._element(target, matrix, depth + 1)
+        self._using.pop()
+
+    def _viewport(
+        self, element: Element, matrix: Matrix, depth: int, sized: Element | None = None
+    ) -> Iterator[Curve]:
+        box = _view_box(element)
+        if box is not None:
+            sized = element if sized is None else sized
+            wide = _number(sized, "width") or box[2]
+            high = _number(sized, "height") or box[3]
+            fit = Matrix.scale(min(wide / box[2], high / box[3]))
+            matrix = Matrix.translate(-box[0], -box[1]) * fit * matrix
+        yield from self.children(element, matrix, depth)
+
+    def left_out(self) -> Iterator[Finding]:
+        seen = {
+            "texts": (self.texts, "Turn text into paths if it should be cut"),
+            "pictures": (self.pictures, "Trace them if they should be cut"),
+            "clipped shapes": (self.clipped, "Check the outline: shapes were taken unclipped"),
+        }
+        for name, (count, do) in seen.items():
+            if count:
+                yield Finding(
+                    severity=Severity.WARNING,
+                    where=f"{count} {name}",
+                    what="clipping is not applied" if "clip" in name else "they are not cut",
+                    do=do,
+                )
+
+
+def _name(element: Element) -> str:
+    own = element.get("id", "")[:40]
+    return f"<{element.tag.removeprefix(_SVG)[:20]}{f' id={own!r}' if own else ''}>"
+
+
+def _hidden(element: Element) -> bool:
+    style = element.get("style", "").replace(" ", "")
+    gone = "display:none" in style or "visibility:hidden" in style
+    return gone or element.get("display") == "none" or element.get("visibility") == "hidden"
+
+
+def _own(element: Element) -> Matrix:
+    try:
+        matrix = Matrix(element.get("transform", ""))
+    except (ValueError, TypeError, IndexError, AttributeError):
+        matrix = None
+    numbers = [matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f] if matrix else [np.nan]
+    if matrix is None or not np.isfinite(numbers).all():
+        raise Refused("its transform is unreadable", _name(element), _AGAIN)
+    return matrix
+
+
+def _number(element: Element, name: str, otherwise: float = 0.0) -> float:
+    """An attribute in user units."""
+    text = element.get(name)
+    if text is None or text.strip().endswith("%"):
+        return otherwise
+    match = _LENGTH.fullmatch(text)
+    if match is None or match[2] not in _MM_OF:
+        raise Refused(f"its {name} is no length", _name(element), _AGAIN)
+    return float(match[1]) * _MM_OF[match[2]] / _MM_OF[""]
+
+
+def _points(element: Element) -> list[float]:
+    numbers = re.split(r"[\s,]+", element.get("points", "").strip())
+    return [float(n) for n in numbers if n]
+
+
+def _rect(element: Element) -> Shape:
+    x, y, width, height = (_number(element, n) for n in ("x", "y", "width", "height"))
+    rx, ry = _number(element, "rx", -1), _number(element, "ry", -1)
+    rx, ry = (ry if rx < 0 else rx), (rx if ry < 0 else ry)
+    return Rect(x, y, width, height, min(max(rx, 0), width / 2), min(max(ry, 0), height / 2))
+
+
+def _circle(element: Element) -> Shape:
+    return Circle(*(_number(element, n) for n in ("cx", "cy", "r")))
+
+
+def _ellipse(element: Element) -> Shape:
+    return Ellipse(*(_number(element, n) for n in ("cx", "cy", "rx", "ry")))
+
+
+def _line(element: Element) -> Shape:
+    return SimpleLine(*(_number(element, n) for n in ("x1", "y1", "x2", "y2")))
+
+
+_SHAPES: dict[str, Callable[[Element], Shape]] = {
+    "path": lambda e: Curve(e.get("d", "")),
+    "rect": _rect,
+    "circle": _circle,
+    "ellipse": _ellipse,
+    "line": _line,
+    "polyline": lambda e: Polyline(*_points(e)),
+    "polygon": lambda e: Polygon(*_points(e)),
+}
+
+
+def _curve(element: Element, tag: str) -> Curve:
+    try:
+        return Curve(_SHAPES[tag](element))
+    except (ValueError, TypeError, IndexError, AttributeError, ZeroDivisionError):
+        raise Refused("its shape is unreadable", _name(element), _AGAIN) from None
+
+
+def _flattened(curve: Curve, walk: _Walk) -> Iterator[Line]:
+    """One line per subpath, straying at most FLAT_MM from the curve."""
+    points: list[tuple[float, float]] = []
+    for segment in curve.segments(transformed=True):
+        if isinstance(segment, Move):
+            if len(points) > 1:
+                yield _distinct(points)
+            points = []
+        new = [] if segment.end is None else list(_along(segment))
+        walk.points_left -= len(new)
+        if walk.points_left < 0:
+            raise LimitExceeded("its curves need too many points", "a path", _AGAIN)
+        points += new
+    if len(points) > 1:
+        yield _distinct(points)
+
+
+def _distinct(points: list[tuple[float, float]]) -> Line:
+    line = np.array(points)
+    keep = np.ones(len(line), dtype=bool)
+    keep[1:] = np.any(np.diff(line, axis=0), axis=1)
+    return line[keep]
+
+
+def _along(segment: PathSegment) -> Iterator[tuple[float, float]]:
+    """Points of a segment after its start."""
+    for step in range(1, (n := _steps(segment)) + 1):
+        yield _xy(segment.end if step == n else segment.point(step / n))
+
+
+def _steps(segment: PathSegment) -> int:
+    """Chords enough for FLAT_MM: a Bézier strays by second difference / 8, an arc by sagitta."""
+    if isinstance(segment, (CubicBezier, QuadraticBezier)):
+        points = _finite([segment.start, *_controls(segment), segment.end])
+        bend = float(np.hypot(*np.diff(points, n=2, axis=0).T).max())
+        degree = len(points) - 1
+        return max(1, int(np.ceil(np.sqrt(degree * (degree - 1) / 8 * bend / FLAT_MM))))
+    _finite([segment.end])
+    if not isinstance(segment, Arc):
+        return 1
+    _finite([Point(segment.rx, segment.ry)])
+    radius = max(abs(segment.rx), abs(segment.ry), 2 * FLAT_MM)
+    chord = 2 * np.arccos(1 - FLAT_MM / radius)
+    return max(4, int(np.ceil(abs(cast(float, segment.sweep)) / chord)))
+
+
+def _controls(curve: CubicBezier | QuadraticBezier) -> list[Point]:
+    if isinstance(curve, QuadraticBezier):
+        return [curve.control]
+    return [curve.control1, curve.control2]
+
+
+def _xy(point: Point | None) -> tuple[float, float]:
+    assert point is not None
+    return cast(float, point.x), cast(float, point.y)
+
+
+def _finite(points: list[Point | None]) -> Line:
+    numbers = np.array([_xy(point) for point in points], dtype=np.float64)
+    if not np.isfinite(numbers).all() or np.abs(numbers).max() > _REACH_MM:
+        raise Refused("a point lies absurdly far out", "a path", "Redraw it near the page")
+    return numbers
