@@ -1,0 +1,52 @@
+"""Where and when to make what: a problem goes in, a checked and explained plan comes out.
+
+It promises integers, seeds and no surprises; it never reads a clock, a disk or a network.
+"""
+
+from scheduling.explain import Comparison, Difference, NotInPlan, runner_up, why, why_not
+from scheduling.plan import Assignment, Line, Plan, Unplaced
+from scheduling.problem import (
+    Frozen,
+    Job,
+    Lab,
+    Machine,
+    Problem,
+    ProblemError,
+    Running,
+    Travel,
+    Weights,
+)
+from scheduling.quote import Option, Quote, Refusal, quote
+from scheduling.solve import InvalidPlan, Limits, solve
+from scheduling.verify import Fault, verify
+
+__all__ = [
+    "Assignment",
+    "Comparison",
+    "Difference",
+    "Fault",
+    "Frozen",
+    "InvalidPlan",
+    "Job",
+    "Lab",
+    "Limits",
+    "Line",
+    "Machine",
+    "NotInPlan",
+    "Option",
+    "Plan",
+    "Problem",
+    "ProblemError",
+    "Quote",
+    "Refusal",
+    "Running",
+    "Travel",
+    "Unplaced",
+    "Weights",
+    "quote",
+    "runner_up",
+    "solve",
+    "verify",
+    "why",
+    "why_not",
+]

@@ -1,0 +1,203 @@
+"""The problem as a CP-SAT model: one optional interval for each job and machine.
+
+It promises a bound and an order that a layout can be made from; it never writes a plan itself.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from scheduling.cost import HOUR_S, ceil_div, leg_minor
+from scheduling.greedy import Desk, Layout, Way
+from scheduling.problem import Job, Problem
+from scheduling.routing import travel_s
+
+if TYPE_CHECKING:
+    from ortools.sat.python import cp_model
+
+
+@dataclass(frozen=True)
+class SearchLimits:
+    """CP-SAT's deterministic seconds, its seed and workers, and when to give up."""
+
+    seconds: float
+    seed: int
+    workers: int
+    should_stop: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Jobs in order of their start and the machine of each, if found; what CP-SAT proved."""
+
+    order: tuple[str, ...] | None
+    pins: Mapping[str, str]
+    bound_minor: int
+    proved: bool
+    solver_s: float
+
+
+class _Model:
+    """Variables of one problem; all times count from now."""
+
+    def __init__(self, desk: Desk) -> None:
+        from ortools.sat.python import cp_model
+
+        self.cp = cp_model
+        self.model = cp_model.CpModel()
+        self.problem: Problem = desk.problem
+        self.ways = {job: ways[: desk.reach] for job, ways in desk.ways.items()}
+        self.span_s = desk.problem.horizon_s - desk.problem.now_s
+        self.start: dict[str, cp_model.IntVar] = {}
+        self.end: dict[str, cp_model.LinearExprT] = {}
+        self.out: dict[str, cp_model.IntVar] = {}
+        self.on: dict[tuple[str, str], cp_model.IntVar] = {}
+        self.terms: list[cp_model.LinearExprT] = []
+        self._build()
+
+    def _build(self) -> None:
+        intervals: dict[str, list[cp_model.IntervalVar]] = {}
+        for job in self.problem.open_jobs:
+            for way, interval in self._place(job):
+                intervals.setdefault(way.machine, []).append(interval)
+            self._charge_time(job)
+        for queue in intervals.values():
+            self.model.add_no_overlap(queue)
+        for job in self.problem.open_jobs:
+            for before in job.after:
+                if before in self.start:
+                    self._follow(before, job.id)
+        self._keep_together()
+        self.model.minimize(sum(self.terms))
+
+    def _place(self, job: Job) -> "list[tuple[Way, cp_model.IntervalVar]]":
+        model, ways = self.model, self.ways[job.id]
+        start = self.start[job.id] = model.new_int_var(0, self.span_s, "")
+        out = self.out[job.id] = model.new_bool_var("")
+        self.terms.append(self.problem.weights.unplaced_minor * out)
+        model.add(start == 0).only_enforce_if(out)
+        on = [model.new_bool_var("") for _ in ways]
+        model.add_exactly_one([*on, out])
+        self.end[job.id] = start + sum(way.duration_s * v for way, v in zip(ways, on, strict=True))
+        made: list[tuple[Way, cp_model.IntervalVar]] = []
+        for way, chosen in zip(ways, on, strict=True):
+            self.on[job.id, way.machine] = chosen
+            self.terms.append(way.minor * chosen)
+            model.add_linear_expression_in_domain(start, self._starts(way)).only_enforce_if(chosen)
+            fixed_size = model.new_optional_fixed_size_interval_var
+            made.append((way, fixed_size(start, way.duration_s, chosen, "")))
+        return made
+
+    def _starts(self, way: Way) -> "cp_model.Domain":
+        now = self.problem.now_s
+        return self.cp.Domain.from_intervals([[low - now, high - now] for low, high in way.starts])
+
+    def _charge_time(self, job: Job) -> None:
+        """Lateness and waiting, each rounded up by itself as in the printed lines."""
+        weights, now = self.problem.weights, self.problem.now_s
+        self._charge(job, max(now, job.release_s), weights.waiting_minor_per_h)
+        if job.due_s is not None:
+            self._charge(job, job.due_s, weights.lateness_minor_per_h)
+
+    def _charge(self, job: Job, since_s: int, minor_per_h: int) -> None:
+        longest = max(0, self.problem.horizon_s - since_s)
+        cost = self.model.new_int_var(0, ceil_div(longest * minor_per_h, HOUR_S), "")
+        after = self.end[job.id] - (since_s - self.problem.now_s)
+        placed = self.out[job.id].negated()
+        self.model.add(HOUR_S * cost >= minor_per_h * after).only_enforce_if(placed)
+        self.terms.append(cost)
+
+    def _labs(self, job: str) -> "dict[str, list[cp_model.IntVar]]":
+        labs: dict[str, list[cp_model.IntVar]] = {}
+        for way in self.ways[job]:
+            labs.setdefault(way.lab, []).append(self.on[job, way.machine])
+        return labs
+
+    def _follow(self, before: str, job: str) -> None:
+        """Time and price of the way from the lab of one job to the lab of the next."""
+        self.model.add_implication(self.out[before], self.out[job])
+        sources, targets = self._labs(before), self._labs(job)
+        legs = {(a, b): leg_minor(self.problem, a, b) for a in sources for b in targets}
+        leg = self.model.new_int_var(0, max(legs.values(), default=0), "")
+        self.terms.append(leg)
+        for (source, target), minor in legs.items():
+            at_source, at_target = sum(sources[source]), sum(targets[target])
+            self.model.add(leg >= minor * (at_source + at_target - 1))
+            both = self.model.new_bool_var("")
+            self.model.add(at_source + at_target <= 1 + both)
+            way_s = travel_s(self.problem, source, target)
+            self.model.add(self.start[job] >= self.end[before] + way_s).only_enforce_if(both)
+
+    def _keep_together(self) -> None:
+        groups: dict[str, list[str]] = {}
+        for job in self.problem.open_jobs:
+            if job.keep_with:
+                groups.setdefault(job.keep_with, []).append(job.id)
+        for jobs in groups.values():
+            labs = sorted({way.lab for job in jobs for way in self.ways[job]})
+            here = {lab: self.model.new_bool_var("") for lab in labs}
+            self.model.add_at_most_one(here.values())
+            for job in jobs:
+                for way in self.ways[job]:
+                    self.model.add_implication(self.on[job, way.machine], here[way.lab])
+
+    def hint(self, layout: Layout) -> None:
+        """Start the search from a known layout."""
+        self.model.clear_hints()
+        for job, start in self.start.items():
+            spot = layout.spots.get(job)
+            self.model.add_hint(start, spot.start_s - self.problem.now_s if spot else 0)
+            self.model.add_hint(self.out[job], spot is None)
+            for way in self.ways[job]:
+                taken = spot is not None and spot.way.machine == way.machine
+                self.model.add_hint(self.on[job, way.machine], taken)
+
+
+def search(
+    desk: Desk,
+    layout: Layout,
+    redraw: Callable[[Sequence[str], Mapping[str, str]], Layout],
+    limits: SearchLimits,
+) -> tuple[Layout, int, float]:
+    """Improve a layout until proved best, told to stop or out of deterministic seconds.
+
+    Answers with the best layout, a bound for the ways within reach, and the seconds used. The
+    time is spent in growing slices, so that `should_stop` is asked between them too.
+    """
+    model = _Model(desk)
+    bound, used, slice_s = 0, 0.0, 0.5
+    while used < limits.seconds and not limits.should_stop():
+        model.hint(layout)
+        answer = _solve(model, min(slice_s, limits.seconds - used), limits)
+        used, slice_s = used + answer.solver_s, slice_s * 2
+        bound = max(bound, answer.bound_minor)
+        if answer.order is not None:
+            layout = min(layout, redraw(answer.order, answer.pins), key=lambda each: each.minor)
+        if answer.proved or layout.minor <= bound or not answer.solver_s:
+            break
+    return layout, bound, used
+
+
+def _solve(model: _Model, seconds: float, limits: SearchLimits) -> _Answer:
+    cp = model.cp
+    solver = cp.CpSolver()
+    solver.parameters.max_deterministic_time = seconds
+    solver.parameters.random_seed = limits.seed % 2**31
+    solver.parameters.num_workers = limits.workers
+    solver.parameters.interleave_search = limits.workers > 1
+
+    class Watch(cp.CpSolverSolutionCallback):
+        def on_solution_callback(self) -> None:
+            if limits.should_stop():
+                self.stop_search()
+
+    status = solver.solve(model.model, Watch())
+    used = solver.response_proto.deterministic_time
+    if status not in (cp.OPTIMAL, cp.FEASIBLE):
+        return _Answer(None, {}, 0, proved=False, solver_s=used)
+    start = {job: solver.value(start) for job, start in model.start.items()}
+    pins = {job: machine for (job, machine), on in model.on.items() if solver.value(on)}
+    order = sorted(start, key=lambda job: (job not in pins, start[job], job))
+    bound = ceil(solver.best_objective_bound - 1e-6)
+    return _Answer(tuple(order), pins, bound, proved=status == cp.OPTIMAL, solver_s=used)

@@ -1,0 +1,225 @@
+"""Why a job is made where it is, and why not elsewhere, in words and in lines that add up.
+
+It promises that each comparison is the true change of the objective if that job alone were moved;
+it never guesses at what a whole new plan would bring.
+"""
+
+from dataclasses import dataclass
+
+from scheduling.cost import leg_minor
+from scheduling.plan import NO_PLAN, Assignment, Line, Plan
+from scheduling.problem import Job, Problem
+from scheduling.quote import Opening, not_chosen, openings
+from scheduling.routing import candidates, job_distance_m, travel_s
+from scheduling.words import amount, listed, span, way
+
+
+class NotInPlan(LookupError):
+    """The job is not in the plan or the problem; ask about one that is."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line of the chosen machine beside the same line of the other."""
+
+    name: str
+    chosen_minor: int
+    other_minor: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The chosen machine against the runner-up, everything else as planned.
+
+    `extra_minor` is what the objective would rise by if the job went to the other machine: the sum
+    of the differences of the lines. `nearer_m`, `earlier_s`: by how much the chosen one is better
+    (negative: worse). `delays` names the jobs that could not start as planned after such a move.
+    """
+
+    job: str
+    machine: str
+    other: str
+    other_start_s: int
+    other_end_s: int
+    lines: tuple[Difference, ...]
+    extra_minor: int
+    nearer_m: int
+    earlier_s: int
+    delays: tuple[str, ...]
+
+    @property
+    def cheaper_minor(self) -> int:
+        """How much less the lab is paid at the chosen machine (negative: more)."""
+        paid = {"machine", "setup", "material"}
+        return sum(d.other_minor - d.chosen_minor for d in self.lines if d.name in paid)
+
+
+def runner_up(problem: Problem, plan: Plan, job_id: str) -> Comparison | None:
+    """The machine that would be next best for this job alone; None if no other has an opening.
+
+    Machines on which the move would delay no other job come first. Raises NotInPlan.
+    """
+    spot, job = _spot(plan, job_id), _job(problem, job_id)
+    others = [each for each in openings(problem, job, plan) if each.machine.id != spot.machine]
+    compared = [_compare(problem, plan, job, spot, other) for other in others]
+    return min(compared, key=_rank, default=None)
+
+
+def _rank(compared: Comparison) -> tuple[bool, int, str]:
+    return bool(compared.delays), compared.extra_minor, compared.other
+
+
+def _spot(plan: Plan, job_id: str) -> Assignment:
+    if job_id not in plan.by_job:
+        raise NotInPlan(f"job {job_id} is not placed in this plan")
+    return plan.by_job[job_id]
+
+
+def _job(problem: Problem, job_id: str) -> Job:
+    if job_id not in problem.job:
+        raise NotInPlan(f"job {job_id} is not in this problem")
+    return problem.job[job_id]
+
+
+def _compare(
+    problem: Problem, plan: Plan, job: Job, spot: Assignment, other: Opening
+) -> Comparison:
+    here, there = problem.machine[spot.machine].lab, other.machine.lab
+    lines = _differences(
+        (*spot.lines, _onward(problem, plan, job, here)),
+        (*other.lines, _onward(problem, plan, job, there)),
+    )
+    return Comparison(
+        job=job.id,
+        machine=spot.machine,
+        other=other.machine.id,
+        other_start_s=other.start_s,
+        other_end_s=other.end_s,
+        lines=lines,
+        extra_minor=sum(line.other_minor - line.chosen_minor for line in lines),
+        nearer_m=job_distance_m(problem, job, there) - job_distance_m(problem, job, here),
+        earlier_s=other.end_s - spot.end_s,
+        delays=_delays(problem, plan, job, other),
+    )
+
+
+def _onward(problem: Problem, plan: Plan, job: Job, lab: str) -> Line:
+    """What it counts to bring the part from this lab to those where other jobs take it on."""
+    labs = [problem.machine[spot.machine].lab for spot in _followers(problem, plan, job)]
+    return Line("onward transport", sum(leg_minor(problem, lab, other) for other in labs))
+
+
+def _followers(problem: Problem, plan: Plan, job: Job) -> list[Assignment]:
+    after = problem.followers.get(job.id, ())
+    return [plan.by_job[each] for each in after if each in plan.by_job]
+
+
+def _delays(problem: Problem, plan: Plan, job: Job, other: Opening) -> tuple[str, ...]:
+    return tuple(
+        spot.job
+        for spot in _followers(problem, plan, job)
+        if spot.start_s
+        < other.end_s + travel_s(problem, other.machine.lab, problem.machine[spot.machine].lab)
+    )
+
+
+def _differences(chosen: tuple[Line, ...], other: tuple[Line, ...]) -> tuple[Difference, ...]:
+    mine, theirs = dict(chosen), dict(other)
+    both = [*mine, *(name for name in theirs if name not in mine)]
+    pairs = (Difference(name, mine.get(name, 0), theirs.get(name, 0)) for name in both)
+    return tuple(pair for pair in pairs if pair.chosen_minor or pair.other_minor)
+
+
+def why(problem: Problem, plan: Plan, job_id: str) -> str:
+    """One or two sentences: where the job is made and what speaks for it, or why it is left out.
+
+    Raises NotInPlan if the plan does not know the job.
+    """
+    for left in plan.unplaced:
+        if left.job == job_id:
+            return f"Not planned. {' '.join(left.reasons)}"
+    spot = _spot(plan, job_id)
+    lab = problem.lab[problem.machine[spot.machine].lab].name
+    second = runner_up(problem, plan, job_id)
+    if second is None:
+        return f"Made at {lab} on {spot.machine}: {_alone(problem, _job(problem, job_id))}."
+    other_lab = problem.lab[problem.machine[second.other].lab].name
+    other = f"{second.other} there" if other_lab == lab else f"{other_lab} ({second.other})"
+    return f"Made at {lab} on {spot.machine}, {_verdict(problem, second, other)}."
+
+
+def _alone(problem: Problem, job: Job) -> str:
+    steps = candidates(job, problem).waterfall
+    left = [f"{step.left} after {step.name}" for step in steps]
+    if steps[-1].left > 1:
+        return "no other machine that can make it has an opening in time"
+    return f"of {len(problem.machines)} machines only this one can ({listed(left)})"
+
+
+def _verdict(problem: Problem, second: Comparison, other: str) -> str:
+    pros, cons = _points(problem, second)
+    pro, con = listed(pros), listed(cons)
+    if second.delays:
+        return f"because {other} would hold up {listed(second.delays)}"
+    if second.extra_minor > 0:
+        ahead = f"{amount(problem, second.extra_minor)} ahead of {other}, all things counted"
+        return f"because it is {ahead}" + (f": {pro}" if pro else "") + _though(con)
+    if second.extra_minor == 0:
+        return (
+            f"level with {other}, all things counted" + (f": {pro}" if pro else "") + _though(con)
+        )
+    behind = f"{other} would be {amount(problem, -second.extra_minor)} better for this job alone"
+    return f"though {behind}; the search ended before it found a better whole"
+
+
+def _though(con: str) -> str:
+    return f"; though {con}" if con else ""
+
+
+def _points(problem: Problem, second: Comparison) -> tuple[list[str], list[str]]:
+    """What speaks for the chosen machine, and what against it."""
+    minor, metres, seconds = second.cheaper_minor, second.nearer_m, second.earlier_s
+    moves = sum(d.other_minor - d.chosen_minor for d in second.lines if d.name == "move")
+    weighed = (
+        (minor, f"{amount(problem, abs(minor))} less", f"{amount(problem, abs(minor))} more"),
+        (metres, f"{way(abs(metres))} nearer", f"{way(abs(metres))} farther"),
+        (seconds, f"ready {span(abs(seconds))} earlier", f"ready {span(abs(seconds))} later"),
+        (moves, "it stays where it was planned", "it moves from where it was planned"),
+    )
+    pros = [pro for value, pro, _ in weighed if value > 0]
+    cons = [con for value, _, con in weighed if value < 0]
+    return pros, cons
+
+
+def why_not(problem: Problem, job: Job | str, lab: str, plan: Plan = NO_PLAN) -> str:
+    """One sentence: what the lab lacks for the job, or by how much another is better.
+
+    The job may be one of the problem's, by id, or a hypothetical one. Raises NotInPlan.
+    """
+    asked = _job(problem, job) if isinstance(job, str) else job
+    if lab not in problem.lab:
+        raise NotInPlan(f"lab {lab} is not in this problem")
+    found = openings(problem, asked, plan)
+    spot = plan.by_job.get(asked.id)
+    name = problem.lab[lab].name
+    if spot and problem.machine[spot.machine].lab == lab:
+        return f"It is made at {name}."
+    here = [opening for opening in found if opening.machine.lab == lab]
+    if spot and here:
+        compared = (_compare(problem, plan, asked, spot, opening) for opening in here)
+        return f"{name} could make it, but {_behind(problem, min(compared, key=_rank))}."
+    if here and here[0] == found[0]:
+        return f"{name} can make it; nothing speaks against it."
+    return not_chosen(problem, asked, plan, lab, found)
+
+
+def _behind(problem: Problem, other: Comparison) -> str:
+    chosen = problem.lab[problem.machine[other.machine].lab].name
+    if other.delays:
+        return f"that would hold up {listed(other.delays)}"
+    if other.extra_minor < 0:
+        gain = amount(problem, -other.extra_minor)
+        return f"the search ended before it found this, {gain} better for this job alone"
+    behind = f"is {amount(problem, other.extra_minor)} behind {chosen}, all things counted"
+    pros, _ = _points(problem, other)
+    return behind + (f"; {chosen} is better by: {listed(pros)}" if pros else "")

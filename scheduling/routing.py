@@ -1,0 +1,225 @@
+"""Which machines can make a job, how far they are, and why the others cannot.
+
+It promises a waterfall whose counts are true and a relaxation that works when applied;
+it never looks at prices or at what other open jobs want.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from math import asin, cos, radians, sin, sqrt
+
+from scheduling.problem import Job, Machine, Problem, Running, Spans
+from scheduling.sequencing import Need, longest_s, start_ranges
+
+EARTH_RADIUS_M = 6_371_008.8  # mean radius, IUGG
+
+
+def distance_m(place: tuple[int, int], other: tuple[int, int]) -> int:
+    """Great-circle metres between two (lat, lon) in micro-degrees; haversine formula."""
+    lat1, lon1, lat2, lon2 = (radians(udeg / 1e6) for udeg in (*place, *other))
+    chord = _hav(lat2 - lat1) + cos(lat1) * cos(lat2) * _hav(lon2 - lon1)
+    return round(2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(chord))))
+
+
+def _hav(angle: float) -> float:
+    return sin(angle / 2) ** 2
+
+
+def lab_distance_m(problem: Problem, lab: str, other: str) -> int:
+    """Metres between two labs, by id."""
+    a, b = problem.lab[lab], problem.lab[other]
+    return distance_m((a.lat_udeg, a.lon_udeg), (b.lat_udeg, b.lon_udeg))
+
+
+def job_distance_m(problem: Problem, job: Job, lab: str) -> int:
+    """Metres between a lab and the place where the job is wanted."""
+    there = problem.lab[lab]
+    return distance_m((there.lat_udeg, there.lon_udeg), (job.lat_udeg, job.lon_udeg))
+
+
+def travel_s(problem: Problem, lab: str, other: str) -> int:
+    """Seconds a part takes from one lab to another; none within a lab."""
+    if lab == other:
+        return 0
+    way_s = -(-lab_distance_m(problem, lab, other) * problem.travel.s_per_km // 1000)
+    return problem.travel.handover_s + way_s
+
+
+def made_at(problem: Problem, job: str) -> tuple[str, int] | None:
+    """The lab and the end of a fixed job; None if the job is open."""
+    item = problem.fixed_by_job.get(job)
+    if item is None:
+        return None
+    end_s = item.until_s if isinstance(item, Running) else item.end_s
+    return problem.machine[item.machine].lab, end_s
+
+
+def _need(problem: Problem, job: Job, machine: Machine) -> Need:
+    made = (made_at(problem, before) for before in job.after)
+    received = (end + travel_s(problem, lab, machine.lab) for lab, end in filter(None, made))
+    earliest = max(problem.now_s, job.release_s, machine.available_from_s, *received, 0)
+    return Need(job.durations_s[machine.id], earliest, problem.horizon_s, machine.unattended)
+
+
+def free_starts(problem: Problem, job: Job, machine: Machine) -> Spans:
+    """When the machine could start the job: openings, what is fixed, release, horizon."""
+    windows = problem.lab[machine.lab].open_windows_s
+    return start_ranges(windows, problem.busy.get(machine.id, ()), _need(problem, job, machine))
+
+
+def _size_fits(job: Job, machine: Machine) -> bool:
+    return all(a <= b for a, b in zip(job.size_um, machine.envelope_um, strict=True))
+
+
+def _thickness_fits(job: Job, machine: Machine) -> bool:
+    limit = machine.thickness_max_um
+    return job.thickness_um is None or limit is None or job.thickness_um <= limit
+
+
+def _tolerance_fits(job: Job, machine: Machine) -> bool:
+    return job.tolerance_um is None or machine.tolerance_um <= job.tolerance_um
+
+
+Test = Callable[[Problem, Job, Machine], bool]
+_TESTS: dict[str, Test] = {
+    "process": lambda _, job, machine: job.process == machine.process,
+    "material": lambda _, job, machine: job.material in machine.materials,
+    "size": lambda _, job, machine: _size_fits(job, machine),
+    "thickness": lambda _, job, machine: _thickness_fits(job, machine),
+    "tolerance": lambda _, job, machine: _tolerance_fits(job, machine),
+    "estimate": lambda _, job, machine: machine.id in job.durations_s,
+    "hours": lambda problem, job, machine: bool(free_starts(problem, job, machine)),
+}
+STEPS = tuple(_TESTS)
+
+
+def passed(problem: Problem, job: Job, machine: Machine) -> int:
+    """How many steps of the waterfall the machine passes; len(STEPS) = it can make the job."""
+    return sum(1 for _ in takewhile(lambda test: test(problem, job, machine), _TESTS.values()))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the waterfall and how many machines are left after it."""
+
+    name: str
+    left: int
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The machines that can make a job, nearest first, and how they were found."""
+
+    machines: tuple[Machine, ...]
+    waterfall: tuple[Step, ...]
+
+
+def candidates(job: Job, problem: Problem, lab: str | None = None) -> Candidates:
+    """All capable machines (of one lab, if named), nearest first, then by id."""
+    asked = [machine for machine in problem.machines if lab in (None, machine.lab)]
+    depth = {machine.id: passed(problem, job, machine) for machine in asked}
+    steps = (
+        Step(name, sum(1 for reached in depth.values() if reached > index))
+        for index, name in enumerate(STEPS)
+    )
+    able = (machine for machine in asked if depth[machine.id] == len(STEPS))
+    ranked = sorted(able, key=lambda each: (job_distance_m(problem, job, each.lab), each.id))
+    return Candidates(tuple(ranked), tuple(steps))
+
+
+def common_labs(problem: Problem, label: str) -> frozenset[str]:
+    """Where the jobs kept together under a label may be made: where the fixed ones among them are.
+
+    If none is fixed: the labs that can make every one of them, as far as each alone goes.
+    """
+    kept = [job for job in problem.jobs if job.keep_with == label]
+    fixed = [{made[0]} for job in kept if (made := made_at(problem, job.id))]
+    able = (({each.lab for each in candidates(job, problem).machines}) for job in kept)
+    return frozenset(set(problem.lab).intersection(*(fixed or able)))
+
+
+@dataclass(frozen=True)
+class Change:
+    """One field of a job and the value that would fit; `duration_s` is the time on the machine."""
+
+    field: str
+    to: str | int | tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """The fewest and smallest changes with which one machine could make the job."""
+
+    machine: str
+    changes: tuple[Change, ...]
+
+
+def smallest_relaxation(
+    job: Job, problem: Problem, machines: Iterable[Machine] | None = None
+) -> Relaxation | None:
+    """The easiest change that makes the job possible; None if no machine of its process can."""
+    asked = problem.machines if machines is None else tuple(machines)
+    able = [each for each in asked if each.process == job.process and each.id in job.durations_s]
+    found = ((each, _changes(problem, job, each)) for each in able)
+    possible = [(each, changes) for each, changes in found if changes]
+    if not possible:
+        return None
+    machine, changes = min(
+        possible,
+        key=lambda pair: (len(pair[1]), _effort(job, pair[0], pair[1]), pair[0].id),
+    )
+    return Relaxation(machine.id, changes)
+
+
+def _changes(problem: Problem, job: Job, machine: Machine) -> tuple[Change, ...] | None:
+    changes: list[Change] = []
+    if job.material not in machine.materials:
+        if not machine.materials:
+            return None
+        changes.append(Change("material", min(machine.materials)))
+    if not _size_fits(job, machine):
+        x, y, z = (min(a, b) for a, b in zip(job.size_um, machine.envelope_um, strict=True))
+        changes.append(Change("size_um", (x, y, z)))
+    if not _thickness_fits(job, machine):
+        changes.append(Change("thickness_um", machine.thickness_max_um or 0))
+    if not _tolerance_fits(job, machine):
+        changes.append(Change("tolerance_um", machine.tolerance_um))
+    if not free_starts(problem, job, machine):
+        windows = problem.lab[machine.lab].open_windows_s
+        busy = problem.busy.get(machine.id, ())
+        longest = longest_s(windows, busy, _need(problem, job, machine))
+        if not longest:
+            return None
+        changes.append(Change("duration_s", longest))
+    return tuple(changes)
+
+
+def _effort(job: Job, machine: Machine, changes: tuple[Change, ...]) -> float:
+    """How far the changes are from what is wanted: the sum of the shares that must give way."""
+    return sum(_share(job, machine, change) for change in changes)
+
+
+def _share(job: Job, machine: Machine, change: Change) -> float:
+    if isinstance(change.to, str):
+        return 0.0
+    if isinstance(change.to, tuple):
+        pairs = zip(job.size_um, change.to, strict=True)
+        return max(1 - smaller / wanted for wanted, smaller in pairs if wanted)
+    wanted = {
+        "thickness_um": job.thickness_um or 0,
+        "tolerance_um": job.tolerance_um or 0,
+        "duration_s": job.durations_s[machine.id],
+    }[change.field]
+    return abs(change.to - wanted) / max(change.to, wanted, 1)
+
+
+def relaxed(job: Job, relaxation: Relaxation) -> Job:
+    """The job with the changes applied."""
+    for change in relaxation.changes:
+        if change.field == "duration_s":
+            durations = {**job.durations_s, relaxation.machine: int(str(change.to))}
+            job = replace(job, durations_s=durations)
+        else:
+            job = replace(job, **{change.field: change.to})
+    return job

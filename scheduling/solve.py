@@ -1,0 +1,146 @@
+"""From a problem to a plan: insertion first, then CP-SAT where it is small enough, then the check.
+
+It promises a plan that keeps every hard rule, whatever the time; it never returns one unchecked.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scheduling.cost import cost_lines
+from scheduling.exact import SearchLimits, search
+from scheduling.greedy import Desk, Layout, construct, improve, lay_out, prepare
+from scheduling.plan import Assignment, Plan, Status, Unplaced, objective_minor
+from scheduling.problem import Job, Problem
+from scheduling.routing import common_labs, made_at
+from scheduling.verify import Fault, verify
+from scheduling.words import amount, listed, refusal, span
+
+
+def never() -> bool:
+    """The `should_stop` of those who have time."""
+    return False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much effort to spend.
+
+    `seconds` are CP-SAT's deterministic seconds (about wall seconds of one quiet core); 0 asks for
+    insertion and local search only. `should_stop` is asked often. `exact_jobs`: with more open
+    jobs than this CP-SAT is not asked. `reach`: machines looked at first for each job.
+    """
+
+    seconds: float = 5.0
+    seed: int = 0
+    should_stop: Callable[[], bool] = never
+    workers: int = 1
+    exact_jobs: int = 60
+    reach: int = 12
+
+
+class InvalidPlan(RuntimeError):
+    """The planner's own answer failed the independent check; keep the plan in force."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(fault.message for fault in faults))
+        self.faults = tuple(faults)
+
+
+def solve(problem: Problem, limits: Limits | None = None) -> Plan:
+    """The best plan found within the limits; see `Plan` for what its status means.
+
+    Raises InvalidPlan if even the greedy plan fails the check (a defect, never a matter of input).
+    """
+    limits = limits or Limits()
+    desk = prepare(problem, limits.reach)
+    layout = construct(desk, limits.should_stop)
+    rounds = _rounds(desk, limits)
+    layout = improve(desk, layout, rounds, limits.seed, limits.should_stop)
+    greedy = _plan(desk, layout, "greedy", desk.bound_minor, 0.0)
+    if greedy.status == "optimal" or not _worth_exact(desk, limits):
+        return checked(problem, greedy)
+    exact = _exact(desk, layout, limits)
+    return checked(problem, greedy if verify(problem, exact) else exact)
+
+
+def _rounds(desk: Desk, limits: Limits) -> int:
+    """Rounds of local search: a little before CP-SAT, and all of the time where it is not asked."""
+    jobs = max(1, len(desk.problem.open_jobs))
+    looks_per_s = 100_000
+    share = 0.1 if jobs <= limits.exact_jobs else 1.0
+    return int(limits.seconds * share * looks_per_s / (jobs * limits.reach))
+
+
+def _worth_exact(desk: Desk, limits: Limits) -> bool:
+    small = len(desk.problem.open_jobs) <= limits.exact_jobs
+    return small and limits.seconds > 0 and not limits.should_stop()
+
+
+def _exact(desk: Desk, layout: Layout, limits: Limits) -> Plan:
+    def redraw(order: Sequence[str], pins: Mapping[str, str]) -> Layout:
+        return lay_out(desk, order, pins)
+
+    effort = SearchLimits(limits.seconds, limits.seed, limits.workers, limits.should_stop)
+    found, bound, used = search(desk, layout, redraw, effort)
+    whole = all(len(ways) <= desk.reach for ways in desk.ways.values())
+    bound = max(desk.bound_minor, bound if whole else 0)
+    status: Status = "feasible" if bound or found.minor < layout.minor else "greedy"
+    return _plan(desk, found, status, bound, used)
+
+
+def _plan(desk: Desk, layout: Layout, status: Status, bound: int, solver_s: float) -> Plan:
+    problem = desk.problem
+    placed = sorted(layout.spots, key=lambda job: (layout.spots[job].start_s, job))
+    assignments = tuple(_assignment(problem, layout, job) for job in placed)
+    unplaced = tuple(Unplaced(job, _reasons(desk, layout, job)) for job in layout.left_out)
+    total = objective_minor(problem, assignments, unplaced)
+    proved: Status = "optimal" if total == bound else status
+    return Plan(assignments, unplaced, total, bound, proved, solver_s)
+
+
+def _assignment(problem: Problem, layout: Layout, job_id: str) -> Assignment:
+    job, spot = problem.job[job_id], layout.spots[job_id]
+    labs = [_lab_of(problem, layout, before) for before in job.after]
+    lines = cost_lines(problem, job, problem.machine[spot.way.machine], spot.end_s, labs)
+    return Assignment(job_id, spot.way.machine, spot.start_s, spot.end_s, lines)
+
+
+def _lab_of(problem: Problem, layout: Layout, job: str) -> str:
+    made = made_at(problem, job)
+    return made[0] if made else layout.spots[job].way.lab
+
+
+def _reasons(desk: Desk, layout: Layout, job_id: str) -> tuple[str, ...]:
+    problem, job, ways = desk.problem, desk.problem.job[job_id], desk.ways[job_id]
+    waits = [before for before in job.after if before in layout.left_out]
+    if waits:
+        return (f"It comes after {listed(waits)}, which is not planned.",)
+    if not ways:
+        return (_no_way(problem, job),)
+    labs = sorted({problem.lab[way.lab].name for way in ways})
+    shortest = span(min(way.duration_s for way in ways))
+    left_out = amount(problem, problem.weights.unplaced_minor)
+    reason = (
+        f"{listed(labs)} could make it, but what else is planned leaves no opening of {shortest} "
+        f"before the plan ends that costs less than {left_out}, the price of leaving it out."
+    )
+    return (reason,)
+
+
+def _no_way(problem: Problem, job: Job) -> str:
+    if not job.keep_with:
+        return refusal(problem, job, problem.machines, "The network")
+    labs = sorted(common_labs(problem, job.keep_with))
+    if not labs:
+        return f"No lab alone can make all jobs that are kept together as {job.keep_with}."
+    machines = [machine for machine in problem.machines if machine.lab in labs]
+    names = listed([problem.lab[lab].name for lab in labs])
+    return refusal(problem, job, machines, f"{names}, where {job.keep_with} is made,")
+
+
+def checked(problem: Problem, plan: Plan) -> Plan:
+    """The plan itself, if the independent check finds no fault; raises InvalidPlan otherwise."""
+    faults = verify(problem, plan)
+    if faults:
+        raise InvalidPlan(faults)
+    return plan
