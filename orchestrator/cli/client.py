@@ -1,0 +1,100 @@
+"""What the maker's and designer's commands share: the server, its answers, and how to print them.
+
+It never shows a traceback for something a person can mend.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+DONE, REFUSED, USAGE, NEEDS_PERSON = 0, 1, 2, 3
+Commands = argparse._SubParsersAction  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+"""What `register` of each command family gets: argparse has no public name for it."""
+
+
+class Answered(Exception):
+    """The server said no; `problem` is its answer in full."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        self.problem = problem
+        super().__init__(problem.get("detail") or problem.get("title") or "the server refused")
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that talks to a server."""
+    parser.add_argument(
+        "--server",
+        default=os.environ.get("COSMOLOCAL_SERVER", "http://127.0.0.1:8000"),
+        metavar="URL",
+        help="the orchestrator (default %(default)s, or COSMOLOCAL_SERVER)",
+    )
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("COSMOLOCAL_DATA_DIR", "var")),
+        metavar="DIR",
+        help="where a server on this computer keeps its token (default %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="answer as JSON, for programs")
+
+
+def token(args: argparse.Namespace) -> str:
+    given = os.environ.get("COSMOLOCAL_TOKEN")
+    file: Path = args.data_dir / "token"
+    return given or (file.read_text().strip() if file.exists() else "")
+
+
+def call(args: argparse.Namespace, method: str, path: str, **request: Any) -> Any:  # noqa: ANN401
+    """The parsed JSON answer; raises Answered for a refusal, SystemExit where nobody answers."""
+    headers = {"Authorization": f"Bearer {token(args)}"}
+    try:
+        answer = httpx.request(
+            method, f"{args.server}{path}", headers=headers, timeout=300, **request
+        )
+    except httpx.HTTPError as error:
+        sys.stderr.write(
+            f"cosmolocal: no answer from {args.server} ({error}). "
+            "Start it with `cosmolocal serve`, or name another with --server.\n"
+        )
+        raise SystemExit(REFUSED) from error
+    if answer.is_success:
+        return answer.json() if answer.content else None
+    raise Answered(_problem(answer))
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        plain = answer.json()
+    except json.JSONDecodeError:
+        plain = {}
+    return plain if isinstance(plain, dict) and plain else {"title": answer.reason_phrase}
+
+
+def refused(args: argparse.Namespace, answered: Answered) -> int:
+    """Tell the refusal, finding by finding; returns the exit status."""
+    if args.json:
+        print(json.dumps(answered.problem, ensure_ascii=False))
+        return REFUSED
+    sys.stderr.write(f"refused: {answered}\n")
+    for finding in answered.problem.get("findings", []):
+        sys.stderr.write(f"  {finding['where']}: {finding['what']}. {finding['do']}.\n")
+    return REFUSED
+
+
+def show(args: argparse.Namespace, value: Any, words: str) -> int:  # noqa: ANN401
+    """Print the value as JSON, or the words for a person."""
+    print(json.dumps(value, ensure_ascii=False) if args.json else words)
+    return DONE
+
+
+def ask(question: str, default: str = "") -> str:
+    """Ask on a terminal; without one, or with an empty answer, the default stands."""
+    if not sys.stdin.isatty():
+        return default
+    hint = f" [{default}]" if default else ""
+    return input(f"{question}{hint}: ").strip() or default

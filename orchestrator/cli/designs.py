@@ -1,0 +1,128 @@
+"""`cosmolocal publish`: a folder or some files become a release, or a list of what to mend."""
+
+import argparse
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cli.client import Answered, Commands, add_server, ask, call, refused, show
+
+_EPILOG = """\
+With an OKH manifest (okh.toml or okh.yml) in the folder, its parts are published as it says.
+Without one, every STL, 3MF, DXF or SVG is a part, and the options below (or the questions on a
+terminal) say what a manifest would. Without a licence the design stays your own private work:
+not listed, but it can be made for you.
+
+  cosmolocal publish designs/my-lamp
+  cosmolocal publish bracket.stl --licence CERN-OHL-W-2.0 --material petg --licensor "Ana Puig"
+  cosmolocal publish panel.dxf --process laser_cutting --material acrylic --thickness 3
+"""
+OWN_WORK = "LicenseRef-OwnWork"
+_TAKEN = {".stl", ".3mf", ".dxf", ".svg", ".step", ".stp", ".py", ".scad"} | {
+    ".toml",
+    ".yml",
+    ".yaml",
+    ".md",
+    ".png",
+    ".jpg",
+    ".csv",
+    ".pdf",
+    ".txt",
+}
+
+
+def register(commands: "Commands[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "publish",
+        help="publish a design from a folder or files",
+        description="Publish a design: an immutable release that others can find and order.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a folder, or files")
+    parser.add_argument(
+        "--title", help="what the design is called (default: the first file's name)"
+    )
+    parser.add_argument("--version", default="1.0.0", help="default %(default)s")
+    parser.add_argument("--function", help="what it does, for whom, in a sentence")
+    parser.add_argument("--licence", help=f"SPDX expression; default {OWN_WORK} (private)")
+    parser.add_argument("--licensor", help="who holds the rights")
+    parser.add_argument("--process", help="3d_printing_fdm, cnc_milling or laser_cutting")
+    parser.add_argument("--material", help="pla, petg, plywood, acrylic, …")
+    parser.add_argument("--thickness", type=float, metavar="MM", help="of sheet material")
+    parser.add_argument("--quantity", type=int, default=1, help="of each part in one product")
+    add_server(parser)
+    parser.set_defaults(run=publish)
+
+
+def publish(args: argparse.Namespace) -> int:
+    files = gather(args.paths)
+    manifest = any(name.startswith("okh.") for name in files)
+    try:
+        answer = upload(args, files, {} if manifest else answers(args))
+    except Answered as no:
+        return refused(args, no)
+    return show(args, answer, told(answer))
+
+
+def gather(paths: list[Path]) -> dict[str, Path]:
+    """Name → file; a folder gives what lies in it, hidden files and caches left out."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise SystemExit(f"cosmolocal publish: there is no {path}")
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        base = path if path.is_dir() else path.parent
+        for file in inside:
+            name = file.relative_to(base).as_posix()
+            if file.is_file() and not _hidden(name) and file.suffix.lower() in _TAKEN:
+                found[name] = file
+    if not found:
+        raise SystemExit("cosmolocal publish: nothing here can be published (STL, 3MF, DXF, SVG)")
+    return found
+
+
+def _hidden(name: str) -> bool:
+    return any(step.startswith((".", "__")) for step in name.split("/"))
+
+
+def answers(args: argparse.Namespace) -> dict[str, Any]:
+    """The form's fields; what is missing is asked for on a terminal."""
+    licence = args.licence or ask("licence (SPDX id; empty keeps it private)", OWN_WORK)
+    form = {
+        "title": args.title,
+        "version": args.version,
+        "function": args.function,
+        "licence": licence,
+        "licensor": args.licensor,
+        "process": args.process,
+        "material": args.material,
+        "thickness_mm": args.thickness,
+        "quantity": args.quantity,
+    }
+    return {key: value for key, value in form.items() if value is not None}
+
+
+def upload(args: argparse.Namespace, files: dict[str, Path], form: dict[str, Any]) -> Any:  # noqa: ANN401
+    with ExitStack() as stack:
+        parts = [
+            ("files", (name, stack.enter_context(path.open("rb")), "application/octet-stream"))
+            for name, path in files.items()
+        ]
+        return call(args, "POST", "/api/designs", files=parts, data=form)
+
+
+def told(answer: dict[str, Any]) -> str:
+    release = answer["release"]
+    lines = [
+        (f"published {release['design']} {release['version']}"
+        f"{' (private)' if release['private'] else ''}"),
+        f"  release {answer['sha256']}",
+    ]
+    for part in release["parts"]:
+        size = " × ".join(f"{value:.1f}" for value in part["facts"]["size_mm"])
+        lines.append(f"  {part['name']}: {part['process']}, {part['material']}, {size} mm")
+    lines += [
+        f"  {f['severity']}: {f['where']}: {f['what']}. {f['do']}" for f in answer["findings"]
+    ]
+    return "\n".join(lines)
