@@ -1,0 +1,113 @@
+"""Promises a checked, frozen description of one simulated machine, read from TOML.
+Never guesses: an unknown key or kind is refused with the key's name and the file.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+MACHINES = Path(__file__).parent / "machines"
+
+
+class ConfigRefused(ValueError):
+    """The machine's description cannot be used; the message says where and why."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Faults(_Frozen):
+    """Bad luck on the wire: on average one line in N is hit, drawn from `seed`; 0 is never."""
+
+    seed: int = 1
+    corrupt_every: int = Field(default=0, ge=0)
+    drop_ok_every: int = Field(default=0, ge=0)
+
+
+class Heating(_Frozen):
+    """First-order heater: at full power it tends to `reach_c` with time constant `tau_s`."""
+
+    reach_c: float
+    tau_s: float = Field(gt=0)
+    min_c: float = 5.0
+    max_c: float
+
+
+class Motion(_Frozen):
+    """Limits per axis (X, Y, Z and, on printers, E) in mm/s and mm/s²."""
+
+    max_feed_mm_s: tuple[float, ...]
+    max_accel_mm_s2: tuple[float, ...]
+    jerk_mm_s: tuple[float, ...] = (8.0, 8.0, 0.4, 5.0)
+    accel_mm_s2: float = 1000.0
+    retract_accel_mm_s2: float = 1500.0
+    travel_accel_mm_s2: float = 1000.0
+    homing_mm_s: tuple[float, float, float] = (50.0, 50.0, 8.0)
+
+
+class _Machine(_Frozen):
+    name: str
+    size_mm: tuple[float, float, float]
+    reset_on_open: bool = True
+    boot_s: float = 1.0
+    rx_buffer: int = Field(default=128, ge=16)
+    ambient_c: float = 22.0
+    faults: Faults = Faults()
+
+
+class MarlinMachine(_Machine):
+    """A printer that runs Marlin 2.1."""
+
+    kind: Literal["marlin"]
+    bufsize: int = Field(default=4, ge=1)
+    planner_blocks: int = Field(default=16, ge=2)
+    advanced_ok: bool = False
+    emergency_parser: bool = False
+    busy_s: float = 2.0
+    extrude_min_c: float = 170.0
+    filament_mm: float = 1.75
+    nozzle_mm: float = 0.4
+    hotend: Heating
+    bed: Heating
+    motion: Motion
+
+
+class _Grbl(_Machine):
+    planner_blocks: int = Field(default=15, ge=2)
+    settings: dict[str, float] = {}
+
+
+class MillMachine(_Grbl):
+    """A router or mill that runs GRBL 1.1; `tool_mm` is the diameter in its collet."""
+
+    kind: Literal["grbl-mill"]
+    tool_mm: float = Field(gt=0)
+
+
+class LaserMachine(_Grbl):
+    """A laser cutter that runs GRBL 1.1; `kerf_mm` is the width its beam removes."""
+
+    kind: Literal["grbl-laser"]
+    kerf_mm: float = Field(gt=0)
+
+
+GrblMachine = MillMachine | LaserMachine
+Machine = MarlinMachine | MillMachine | LaserMachine
+
+_ADAPTER: TypeAdapter[Machine] = TypeAdapter(Annotated[Machine, Field(discriminator="kind")])
+
+
+def load(name_or_path: str) -> Machine:
+    """The machine of a shipped name (`printer-220`) or of a TOML file; raises ConfigRefused."""
+    shipped = MACHINES / f"{name_or_path}.toml"
+    path = shipped if shipped.is_file() else Path(name_or_path)
+    if not path.is_file():
+        names = ", ".join(sorted(p.stem for p in MACHINES.glob("*.toml")))
+        raise ConfigRefused(f"{name_or_path}: no such file, and not one of {names}")
+    try:
+        return _ADAPTER.validate_python(tomllib.loads(path.read_text("utf-8")))
+    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigRefused(f"{path}: {error}") from error
