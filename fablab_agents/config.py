@@ -1,0 +1,217 @@
+"""The shop's own file, `agent.toml`: machines, policy and console, read once and checked in words.
+
+What it says has the last word over anything remote; it never touches a machine or the network.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+DEFAULT_DIR = Path("~/.local/share/cosmolocal-agent")
+FILE = "agent.toml"
+DEFAULT_PORT = 8101
+
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+_HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
+_MINUTES_A_DAY = 24 * 60
+
+
+class ConfigRefused(Exception):
+    """`agent.toml` cannot be used; the text says where and what to write instead."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Hours(_Table):
+    """A daily span of local time; `22:00-06:00` runs over midnight, `00:00-24:00` is always."""
+
+    from_min: int
+    to_min: int
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        found = _HOURS.fullmatch(text.strip())
+        minutes = [int(part) for part in found.groups()] if found else []
+        if not found or any(minutes[i] == 24 and minutes[i + 1] for i in (0, 2)):
+            msg = f'"{text}" are no hours; write them as "08:00-20:00"'
+            raise ValueError(msg)
+        return cls(from_min=minutes[0] * 60 + minutes[1], to_min=minutes[2] * 60 + minutes[3])
+
+    def hold(self, at: time) -> bool:
+        minute = at.hour * 60 + at.minute
+        if self.from_min < self.to_min:
+            return self.from_min <= minute < self.to_min
+        return self.from_min != self.to_min and (minute >= self.from_min or minute < self.to_min)
+
+    def __str__(self) -> str:
+        ends = (self.from_min, self.to_min)
+        return "-".join(f"{minute // 60:02}:{minute % 60:02}" for minute in ends)
+
+
+class Lab(_Table):
+    title: str = ""
+
+
+class Console(_Table):
+    host: str = "127.0.0.1"
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+
+
+class Policy(_Table):
+    auto_accept: bool = True
+    unattended_hours: Hours = Hours(from_min=0, to_min=_MINUTES_A_DAY)
+
+    @field_validator("unattended_hours", mode="before")
+    @classmethod
+    def _hours(cls, given: object) -> object:
+        return Hours.read(given) if isinstance(given, str) else given
+
+
+class Machine(_Table):
+    """One machine of the shop: how to reach it, what it may make and what an hour of it costs."""
+
+    id: Slug
+    title: str = ""
+    profile: str
+    driver: str
+    link: str
+    baud: int | None = None
+    api_key: str | None = Field(default=None, repr=False)
+    timeouts: dict[str, float] = Field(default_factory=dict[str, float])
+    materials: tuple[Slug, ...]
+    attended: bool = False
+    offered: bool = True
+    rate_minor_per_h: int = Field(default=0, ge=0)
+    setup_minor: int = Field(default=0, ge=0)
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    tool_mm: float | None = Field(default=None, gt=0)
+    kerf_mm: float | None = Field(default=None, ge=0)
+    tolerance_mm: float | None = Field(default=None, gt=0)
+    thickness_max_mm: float | None = Field(default=None, gt=0)
+    simulated: bool = False
+
+
+class Config(_Table):
+    lab: Lab = Lab()
+    console: Console = Console()
+    policy: Policy = Policy()
+    machine: tuple[Machine, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for what, values in (("id", self.ids), ("link", [m.link for m in self.machine])):
+            twins = {value for value in values if values.count(value) > 1}
+            if twins:
+                msg = f"two machines have the {what} {min(twins)!r}; each needs its own"
+                raise ValueError(msg)
+        return self
+
+    @property
+    def ids(self) -> list[str]:
+        return [machine.id for machine in self.machine]
+
+    def find(self, machine: str) -> Machine | None:
+        return next((entry for entry in self.machine if entry.id == machine), None)
+
+
+def parse(text: str, where: str = FILE) -> Config:
+    """The shop's file as checked values; ConfigRefused lists every fault, one a line."""
+    try:
+        return Config.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigRefused(f"{where}: not readable as TOML: {error}") from None
+    except ValidationError as error:
+        raise ConfigRefused("\n".join(_faults(error, where))) from None
+
+
+def load(folder: Path) -> Config:
+    path = folder / FILE
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise ConfigRefused(
+            f"{path} does not exist; write it from `cosmolocal-agent run --help`, or enrol first"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigRefused(f"{path} cannot be read: {error}") from None
+
+
+def _faults(error: ValidationError, where: str) -> Iterable[str]:
+    for fault in error.errors():
+        place = _place(fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            yield f"{where}: {place}: nobody knows this key{_meant(fault['loc'])}"
+        elif fault["type"] == "missing":
+            yield f"{where}: {place}: is missing"
+        else:
+            said = fault["msg"].removeprefix("Value error, ")
+            yield f"{where}: {place}: {said}"
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    """`("machine", 1, "baud")` → `machine 2, baud`: people count from one."""
+    words: list[str] = []
+    for step in loc:
+        if isinstance(step, int):
+            words[-1] = f"{words[-1]} {step + 1}"
+        else:
+            words.append(step)
+    return ", ".join(words) or "the whole file"
+
+
+def _meant(loc: tuple[int | str, ...]) -> str:
+    names = [step for step in loc if isinstance(step, str)]
+    model: type[BaseModel] = Config
+    for name in names[:-1]:
+        inner = _model_of(model.model_fields, name)
+        if inner is None:
+            return ""
+        model = inner
+    near = difflib.get_close_matches(names[-1], list(model.model_fields), n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(model.model_fields)}"
+
+
+def _model_of(fields: Mapping[str, Any], name: str) -> type[BaseModel] | None:
+    if name not in fields:
+        return None
+    kind = fields[name].annotation
+    if get_origin(kind) is tuple:
+        kind = get_args(kind)[0]
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+EXAMPLE = """\
+# The shop's own file. Nothing remote can change it; unknown keys are refused at start.
+[lab]
+title = ""
+
+[console]                # the page for the person at the machines
+host = "127.0.0.1"
+port = 8101
+
+[policy]
+auto_accept = true                   # false: a person accepts each offer on the console
+unattended_hours = "00:00-24:00"     # when machines with attended = false may start
+
+# [[machine]]
+# id = "printer-1"
+# title = "Printer 1"
+# profile = "generic-fdm-220"        # a shipped profile or the path of your own
+# driver = "marlin"                  # marlin | grbl | octoprint
+# link = "/dev/serial/by-id/..."     # or http://127.0.0.1:5000 with api_key = "..."
+# materials = ["pla"]
+# attended = false                   # mills and lasers: always started by a person
+# offered = true                     # to the network
+# rate_minor_per_h = 400             # 4.00 an hour
+# setup_minor = 150
+# currency = "EUR"
+# tool_mm = 3.175                    # mills: the cutter; lasers: kerf_mm = 0.15
+"""
