@@ -1,0 +1,207 @@
+"""Small worlds for the tests of scheduling: builders with sane defaults, a generator, an oracle."""
+
+from collections.abc import Iterator
+from itertools import permutations, product
+from typing import Any
+
+from hypothesis import strategies as st
+
+from scheduling.plan import Assignment, Line, Plan
+from scheduling.problem import Frozen, Job, Lab, Machine, Problem, Running, Travel, Weights
+from scheduling.verify import _expected, _held, _incapable, _moments, _stands
+
+HOUR = 3600
+NOW = 1_800_000_000
+HOME = (48_850_000, 2_350_000)
+KM_UDEG = 8_993  # one kilometre north, in micro-degrees of latitude
+
+
+def lab(name: str, km_north: float = 0, windows: tuple[tuple[int, int], ...] = ()) -> Lab:
+    """A lab so far from HOME; windows in hours from NOW."""
+    hours = tuple((NOW + a * HOUR, NOW + b * HOUR) for a, b in windows)
+    return Lab(name, name.capitalize(), HOME[0] + round(km_north * KM_UDEG), HOME[1], hours)
+
+
+def machine(name: str, at: str, **changes: Any) -> Machine:
+    given: dict[str, Any] = {
+        "process": "print",
+        "materials": frozenset({"pla"}),
+        "envelope_um": (220_000, 220_000, 250_000),
+        "tolerance_um": 200,
+        "unattended": True,
+    }
+    return Machine(name, at, **{**given, **changes})
+
+
+def job(name: str, on: dict[str, float], **changes: Any) -> Job:
+    """A printed job at HOME; `on` gives hours by machine."""
+    given: dict[str, Any] = {
+        "process": "print",
+        "material": "pla",
+        "size_um": (100_000, 100_000, 100_000),
+        "lat_udeg": HOME[0],
+        "lon_udeg": HOME[1],
+        "prices_minor": dict.fromkeys(on, 1000),
+    }
+    durations = {each: round(hours * HOUR) for each, hours in on.items()}
+    return Job(name, durations_s=durations, **{**given, **changes})
+
+
+def problem(labs: list[Lab], machines: list[Machine], jobs: list[Job], **changes: Any) -> Problem:
+    given: dict[str, Any] = {"now_s": NOW, "horizon_s": NOW + 100 * HOUR}
+    return Problem(
+        labs=tuple(labs), machines=tuple(machines), jobs=tuple(jobs), **{**given, **changes}
+    )
+
+
+def two_labs(*jobs: Job, **changes: Any) -> Problem:
+    """One printer at `near` (1 km), one at `far` (11 km)."""
+    labs = [lab("near", 1), lab("far", 11)]
+    return problem(labs, [machine("n1", "near"), machine("f1", "far")], list(jobs), **changes)
+
+
+def placed(plan: Plan) -> dict[str, str]:
+    return {each.job: each.machine for each in plan.assignments}
+
+
+# ── a generator: every rule of the room appears, contradictions included ──────────────────────────
+
+_PROCESSES = ("print", "mill")
+_MATERIALS = ("pla", "wood")
+_coordinate = st.sampled_from(
+    [(48_850_000, 2_350_000), (48_900_000, 2_400_000), (90_000_000, 0), (-17_000_000, 179_999_999)]
+)
+_hours = st.integers(0, 40)
+
+
+@st.composite
+def _labs(draw: st.DrawFn, index: int) -> Lab:
+    edges = sorted(draw(st.sets(_hours, max_size=6)))
+    windows = tuple(
+        (NOW + a * HOUR, NOW + b * HOUR)
+        for a, b in zip(edges[::2], edges[1::2], strict=False)
+    )
+    lat, lon = draw(_coordinate)
+    return Lab(f"lab{index}", f"Lab {index}", lat, lon, windows)
+
+
+@st.composite
+def _machines(draw: st.DrawFn, index: int, labs: list[Lab]) -> Machine:
+    return Machine(
+        id=f"m{index}",
+        lab=draw(st.sampled_from(labs)).id,
+        process=draw(st.sampled_from(_PROCESSES)),
+        materials=frozenset(draw(st.sets(st.sampled_from(_MATERIALS), max_size=2))),
+        envelope_um=(200, 200, draw(st.sampled_from([50, 200]))),
+        tolerance_um=draw(st.sampled_from([10, 100])),
+        available_from_s=NOW + draw(st.integers(-5, 10)) * HOUR,
+        rate_minor_per_h=draw(st.integers(0, 900)),
+        setup_minor=draw(st.integers(0, 50)),
+        unattended=draw(st.booleans()),
+        thickness_max_um=draw(st.sampled_from([None, 3])),
+    )
+
+
+@st.composite
+def _jobs(draw: st.DrawFn, index: int, machines: list[Machine]) -> Job:
+    lat, lon = draw(_coordinate)
+    timed = [each for each in machines if draw(st.integers(0, 9))]
+    return Job(
+        id=f"j{index}",
+        process=draw(st.sampled_from(_PROCESSES)),
+        material=draw(st.sampled_from(_MATERIALS)),
+        size_um=(100, 100, draw(st.sampled_from([0, 40, 150]))),
+        lat_udeg=lat,
+        lon_udeg=lon,
+        durations_s={each.id: draw(st.integers(1, 12 * HOUR)) for each in timed},
+        prices_minor={each.id: draw(st.integers(0, 3000)) for each in timed[::2]},
+        material_minor=draw(st.integers(0, 100)),
+        thickness_um=draw(st.sampled_from([None, 2, 5])),
+        tolerance_um=draw(st.sampled_from([None, 50, 100])),
+        release_s=NOW + draw(st.integers(-5, 20)) * HOUR,
+        due_s=draw(st.none() | st.integers(-5, 40).map(lambda hours: NOW + hours * HOUR)),
+        after=tuple(draw(st.sets(st.sampled_from([f"j{i}" for i in range(index)]), max_size=2)))
+        if index
+        else (),
+        keep_with=draw(st.sampled_from([None, None, None, "together"])),
+    )
+
+
+@st.composite
+def problems(draw: st.DrawFn, most_jobs: int = 7, most_machines: int = 5) -> Problem:
+    labs = [draw(_labs(index)) for index in range(draw(st.integers(1, 3)))]
+    count = draw(st.integers(0, most_machines))
+    machines = [draw(_machines(index, labs)) for index in range(count)]
+    jobs = [draw(_jobs(index, machines)) for index in range(draw(st.integers(0, most_jobs)))]
+    on = st.sampled_from([each.id for each in machines]) if machines else st.nothing()
+    fixed: list[Running | Frozen] = []
+    if machines and draw(st.booleans()):
+        fixed.append(Running("running", draw(on), NOW + draw(st.integers(-3, 9)) * HOUR))
+    if machines and jobs and draw(st.booleans()):
+        start = NOW + draw(_hours) * HOUR
+        fixed.append(Frozen("j0", draw(on), start, start + draw(st.integers(1, 5)) * HOUR))
+    current = {each.id: draw(on) for each in jobs if machines and draw(st.booleans())}
+    return Problem(
+        now_s=NOW,
+        horizon_s=NOW + draw(st.integers(1, 60)) * HOUR,
+        labs=tuple(labs),
+        machines=tuple(machines),
+        jobs=tuple(jobs),
+        fixed=tuple(fixed),
+        current=current,
+        weights=Weights(
+            lateness_minor_per_h=draw(st.sampled_from([0, 200])),
+            waiting_minor_per_h=draw(st.sampled_from([0, 7])),
+            unplaced_minor=draw(st.sampled_from([0, 900, 1_000_000_000])),
+        ),
+        travel=Travel(s_per_km=draw(st.sampled_from([0, 240]))),
+    )
+
+
+# ── an oracle: every order and every choice of machines, judged by the checker's own rules ────────
+
+
+def cheapest_minor(problem: Problem) -> int:
+    """The least objective over all semi-active plans; only for a few jobs and machines."""
+    jobs = [each.id for each in problem.open_jobs]
+    choices = [each.id for each in problem.machines] + [""]
+    return min(
+        cost
+        for order in permutations(jobs)
+        for chosen in product(choices, repeat=len(jobs))
+        if (cost := _cost(problem, order, dict(zip(jobs, chosen, strict=True)))) is not None
+    )
+
+
+def _cost(problem: Problem, order: tuple[str, ...], chosen: dict[str, str]) -> int | None:
+    plan = Plan((), (), 0, 0, "greedy")
+    total = 0
+    for name in order:
+        if not chosen[name]:
+            total += problem.weights.unplaced_minor
+            continue
+        first = next(_first(problem, plan, problem.job[name], chosen[name]), None)
+        if first is None:
+            return None
+        plan = Plan((*plan.assignments, first), (), 0, 0, "greedy")
+        total += first.cost_minor
+    labs = {problem.machine[each.machine].lab for each in plan.assignments if _kept(problem, each)}
+    labs |= {problem.machine[f.machine].lab for f in problem.fixed if _kept(problem, f)}
+    return total if len(labs) < 2 else None
+
+
+def _kept(problem: Problem, item: Assignment | Running | Frozen) -> bool:
+    return item.job in problem.job and bool(problem.job[item.job].keep_with)
+
+
+def _first(problem: Problem, plan: Plan, job: Job, name: str) -> Iterator[Assignment]:
+    on = problem.machine[name]
+    if _incapable(job, on):
+        return
+    held = _held(problem, plan)[name]
+    for start in _moments(problem, plan, job, on, held):
+        end = start + job.durations_s[name]
+        free = not any(a < end and b > start for a, b, _ in held)
+        if free and _stands(problem, plan, job, on, (start, end)):
+            lines = _expected(problem, plan, job, on, end)
+            yield Assignment(job.id, name, start, end, tuple(Line(*each) for each in lines.items()))
