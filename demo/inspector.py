@@ -1,0 +1,115 @@
+"""The demo's inspector: holds what a simulated machine received against the design.
+
+It reads the bytes that the machine recorded, never what an agent or the orchestrator believes, and
+signs as simulated: this is program conformance, not a measurement of a real part.
+"""
+
+import json
+import subprocess
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from demo.children import python
+from demo.world import Machine, World
+
+_VERDICTS = {0: "conforms", 1: "deviates"}
+KIND = "simulated program conformance"
+
+
+class Inspector(threading.Thread):
+    """Inspects every make that nobody has inspected, one after the other."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(name="simulated inspector", daemon=True)
+        self._world = world
+        self._home = threading.Event()
+        self._drawer = world.folder / "inspector"
+        self._drawer.mkdir(exist_ok=True)
+        self.troubles: list[str] = []
+
+    def run(self) -> None:
+        while not self._home.wait(0.3):
+            try:
+                self._inspect_waiting()
+            except (httpx.HTTPError, OSError):
+                continue  # the orchestrator is away; what waits will wait
+
+    def go_home(self) -> None:
+        self._home.set()
+        self.join(30)
+
+    def _inspect_waiting(self) -> None:
+        with self._world.api() as api:
+            for make in api.get("/api/makes").raise_for_status().json():
+                if self._home.is_set():
+                    return
+                reading = self.read(api, make)
+                api.post(f"/api/makes/{make['id']}/inspection", json=reading).raise_for_status()
+
+    def read(self, api: httpx.Client, make: dict[str, Any]) -> dict[str, Any]:
+        """The inspection of one make, as the orchestrator takes it."""
+        lab = next(lab for lab in self._world.labs if lab.agent_id == make["agent"])
+        machine = lab.machine(make["machine"])
+        program = received(machine, datetime.fromisoformat(make["made_at"]))
+        inspector = f"simulated inspector of {lab.spec.name}"
+        if program is None:
+            note = "the machine has no record of a start"
+            return _said("unmeasurable", inspector, {"note": note})
+        part = self._part(api, make)
+        design = self._design(api, make["release"], part)
+        command = python(
+            "hardware_sim", "measure", "--machine", machine.spec.simulator,
+            "--design", str(design), "--json",
+        )  # fmt: skip
+        if part["thickness_mm"]:
+            command += ["--thickness", f"{part['thickness_mm']:g}"]
+        done = subprocess.run(
+            [*command, str(program)], capture_output=True, check=False, text=True, timeout=600
+        )
+        return self._reading(done, inspector)
+
+    def _reading(self, done: "subprocess.CompletedProcess[str]", inspector: str) -> dict[str, Any]:
+        try:
+            seen = json.loads(done.stdout)
+        except json.JSONDecodeError:
+            self.troubles.append(done.stderr[-2000:])
+            return _said("unmeasurable", inspector, {"note": done.stderr[-300:] or "no answer"})
+        deviations = seen["deviations"]
+        readings = {
+            "outline_mm": deviations.get("outline_mm"),
+            "volume_pct": deviations.get("volume_pct"),
+            "missing": [str(x) for x in deviations.get("missing") or []],
+            "extra": [str(x) for x in deviations.get("extra") or []],
+            "machine_s": seen.get("machine_s"),
+        }
+        return _said(_VERDICTS.get(done.returncode, "unmeasurable"), inspector, readings)
+
+    def _part(self, api: httpx.Client, make: dict[str, Any]) -> dict[str, Any]:
+        release = api.get(f"/api/releases/{make['release']}").raise_for_status().json()["release"]
+        return next(part for part in release["parts"] if part["name"] == make["part"])
+
+    def _design(self, api: httpx.Client, release: str, part: dict[str, Any]) -> Path:
+        path = self._drawer / f"{part['file_sha256'][:16]}.{part['format']}"
+        if not path.exists():
+            answer = api.get(f"/releases/{release}/files/{part['file_sha256']}").raise_for_status()
+            path.write_bytes(answer.content)
+        return path
+
+
+def _said(verdict: str, inspector: str, readings: dict[str, Any]) -> dict[str, Any]:
+    return {"verdict": verdict, "kind": KIND, "inspector": inspector, **readings}
+
+
+def received(machine: Machine, made_at: datetime) -> Path | None:
+    """What the machine received for its last start before `made_at`.
+
+    A machine starts nothing new before the finish of the last was told, so that start is the one.
+    """
+    before = [
+        start for start in machine.starts() if datetime.fromisoformat(str(start["at"])) <= made_at
+    ]
+    return machine.record / f"job-{before[-1]['start']}.gcode" if before else None

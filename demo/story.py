@@ -1,0 +1,210 @@
+"""The demo's story: designs are published, people order, parts are made; then the table."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from demo.children import python
+from demo.city import MAKERS, Person
+
+Say = Callable[[str], None]
+STUCK = {"abandoned", "cancelled"}
+
+
+@dataclass
+class Ordered:
+    """An order with the quote it was made from."""
+
+    id: str
+    quote: dict[str, Any]
+    person: Person
+
+
+class Refused(Exception):
+    """The orchestrator refused a design or a quote; the message is its answer."""
+
+
+def build_library(folder: Path) -> list[Path]:
+    """Every design of our own library, made from its parametric source; a folder each."""
+    subprocess.run(python("designs.library", "build", str(folder)), check=True, timeout=300)
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def publish(api: httpx.Client, files: Iterable[Path], answers: dict[str, Any]) -> dict[str, Any]:
+    with ExitStack() as stack:
+        uploads = [("files", (path.name, stack.enter_context(path.open("rb")))) for path in files]
+        answer = api.post("/api/designs", files=uploads, data=answers)
+    return _checked(answer)
+
+
+def _checked(answer: httpx.Response) -> Any:  # noqa: ANN401
+    if answer.is_success:
+        return answer.json()
+    problem = answer.json() if answer.content else {}
+    findings = [f"{f['where']}: {f['what']}. {f['do']}." for f in problem.get("findings", [])]
+    raise Refused("\n".join(findings) or problem.get("detail") or answer.reason_phrase)
+
+
+def order(api: httpx.Client, release: dict[str, Any], person: Person) -> Ordered:
+    """Quote, read the confirmation, agree."""
+    wish = {"design": release["sha256"], "quantity": 1, "lat": person.lat, "lon": person.lon}
+    quote = _checked(api.post("/api/quotes", json=wish))
+    if not quote["complete"]:
+        raise Refused(why_nobody(quote))
+    name = f"{person.name} (simulated maker)"
+    agreed = _checked(api.get(f"/api/quotes/{quote['id']}/confirmation", params={"maker": name}))
+    placed = _checked(
+        api.post(
+            "/api/orders",
+            json={
+                "quote": quote["id"],
+                "maker": {"name": name},
+                "agreed_sha256": agreed["sha256"],
+            },
+        )
+    )
+    return Ordered(placed["id"], quote, person)
+
+
+def why_nobody(quote: dict[str, Any]) -> str:
+    return "\n".join(
+        f"{item['part']}: {no['lab']}: {no['why']}"
+        for item in quote["items"]
+        if not item["options"]
+        for no in item["why_not"]
+    )
+
+
+def order_all(api: httpx.Client, releases: Sequence[dict[str, Any]], say: Say) -> list[Ordered]:
+    """One product of each release, by one person after the other."""
+    placed: list[Ordered] = []
+    for number, release in enumerate(releases):
+        person = MAKERS[number % len(MAKERS)]
+        one = order(api, release, person)
+        labs = ", ".join(sorted({item["options"][0]["lab"] for item in one.quote["items"]}))
+        total = one.quote["total_minor"] / 100
+        title = release["release"]["title"]
+        say(f"  {person.name} at {person.where} orders {title}: {labs}, €{total:.2f}")
+        placed.append(one)
+    return placed
+
+
+# ── following ───────────────────────────────────────────────────────────────────────────────
+
+
+class Following:
+    """Tells each step of the orders once."""
+
+    def __init__(self, api: httpx.Client, ordered: Sequence[Ordered], say: Say) -> None:
+        self._api = api
+        self._ordered = ordered
+        self._say = say
+        self._told: dict[str, tuple[str, str]] = {}
+        self._last = time.monotonic()
+
+    def step(self) -> bool:
+        """Look once; True when nothing more will happen by itself."""
+        jobs = [job for one in self._ordered for job in self.jobs(one)]
+        for job in jobs:
+            self._tell(job)
+        self._heartbeat(jobs)
+        return all(job["state"] in {"received", *STUCK} or hopeless(job) for job in jobs)
+
+    def jobs(self, one: Ordered) -> list[dict[str, Any]]:
+        answer = self._api.get(f"/api/orders/{one.id}")
+        return answer.raise_for_status().json()["jobs"]
+
+    def _tell(self, job: dict[str, Any]) -> None:
+        now = (job["state"], job["why"])
+        if self._told.get(job["id"]) == now:
+            return
+        self._told[job["id"]] = now
+        where = f" at {job['agent']}/{job['machine']}" if job["machine"] else ""
+        why = f": {job['why']}" if job["why"] else ""
+        self._last = time.monotonic()
+        self._say(f"  {job['part']}: {job['state']}{where}{why}")
+
+    def _heartbeat(self, jobs: Sequence[dict[str, Any]]) -> None:
+        if time.monotonic() - self._last > 4:
+            done = sum(job["state"] == "received" for job in jobs)
+            self._last = time.monotonic()
+            self._say(f"  … {done} of {len(jobs)} parts made and inspected")
+
+
+def hopeless(job: dict[str, Any]) -> bool:
+    """Wanted, but no lab can make it as things stand: its reason names what is missing."""
+    return job["state"] == "wanted" and "slicer missing" in job["why"]
+
+
+# ── the table ───────────────────────────────────────────────────────────────────────────────
+
+COLUMNS = (
+    "part", "lab", "machine", "km", "why", "program", "machine time", "deviation", "passport",
+)  # fmt: skip
+
+
+def rows(
+    api: httpx.Client, ordered: Sequence[Ordered], labs: dict[str, str], url: str
+) -> list[dict[str, str]]:
+    """One row a job, from what the orchestrator recorded."""
+    table: list[dict[str, str]] = []
+    for one in ordered:
+        makes = api.get(f"/api/orders/{one.id}/makes").raise_for_status().json()
+        by_job = {make["job_id"]: make for make in makes if make["verdict"] == "conforms"}
+        for job in api.get(f"/api/orders/{one.id}").raise_for_status().json()["jobs"]:
+            make = by_job.get(job["id"])
+            table.append(made_row(one, make, labs, url) if make else unmade_row(job))
+    return table
+
+
+def made_row(one: Ordered, make: dict[str, Any], labs: dict[str, str], url: str) -> dict[str, str]:
+    item = next(item for item in one.quote["items"] if item["part"] == make["part"])
+    option = next((o for o in item["options"] if o["agent"] == make["agent"]), None)
+    return {
+        "part": make["part"],
+        "lab": labs.get(make["agent"], make["agent"]),
+        "machine": make["machine"],
+        "km": f"{option['distance_m'] / 1000:.1f}" if option else "?",
+        "why": option["why"] if option else "another lab took over",
+        "program": make["program_sha256"][:12],
+        "machine time": clock((make["inspection"] or {}).get("machine_s") or make["machine_s"]),
+        "deviation": deviation(make["inspection"]),
+        "passport": f"{url}/p/{make['id']}",
+    }
+
+
+def unmade_row(job: dict[str, Any]) -> dict[str, str]:
+    blank = {column: "–" for column in COLUMNS}  # noqa: C420 - keeps the type str
+    return {**blank, "part": job["part"], "why": f"not made: {job['why'] or job['state']}"}
+
+
+def clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def deviation(inspection: dict[str, Any] | None) -> str:
+    if not inspection or inspection["outline_mm"] is None:
+        return "?"
+    volume = inspection["volume_pct"]
+    return f"{inspection['outline_mm']:.2f} mm" + (
+        f", {volume:+.1f} %" if volume is not None else ""
+    )
+
+
+def printed(table: Sequence[dict[str, str]], wrap: int = 48) -> str:
+    """The table as text, `why` wrapped."""
+    shown = [{**row, "why": row["why"][:wrap]} for row in table]
+    widths = {c: max(len(c), *(len(row[c]) for row in shown)) for c in COLUMNS}
+    lines = ["  ".join(c.ljust(widths[c]) for c in COLUMNS)]
+    lines.append("  ".join("-" * widths[c] for c in COLUMNS))
+    lines += ["  ".join(row[c].ljust(widths[c]) for c in COLUMNS) for row in shown]
+    return "\n".join(line.rstrip() for line in lines)
