@@ -180,8 +180,8 @@ def made_row(one: Ordered, make: dict[str, Any], labs: dict[str, str], url: str)
 
 
 def unmade_row(job: dict[str, Any]) -> dict[str, str]:
-    blank = {column: "–" for column in COLUMNS}  # noqa: C420 - keeps the type str
-    return {**blank, "part": job["part"], "why": f"not made: {job['why'] or job['state']}"}
+    blank: dict[str, str] = {column: "–" for column in COLUMNS}  # noqa: C420
+    return {**blank, "part": str(job["part"]), "why": f"not made: {job['why'] or job['state']}"}
 
 
 def clock(seconds: float | None) -> str:
