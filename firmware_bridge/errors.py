@@ -13,11 +13,11 @@ class BridgeError(Exception):
     """The root: catch it where a driver is called."""
 
 
-class LinkLost(BridgeError):  # noqa: N818 - named as the workshop says it
+class LinkLost(BridgeError):
     pass
 
 
-class Refused(BridgeError):  # noqa: N818
+class Refused(BridgeError):
     pass
 
 
@@ -25,7 +25,7 @@ class ProfileBroken(Refused):
     pass
 
 
-class NeedsPerson(BridgeError):  # noqa: N818
+class NeedsPerson(BridgeError):
     pass
 
 

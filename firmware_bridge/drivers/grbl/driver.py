@@ -1,0 +1,162 @@
+"""A mill or laser that speaks GRBL 1.1: met by its banner or its status, then told line by line.
+
+It opens its port once and keeps it; it homes only where the shop's entry says so, and never unlocks
+an alarm: that is a person's word.
+"""
+
+from collections.abc import Iterator
+
+from firmware_bridge import gcode, links
+from firmware_bridge.driver import Condition, Program, Run, Status
+from firmware_bridge.drivers.grbl import codec, quirks
+from firmware_bridge.drivers.grbl.conversation import GrblConversation, Job
+from firmware_bridge.errors import LinkLost, NeedsPerson, ProtocolError, Refused
+from firmware_bridge.streaming import Chat, SerialRun, Timeouts, read_program
+
+_ASKS = 3
+_CONDITIONS = {
+    "Idle": (Condition.IDLE, ""),
+    "Run": (Condition.ATTENTION, "it moves, but not for us"),
+    "Jog": (Condition.ATTENTION, "somebody jogs it"),
+    "Home": (Condition.ATTENTION, "it is homing"),
+    "Hold": (Condition.ATTENTION, "it is held"),
+    "Door": (Condition.ATTENTION, "its door is open"),
+    "Check": (Condition.ATTENTION, "it is in check mode"),
+    "Alarm": (Condition.FAULT, "it is locked by an alarm: look at it, then home it"),
+    "Sleep": (Condition.FAULT, "it sleeps: reset it"),
+}
+
+
+class GrblDriver:
+    def __init__(self, link: str, baud: int, timeouts: Timeouts, *, homing: bool = False) -> None:
+        self._where, self._baud, self._timeouts = link, baud, timeouts
+        self._homing = homing
+        self._homed = False
+        self._link: links.Link | None = None
+        self._chat: Chat[codec.Reply] | None = None
+        self._run: SerialRun | None = None
+        self._status = Status(Condition.OFFLINE)
+        self._firmware = ""
+        self._rx_bytes = quirks.RX_BYTES
+
+    # ------------------------------------------------------------------ the seam
+
+    def connect(self) -> Status:
+        if self._link is not None:
+            return self.status()
+        self._homed = False
+        self._link = links.open_link(self._where, self._baud)
+        self._chat = Chat(self._link, codec.Codec().feed)
+        try:
+            self._greet(self._chat)
+        except Exception:
+            self.close()
+            raise
+        return self.status()
+
+    def close(self) -> None:
+        if self._link is not None:
+            self._link.close()
+        self._link = self._chat = None
+        self._status = Status(Condition.OFFLINE, "closed", firmware=self._firmware)
+
+    def status(self) -> Status:
+        if self._chat is None:
+            return self._status
+        if self._run is not None and not self._run.over:
+            return self._run.status()
+        try:
+            report = self._chat.ask(quirks.STATUS, self._timeouts.answer_s, codec.Report)
+        except ProtocolError as error:
+            return Status(Condition.FAULT, str(error), firmware=self._firmware)
+        except LinkLost as error:
+            self.close()
+            self._status = Status(Condition.OFFLINE, str(error), firmware=self._firmware)
+            return self._status
+        return self._judge(report[-1])
+
+    def start(self, program: Program) -> Run:
+        link = self._ready()
+        data = read_program(program)
+        job = Job(
+            commands=gcode.commands(data),
+            lines=program.lines,
+            end=gcode.end_position(self._checked(data)),
+            home=self._homing and not self._homed,
+            rx_bytes=self._rx_bytes,
+        )
+        self._homed = self._homing
+        self._run = SerialRun(link, GrblConversation(job, self._timeouts), program.remote_name)
+        return self._run
+
+    def recover(self, handle: str) -> Run | None:
+        """A killed serial job cannot go on: its lines lived in the process that died."""
+        del handle
+
+    def halt(self) -> None:
+        """Reset at once: everything off; a machine that moved has lost its position."""
+        if self._link is None:
+            raise LinkLost(f"{self._where} is not open")
+        self._homed = False
+        self._link.write(quirks.RESET)
+
+    # ------------------------------------------------------------------ behind it
+
+    def _greet(self, chat: Chat[codec.Reply]) -> None:
+        """Wait for a board that restarts on opening, then ask who it is."""
+        banner = list(chat.listen(self._timeouts.banner_s, codec.Banner))
+        for _ in range(_ASKS):
+            try:
+                if not any(isinstance(reply, codec.Banner) for reply in banner):
+                    chat.ask(b"\n" + quirks.STATUS, self._timeouts.answer_s, codec.Report)
+                self._meet(chat.ask(b"$I\n", self._timeouts.answer_s, codec.Ok, codec.Error))
+            except ProtocolError:
+                continue
+            return
+        raise NeedsPerson(
+            f"no GRBL answers on {self._where} at {self._baud} baud: is it the right port and "
+            "speed, is the machine switched on?"
+        )
+
+    def _meet(self, replies: list[codec.Reply]) -> None:
+        told = {reply.key: reply.value for reply in replies if isinstance(reply, codec.Build)}
+        version = told.get("VER", "")
+        if not version.startswith("1.1"):
+            raise NeedsPerson(f"{self._where} says it is GRBL {version or 'nothing'}, not 1.1")
+        self._firmware = f"Grbl {version.rstrip(':')}"
+        sizes = told.get("OPT", "").split(",")
+        if len(sizes) >= 3 and sizes[2].isdigit():
+            self._rx_bytes = min(max(int(sizes[2]) - 1, 64), 1023)
+
+    def _ready(self) -> links.Link:
+        if self._run is not None and not self._run.over:
+            raise Refused("this machine is already running a program")
+        status = self.status()
+        if self._link is None:
+            raise LinkLost(status.detail or f"{self._where} is not connected")
+        locked = status.condition is Condition.FAULT and self._homing and not self._homed
+        if status.condition is not Condition.IDLE and not locked:
+            raise NeedsPerson(f"the machine is not ready: {status.detail}")
+        return self._link
+
+    def _checked(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        try:
+            for line, command in gcode.commands(data):
+                if quirks.NEVER.search(command):
+                    raise Refused(f"line {line} holds a character that GRBL obeys at once")
+                if len(command) > quirks.LINE_MAX_BYTES:
+                    raise Refused(
+                        f"line {line} is longer than the {quirks.LINE_MAX_BYTES} it reads"
+                    )
+                yield line, command
+        except ValueError as error:
+            raise Refused(str(error)) from error
+
+    def _judge(self, report: codec.Reply) -> Status:
+        assert isinstance(report, codec.Report)
+        unknown = (Condition.ATTENTION, f"it is in the state {report.state}")
+        condition, detail = _CONDITIONS.get(report.state, unknown)
+        if condition is Condition.FAULT:
+            self._homed = False
+        place = report.machine_mm or report.work_mm
+        return Status(condition, detail, {}, place, self._firmware)

@@ -1,0 +1,200 @@
+"""Marlin's language: bytes in, typed replies out; a command in, a numbered line out.
+
+It holds at most one unfinished line of bounded length, and never reads or writes anything.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import xor
+
+from firmware_bridge.drivers.marlin import quirks
+
+REPLY_MAX_BYTES = 1024
+
+Temperatures = dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """An acknowledgement; with ADVANCED_OK it says which line (`number`)."""
+
+    temperatures_c: Temperatures | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineRefused:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    temperatures_c: Temperatures
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    xyz_mm: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCommand:
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    text: str
+
+
+Reply = (
+    Ok
+    | Resend
+    | LineRefused
+    | Banner
+    | Busy
+    | Heat
+    | Firmware
+    | Capability
+    | Position
+    | Killed
+    | Fault
+    | UnknownCommand
+    | Action
+    | Note
+)
+
+_OK = Ok()
+_HEATER = re.compile(r"\b([TBC]\d?):\s*(-?\d+(?:\.\d+)?)\s*/\s*(-?\d+(?:\.\d+)?)")
+_ADVANCED = re.compile(r"\bN(\d{1,9})\b")
+_RESEND = re.compile(r"^(?:Resend|rs):?\s*N?(\d{1,9})\s*$", re.IGNORECASE)
+_BUSY = re.compile(r"^(?:echo:\s*)?busy:\s*(.*)$")
+_UNKNOWN = re.compile(r'^echo:\s*Unknown command: "(.*)"?$')
+_FIRMWARE = re.compile(r"FIRMWARE_NAME:(.*?)(?:\s+[A-Z_]+:|$)")
+_CAP = re.compile(r"^Cap:([A-Z_]+):([01])$")
+_POSITION = re.compile(r"^X:(-?[\d.]+) Y:(-?[\d.]+) Z:(-?[\d.]+)")
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e]")
+
+
+class Codec:
+    """Collects bytes into lines; a line beyond `REPLY_MAX_BYTES` is dropped whole."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._dropping = False
+
+    def feed(self, data: bytes) -> Iterator[Reply]:
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            if self._dropping or len(line) > REPLY_MAX_BYTES:
+                self._dropping = False
+                yield Note("a line without end was dropped")
+            elif line == b"ok":
+                yield _OK
+            else:
+                yield parse(line)
+        if len(self._rest) > REPLY_MAX_BYTES:
+            self._rest, self._dropping = b"", True
+
+
+def parse(raw: bytes) -> Reply:
+    """One reply line; whatever is not Marlin's becomes a `Note` with harmless text."""
+    text = _ANSI.sub("", raw.decode("latin-1")).rstrip()
+    if text == "ok" or text.startswith("ok "):
+        return _ok(text)
+    if text.startswith(("Error:", "!!")):
+        return _error(text)
+    if text.startswith("//"):
+        return Action(text[2:].strip().removeprefix("action:").strip())
+    return _notice(text.strip())
+
+
+def _ok(text: str) -> Ok:
+    number = _ADVANCED.search(text)
+    return Ok(_heaters(text) or None, int(number[1]) if number else None)
+
+
+def _error(text: str) -> Reply:
+    if quirks.LINE_REFUSED.search(text):
+        return LineRefused(text)
+    return (Killed if quirks.KILLED.search(text) else Fault)(text)
+
+
+def _notice(text: str) -> Reply:
+    if match := _RESEND.match(text):
+        return Resend(int(match[1]))
+    if match := _BUSY.match(text):
+        return Busy(match[1])
+    if match := _UNKNOWN.match(text):
+        return UnknownCommand(match[1].rstrip('"'))
+    if quirks.PREVENTED.search(text):
+        return Fault(text)
+    if quirks.BANNERS.match(text):
+        return Banner(text)
+    return _fact(text)
+
+
+def _fact(text: str) -> Reply:
+    if heaters := _heaters(text):
+        return Heat(heaters)
+    if match := _FIRMWARE.search(text):
+        return Firmware(match[1].strip())
+    if match := _CAP.match(text):
+        return Capability(match[1], match[2] == "1")
+    if match := _POSITION.match(text):
+        return Position((float(match[1]), float(match[2]), float(match[3])))
+    return Note(text)
+
+
+def _heaters(text: str) -> Temperatures:
+    return {m[1]: (float(m[2]), float(m[3])) for m in _HEATER.finditer(text)}
+
+
+def numbered(number: int, command: bytes) -> bytes:
+    """`N<number> <command>*<checksum>`, the checksum being the XOR of all bytes before the star."""
+    body = b"N%d %s" % (number, command)
+    return b"%s*%d\n" % (body, reduce(xor, body))

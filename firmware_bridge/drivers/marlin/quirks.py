@@ -1,0 +1,50 @@
+"""What Marlin does that its name does not say, each with where it was read.
+
+Numbers and texts only; the conversation and the codec act on them.
+"""
+
+import re
+from typing import Final
+
+# Configuration_adv.h: MAX_CMD_SIZE 96 with the terminating zero; longer lines are cut off.
+LINE_MAX_BYTES: Final = 95
+# HardwareSerial RX_BUFFER_SIZE 128 and BUFSIZE 4; bytes beyond are lost without a word.
+IN_FLIGHT_BYTES: Final = 120
+IN_FLIGHT_LINES: Final = 4
+CLEAN_ACKS_TO_WIDEN: Final = 4
+
+# queue.cpp verifies a checksum only when the line starts with N: a flipped first letter executes
+# "M2003 …". So numbers start where no code is, and go back before the 16-bit code number wraps.
+FIRST_NUMBER: Final = 2000
+LAST_NUMBER: Final = 60000
+
+# Every flush of its buffer answers a Resend: more than this many for one line is a deaf line.
+RESENDS_FOR_ONE_LINE: Final = 10
+# More acknowledgements than lines: a few are late ones, this many is a broken machine.
+SURPLUS_OKS: Final = 1000
+# How far back a line may be asked for again (a wrong "Resend" must not rewind a whole job).
+HISTORY_LINES: Final = 256
+# After a Resend the lines behind it each answer once more; quiet for this long = all have.
+DRAIN_S: Final = 0.025
+DRAIN_MAX_S: Final = 1.0
+# A machine that answers M105 without temperatures cannot be asked "is all before this done?".
+SYNC_TRIES: Final = 3
+# No answer to a line although the wire is alive (waiting for heat, mostly).
+STALL_S: Final = 1800.0
+
+# gcode.cpp, queue.cpp: refusals of a line that a Resend follows.
+LINE_REFUSED: Final = re.compile(
+    r"Line Number is not|checksum mismatch|No Checksum|No Line Number", re.IGNORECASE
+)
+# language.h, planner.cpp: not errors to Marlin, and the end of the part.
+PREVENTED: Final = re.compile(r"(cold|too long|lengthy) extrusion prevented", re.IGNORECASE)
+KILLED: Final = re.compile(r"Printer halted|kill\(\) called|Printer stopped", re.IGNORECASE)
+BANNERS: Final = re.compile(r"^(start$|Marlin \d)")
+
+# Stop: break a heating wait, stop moving, all heat and fans off, motors free. M105 then shows it.
+MAKE_SAFE: Final = b"M108\nM410\nM104 S0\nM140 S0\nM107\nM84\nM105\n"
+# With and without EMERGENCY_PARSER; sent bare so that it is never refused for its number.
+MAKE_SAFE_EVERY_S: Final = 4.0
+KILL: Final = b"\nM112\n"
+# Codes that belong to the host, never to a program.
+HOST_ONLY: Final = re.compile(rb"(?i)^(N|M0*(110|112|999)\b)")

@@ -1,0 +1,53 @@
+"""From a machine's entry in the shop's configuration to its driver.
+
+One row for each driver; nothing else needs to change when one is added. It opens no port.
+"""
+
+from collections.abc import Callable, Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from firmware_bridge.driver import Driver
+from firmware_bridge.drivers.grbl import GrblDriver
+from firmware_bridge.drivers.marlin import MarlinDriver
+from firmware_bridge.drivers.octoprint import OctoPrintDriver
+from firmware_bridge.errors import Refused
+from firmware_bridge.streaming import Timeouts
+
+
+class Entry(BaseModel):
+    """What the bridge reads of a machine's entry; the entry's other keys are the agent's."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    driver: str
+    link: str = Field(min_length=1)
+    baud: int = Field(default=115200, gt=0)
+    api_key: str = ""
+    homing: bool = False
+    timeouts: dict[str, float] = Field(default_factory=dict[str, float])
+
+    def patience(self) -> Timeouts:
+        return Timeouts(**self.timeouts)
+
+
+DRIVERS: Mapping[str, Callable[[Entry], Driver]] = {
+    "marlin": lambda entry: MarlinDriver(entry.link, entry.baud, entry.patience()),
+    "grbl": lambda entry: GrblDriver(entry.link, entry.baud, entry.patience(), homing=entry.homing),
+    "octoprint": lambda entry: OctoPrintDriver(entry.link, entry.api_key, entry.patience()),
+}
+
+
+def open_driver(entry: Mapping[str, object]) -> Driver:
+    """The driver of this entry, not yet connected; raises `Refused` for an entry it cannot read."""
+    try:
+        parsed = Entry.model_validate(entry)
+        return DRIVERS[parsed.driver](parsed)
+    except KeyError as error:
+        known = ", ".join(sorted(DRIVERS))
+        raise Refused(f"there is no driver {error}; there are: {known}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Refused(f"machine entry: {first['loc'][0]}: {first['msg']}") from None
+    except TypeError as error:
+        raise Refused(f"machine entry: timeouts: {error}") from None

@@ -1,0 +1,163 @@
+"""Talking over a serial line: single questions outside a job, and the loop that carries a job.
+
+It moves bytes and keeps the clock; what to say and what an answer means, the conversation decides.
+It never says a word of its own to the machine, and it never streams bytes that were not hashed.
+"""
+
+import contextlib
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
+
+from firmware_bridge.driver import Ended, Event, Program, Status
+from firmware_bridge.errors import LinkLost, ProtocolError, Refused
+from firmware_bridge.links import Link
+
+
+class Wish(StrEnum):
+    """What the people want of a run; the conversation gets there by its machine's manners."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds. `silence_s`: no byte at all from a machine that owes an answer."""
+
+    banner_s: float = 2.0
+    answer_s: float = 3.0
+    probe_s: float = 1.0
+    silence_s: float = 60.0
+    stop_s: float = 15.0
+    homing_s: float = 120.0
+
+
+class Conversation(Protocol):
+    """A machine's side of one job, without I/O: told what came and when, it says what to send."""
+
+    def hear(self, data: bytes, now: float) -> None: ...
+    def tick(self, now: float, wish: Wish, why: str) -> None: ...
+    def lost(self, why: str) -> None: ...
+    def take_bytes(self) -> bytes: ...
+    def take_events(self) -> list[Event]: ...
+    def status(self) -> Status: ...
+    @property
+    def patience_s(self) -> float: ...
+    @property
+    def farewell(self) -> bytes: ...
+
+
+def read_program(program: Program) -> bytes:
+    """The bytes of the program, once, and only when they are the approved ones."""
+    try:
+        data = program.path.read_bytes()
+    except OSError as error:
+        raise Refused(f"{program.path.name} cannot be read: {error.strerror}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != program.sha256:
+        raise Refused(
+            f"{program.path.name} is not the approved program: its hash is {found[:12]}…, "
+            f"approved was {program.sha256[:12]}…"
+        )
+    return data
+
+
+_Reply = TypeVar("_Reply")
+
+
+class Chat(Generic[_Reply]):
+    """Questions and answers outside a job, over a link, through one machine language's `feed`."""
+
+    def __init__(self, link: Link, feed: Callable[[bytes], Iterable[_Reply]]) -> None:
+        self._link = link
+        self._feed = feed
+        self._heard: deque[_Reply] = deque()
+
+    def listen(self, seconds: float, *until: type[_Reply]) -> Iterator[_Reply]:
+        """Replies as they come, up to the first of the awaited kinds or the end of the time."""
+        ends = time.monotonic() + seconds
+        while True:
+            left = 0.0 if self._heard else max(ends - time.monotonic(), 0.0)
+            self._heard.extend(self._feed(self._link.read(left)))
+            while self._heard:
+                reply = self._heard.popleft()
+                yield reply
+                if isinstance(reply, until):
+                    return
+            if time.monotonic() >= ends:
+                return
+
+    def ask(self, command: bytes, seconds: float, *until: type[_Reply]) -> list[_Reply]:
+        """Say it, having cleared what was said before; raises `ProtocolError` without an answer."""
+        stale = list(self.listen(0.0))
+        self._link.write(command)
+        heard = list(self.listen(seconds, *until))
+        if not heard or not isinstance(heard[-1], until):
+            said = "; ".join(str(reply) for reply in (stale + heard)[-20:])
+            raise ProtocolError(f"no answer to {command!r}", said)
+        return heard
+
+
+class SerialRun:
+    """A `Run` over a link; its events drive the machine, so somebody must go on asking for them."""
+
+    def __init__(self, link: Link, talk: Conversation, handle: str) -> None:
+        self.handle = handle
+        self.over = False
+        self._link = link
+        self._talk = talk
+        self._wish = Wish.RUN
+        self._why = ""
+        self._asked = False
+
+    def events(self) -> Iterator[Event]:
+        if self._asked:
+            raise Refused("the events of a run can be followed once")
+        self._asked = True
+        try:
+            while not self.over:
+                self._turn()
+                for event in self._talk.take_events():
+                    self.over = self.over or isinstance(event, Ended)
+                    yield event
+        finally:
+            self._abandon()
+
+    def pause(self) -> None:
+        if self._wish is Wish.RUN:
+            self._wish = Wish.PAUSE
+
+    def resume(self) -> None:
+        if self._wish is Wish.PAUSE:
+            self._wish = Wish.RUN
+
+    def stop(self, why: str) -> None:
+        self._why, self._wish = why, Wish.STOP
+
+    def status(self) -> Status:
+        return self._talk.status()
+
+    def _turn(self) -> None:
+        try:
+            self._talk.tick(time.monotonic(), self._wish, self._why)
+            out = self._talk.take_bytes()
+            if out:
+                self._link.write(out)
+            data = self._link.read(self._talk.patience_s)
+            if data:
+                self._talk.hear(data, time.monotonic())
+        except LinkLost as error:
+            self._talk.lost(str(error))
+
+    def _abandon(self) -> None:
+        """Nobody listens any more: what can be switched off is switched off."""
+        if not self.over:
+            self.over = True
+            with contextlib.suppress(LinkLost):
+                self._link.write(self._talk.farewell)
