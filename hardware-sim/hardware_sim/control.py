@@ -6,7 +6,6 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 Answer = dict[str, object]
 
@@ -51,11 +50,7 @@ class Control:
 
     def _reply(self, line: bytes) -> Answer:
         try:
-            request = json.loads(line)
-            if not isinstance(request, dict):
-                raise ValueError('one JSON object per line, such as {"do": "state"}')
-            verb = cast("dict[str, object]", request).get("do")
-            return {"ok": True, **self._act(str(verb))}
+            return {"ok": True, **self._act(_verb(line))}
         except ValueError as error:
             return {"ok": False, "error": str(error)}
 
@@ -64,3 +59,11 @@ class Control:
             guest.close()
         self._listener.close()
         self._path.unlink(missing_ok=True)
+
+
+def _verb(line: bytes) -> str:
+    match json.loads(line):
+        case {"do": str(verb)}:
+            return verb
+        case _:
+            raise ValueError('one JSON object per line, such as {"do": "state"}')

@@ -4,6 +4,7 @@ Never decides anything for the firmware; it is the oracle that crash tests are j
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TextIO
@@ -115,7 +116,7 @@ class Journal:
         if self._folder is not None:
             (self._folder / "bed").write_text(bed, "utf-8")
 
-    def _append(self, name: str, record: dict[str, object]) -> None:
+    def _append(self, name: str, record: Mapping[str, object]) -> None:
         if self._folder is not None:
             with (self._folder / name).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")

@@ -34,7 +34,7 @@ class Firmware(Protocol):
     def settle(self, now_s: float) -> None: ...
     def take_output(self) -> bytes: ...
     def wake_s(self) -> float | None: ...
-    def jam(self, now_s: float) -> None: ...
+    def jam(self) -> None: ...
     def press(self) -> None: ...
     def state(self, now_s: float) -> dict[str, object]: ...
     @property
@@ -112,7 +112,7 @@ class Workshop:
             "replug": self._replug,
             "reset": self._reset,
             "brownout": self._reset,
-            "jam": lambda: self.firmware.jam(self.clock.now()),
+            "jam": self.firmware.jam,
             "press": self.firmware.press,
         }
         if verb not in deeds:
@@ -229,7 +229,7 @@ class Workshop:
 
     # --- the loop ------------------------------------------------------------------------------
 
-    def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
+    def stop(self, _signum: int = 0, _frame: FrameType | None = None) -> None:
         """Leave the loop at its next turn."""
         self._wanted = False
 

@@ -90,6 +90,48 @@ class Commands:
         self.now_s = 0.0
         self._answer = ""
         self._jammed = False
+        self._handlers = self._table()
+
+    def _table(self) -> dict[str, Callable[[Words], Task | None]]:
+        return {
+            "G2": lambda w: self._arc(w, clockwise=True),
+            "G3": lambda w: self._arc(w, clockwise=False),
+            "G4": self._dwell,
+            "G17": self._nothing,
+            "G20": lambda _: self._set_unit(25.4),
+            "G21": lambda _: self._set_unit(1.0),
+            "G28": self._home,
+            "G90": lambda _: self._set_relative(relative=False),
+            "G91": lambda _: self._set_relative(relative=True),
+            "G92": self._set_position,
+            "M0": self._wait_for_user,
+            "M1": self._wait_for_user,
+            "M17": self._nothing,
+            "M18": self._motors_off,
+            "M82": lambda _: self._set_relative_e(relative=False),
+            "M83": lambda _: self._set_relative_e(relative=True),
+            "M84": self._motors_off,
+            "M104": lambda w: self._heat(self._hotend, w, wait=False),
+            "M105": self._answer_temperatures,
+            "M108": self._nothing,
+            "M109": lambda w: self._heat(self._hotend, w, wait=True),
+            "M114": self._say_position,
+            "M115": self._identify,
+            "M119": self._say_endstops,
+            "M140": lambda w: self._heat(self._bed, w, wait=False),
+            "M155": self._auto_report,
+            "M190": lambda w: self._heat(self._bed, w, wait=True),
+            "M201": lambda w: self._limits(self._max_accel, w),
+            "M203": lambda w: self._limits(self._max_feed, w),
+            "M204": self._accelerations,
+            "M205": lambda w: self._limits(self._jerk, w),
+            "M211": self._set_endstops,
+            "M220": self._set_feed_share,
+            "M221": self._set_flow,
+            "M400": self._finish_moves,
+            "M410": self._nothing,
+            "M503": self._say_settings,
+        }
 
     # --- door ------------------------------------------------------------------------------
 
@@ -113,11 +155,11 @@ class Commands:
             return self._move(words)
         if code in SILENT:
             return None
-        handler = _HANDLERS.get(code)
+        handler = self._handlers.get(code)
         if handler is not None:
-            return handler(self, words)
+            return handler(words)
         if text:
-            self._unknown(text, code, words)
+            self._unknown(text, code)
         return None
 
     def _after_user(self, code: str, text: str, words: Words) -> Task:
@@ -129,7 +171,7 @@ class Commands:
         if task is not None:
             yield from task
 
-    def _unknown(self, text: str, code: str, words: Words) -> None:
+    def _unknown(self, text: str, code: str) -> None:
         if code[:1] == "T" and code[1:].isdigit():
             if int(code[1:]) > 0:
                 self._say(f"echo:{code} Invalid extruder")
@@ -209,8 +251,8 @@ class Commands:
         accel = self._accel if pushed and travel else self._travel_accel
         accel = accel if travel else self._retract_accel
         speed = self._feed_mm_s * self._feed_share
-        for share, top_speed, top_accel in zip(unit, self._max_feed, self._max_accel, strict=True):
-            share = abs(share)
+        for part, top_speed, top_accel in zip(unit, self._max_feed, self._max_accel, strict=True):
+            share = abs(part)
             if share * speed > top_speed:
                 speed = top_speed / share
             if share * accel > top_accel:
@@ -272,7 +314,7 @@ class Commands:
             self._at[axis], self._offset[axis], self._homed[axis] = 0.0, 0.0, True
         self.planner.settle_at(self._at)
 
-    def _finish_moves(self, words: Words) -> Task:
+    def _finish_moves(self, _words: Words) -> Task:
         yield from self._still()
         self._maybe_over()
 
@@ -355,14 +397,15 @@ class Commands:
         self._report_every_s = min(60.0, max(0.0, words.get("S", 0.0)))
         self.next_report_s = self.now_s + self._report_every_s if self._report_every_s else None
 
-    def _answer_temperatures(self, words: Words) -> None:
+    def _answer_temperatures(self, _words: Words) -> None:
         self._answer = self.temperatures()
 
     # --- words -----------------------------------------------------------------------------
 
-    def _identify(self, words: Words) -> None:
+    def _identify(self, _words: Words) -> None:
         self._say(
-            "FIRMWARE_NAME:Marlin 2.1.2.1 (simulated) SOURCE_CODE_URL:github.com/MarlinFirmware/Marlin"
+            "FIRMWARE_NAME:Marlin 2.1.2.1 (simulated)"
+            " SOURCE_CODE_URL:github.com/MarlinFirmware/Marlin"
             f" PROTOCOL_VERSION:1.0 MACHINE_TYPE:{self._machine.name} EXTRUDER_COUNT:1"
             " UUID:cede2a2f-41a2-4748-9b12-c55c62f367ff"
         )
@@ -371,7 +414,7 @@ class Commands:
         self._say(f"Cap:EMERGENCY_PARSER:{int(self._machine.emergency_parser)}")
         self._say("Cap:HOST_ACTION_COMMANDS:0")
 
-    def _say_position(self, words: Words) -> None:
+    def _say_position(self, _words: Words) -> None:
         x, y, z = (self._at[i] + self._offset[i] for i in (0, 1, 2))
         count = self.planner.position(self.now_s)
         self._say(
@@ -379,13 +422,13 @@ class Commands:
             f" Count X:{count[0] * 80:.0f} Y:{count[1] * 80:.0f} Z:{count[2] * 400:.0f}"
         )
 
-    def _say_endstops(self, words: Words) -> None:
+    def _say_endstops(self, _words: Words) -> None:
         self._say("Reporting endstop status")
         for axis, letter in enumerate("xyz"):
             touched = self._homed[axis] and self._at[axis] <= 0
             self._say(f"{letter}_min: {'TRIGGERED' if touched else 'open'}")
 
-    def _say_settings(self, words: Words) -> None:
+    def _say_settings(self, _words: Words) -> None:
         for code, values in (("M203", self._max_feed), ("M201", self._max_accel)):
             pairs = " ".join(f"{a}{v:.2f}" for a, v in zip("XYZE", values, strict=True))
             self._say(f"echo:  {code} {pairs}")
@@ -437,51 +480,8 @@ class Commands:
     def _set_flow(self, words: Words) -> None:
         self._flow = words.get("S", self._flow * 100) / 100
 
-    def _nothing(self, words: Words) -> None:
+    def _nothing(self, _words: Words) -> None:
         """Accepted, without effect here."""
-
-
-_Handler = Callable[[Commands, Words], Task | None]
-# ruff: noqa: SLF001 - the table is a part of the class above
-_HANDLERS: dict[str, _Handler] = {
-    "G2": lambda c, w: c._arc(w, clockwise=True),
-    "G3": lambda c, w: c._arc(w, clockwise=False),
-    "G4": Commands._dwell,
-    "G17": Commands._nothing,
-    "G20": lambda c, _: c._set_unit(25.4),
-    "G21": lambda c, _: c._set_unit(1.0),
-    "G28": Commands._home,
-    "G90": lambda c, _: c._set_relative(relative=False),
-    "G91": lambda c, _: c._set_relative(relative=True),
-    "G92": Commands._set_position,
-    "M0": Commands._wait_for_user,
-    "M1": Commands._wait_for_user,
-    "M17": Commands._nothing,
-    "M18": Commands._motors_off,
-    "M82": lambda c, _: c._set_relative_e(relative=False),
-    "M83": lambda c, _: c._set_relative_e(relative=True),
-    "M84": Commands._motors_off,
-    "M104": lambda c, w: c._heat(c._hotend, w, wait=False),
-    "M105": Commands._answer_temperatures,
-    "M108": Commands._nothing,
-    "M109": lambda c, w: c._heat(c._hotend, w, wait=True),
-    "M114": Commands._say_position,
-    "M115": Commands._identify,
-    "M119": Commands._say_endstops,
-    "M140": lambda c, w: c._heat(c._bed, w, wait=False),
-    "M155": Commands._auto_report,
-    "M190": lambda c, w: c._heat(c._bed, w, wait=True),
-    "M201": lambda c, w: c._limits(c._max_accel, w),
-    "M203": lambda c, w: c._limits(c._max_feed, w),
-    "M204": Commands._accelerations,
-    "M205": lambda c, w: c._limits(c._jerk, w),
-    "M211": Commands._set_endstops,
-    "M220": Commands._set_feed_share,
-    "M221": Commands._set_flow,
-    "M400": Commands._finish_moves,
-    "M410": Commands._nothing,
-    "M503": Commands._say_settings,
-}
 
 
 def _parse(text: str) -> tuple[str, Words]:

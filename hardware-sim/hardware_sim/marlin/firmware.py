@@ -195,7 +195,7 @@ class Marlin:
         known = [moment for moment in moments if moment is not None and moment < math.inf]
         return min(known) if known else None
 
-    def jam(self, now_s: float) -> None:
+    def jam(self) -> None:
         """The filament sensor sees no motion: the printer waits for a person (M108 or `press`)."""
         self.commands.pause_for_user()
 
