@@ -1,0 +1,29 @@
+"""Asks the shop's guard about a finished program, and says its answer in our words.
+
+A program that the guard would only let a person wave through is refused too: ours need none.
+"""
+
+from pathlib import Path
+
+from designs.errors import Finding
+from fablab_agents.prepare.order import Judged, refusal, refuse_if_any
+from firmware_bridge import guard
+from firmware_bridge.profiles import MachineProfile
+
+_AGAIN = "do not run it; report this program as a fault of the preparation"
+
+
+def by_guard(
+    program: Path, profile: MachineProfile, stock: guard.Stock | None, material: str
+) -> Judged:
+    """The guard's figures for an accepted program; raises `PrepareRefused` with its objections."""
+    verdict = guard.judge(program, profile, stock, material)
+    if verdict.outcome != "accept":
+        refuse_if_any(map(_objection, verdict.findings))
+    facts = verdict.facts
+    return Judged(findings=(), seconds=facts.seconds, extruded_mm3=facts.extruded_mm3, facts={})
+
+
+def _objection(finding: guard.Finding) -> Finding:
+    where = f"line {finding.line}" if finding.line else "the program"
+    return refusal(where, finding.message, _AGAIN)

@@ -1,0 +1,197 @@
+"""Slices a rebuilt solid with PrusaSlicer in a box, on settings that are ours to the last key.
+
+It never sees an original file, and an exit status is no proof to it: `solids` judges the program.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from fablab_agents.prepare import sandbox
+from fablab_agents.prepare.order import PrepareRefused, SlicerMissing, refusal
+from fablab_agents.prepare.post import number, plain
+from fablab_agents.prepare.recipes import Filament
+from firmware_bridge.profiles import Fdm, MachineProfile
+
+SLICERS = ("prusa-slicer", "PrusaSlicer", "prusa-slicer-console")
+INSTALL = "sudo apt-get install --no-install-recommends prusa-slicer"
+SKIRT_ROOM_MM = 5.0
+PARK_MM = 10.0
+
+_DURATION = re.compile(r"; estimated printing time \(normal mode\) = (.*)")
+_GRAMS = re.compile(r"; filament used \[g\] = ([0-9.]+)")
+_UNIT_S = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+
+@dataclass(frozen=True)
+class Slicer:
+    path: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Sliced:
+    text: str
+    seconds: int
+    box: sandbox.Box
+
+
+def find_slicer() -> Slicer:
+    """The installed PrusaSlicer; raises `SlicerMissing` with the line to type."""
+    path = next((found for name in SLICERS if (found := shutil.which(name))), None)
+    if path is None:
+        raise SlicerMissing(INSTALL)
+    return Slicer(path, _version(path))
+
+
+@cache
+def _version(path: str) -> str:
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="cosmolocal-") as folder:
+        ran = sandbox.run([path, "--help"], Path(folder), sandbox.Limits(30, 60))
+    found = re.search(r"PrusaSlicer-\S+", ran.said)
+    if found is None:
+        raise SlicerMissing(INSTALL)
+    return found[0]
+
+
+# ── the machine's own part of the settings ───────────────────────────────────────────────────
+
+
+def settings(
+    shared: Mapping[str, str],
+    filament: Filament,
+    profile: MachineProfile,
+    solid_mm: tuple[float, ...],
+) -> dict[str, str]:
+    """The whole PrusaSlicer configuration for this part on this printer, ours to the last key."""
+    fdm = profile.fdm
+    if fdm is None:
+        raise PrepareRefused([refusal(profile.name, "it is not a printer", "choose a printer")])
+    return {
+        **shared,
+        **_machine_settings(profile, fdm),
+        **_filament_settings(filament, fdm),
+        "skirts": "1" if _room_for_skirt(profile, solid_mm) else "0",
+        "start_gcode": _gcode(_start(filament)),
+        "end_gcode": _gcode(_end(profile)),
+    }
+
+
+def _machine_settings(profile: MachineProfile, fdm: Fdm) -> dict[str, str]:
+    (x0, y0, _), (x1, y1, z1) = profile.envelope_mm
+    corners = ((x0, y0), (x1, y0), (x1, y1), (x0, y1))
+    wall = number(1.125 * fdm.nozzle_mm)
+    widths = ("", "perimeter_", "external_perimeter_", "first_layer_", "infill_", "solid_infill_")
+    feed = number(profile.feed_max_mm_min / 60)
+    return {
+        "bed_shape": ",".join(f"{number(x)}x{number(y)}" for x, y in corners),
+        "max_print_height": number(z1),
+        "nozzle_diameter": number(fdm.nozzle_mm),
+        "retract_length": "0.8",
+        **{f"{name}extrusion_width": wall for name in widths},
+        "top_infill_extrusion_width": number(fdm.nozzle_mm),
+        "machine_max_feedrate_x": feed,
+        "machine_max_feedrate_y": feed,
+    }
+
+
+def _filament_settings(filament: Filament, fdm: Fdm) -> dict[str, str]:
+    return {
+        "filament_diameter": number(fdm.filament_mm),
+        "first_layer_temperature": str(filament.first_nozzle_c),
+        "temperature": str(filament.nozzle_c),
+        "first_layer_bed_temperature": str(filament.first_bed_c),
+        "bed_temperature": str(filament.bed_c),
+        "min_fan_speed": str(filament.fan_min),
+        "max_fan_speed": str(filament.fan_max),
+        "bridge_fan_speed": str(filament.fan_max),
+        "filament_max_volumetric_speed": number(filament.max_mm3_s),
+    }
+
+
+def _room_for_skirt(profile: MachineProfile, solid_mm: tuple[float, ...]) -> bool:
+    low, high = profile.envelope_mm
+    return all(high[k] - low[k] - solid_mm[k] >= 2 * SKIRT_ROOM_MM for k in (0, 1))
+
+
+def _start(filament: Filament) -> list[str]:
+    bed, nozzle = filament.first_bed_c, filament.first_nozzle_c
+    heat = [f"M140 S{bed}", f"M104 S{nozzle}", "G28", f"M190 S{bed}", f"M109 S{nozzle}"]
+    return ["G21", "G90", "M83", *heat, "G92 E0", "G1 Z5 F600"]
+
+
+def _end(profile: MachineProfile) -> list[str]:
+    low, high = profile.envelope_mm
+    top = f"{{min(max_layer_z + {number(PARK_MM)}, {number(high[2])})}}"
+    park = f"G1 X{number(low[0])} Y{number(high[1])} F6000"
+    return ["M104 S0", "M140 S0", "M107", f"G1 Z{top} F600", park, "M84"]
+
+
+def _gcode(lines: list[str]) -> str:
+    return "\\n".join(lines)
+
+
+# ── running it ───────────────────────────────────────────────────────────────────────────────
+
+
+def slice_solid(
+    slicer: Slicer, solid: Path, config: Mapping[str, str], folder: Path, limits: sandbox.Limits
+) -> Sliced:
+    """PrusaSlicer's program for this STL (already placed), cleaned; raises `PrepareRefused`."""
+    ini, out = folder / "recipe.ini", folder / "sliced.gcode"
+    ini.write_text("".join(f"{k} = {v}\n" for k, v in sorted(config.items())), encoding="utf-8")
+    own = ["--datadir", str(folder / "data"), "--loglevel", "1", "--load", str(ini)]
+    argv = [
+        slicer.path,
+        *own,
+        "--merge",
+        "--dont-arrange",
+        "--export-gcode",
+        str(solid),
+        "-o",
+        str(out),
+    ]
+    ran = sandbox.run(argv, folder, limits)
+    if ran.stopped or ran.status != 0 or not out.exists():
+        raise PrepareRefused([refusal("slicing", _why(ran), "simplify or repair the model")])
+    raw = out.read_text(encoding="utf-8", errors="replace")
+    return Sliced(cleaned(raw), _seconds(raw), ran.box)
+
+
+def _why(ran: sandbox.Ran) -> str:
+    if ran.stopped:
+        return f"the slicer was stopped: {ran.stopped}"
+    words = [w for w in ran.said.splitlines() if w.strip() and "%" not in w and "=>" not in w]
+    said = plain(words[-1]) if words else "nothing"
+    return f"the slicer gave up (status {ran.status}), its last word: {said}"
+
+
+_COMMAND = re.compile(r"[GMT]\d{1,4}( [A-Z]-?[0-9.]*)*")
+
+
+def cleaned(raw: str) -> str:
+    """The commands alone: no comments, dates, echoed settings or blank lines.
+
+    Anything that is not a plain command refuses: 2.5 has written out unset memory before.
+    """
+    lines = [line for raw_line in raw.split("\n") if (line := raw_line.split(";", 1)[0].strip())]
+    strange = next((line for line in lines if not _COMMAND.fullmatch(line)), None)
+    if strange is not None:
+        what = f"the slicer wrote something that is no command: {plain(strange)!r}"
+        raise PrepareRefused(
+            [refusal("slicing", what, "report this as a fault of the preparation")]
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _seconds(raw: str) -> int:
+    found = _DURATION.search(raw)
+    if found is None:
+        return 0
+    parts = re.findall(r"(\d+)([dhms])", found[1])
+    return sum(int(count) * _UNIT_S[unit] for count, unit in parts)
