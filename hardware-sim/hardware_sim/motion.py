@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Vector = tuple[float, ...]
-FIRST_MOVE_DELAY_S = 0.1  # firmware lets the queue fill a little before it starts from rest
 
 
 class Junction(Protocol):
@@ -53,9 +52,15 @@ def profile_s(block: Block, exit_sq: float) -> float:
 
 
 class Planner:
-    """A ring of `capacity` blocks as firmware keeps it; the head is being moved."""
+    """A ring of `capacity` blocks as firmware keeps it; the head is being moved.
 
-    def __init__(self, capacity: int, junction: Junction, at: Vector) -> None:
+    `first_delay_s`: from rest, firmware lets the queue fill a little before it starts.
+    """
+
+    def __init__(
+        self, capacity: int, junction: Junction, at: Vector, first_delay_s: float = 0.1
+    ) -> None:
+        self._first_delay_s = first_delay_s
         self._capacity = capacity
         self._junction = junction
         self._blocks: deque[Block] = deque()
@@ -124,7 +129,7 @@ class Planner:
         head = self._blocks[0]
         starts_s = max(self._free_s, head.added_s)
         if self._free_s < head.added_s:
-            starts_s += FIRST_MOVE_DELAY_S
+            starts_s += self._first_delay_s
             if not (flush or self.full) and starts_s > now_s:
                 return False
         self._blocks.popleft()
@@ -143,7 +148,7 @@ class Planner:
         if self._running is not None:
             return self._running.ends_s
         if self._blocks:
-            return max(self._free_s, self._blocks[0].added_s) + FIRST_MOVE_DELAY_S
+            return max(self._free_s, self._blocks[0].added_s) + self._first_delay_s
         return None
 
     def position(self, now_s: float) -> Vector:

@@ -8,6 +8,7 @@ import os
 import select
 import struct
 import termios
+import time
 import tty
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from typing import Literal
 Edge = Literal["opened", "closed"]
 _IN_CLOSE, _IN_OPEN = 0x08 | 0x10, 0x20
 _BACKLOG = 1 << 16
+SETTLE_S = 0.001
 
 
 class Port:
@@ -29,6 +31,7 @@ class Port:
         os.close(far_end)
         self._watch = _watch(self.name)
         self._backlog = bytearray()
+        self._opens = 0
         self.open = False
         if link is not None:
             _point(link, self.name)
@@ -44,18 +47,31 @@ class Port:
 
     def edges(self) -> list[Edge]:
         """What the host did since the last call; a reopen in between is not lost."""
-        closed = opened = False
+        edges: list[Edge] = []
         for mask in _events(self._watch):
-            closed = closed or bool(mask & _IN_CLOSE)
-            opened = bool(mask & _IN_OPEN) if mask & (_IN_OPEN | _IN_CLOSE) else opened
-        was, self.open = self.open, not self.hung_up()
-        if self.open:
-            if not was:
+            self._count(mask, edges)
+        if self._opens and self.hung_up():
+            self._opens = 0
+            edges.append("closed")
+        elif not self._opens and not self.hung_up():
+            time.sleep(SETTLE_S)  # the open is ahead of its event
+            for mask in _events(self._watch) or [_IN_OPEN]:
+                self._count(mask, edges)
+        if edges:
+            self.open = self._opens > 0
+            self._backlog.clear()
+            if self.open:
                 self._make_raw()
-                return ["opened"]
-            return ["closed", "opened"] if closed and opened else []
-        self._backlog.clear()
-        return ["closed"] if was else []
+        return edges
+
+    def _count(self, mask: int, edges: list[Edge]) -> None:
+        before = self._opens
+        if mask & _IN_OPEN:
+            self._opens += 1
+        elif mask & _IN_CLOSE:
+            self._opens = max(0, self._opens - 1)
+        if (before > 0) != (self._opens > 0):
+            edges.append("opened" if self._opens else "closed")
 
     def hung_up(self) -> bool:
         """No host has the far end open."""

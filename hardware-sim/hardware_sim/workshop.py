@@ -13,6 +13,7 @@ from typing import Protocol
 from hardware_sim.clock import Clock
 from hardware_sim.config import Faults, Machine, MarlinMachine
 from hardware_sim.control import Answer, Control
+from hardware_sim.grbl import Grbl
 from hardware_sim.marlin import Marlin
 from hardware_sim.port import Port
 from hardware_sim.records import Journal
@@ -49,7 +50,7 @@ def build(machine: Machine, journal: Journal) -> Firmware:
     """The board that the description asks for."""
     if isinstance(machine, MarlinMachine):
         return Marlin(machine, journal)
-    raise ValueError(f"{machine.kind}: no such board")
+    return Grbl(machine, journal)
 
 
 class Noise:

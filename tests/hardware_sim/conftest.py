@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,20 +137,28 @@ class Shop:
         folder = self._folder / str(len(self._all))
         folder.mkdir()
         if options:
-            shipped = ROOT / "hardware-sim" / "hardware_sim" / "machines" / f"{config}.toml"
-            config = str(folder / "machine.toml")
-            text = "".join(f"{k} = {json.dumps(v)}\n" for k, v in options.items() if k != "faults")
-            text += shipped.read_text()
-            for key, value in dict(options.get("faults") or {}).items():
-                text += "\n[faults]\n" if "[faults]" not in text else ""
-                text += f"{key} = {value}\n"
-            Path(config).write_text(text)
+            config = _written(folder / "machine.toml", config, options)
         self._all.append(Simulator(folder, config, speed))
         return self._all[-1]
 
     def close(self) -> None:
         for one in self._all:
             one.close()
+
+
+def _written(path: Path, shipped: str, options: dict[str, object]) -> str:
+    """A shipped description with other values; `settings` are laid over the shipped ones."""
+    machines = ROOT / "hardware-sim" / "hardware_sim" / "machines"
+    tables = tomllib.loads((machines / f"{shipped}.toml").read_text())
+    for key, value in options.items():
+        tables[key] = {**tables.get(key, {}), **value} if isinstance(value, dict) else value
+    plain = {k: v for k, v in tables.items() if not isinstance(v, dict)}
+    lines = [f"{k} = {json.dumps(v)}" for k, v in plain.items()]
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            lines += [f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in table.items())]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
 
 
 @pytest.fixture
