@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -35,6 +36,47 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+# ---- progress: nothing is silent for more than five seconds
+
+
+class _StillRunning:
+    """Names what the workers are busy with, whenever no test has ended for a while."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.terminal = config.pluginmanager.get_plugin("terminalreporter")
+        self.since: dict[str, float] = {}
+        self.heard = self.begun = time.monotonic()
+        self.over = threading.Event()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.since[nodeid] = time.monotonic()
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.since.pop(nodeid, None)
+        self.heard = time.monotonic()
+
+    def pytest_sessionstart(self) -> None:
+        threading.Thread(target=self._tell, daemon=True).start()
+
+    def pytest_sessionfinish(self) -> None:
+        self.over.set()
+
+    def _tell(self) -> None:
+        while not self.over.wait(1):
+            now = time.monotonic()
+            if now - self.heard > 4:
+                self.heard = now
+                busy = [f"{name} ({now - at:.0f} s)" for name, at in list(self.since.items())]
+                doing = ", ".join(busy[:4]) or "collecting"
+                self.terminal.write_line(f"  … {now - self.begun:.0f} s: {doing}")
+
+
+@pytest.hookimpl(trylast=True)  # after the terminal reporter is there
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and config.pluginmanager.hasplugin("terminalreporter"):
+        config.pluginmanager.register(_StillRunning(config))
 
 
 # ---- databases
