@@ -5,7 +5,7 @@ it knows no order, lab or machine.
 """
 
 from orchestrator.store.blobs import Blobs, DamagedBlob, MissingBlob
-from orchestrator.store.engine import Event, JsonValue, Store, StoreBusy, Unit
+from orchestrator.store.engine import Event, JsonValue, Store, StoreBusy, Unit, rung
 from orchestrator.store.tables import Base, Utc, new_id
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "Unit",
     "Utc",
     "new_id",
+    "rung",
 ]

@@ -100,7 +100,8 @@ class Store:
                 told = await self._tell(unit)
                 await session.commit()
         if told:
-            self.ring()
+            self._bell, ringing = asyncio.Event(), self._bell
+            ringing.set()
 
     @contextlib.asynccontextmanager
     async def view(self) -> AsyncGenerator[Unit]:
@@ -136,7 +137,7 @@ class Store:
                 yield told
                 after = told.id
             if not batch:
-                await _heard(bell, _POLL_S)
+                await rung(bell, _POLL_S)
 
     async def last_event(self) -> int:
         """The id of the newest event, 0 if there is none."""
@@ -144,19 +145,15 @@ class Store:
             newest = select(EventRow.id).order_by(EventRow.id.desc()).limit(1)
             return await unit.session.scalar(newest) or 0
 
-    async def changed(self, within_s: float) -> None:
-        """Return at the next commit that recorded an event here, at the latest after `within_s`."""
-        await _heard(self._bell, within_s)
+    @property
+    def bell(self) -> asyncio.Event:
+        """Rings at the next commit here that records an event. Take it before you look."""
+        return self._bell
 
     async def ping(self) -> None:
         """Raise unless the database answers."""
         async with self.view() as unit:
             await unit.session.execute(text("SELECT 1"))
-
-    def ring(self) -> None:
-        """Wake everybody who waits for events or changes."""
-        self._bell, rung = asyncio.Event(), self._bell
-        rung.set()
 
     async def _take_turn(self, session: AsyncSession) -> None:
         if self._engine.dialect.name == "sqlite":
@@ -182,7 +179,8 @@ class Store:
         return [Event(r.id, r.at, r.kind, r.subject, r.data) for r in rows]
 
 
-async def _heard(bell: asyncio.Event, within_s: float) -> None:
+async def rung(bell: asyncio.Event, within_s: float) -> None:
+    """Wait for the bell, at most so long."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             await bell.wait()

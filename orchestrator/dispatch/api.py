@@ -1,0 +1,102 @@
+"""The doors for attempts: how a job is coming along, and what people may do about it."""
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from fablab_agents.protocol.messages import Report
+from orchestrator.dispatch import service
+from orchestrator.dispatch.tables import AttemptRow
+from orchestrator.store import Store
+
+routes = APIRouter(tags=["attempts"])
+
+
+class AttemptView(BaseModel):
+    """`fraction`, `line` and `temperatures_c` are the last telemetry heard, at `progress_at`."""
+
+    id: str
+    agent: str
+    machine: str
+    fence: int
+    state: str
+    release: str
+    part: str
+    quantity: int
+    estimate_s: int
+    offered_at: datetime
+    program: str | None
+    program_facts: dict[str, JsonValue] | None
+    staged_at: datetime | None
+    granted_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    in_doubt_since: datetime | None
+    stop_why: str | None
+    cause: str
+    person: str | None
+    minutes: float | None
+    machine_s: float | None
+    simulated: bool
+    consent: str | None
+    fraction: float | None
+    line: int | None
+    temperatures_c: dict[str, JsonValue] | None
+    progress_at: datetime | None
+
+
+class Why(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    why: str = Field(min_length=1, max_length=500)
+
+
+def attempt_view(row: AttemptRow) -> AttemptView:
+    return AttemptView.model_validate(row, from_attributes=True)
+
+
+@routes.get("/api/jobs/{job_id}/attempts")
+async def of_job(job_id: str, request: Request) -> list[AttemptView]:
+    """All tries of a job, first to last."""
+    async with _store(request).view() as unit:
+        return [attempt_view(row) for row in await service.attempts_of_job(unit, job_id)]
+
+
+@routes.get("/api/attempts")
+async def live(request: Request) -> list[AttemptView]:
+    """Everything that is offered, runs or is in doubt now."""
+    async with _store(request).view() as unit:
+        return [attempt_view(row) for row in await service.live(unit)]
+
+
+@routes.get("/api/attempts/{attempt_id}")
+async def one(attempt_id: str, request: Request) -> AttemptView:
+    async with _store(request).view() as unit:
+        return attempt_view(await service.attempt(unit, attempt_id))
+
+
+@routes.get("/api/attempts/{attempt_id}/reports")
+async def reports(attempt_id: str, request: Request) -> list[Report]:
+    """What the shop said of it, word by word."""
+    async with _store(request).view() as unit:
+        return await service.reports(unit, attempt_id)
+
+
+@routes.post("/api/attempts/{attempt_id}/stop", status_code=202)
+async def stop(attempt_id: str, why: Why, request: Request) -> AttemptView:
+    """Withdraw it, or ask the machine to stop if it has begun."""
+    async with _store(request).unit() as unit:
+        await service.stop(unit, attempt_id, why.why)
+        return attempt_view(await service.attempt(unit, attempt_id))
+
+
+@routes.post("/api/attempts/{attempt_id}/give-up")
+async def give_up(attempt_id: str, consent: Why, request: Request) -> AttemptView:
+    """The maker accepts a possible duplicate: the unknown attempt is closed, its job wanted."""
+    async with _store(request).unit() as unit:
+        await service.give_up(unit, attempt_id, consent.why)
+        return attempt_view(await service.attempt(unit, attempt_id))
+
+
+def _store(request: Request) -> Store:
+    return request.app.state.store

@@ -1,0 +1,262 @@
+"""The orchestrator's own connection to the broker: the outbox goes out, what agents say comes in.
+
+It keeps nothing that must not be lost: all of that is in the database, and every connect begins
+by comparing notes. A bad message harms no other.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, NoReturn
+
+import aiomqtt
+import structlog
+
+from fablab_agents.protocol import messages, topics
+from fablab_agents.protocol.messages import (
+    BadMessage,
+    Claim,
+    Down,
+    DownAck,
+    Hello,
+    Machines,
+    Presence,
+    Progress,
+    Report,
+    Up,
+    UpAck,
+    Welcome,
+)
+from orchestrator.dispatch import access, outbox, service
+from orchestrator.dispatch.signing import Signer
+from orchestrator.labs import service as labs
+from orchestrator.labs.model import Session
+from orchestrator.store import Store, StoreBusy, Unit, rung
+
+_log = structlog.get_logger("gateway")
+_BATCH: Final = 100
+_AGAIN_AFTER: Final = timedelta(seconds=10)
+_GAP_EVERY_S: Final = 2.0
+_POLL_S: Final = 2.0
+_PROGRESS_EVERY_S: Final = 1.0
+_WAIT_MIN_S, _WAIT_MAX_S = 0.2, 5.0
+_REFUSED: Final = 0x80  # SUBACK's no, of which the client library says nothing
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the broker is, and the orchestrator's own secret there."""
+
+    host: str
+    port: int
+    secret: str
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A message off the broker, already known to be on an agent's own topic."""
+
+    agent: str
+    channel: str
+    raw: bytes
+
+
+Reply = tuple[str, Down]
+
+
+class Gateway:
+    """Run `run` for ever; `connected` says how it stands."""
+
+    def __init__(self, store: Store, signer: Signer, address: Address) -> None:
+        self.connected = False
+        self._store = store
+        self._signer = signer
+        self._address = address
+        self._incoming: asyncio.Queue[Heard] = asyncio.Queue()
+        self._progress: dict[tuple[str, str], Progress] = {}
+        self._gap_told: dict[str, float] = {}
+
+    async def run(self) -> NoReturn:
+        """Stay connected; an outage is told once, and its end once."""
+        wait_s, told = _WAIT_MIN_S, False
+        while True:
+            try:
+                async with self._client() as client:
+                    wait_s, told = _WAIT_MIN_S, False
+                    await self._serve(client)
+            except* aiomqtt.MqttError as errors:
+                if not told:
+                    _log.warning("broker away", why=str(errors.exceptions[0]))
+                told = True
+            finally:
+                self.connected = False
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - only jitter
+            wait_s = min(_WAIT_MAX_S, wait_s * 2)
+
+    def _client(self) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            self._address.host,
+            self._address.port,
+            username=access.ORCHESTRATOR,
+            password=self._address.secret,
+            identifier=access.ORCHESTRATOR,
+            protocol=aiomqtt.ProtocolVersion.V311,
+            clean_session=True,
+            keepalive=20,
+            timeout=10,
+        )
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        # Nobody counts as online until this connection has heard of them.
+        await self._store.run(labs.hear_anew)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(client), name="gateway: listen")
+            tasks.create_task(self._work(client), name="gateway: work")
+            tasks.create_task(self._send(client), name="gateway: send")
+            tasks.create_task(self._keep_progress(), name="gateway: progress")
+            granted = await client.subscribe([(each, 1) for each in access.HEARD_FILTERS])
+            if any(getattr(code, "value", code) == _REFUSED for code in granted):
+                raise aiomqtt.MqttError("the broker does not let the orchestrator listen")
+            self.connected = True
+            _log.info("broker connected", host=self._address.host, port=self._address.port)
+
+    # ── in
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            named = topics.agent_of(str(message.topic))
+            if named is not None and isinstance(message.payload, bytes):
+                await self._incoming.put(Heard(*named, message.payload))
+
+    async def _work(self, client: aiomqtt.Client) -> None:
+        while True:
+            batch = [await self._incoming.get()]
+            while len(batch) < _BATCH and not self._incoming.empty():
+                batch.append(self._incoming.get_nowait())
+            for agent, reply in await self._take(batch):
+                await client.publish(topics.down(agent), reply.model_dump_json(), qos=1)
+
+    async def _take(self, batch: list[Heard]) -> list[Reply]:
+        """Take all of the batch in one transaction, or, if one spoils it, each in its own."""
+        while True:
+            try:
+                return _shortened(await self._store.run(lambda unit: self._take_all(unit, batch)))
+            except StoreBusy:
+                _log.warning("the database is busy; messages wait", waiting=len(batch))
+            except Exception:  # noqa: BLE001 - logged in full
+                if len(batch) == 1:
+                    _log.exception("a message could not be taken", agent=batch[0].agent)
+                    return await self._shelve(batch[0])
+                return [reply for each in batch for reply in await self._take([each])]
+
+    async def _shelve(self, heard: Heard) -> list[Reply]:
+        """A report that nothing can be done with must not hold up those behind it."""
+        if heard.channel != "up" or not isinstance(said := messages.read_up(heard.raw), Report):
+            return []
+        reply = await self._store.run(lambda unit: service.shelve(unit, heard.agent, said))
+        return [(heard.agent, reply)]
+
+    async def _take_all(self, unit: Unit, batch: list[Heard]) -> list[Reply]:
+        replies: list[Reply] = []
+        for heard in batch:
+            try:
+                reply = await self._take_one(unit, heard)
+            except BadMessage as error:
+                _log.warning("not a message of this version", agent=heard.agent, why=str(error))
+                continue
+            if reply is not None:
+                replies.append((heard.agent, reply))
+        return replies
+
+    async def _take_one(self, unit: Unit, heard: Heard) -> Down | None:
+        if await labs.agent(unit, heard.agent) is None:
+            return None
+        if heard.channel == "telemetry":
+            said = messages.read_progress(heard.raw)
+            self._progress[heard.agent, said.attempt] = said
+            return None
+        if heard.channel == "presence":
+            presence = messages.read_presence(heard.raw) if heard.raw else None
+            return await self._present(unit, heard.agent, presence)
+        return await self._answer(unit, heard.agent, messages.read_up(heard.raw))
+
+    async def _present(self, unit: Unit, agent: str, said: Presence | None) -> Down | None:
+        """An agent that was there before us, or whose hello was lost, is welcomed at once."""
+        row = await labs.agent(unit, agent)
+        if said is None or row is None:
+            return None
+        if not said.online:
+            await labs.fell_silent(unit, agent, said.boot)
+            return None
+        if row.session == Session.ONLINE and row.boot == said.boot:
+            return None
+        await labs.heard(unit, agent, said.boot)
+        await outbox.send_again(unit, agent)
+        return await outbox.welcome(unit, agent, said.boot)
+
+    async def _answer(self, unit: Unit, agent: str, said: Up) -> Down | None:
+        match said:
+            case Hello():
+                return await service.hello(unit, agent, said)
+            case Machines():
+                await labs.heard(unit, agent, said.boot)
+                await labs.machines_said(unit, agent, said.machines)
+            case Report():
+                return self._once(agent, await service.report(unit, agent, said))
+            case Claim():
+                return await service.claim(unit, self._signer, agent, said)
+            case UpAck():
+                await outbox.acked(unit, agent, said.seq)
+        return None
+
+    def _once(self, agent: str, reply: DownAck | Welcome) -> Down | None:
+        """A gap makes the agent say everything again: ask for that only now and then."""
+        if isinstance(reply, DownAck):
+            return reply
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._gap_told.get(agent, -_GAP_EVERY_S) < _GAP_EVERY_S:
+            return None
+        self._gap_told[agent] = now_s
+        return reply
+
+    # ── out
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        while True:
+            bell = self._store.bell
+            async with self._store.view() as unit:
+                sends = await outbox.to_send(unit, unit.now - _AGAIN_AFTER)
+            for each in sends:
+                await client.publish(topics.down(each.agent), each.body, qos=1)
+            if sends:
+                await self._patiently(lambda unit, sends=sends: outbox.sent(unit, sends))
+            else:
+                await rung(bell, _POLL_S)
+
+    async def _keep_progress(self) -> None:
+        while True:
+            await asyncio.sleep(_PROGRESS_EVERY_S)
+            if self._progress:
+                said = [(agent, each) for (agent, _), each in self._progress.items()]
+                self._progress.clear()
+                await self._patiently(lambda unit, said=said: service.progress(unit, said))
+
+    async def _patiently(self, work: Callable[[Unit], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await self._store.run(work)
+                return
+            except StoreBusy:
+                await asyncio.sleep(_WAIT_MIN_S)
+
+
+def _shortened(replies: list[Reply]) -> list[Reply]:
+    """Of several acknowledgements to one agent the last says it all."""
+    last = {agent: at for at, (agent, down) in enumerate(replies) if isinstance(down, DownAck)}
+    return [
+        (agent, down)
+        for at, (agent, down) in enumerate(replies)
+        if not isinstance(down, DownAck) or last[agent] == at
+    ]

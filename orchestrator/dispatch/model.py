@@ -1,0 +1,179 @@
+"""Pure decisions about attempts: what a report, a claim or silence means.
+
+The table of moves is the wire's own; nothing here reads a clock, a store or a key.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Literal
+
+from fablab_agents.protocol.attempts import (
+    LIVE,
+    MAY_HAVE_STARTED,
+    TERMINAL,
+    Actor,
+    State,
+    may_move,
+)
+from fablab_agents.protocol.messages import Claim
+
+WINDOW_S: Final = 60
+ATTENDED_WINDOW_S: Final = 300
+DOUBT_AFTER: Final = timedelta(seconds=60)
+OFFER_LIFE: Final = timedelta(hours=48)
+FREE: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED})
+"""Nothing can start from these: they may be withdrawn by anybody."""
+MOVING: Final = frozenset({State.STARTING, State.RUNNING, State.PAUSED})
+_NEVER_STARTED: Final = frozenset({State.REFUSED, State.WITHDRAWN})
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Where a report takes an attempt. `surprise`: our row and the journal do not fit together."""
+
+    to: State
+    surprise: bool = False
+
+
+def fold(state: State, said: State) -> Fold:
+    """What our row becomes when the agent's journal says `said`; the same report twice is one.
+
+    The journal knows what its machine did: a live row follows it even where no rule foresaw the
+    step, and that is told. An end stays an end.
+    """
+    if said == state:
+        return Fold(state)
+    if state in TERMINAL:
+        return Fold(state, surprise=said in MAY_HAVE_STARTED and state is not State.SUPERSEDED)
+    if may_move(state, said, Actor.AGENT) or may_move(state, said, Actor.PERSON):
+        return Fold(said)
+    if state in {State.GRANTED, State.UNKNOWN} and said in _NEVER_STARTED:
+        # At the shop it was still staged: our grant was never used, and now never will be.
+        return Fold(State.NOT_STARTED)
+    if state in {State.GRANTED, State.UNKNOWN} and said in FREE:
+        return Fold(state)
+    return Fold(said, surprise=True)
+
+
+class ForJob(StrEnum):
+    """What the end of an attempt means for its jobs."""
+
+    MADE = "made"
+    AGAIN = "again"
+    AGAIN_UNTRIED = "again untried"
+    AGAIN_ELSEWHERE = "again elsewhere"
+
+
+_ENDS: Final = {
+    State.FINISHED: ForJob.MADE,
+    State.FAILED: ForJob.AGAIN,
+    State.INTERRUPTED: ForJob.AGAIN,
+    State.NOT_STARTED: ForJob.AGAIN,
+    State.SUPERSEDED: ForJob.AGAIN,
+    State.REFUSED: ForJob.AGAIN_ELSEWHERE,
+    State.WITHDRAWN: ForJob.AGAIN_UNTRIED,
+}
+
+
+def for_job(state: State, by: Actor) -> ForJob | None:
+    """None while the attempt lives. What a shop withdrew is not sent to the same machine again."""
+    if state is State.WITHDRAWN and by is not Actor.ORCHESTRATOR:
+        return ForJob.AGAIN_ELSEWHERE
+    return _ENDS.get(state)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What we know of the attempt that is claimed."""
+
+    agent: str
+    machine: str
+    fence: int
+    state: State
+    program: str | None
+    nonce: str | None
+    stop_why: str | None
+    not_after: datetime
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`grant`: a new one; `repeat`: the one that this nonce has; `wait`: say nothing yet."""
+
+    answer: Literal["grant", "repeat", "wait", "deny"]
+    why: str = ""
+
+
+def judge_claim(known: Claimed | None, agent: str, claim: Claim, now: datetime) -> Judged:
+    """May this agent start this program now? A newer nonce replaces one that was never used."""
+    if known is None or known.agent != agent:
+        return Judged("deny", "no such attempt was offered to this agent")
+    if (known.machine, known.fence) != (claim.machine, claim.fence):
+        return Judged("deny", "the offer was for another machine or has a newer fence")
+    if known.state in {State.OFFERED, State.ACCEPTED}:
+        return Judged("wait")
+    against = _against_grant(known, claim)
+    if against:
+        return Judged("deny", against)
+    if known.state is State.GRANTED and known.nonce == claim.nonce:
+        return Judged("repeat")
+    return Judged("deny", "the offer has run out") if known.not_after <= now else Judged("grant")
+
+
+def _against_grant(known: Claimed, claim: Claim) -> str | None:
+    if known.state not in {State.STAGED, State.GRANTED}:
+        return f"the attempt is {known.state} here"
+    if known.program != claim.program:
+        return "this is not the program that was staged"
+    return known.stop_why
+
+
+def window_s(*, attended: bool) -> int:
+    """How long after its claim an agent may use the grant."""
+    return ATTENDED_WINDOW_S if attended else WINDOW_S
+
+
+class Silence(StrEnum):
+    """What an agent's silence does to one of its attempts."""
+
+    NOTHING = "nothing"
+    DOUBT = "doubt"
+    WITHDRAW = "withdraw"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An attempt and how its agent stands."""
+
+    state: State
+    online: bool
+    away: bool
+    granted_at: datetime | None
+    window_s: int | None
+    not_after: datetime
+
+
+def after_silence(waiting: Waiting, now: datetime) -> Silence:
+    """Offers are free to take back; what was granted is in doubt, never simply over."""
+    if waiting.state in FREE:
+        gone = waiting.away or waiting.not_after <= now
+        return Silence.WITHDRAW if gone else Silence.NOTHING
+    if waiting.online:
+        return Silence.NOTHING
+    if waiting.state is State.GRANTED and waiting.granted_at is not None:
+        over = waiting.granted_at + timedelta(seconds=waiting.window_s or 0) + DOUBT_AFTER
+        return Silence.DOUBT if now > over else Silence.NOTHING
+    return Silence.DOUBT if waiting.state in MOVING and waiting.away else Silence.NOTHING
+
+
+def forgotten(state: State, *, listed: bool, offer_stored: bool, all_heard: bool) -> Silence:
+    """What it means that a hello does not list one of our live attempts.
+
+    Only when the agent stored the offer and we have all its reports does it mean anything.
+    """
+    if listed or not offer_stored or not all_heard or state not in LIVE:
+        return Silence.NOTHING
+    if state in FREE:
+        return Silence.WITHDRAW
+    return Silence.NOTHING if state is State.UNKNOWN else Silence.DOUBT

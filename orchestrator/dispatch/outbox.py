@@ -1,0 +1,100 @@
+"""What is to be told to agents: numbered, kept until stored there, sent again after each hello.
+
+It promises an order for each agent and no loss; it knows nothing of what the messages mean.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from fablab_agents.protocol.messages import Offer, Stop, Welcome, Withdraw
+from orchestrator.dispatch.tables import DownRow, LinkRow
+from orchestrator.labs.model import Session
+from orchestrator.labs.tables import AgentRow
+from orchestrator.store import Unit
+
+
+@dataclass(frozen=True)
+class Send:
+    """A message on its way."""
+
+    agent: str
+    seq: int
+    body: str
+
+
+async def link(unit: Unit, agent: str) -> LinkRow:
+    """How far both sides have come; made at the first word."""
+    row = await unit.session.get(LinkRow, agent)
+    if row is None:
+        row = LinkRow(agent=agent, down_head=0, down_acked=0, up_acked=0)
+        unit.session.add(row)
+        await unit.session.flush()
+    return row
+
+
+async def put(
+    unit: Unit, agent: str, attempt: str, message: Callable[[int], Offer | Withdraw | Stop]
+) -> int:
+    """Queue a message under the agent's next number; returns the number."""
+    row = await link(unit, agent)
+    row.down_head += 1
+    unit.session.add(
+        DownRow(
+            agent=agent,
+            seq=row.down_head,
+            attempt=attempt,
+            body=message(row.down_head).model_dump_json(),
+            queued_at=unit.now,
+        )
+    )
+    await unit.session.flush()
+    return row.down_head
+
+
+async def acked(unit: Unit, agent: str, seq: int) -> None:
+    """The agent has stored our messages down to and with `seq`."""
+    row = await link(unit, agent)
+    row.down_acked = max(row.down_acked, min(seq, row.down_head))
+
+
+async def send_again(unit: Unit, agent: str) -> None:
+    """The agent compares notes: what it has not stored is new again."""
+    row = await link(unit, agent)
+    await unit.session.execute(
+        update(DownRow)
+        .where(DownRow.agent == agent, DownRow.seq > row.down_acked)
+        .values(sent_at=None)
+    )
+
+
+async def to_send(unit: Unit, before: datetime) -> list[Send]:
+    """What online agents have not stored yet and was not sent since `before`, in order."""
+    rows = await unit.session.scalars(
+        select(DownRow)
+        .join(LinkRow, LinkRow.agent == DownRow.agent)
+        .join(AgentRow, AgentRow.id == DownRow.agent)
+        .where(
+            AgentRow.session == Session.ONLINE,
+            DownRow.seq > LinkRow.down_acked,
+            (DownRow.sent_at.is_(None)) | (DownRow.sent_at < before),
+        )
+        .order_by(DownRow.agent, DownRow.seq)
+    )
+    return [Send(row.agent, row.seq, row.body) for row in rows]
+
+
+async def sent(unit: Unit, sends: Iterable[Send]) -> None:
+    for each in sends:
+        await unit.session.execute(
+            update(DownRow)
+            .where(DownRow.agent == each.agent, DownRow.seq == each.seq)
+            .values(sent_at=unit.now)
+        )
+
+
+async def welcome(unit: Unit, agent: str, boot: str) -> Welcome:
+    """What we have of the agent's reports."""
+    return Welcome(boot=boot, acked_up=(await link(unit, agent)).up_acked)
