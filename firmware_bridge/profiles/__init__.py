@@ -46,7 +46,6 @@ class Fdm(_Table):
 
 class Mill(_Table):
     spindle_max_rpm: float = Field(gt=0)
-    coolant: bool = False
     stock_mm: float = Field(gt=0)
     spoilboard_mm: float = Field(default=0.2, ge=0)
     materials: tuple[Slug, ...] = ()
@@ -90,6 +89,9 @@ class MachineProfile(_Table):
     def _consistent(self) -> Self:
         if any(low >= high for low, high in zip(*self.machine, strict=True)):
             msg = "machine_min_mm must lie below machine_max_mm on each axis"
+            raise ValueError(msg)
+        if not {"G0", "G1"} <= self.codes:
+            msg = "codes must hold at least G0 and G1"
             raise ValueError(msg)
         tables = {"fdm": self.fdm, "mill": self.mill, "laser": self.laser}
         given = {kind for kind, table in tables.items() if table is not None}

@@ -1,0 +1,77 @@
+"""The geometry of G2 and G3 in the XY plane: where an arc goes at most, and how long it is.
+
+Pure arithmetic in mm; it knows no machine.
+"""
+
+import math
+from dataclasses import dataclass
+
+Point = tuple[float, float]
+
+# GRBL gcode.c: the radii at both ends may differ by 0.005 mm, and above that by 0.5 mm and 0.1 %.
+_RADIUS_MM = 0.005
+_RADIUS_MAX_MM = 0.5
+_RADIUS_SHARE = 0.001
+_QUARTERS: tuple[tuple[float, Point], ...] = (
+    (0.0, (1, 0)),
+    (0.5 * math.pi, (0, 1)),
+    (math.pi, (-1, 0)),
+    (1.5 * math.pi, (0, -1)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arc:
+    """The box that the arc touches and its length, both in mm."""
+
+    low: Point
+    high: Point
+    length: float
+
+
+class NoArcError(ValueError):
+    """These words describe no arc; the message says why."""
+
+
+def by_centre(start: Point, end: Point, offset: Point, *, clockwise: bool) -> Arc:
+    """From start to end around start + offset (I, J); equal ends mean a full circle."""
+    centre = (start[0] + offset[0], start[1] + offset[1])
+    radius = math.hypot(*offset)
+    other = math.dist(end, centre)
+    apart = abs(radius - other)
+    if radius == 0:
+        raise NoArcError("an arc of no radius")
+    if apart > _RADIUS_MAX_MM or (apart > _RADIUS_MM and apart > _RADIUS_SHARE * radius):
+        raise NoArcError(f"its ends lie {radius:.3f} and {other:.3f} mm from its centre")
+    return _around(start, end, centre, radius, clockwise)
+
+
+def by_radius(start: Point, end: Point, radius: float, *, clockwise: bool) -> Arc:
+    """From start to end with radius R; a negative R takes the longer way round."""
+    chord = math.dist(start, end)
+    if chord == 0:
+        raise NoArcError("an arc by radius that ends where it starts")
+    if chord > 2 * abs(radius) * (1 + _RADIUS_SHARE):
+        raise NoArcError(f"a radius of {radius:.3f} mm does not reach over {chord:.3f} mm")
+    height = math.sqrt(max(radius * radius - chord * chord / 4, 0.0))
+    if clockwise == (radius > 0):
+        height = -height
+    across = ((end[0] - start[0]) / chord, (end[1] - start[1]) / chord)
+    middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+    centre = (middle[0] - across[1] * height, middle[1] + across[0] * height)
+    return _around(start, end, centre, abs(radius), clockwise)
+
+
+def _around(start: Point, end: Point, centre: Point, radius: float, clockwise: bool) -> Arc:
+    turn = 2 * math.pi
+    first, last = (end, start) if clockwise else (start, end)
+    begin = math.atan2(first[1] - centre[1], first[0] - centre[0])
+    sweep = (math.atan2(last[1] - centre[1], last[0] - centre[0]) - begin) % turn or turn
+    if sweep < 1e-9:
+        sweep = turn
+    points = [start, end]
+    for angle, (dx, dy) in _QUARTERS:
+        if (angle - begin) % turn <= sweep:
+            points.append((centre[0] + dx * radius, centre[1] + dy * radius))
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return Arc((min(xs), min(ys)), (max(xs), max(ys)), radius * sweep)

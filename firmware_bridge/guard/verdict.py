@@ -1,0 +1,87 @@
+"""What the guard says of a program: a decision, its reasons by line, and the facts it computed.
+
+Values only; nothing here judges.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+Decision = Literal["accept", "review", "reject"]
+Severity = Literal["review", "reject"]
+Box = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+PER_RULE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`line` counts from 1; 0 means the program as a whole."""
+
+    rule: str
+    line: int
+    message: str
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """The piece on the table, in mm; the program's zero is its lower left top corner."""
+
+    x_mm: float
+    y_mm: float
+    z_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`seconds` is path over feed without acceleration, so a lower bound; `bbox_mm` holds what is
+    deposited, cut or burnt; `end_mm` is the last position, None where the program leaves it open.
+    """
+
+    lines: int
+    seconds: float
+    bbox_mm: Box | None
+    extruded_mm3: float
+    cut_length_mm: float
+    end_mm: tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    decision: Decision
+    findings: tuple[Finding, ...]
+    facts: Facts
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects reasons; a rule that is broken on every line is told a few times, then counted."""
+
+    found: list[Finding] = field(default_factory=list[Finding])
+    counts: Counter[tuple[str, Severity]] = field(default_factory=Counter[tuple[str, Severity]])
+
+    def reject(self, rule: str, line: int, message: str) -> None:
+        self._add(rule, line, message, "reject")
+
+    def review(self, rule: str, line: int, message: str) -> None:
+        self._add(rule, line, message, "review")
+
+    def decision(self) -> Decision:
+        severities = {finding.severity for finding in self.found}
+        if "reject" in severities:
+            return "reject"
+        return "review" if severities else "accept"
+
+    def all(self) -> tuple[Finding, ...]:
+        more = [
+            Finding(rule, 0, f"… and {count - PER_RULE} more lines like these", severity)
+            for (rule, severity), count in self.counts.items()
+            if count > PER_RULE
+        ]
+        return (*self.found, *more)
+
+    def _add(self, rule: str, line: int, message: str, severity: Severity) -> None:
+        self.counts[rule, severity] += 1
+        if self.counts[rule, severity] <= PER_RULE:
+            self.found.append(Finding(rule, line, message, severity))
