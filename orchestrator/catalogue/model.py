@@ -3,19 +3,17 @@
 It reads no files; what a file holds comes in as facts and findings.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from designs import licences
+from designs import licences, okh
 from designs.design import OWN_WORK, Bought, Facts, File, Part, Release, Role
 from designs.errors import DesignRefused, Finding, Severity
 from designs.processes import FDM, LASER, PROCESSES, find_material, find_process
 
-_DEFAULTS = {"mesh": (FDM, "pla", None), "drawing": (LASER, "plywood", 3.0)}
+_USUAL = {"mesh": (FDM, "pla", None), "drawing": (LASER, "plywood", 3.0)}
 _MESHES = {"stl", "3mf"}
 _DRAWINGS = {"dxf", "svg"}
 FORMATS = _MESHES | _DRAWINGS
@@ -67,12 +65,6 @@ class Draft(BaseModel):
     bought: tuple[Bought, ...] = ()
 
 
-def slug(text: str) -> str:
-    """`Wall hook, 25 mm` → `wall-hook-25-mm`; never empty, at most 64 characters."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:64].strip("-") or "part"
-
-
 def file_format(name: str) -> str:
     return PurePosixPath(name).suffix.lower().lstrip(".")
 
@@ -84,9 +76,9 @@ def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
         kinds = ", ".join(sorted(FORMATS)).upper()
         raise refused("there is nothing to make", "files", f"add at least one file of {kinds}")
     title = answers.title or PurePosixPath(makeable[0]).stem
-    stems = unique([slug(PurePosixPath(name).stem) for name in makeable])
+    stems = unique([okh.slug(PurePosixPath(name).stem) for name in makeable])
     return Draft(
-        design=slug(title),
+        design=okh.slug(title),
         version=answers.version,
         title=title,
         function=answers.function or f"{title}: published without a description.",
@@ -94,6 +86,56 @@ def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
         licensor=answers.licensor or "not named",
         parts=tuple(_part(n, s, answers) for n, s in zip(makeable, stems, strict=True)),
     )
+
+
+def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Answers) -> Draft:
+    """The release a manifest describes; every file it makes a part from must be in `names`.
+
+    A manifest without parts makes one of each export it names that can be made, or, if it names
+    none, of each such file.
+    """
+    said = answers.model_copy(
+        update={
+            "title": answers.title or manifest.title or None,
+            "version": manifest.version or answers.version,
+            "function": answers.function or manifest.function or None,
+            "licence": answers.licence or manifest.licence,
+            "licensor": answers.licensor or manifest.licensor or None,
+        }
+    )
+    if manifest.parts:
+        entries = [part for part in manifest.parts if part.file]
+        files = [part.file for part in entries if part.file]
+    else:
+        exports = [name for name in manifest.exports if file_format(name) in FORMATS]
+        entries, files = [], exports or list(names)
+    draft = draft_of_files(files, said)
+    parts = tuple(_entry(part, said) for part in entries) or draft.parts
+    return draft.model_copy(
+        update={
+            "design": okh.slug(said.title or draft.title),
+            "title": said.title or draft.title,
+            "parts": parts,
+            "repo": manifest.repo,
+            "forked_from": manifest.forked_from,
+            "bought": manifest.bought,
+        }
+    )
+
+
+def _entry(part: okh.PartEntry, answers: Answers) -> PartDraft:
+    """A manifest's part; what it leaves open is as usual for its kind of file."""
+    assert part.file is not None
+    wish = answers.model_copy(
+        update={
+            "process": part.process or answers.process,
+            "material": part.material or answers.material,
+            "thickness_mm": part.thickness_mm or answers.thickness_mm,
+            "quantity": part.quantity,
+        }
+    )
+    usual = _part(part.file, part.name, wish)
+    return usual.model_copy(update={"title": part.title, "tolerance_mm": part.tolerance_mm})
 
 
 def unique(names: Sequence[str]) -> list[str]:
@@ -108,7 +150,7 @@ def unique(names: Sequence[str]) -> list[str]:
 
 def _part(file_name: str, name: str, answers: Answers) -> PartDraft:
     kind = "mesh" if file_format(file_name) in _MESHES else "drawing"
-    process, material, thickness_mm = _DEFAULTS[kind]
+    process, material, thickness_mm = _USUAL[kind]
     process = known_process(answers.process or process, file_name)
     return PartDraft(
         name=name,
@@ -147,7 +189,7 @@ def judge_licence(licence: str | None) -> tuple[str, bool]:
     if licence == OWN_WORK:
         return licence, True
     verdict = licences.judge(licence, licences.Act.LIST)
-    if licence is None or verdict.decision != "allowed":
+    if licence is None or not verdict.allowed:
         raise refused(
             verdict.why,
             "licence",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 from sqlalchemy import select
 
 from designs import bounded, okh
@@ -20,8 +20,6 @@ from orchestrator.catalogue import model
 from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Blobs, Store, Unit
-
-_FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
 
 
 class NoSuchRelease(Exception):
@@ -34,13 +32,12 @@ class Published:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True)
-class Examined:
-    """One part's file as the bounded reader saw it; pictures by kind, as files."""
+class Examined(BaseModel):
+    """One part's file as the bounded reader saw it; `pictures` are files by kind."""
 
     facts: Facts
     findings: tuple[Finding, ...]
-    pictures: Mapping[str, Path]
+    pictures: dict[str, Path]
 
 
 async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> Published:
@@ -77,7 +74,8 @@ def _draft(files: Mapping[str, Path], answers: Answers) -> Draft:
     manifest = next((name for name in model.MANIFESTS if name in files), None)
     if manifest is None:
         return model.draft_of_files(list(files), answers)
-    return model.draft_of_manifest(okh.read(files[manifest].read_bytes(), manifest), list(files))
+    read = okh.read(files[manifest].read_bytes(), manifest)
+    return model.draft_of_manifest(read, list(files), answers)
 
 
 async def _examine_all(draft: Draft, files: Mapping[str, Path], work: Path) -> dict[str, Examined]:
@@ -100,10 +98,9 @@ def _examine(part: PartDraft, file: Path, out: Path) -> Examined:
         str(out),
         part.file_name,
     )
-    return Examined(
-        facts=_FACTS.validate_python(seen["facts"]),
-        findings=tuple(Finding.model_validate(plain) for plain in seen["findings"]),
-        pictures={kind: out / name for kind, name in seen["pictures"].items()},
+    examined = Examined.model_validate(seen)
+    return examined.model_copy(
+        update={"pictures": {kind: out / name for kind, name in examined.pictures.items()}}
     )
 
 

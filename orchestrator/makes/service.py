@@ -99,6 +99,11 @@ async def of_order(unit: Unit, order_id: str) -> Sequence[MakeRow]:
     return (await unit.session.scalars(rows)).all()
 
 
+async def of_job(unit: Unit, job_id: str) -> Sequence[MakeRow]:
+    rows = select(MakeRow).where(MakeRow.job_id == job_id).order_by(MakeRow.made_at, MakeRow.id)
+    return (await unit.session.scalars(rows)).all()
+
+
 async def of_release(unit: Unit, release: str) -> Sequence[MakeRow]:
     """Makes that conform: what counts as made."""
     rows = select(MakeRow).where(MakeRow.release == release, MakeRow.verdict == Verdict.CONFORMS)

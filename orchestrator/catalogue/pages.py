@@ -1,0 +1,81 @@
+"""Pages of the catalogue: the designs, and one design with its parts in 3D."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from designs import licences
+from designs.design import OWN_WORK
+from designs.processes import PROCESSES
+from orchestrator.catalogue import service
+from orchestrator.catalogue.api import ReleaseView, release_view
+from orchestrator.store import Store
+from orchestrator.web.pages import Slots, page
+
+
+def router(slots: Slots) -> APIRouter:
+    """The catalogue's pages; `slots` lets other rooms add to a design's page."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/")
+    async def designs(  # pyright: ignore[reportUnusedFunction]
+        request: Request,
+        q: Annotated[str, Query(max_length=100)] = "",
+        process: Annotated[str, Query(max_length=40)] = "",
+    ) -> HTMLResponse:
+        async with _store(request).view() as unit:
+            releases = [release_view(row) for row in await service.listed(unit)]
+        shown = [view for view in releases if matches(view, q, process)]
+        return page(
+            request,
+            "catalogue/designs.html",
+            releases=shown,
+            total=len(releases),
+            q=q,
+            process=process,
+            processes=PROCESSES,
+        )
+
+    @routes.get("/designs/{design}")
+    async def design(  # pyright: ignore[reportUnusedFunction]
+        design: str, request: Request, version: str | None = None
+    ) -> HTMLResponse:
+        async with _store(request).view() as unit:
+            view = release_view(await service.newest(unit, design, version))
+            return page(
+                request,
+                "catalogue/design.html",
+                view=view,
+                release=view.release,
+                licence=licence_words(view.release.licence),
+                order=await slots.render("design.order", unit, view.sha256),
+                makes=await slots.render("design.makes", unit, view.sha256),
+            )
+
+    return routes
+
+
+def matches(view: ReleaseView, words: str, process: str) -> bool:
+    """Every word stands in the title, function or a part; one part is made by the process."""
+    parts = view.release.parts
+    said = " ".join(
+        (view.release.title, view.release.function, *(f"{p.title} {p.material}" for p in parts))
+    )
+    wanted = words.lower().split()
+    return all(word in said.lower() for word in wanted) and (
+        not process or any(part.process == process for part in parts)
+    )
+
+
+def licence_words(licence: str) -> str:
+    """What the licence means for making and changing the design, in plain words."""
+    if licence == OWN_WORK:
+        return "Somebody's own work: private, made only for them."
+    paid = licences.judge(licence, licences.Act.MAKE_PAID)
+    fork = licences.judge(licence, licences.Act.FORK)
+    return f"{paid.why} {fork.why}"
+
+
+def _store(request: Request) -> Store:
+    return request.app.state.store

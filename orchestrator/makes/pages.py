@@ -1,0 +1,66 @@
+"""Pages of makes: the passport of a made part, and what other pages show of makes."""
+
+from urllib.parse import urljoin
+
+import segno
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from designs import licences
+from orchestrator.catalogue import service as catalogue
+from orchestrator.labs import service as labs
+from orchestrator.makes import service
+from orchestrator.makes.api import make_view
+from orchestrator.makes.tables import MakeRow
+from orchestrator.store import Store, Unit
+from orchestrator.web.pages import Slots, fragment, page
+
+routes = APIRouter(include_in_schema=False)
+
+
+@routes.get("/p/{make_id}")
+async def passport(make_id: str, request: Request) -> HTMLResponse:
+    async with _store(request).view() as unit:
+        make = await service.find(unit, make_id)
+        release = await catalogue.release(unit, make.release)
+        verdict = licences.judge(release.licence, licences.Act.MAKE_PAID)
+        return page(
+            request,
+            "makes/passport.html",
+            make=make_view(make),
+            release=release,
+            lab=await _lab_name(unit, make.agent),
+            notices=verdict.notices,
+            address=urljoin(str(request.base_url), f"p/{make_id}"),
+            qr=qr(urljoin(str(request.base_url), f"p/{make_id}")),
+        )
+
+
+def qr(address: str) -> str:
+    """An inline SVG that a phone reads as the address."""
+    return segno.make(address, error="m").svg_inline(scale=4, title=f"Address: {address}")
+
+
+def fill(slots: Slots) -> None:
+    """Show makes where other rooms' pages have a place for them."""
+    slots.fill("order.job", _of_job)
+    slots.fill("design.makes", _of_release)
+
+
+async def _of_job(unit: Unit, job_id: str) -> str:
+    makes: list[MakeRow] = list(await service.of_job(unit, job_id))
+    return fragment("makes/job.html", makes=[make_view(make) for make in makes])
+
+
+async def _of_release(unit: Unit, release: str) -> str:
+    makes = [make_view(make) for make in await service.of_release(unit, release)]
+    return fragment("makes/release.html", makes=makes)
+
+
+async def _lab_name(unit: Unit, agent: str) -> str:
+    named = {m.agent: m.lab.name for m in await labs.machines(unit)}
+    return named.get(agent, agent)
+
+
+def _store(request: Request) -> Store:
+    return request.app.state.store

@@ -1,0 +1,1 @@
+"""What all pages share: base templates, forms, slots and problem answers. It knows no noun."""
