@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from orchestrator.orders import service
 from orchestrator.orders.api import order_view
 from orchestrator.store import Store, Unit
+from orchestrator.store.engine import rung
 from orchestrator.web.pages import Slots, fragment, page
 
 LOOK_S = 1.0
@@ -59,12 +60,13 @@ async def _live(request: Request, slots: Slots, order_id: str) -> AsyncGenerator
     store = _store(request)
     last = ""
     while not await request.is_disconnected():
+        bell = store.bell()
         async with store.view() as unit:
             now = await _progress(unit, slots, order_id)
         if now != last:
             last = now
             yield "".join(f"data: {line}\n" for line in now.splitlines()) + "\n"
-        await store.changed(LOOK_S)
+        await rung(bell, LOOK_S)
 
 
 def _store(request: Request) -> Store:
