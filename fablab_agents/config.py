@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args, get_origin
+from typing import Annotated, Any, Final, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -20,6 +20,13 @@ DEFAULT_PORT = 8101
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 _HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _MINUTES_A_DAY = 24 * 60
+
+PROCESS_OF: Final[Mapping[str, str]] = {
+    "fdm": "3d_printing_fdm",
+    "mill": "cnc_milling",
+    "laser": "laser_cutting",
+}
+"""What each kind of machine profile makes."""
 
 
 class ConfigRefused(Exception):
@@ -85,6 +92,7 @@ class Machine(_Table):
     link: str
     baud: int | None = None
     api_key: str | None = Field(default=None, repr=False)
+    homing: bool = False
     timeouts: dict[str, float] = Field(default_factory=dict[str, float])
     materials: tuple[Slug, ...]
     attended: bool = False
@@ -97,6 +105,10 @@ class Machine(_Table):
     tolerance_mm: float | None = Field(default=None, gt=0)
     thickness_max_mm: float | None = Field(default=None, gt=0)
     simulated: bool = False
+
+    def started_by_a_person(self, kind: str) -> bool:
+        """Only at the machine, by somebody who stays: mills and lasers whatever the file says."""
+        return self.attended or kind != "fdm"
 
 
 class Config(_Table):

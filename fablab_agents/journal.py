@@ -27,7 +27,8 @@ from fablab_agents.protocol.tickets import Grant, Ticket
 FILE = "journal.db"
 BED_MARK_S: Final = 12 * 3600
 START_MARK_S: Final = 120
-_VERSION = "1"
+_CAUSE_MAX: Final = 2000
+_VERSION: Final = "1"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -499,6 +500,7 @@ class Journal:
         state = move(row.state, to, by)
         self._set(db, row.id, state=state, at=moment.at.isoformat())
         program = row.program if state is State.STAGED else None
+        words["cause"] = words.get("cause", "")[:_CAUSE_MAX]
         # The number is the database's to give: it is written in when the row is read again.
         written = Report(
             boot=self.boot, seq=1, attempt=row.id, fence=row.fence, state=state, at=moment.at,

@@ -3,26 +3,13 @@
 Pure decisions that answer None or the reason against, in words; nothing remote can change them.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from fablab_agents.config import Machine, Policy
+from fablab_agents.config import PROCESS_OF, Machine, Policy
 from fablab_agents.protocol.tickets import Ticket
 
-PROCESS_OF: Final[Mapping[str, str]] = {
-    "fdm": "3d_printing_fdm",
-    "mill": "cnc_milling",
-    "laser": "laser_cutting",
-}
-"""What each kind of machine profile makes."""
-
 TOO_LONG: Final = 1.2
-
-
-def attended(entry: Machine, kind: str) -> bool:
-    """A person starts it at the machine, and stays: mills and lasers whatever the file says."""
-    return entry.attended or kind != "fdm"
 
 
 def against_offer(entry: Machine | None, kind: str, ticket: Ticket, *, offered: bool) -> str | None:
@@ -53,7 +40,7 @@ def against_length(seconds: int, estimate_s: int) -> str | None:
 
 def against_now(entry: Machine, kind: str, policy: Policy, local: datetime) -> str | None:
     """Why this machine may not start at this local time."""
-    if attended(entry, kind) or policy.unattended_hours.hold(local.time()):
+    if entry.started_by_a_person(kind) or policy.unattended_hours.hold(local.time()):
         return None
     return f"the shop lets machines start alone only in {policy.unattended_hours}"
 

@@ -6,7 +6,7 @@ machine. Events only wake it; whatever it says may be said again after a crash.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from fablab_agents import policy
@@ -39,7 +39,7 @@ class Desk:
 
     @property
     def attended(self) -> bool:
-        return policy.attended(self.entry, self.kind)
+        return self.entry.started_by_a_person(self.kind)
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class View:
 
     moment: Moment
     boot: str
+    local: datetime
+    """The shop's wall clock, for its hours."""
     policy: Policy
     desks: Mapping[str, Desk]
     attempts: tuple[Attempt, ...]
@@ -178,7 +180,7 @@ def _unstarted(view: View, attempt: Attempt) -> Iterator[Action]:
     if grant is not None:
         why = against or against_start(view, attempt, grant)
         yield Tombstone(attempt.id, grant, why) if why else Start(attempt.id, grant)
-    elif against:
+    elif against or _ran_out(view, attempt):
         # A claim on its way is let run out first, so that one answer settles it.
         if attempt.id not in view.claims or not _alive(view, view.claims[attempt.id]):
             yield _end(attempt, against)
@@ -192,10 +194,16 @@ def _unstarted(view: View, attempt: Attempt) -> Iterator[Action]:
         yield from _ask(view, attempt)
 
 
-def _end(attempt: Attempt, why: str) -> Action:
-    """Before the program is shown to the network an offer is refused, after it withdrawn."""
-    expired = attempt.state is State.STAGED
-    return Withdraw(attempt.id, why) if expired else Refuse(attempt.id, why)
+def _ran_out(view: View, attempt: Attempt) -> bool:
+    return attempt.ticket.not_after <= view.moment.at
+
+
+def _end(attempt: Attempt, why: str | None) -> Action:
+    """What this shop will not make is refused; what it would have made is withdrawn."""
+    if why is None:
+        return Withdraw(attempt.id, "the offer ran out before it could start")
+    staged = attempt.state is State.STAGED
+    return Withdraw(attempt.id, why) if staged else Refuse(attempt.id, why)
 
 
 def _ask(view: View, attempt: Attempt) -> Iterator[Action]:
@@ -215,10 +223,8 @@ def _alive(view: View, claim: LiveClaim) -> bool:
 
 
 def against_keeping(view: View, attempt: Attempt) -> str | None:
-    """Why an attempt that has not started will never start here."""
+    """Why this shop will not make an attempt that has not started."""
     desk = view.desks.get(attempt.machine)
-    if attempt.ticket.not_after <= view.moment.at:
-        return "the offer ran out before it could start"
     count, said = view.denials.get(attempt.id, (0, ""))
     if count >= DENIALS_MAX:
         return f"the orchestrator does not grant it: {said}"
@@ -232,7 +238,8 @@ def against_keeping(view: View, attempt: Attempt) -> str | None:
 
 def against_claim(view: View, attempt: Attempt) -> str | None:
     """Why this attempt may not ask for leave now: what it waits for, in words."""
-    if first_in_line(view, attempt.machine) != attempt:
+    first = first_in_line(view, attempt.machine)
+    if first is None or first.id != attempt.id:
         return "another attempt has this machine"
     if not view.connected:
         return "the network is away; nothing starts that was not granted"
@@ -274,7 +281,7 @@ def _against_machine(view: View, attempt: Attempt) -> str | None:
         return "nobody said that the bed is clear"
     if desk.attended and not mark.starts(attempt.id, view.boot, elapsed_s):
         return "nobody at the machine started it in the last two minutes"
-    return policy.against_now(desk.entry, desk.kind, view.policy, view.moment.at.astimezone())
+    return policy.against_now(desk.entry, desk.kind, view.policy, view.local)
 
 
 def _occupied_by(view: View, attempt: Attempt) -> str | None:

@@ -1,0 +1,206 @@
+"""Finds what is wrong with folder, journal, disk, clock, ports, slicer and network, and the fix.
+
+It only looks: it never writes the journal, opens a machine's port or shows a secret.
+"""
+
+import os
+import shutil
+import socket
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import httpx
+
+from fablab_agents import config, journal
+from fablab_agents.config import Config, ConfigRefused, Machine
+from fablab_agents.trust import Identity, NotEnrolled, trust_env
+from firmware_bridge import profiles
+from firmware_bridge.errors import ProfileBroken
+
+CLOCK_OFF_MAX_S: Final = 120
+DISK_WANTED: Final = 1 << 30
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: `do` says the fix when it is not well."""
+
+    what: str
+    how: Literal["well", "worry", "wrong"]
+    said: str
+    do: str = ""
+
+
+def examine(folder: Path) -> tuple[Check, ...]:
+    """Everything that can be seen without touching a machine; takes up to some seconds."""
+    shop, shop_check = _shop(folder)
+    identity, identity_check = _identity(folder)
+    checks = [shop_check, identity_check, _disk(folder), _journal(folder)]
+    if shop is not None:
+        checks.extend(check for entry in shop.machine for check in _machine(entry))
+        checks.extend(_slicer(shop))
+    if identity is not None:
+        checks.extend([_broker(identity), _orchestrator(identity)])
+    return tuple(checks)
+
+
+def _shop(folder: Path) -> tuple[Config | None, Check]:
+    try:
+        shop = config.load(folder)
+    except ConfigRefused as error:
+        return None, Check("agent.toml", "wrong", str(error), "correct the file")
+    if not shop.machine:
+        return shop, Check("agent.toml", "worry", "no machine in it", "add a [[machine]] table")
+    return shop, Check("agent.toml", "well", f"machines: {', '.join(shop.ids)}")
+
+
+def _identity(folder: Path) -> tuple[Identity | None, Check]:
+    try:
+        identity = Identity.load(folder)
+    except NotEnrolled as error:
+        return None, Check("identity", "wrong", str(error), "enrol this agent")
+    mode = (folder / "identity.json").stat().st_mode & 0o077
+    if mode and os.name == "posix":
+        path = folder / "identity.json"
+        return identity, Check(
+            "identity", "worry", "others on this computer can read it", f"chmod 600 {path}"
+        )
+    return identity, Check("identity", "well", f"enrolled as {identity.agent}")
+
+
+def _disk(folder: Path) -> Check:
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Check("disk", "wrong", str(error), f"make {folder} writable, or free some space")
+    if free < DISK_WANTED:
+        return Check("disk", "worry", f"{free >> 20} MiB free", "free at least 1 GiB")
+    return Check("disk", "well", f"{free >> 30} GiB free")
+
+
+def _journal(folder: Path) -> Check:
+    path = folder / journal.FILE
+    if not path.exists():
+        return Check("journal", "well", "none yet; the first run makes it")
+    try:
+        with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as db:
+            said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            unknown = db.execute("SELECT count(*) FROM attempts WHERE state='unknown'").fetchone()
+    except sqlite3.Error as error:
+        return Check("journal", "wrong", str(error), f"keep {path} and ask for help")
+    if said != "ok":
+        return Check("journal", "wrong", said, f"keep {path} and ask for help")
+    if unknown[0]:
+        return Check(
+            "journal", "worry", f"{unknown[0]} attempts unknown", "say on the console what you see"
+        )
+    return Check("journal", "well", "whole")
+
+
+def _machine(entry: Machine) -> Iterator[Check]:
+    what = f"machine {entry.id}"
+    try:
+        profiles.load(entry.profile)
+    except ProfileBroken as error:
+        yield Check(what, "wrong", str(error), "correct `profile`")
+        return
+    parts = urlsplit(entry.link)
+    if parts.scheme in ("http", "https", "socket") and parts.hostname:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        yield _reach(what, parts.hostname, port)
+    else:
+        yield _port(what, Path(entry.link))
+
+
+def _port(what: str, path: Path) -> Check:
+    if not path.exists():
+        return Check(
+            what, "wrong", f"port {path} is missing", "plug it in and switch it on; check `link`"
+        )
+    if not os.access(path, os.R_OK | os.W_OK):
+        return Check(
+            what,
+            "wrong",
+            f"{path} may not be opened",
+            "sudo usermod -aG dialout $USER, log in anew",
+        )
+    return Check(what, "well", f"{path} is there")
+
+
+def _reach(what: str, host: str, port: int) -> Check:
+    try:
+        socket.create_connection((host, port), 3).close()
+    except OSError as error:
+        return Check(
+            what,
+            "wrong",
+            f"{host}:{port} does not answer: {error}",
+            "is it on, is the address right?",
+        )
+    return Check(what, "well", f"{host}:{port} answers")
+
+
+def _slicer(shop: Config) -> Iterator[Check]:
+    prints = [m for m in shop.machine if "fdm" in m.profile or m.driver in ("marlin", "octoprint")]
+    if not prints:
+        return
+    found = shutil.which("prusa-slicer")
+    if found is None:
+        yield Check("slicer", "wrong", "slicer missing", "apt-get install prusa-slicer")
+    else:
+        yield Check("slicer", "well", found)
+
+
+def _broker(identity: Identity) -> Check:
+    return _reach("broker", identity.mqtt.host, identity.mqtt.port)
+
+
+def _orchestrator(identity: Identity) -> Check:
+    try:
+        answer = httpx.get(
+            f"{identity.url}/agent/v1/keys",
+            auth=(identity.agent, identity.secret),
+            timeout=5,
+            trust_env=trust_env(identity.url),
+        )
+    except httpx.HTTPError as error:
+        return Check(
+            "orchestrator", "wrong", f"{identity.url}: {error}", "is the network up, is it serving?"
+        )
+    if answer.status_code in (401, 403):
+        return Check("orchestrator", "wrong", "it does not know this agent", "enrol it anew")
+    if not answer.is_success:
+        return Check(
+            "orchestrator", "worry", f"it answers with status {answer.status_code}", "try later"
+        )
+    return _keys(identity, answer) or _clock(answer)
+
+
+def _keys(identity: Identity, answer: httpx.Response) -> Check | None:
+    try:
+        given = {key["kid"] for key in answer.json()["keys"]}
+    except (ValueError, KeyError, TypeError):
+        return Check("orchestrator", "wrong", f"{identity.url} is no orchestrator", "check the url")
+    if given & {key["kid"] for key in identity.keys}:
+        return None
+    return Check("orchestrator", "wrong", "it signs with keys not pinned here", "enrol it anew")
+
+
+def _clock(answer: httpx.Response) -> Check:
+    said = answer.headers.get("date")
+    if said:
+        off_s = abs((parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+        if off_s > CLOCK_OFF_MAX_S:
+            return Check("clock", "worry", f"{off_s:.0f} s off", "sudo timedatectl set-ntp true")
+    return Check("orchestrator", "well", "answers, knows this agent, clocks agree")

@@ -1,0 +1,120 @@
+"""What happened at a machine and the journal does not have yet, in order.
+
+A disk that is full never holds a machine up, and never makes something done that was not kept.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Unpack
+
+import structlog
+
+from fablab_agents.journal import Journal, JournalBroken, Moment, Words
+from fablab_agents.protocol.attempts import Actor, IllegalMove, State
+from firmware_bridge.driver import Ended
+
+_PATIENCE_S = 0.5
+_OUTCOMES = {
+    "finished": State.FINISHED,
+    "failed": State.FAILED,
+    "interrupted": State.INTERRUPTED,
+    "unknown": State.UNKNOWN,
+}
+_log = structlog.get_logger()
+
+
+class Owed:
+    def __init__(
+        self, journal: Journal, now: Callable[[], Moment], wake: Callable[[], None]
+    ) -> None:
+        self._journal = journal
+        self._now = now
+        self._wake = wake
+        self._writes: deque[Callable[[], None]] = deque()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def owe(self, write: Callable[[], None]) -> None:
+        self._writes.append(write)
+        self.pay()
+        self._wake()
+
+    def pay(self) -> None:
+        """Write as much as the disk keeps."""
+        while self._writes and not self._journal.trouble:
+            try:
+                self._writes[0]()
+            except JournalBroken:
+                break
+            except IllegalMove:
+                _log.exception("a move that the table does not know")
+            self._writes.popleft()
+        if self._writes:
+            self._empty.clear()
+        else:
+            self._empty.set()
+
+    async def settled(self) -> None:
+        """Wait until the journal has it all."""
+        await self._empty.wait()
+
+    def runs(self, attempt: str, *, resumed: bool) -> None:
+        """The machine moves: said once, and again after a pause."""
+        moment = self._now()
+
+        def write() -> None:
+            state = self._state(attempt)
+            if state in (State.STARTING, State.UNKNOWN) or (resumed and state is State.PAUSED):
+                self._journal.move(attempt, State.RUNNING, Actor.AGENT, moment)
+                _log.info("running", attempt=attempt)
+
+        self.owe(write)
+
+    def pauses(self, attempt: str, by: str) -> None:
+        moment = self._now()
+
+        def write() -> None:
+            self._journal.move(attempt, State.PAUSED, Actor.AGENT, moment, cause=f"paused by {by}")
+            _log.info("paused", attempt=attempt, by=by)
+
+        self.owe(write)
+
+    def ends(self, attempt: str, to: State, cause: str) -> None:
+        """It is over, or unknown, for this reason."""
+        moment = self._now()
+        self.owe(lambda: self._end(attempt, to, moment, cause=cause))
+
+    def ended(self, attempt: str, ended: Ended, machine_s: float | None) -> None:
+        """The driver's last word."""
+        moment, to = self._now(), _OUTCOMES[ended.outcome]
+        evidence: dict[str, str | int | float | bool] = {"last_line": ended.last_line}
+        if ended.detail:
+            evidence["detail"] = ended.detail[:500]
+
+        def write() -> None:
+            row = self._journal.find(attempt)
+            assert row is not None
+            stopped = to is State.INTERRUPTED and row.stop_why
+            self._end(
+                attempt,
+                to,
+                moment,
+                cause=f"stopped: {row.stop_why}" if stopped else ended.cause,
+                minutes=round((moment.at - (row.started_at or moment.at)).total_seconds() / 60, 2),
+                machine_s=machine_s,
+                evidence=evidence,
+            )
+
+        self.owe(write)
+
+    def _end(self, attempt: str, to: State, moment: Moment, **words: Unpack[Words]) -> None:
+        if self._state(attempt) is to:
+            return
+        self._journal.end(attempt, to, moment, **words)
+        say = _log.info if to is State.FINISHED else _log.warning
+        say(f"attempt {to}", attempt=attempt, why=words.get("cause"))
+
+    def _state(self, attempt: str) -> State | None:
+        row = self._journal.find(attempt)
+        return row.state if row else None

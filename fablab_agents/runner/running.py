@@ -1,0 +1,97 @@
+"""One run on one machine, from its first byte to its end, or from where an earlier boot left it.
+
+It never starts a program twice: it is called once after the synced intent, and a run of an
+earlier boot is only ever attached to again, never started again.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from fablab_agents.journal import Attempt, Journal, JournalBroken
+from fablab_agents.machines import Bench
+from fablab_agents.protocol.attempts import State
+from fablab_agents.runner.owed import Owed
+from firmware_bridge.driver import Ended, Paused, Program, Progress, Resumed, Run, Started
+from firmware_bridge.errors import BridgeError, LinkLost, Refused
+
+_log = structlog.get_logger()
+
+
+class Running:
+    def __init__(self, journal: Journal, owed: Owed) -> None:
+        self._journal = journal
+        self._owed = owed
+
+    async def start(self, bench: Bench, program: Program) -> None:
+        """After the intent: make ready, sync that a byte may leave, then let the bytes go."""
+        name = program.attempt
+        try:
+            run = await bench.start(program)
+            self._journal.arm(name, run.handle)
+        except Refused as error:
+            self._owed.ends(name, State.FAILED, f"the machine refused it: {error}")
+        except (BridgeError, JournalBroken) as error:
+            self._owed.ends(name, State.NOT_STARTED, f"no byte of it left: {error}")
+        else:
+            await self._follow(name, bench, run)
+        await self._owed.settled()
+
+    async def recover(
+        self, attempt: Attempt, bench: Bench | None, ask_later: Callable[[], None]
+    ) -> None:
+        """Find out what became of an attempt that no run of this boot belongs to."""
+        if attempt.handle is None:
+            why = "the agent was ended before the first byte could leave"
+            self._owed.ends(attempt.id, State.NOT_STARTED, why)
+        elif bench is None:
+            why = f"this lab no longer has {attempt.machine}"
+            self._owed.ends(attempt.id, State.UNKNOWN, why)
+        else:
+            await self._attach(attempt, bench, attempt.handle, ask_later)
+        await self._owed.settled()
+
+    async def _attach(
+        self, attempt: Attempt, bench: Bench, handle: str, ask_later: Callable[[], None]
+    ) -> None:
+        try:
+            run = await bench.recover(handle)
+        except LinkLost as error:
+            self._owed.ends(attempt.id, State.UNKNOWN, f"the machine cannot be asked: {error}")
+            ask_later()
+        except BridgeError as error:
+            self._owed.ends(attempt.id, State.UNKNOWN, str(error))
+        else:
+            if run is not None:
+                await self._follow(attempt.id, bench, run)
+            else:
+                self._gone(attempt)
+
+    def _gone(self, attempt: Attempt) -> None:
+        """The machine has no run of ours any more."""
+        if attempt.state in (State.RUNNING, State.PAUSED):
+            why = "the agent was restarted while the machine was moving"
+            self._owed.ends(attempt.id, State.INTERRUPTED, why)
+        elif attempt.state is State.STARTING:
+            why = "the agent was ended between its intent and the first recorded line"
+            self._owed.ends(attempt.id, State.UNKNOWN, why)
+
+    async def _follow(self, name: str, bench: Bench, run: Run) -> None:
+        """Tell the journal what the machine tells."""
+        try:
+            async for event in bench.follow(name, run):
+                match event:
+                    case Started() | Progress() | Resumed():
+                        self._owed.runs(name, resumed=isinstance(event, Resumed))
+                    case Paused(by=by):
+                        self._owed.pauses(name, by)
+                    case Ended():
+                        doing = bench.doing
+                        self._owed.ended(name, event, doing.machine_s if doing else None)
+        except BridgeError as error:
+            self._owed.ends(name, State.UNKNOWN, str(error))
+        except Exception as error:  # noqa: BLE001 - a driver's bug is this attempt's doubt, no more
+            _log.exception("following a run broke", attempt=name)
+            await bench.halt()
+            why = f"its driver broke: {type(error).__name__}: {error}"
+            self._owed.ends(name, State.UNKNOWN, why)
