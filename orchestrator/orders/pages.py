@@ -60,7 +60,7 @@ async def _live(request: Request, slots: Slots, order_id: str) -> AsyncGenerator
     store = _store(request)
     last = ""
     while not await request.is_disconnected():
-        bell = store.bell()
+        bell = store.bell
         async with store.view() as unit:
             now = await _progress(unit, slots, order_id)
         if now != last:
