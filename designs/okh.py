@@ -21,7 +21,7 @@ from designs.licences import normal
 from designs.processes import find_process
 
 MAX_BYTES = 2**20
-_YAML_CHARACTERS, _YAML_BRACKETS = 200_000, 200
+_YAML_CHARACTERS, _YAML_BRACKETS = 64_000, 200
 DRAWN = ("stl", "3mf", "dxf", "svg")  # files a part can be made from
 _AGAIN = "Correct the manifest, or leave it out and answer the questions instead"
 

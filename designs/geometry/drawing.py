@@ -3,13 +3,14 @@
 It never follows a link, runs a script or keeps text; line colours and fills mean nothing to it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import shapely
-from shapely import Polygon
+from shapely import LinearRing, Polygon
 
 from designs.design import DrawingFacts
 from designs.errors import Finding, Refused
@@ -82,6 +83,24 @@ def drawing_facts(drawing: Drawing) -> DrawingFacts:
         outlines=len(drawing.regions),
         holes=len(holes),
         smallest_hole_mm=round(_tightest_mm(holes), 2) if holes else None,
+    )
+
+
+def as_svg(regions: Sequence[Polygon]) -> str:
+    """An SVG page of just their size in mm, one path for each region, ASCII."""
+    left, low, right, high = shapely.total_bounds(list(regions))
+    width, height = f"{right - left:.4f}", f"{high - low:.4f}"
+
+    def way(ring: LinearRing) -> str:
+        points = (f"{x - left:.4f},{high - y:.4f}" for x, y in ring.coords[:-1])
+        return f"M {' L '.join(points)} Z"
+
+    shapes = (" ".join(way(ring) for ring in (r.exterior, *r.interiors)) for r in regions)
+    paths = "\n".join(f'<path d="{shape}"/>' for shape in shapes)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}mm" height="{height}mm" '
+        f'viewBox="0 0 {width} {height}" fill="none" fill-rule="evenodd" stroke="#000" '
+        f'stroke-width="0.2">\n{paths}\n</svg>\n'
     )
 
 

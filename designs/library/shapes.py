@@ -13,6 +13,7 @@ from shapely import LineString, Polygon
 from shapely.geometry import Point, box
 from shapely.geometry.base import BaseGeometry
 
+from designs.geometry.drawing import as_svg
 from designs.geometry.extrude import as_mesh, extruded, rings
 from designs.geometry.mesh import Indices, Points, sound, write_stl
 
@@ -107,20 +108,8 @@ def save_dxf(regions: Iterable[Polygon], path: Path) -> None:
 
 
 def save_svg(regions: Sequence[Polygon], path: Path) -> None:
-    """One path per region, at true size in millimetres."""
-    left, low, right, high = shapely.total_bounds(list(regions))
-    width, height = right - left, high - low
-    paths: list[str] = []
-    for region in regions:
-        ways = (" L ".join(f"{x - left:.4f},{high - y:.4f}" for x, y in r) for r in rings(region))
-        paths.append(f'<path d="{" ".join(f"M {way} Z" for way in ways)}"/>')
-    text = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.4f}mm" height="{height:.4f}mm" '
-        f'viewBox="0 0 {width:.4f} {height:.4f}" fill="none" stroke="#000" stroke-width="0.1">\n'
-        + "\n".join(paths)
-        + "\n</svg>\n"
-    )
-    path.write_text(text, encoding="ascii")
+    """At true size, lower left corner in the page's corner."""
+    path.write_text(as_svg(regions), encoding="ascii")
 
 
 def _polyline(ring: list[tuple[float, float]]) -> list[str]:
