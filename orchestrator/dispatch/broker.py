@@ -12,14 +12,16 @@ packets of any size; keeps what is retained on any topic.
 import asyncio
 import contextlib
 import ctypes
+import json
 import logging
 import os
 import signal
 import sys
+import tomllib
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
 from amqtt.broker import Broker
@@ -35,7 +37,6 @@ from orchestrator.dispatch.access import Passwords
 
 _CONNECT_WITHIN_S = 10
 _SEND_WITHIN_S = 15
-_GRACE_S = 20
 _LOOK_S = 1.0
 _BIND_TRIES = 25
 
@@ -45,6 +46,17 @@ class BrokerSettings:
     host: str
     port: int
     passwords: Path
+
+    @classmethod
+    def read(cls, config: Path) -> Self:
+        """From a TOML file with `host`, `port` and `passwords`."""
+        said = tomllib.loads(config.read_text())
+        return cls(said.get("host", "127.0.0.1"), said["port"], Path(said["passwords"]))
+
+    def write(self, config: Path) -> None:
+        lines = {"host": self.host, "port": self.port, "passwords": str(self.passwords.resolve())}
+        text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items())
+        config.write_text(text)
 
 
 class _TooLarge(Exception):
@@ -107,7 +119,7 @@ class SafeBroker(Broker):
         await self._end_former(str(session.client_id))
         session.clean_session = True
         if session.keep_alive > 0:
-            session.keep_alive += max(_GRACE_S, session.keep_alive // 2)
+            session.keep_alive += max(2, session.keep_alive // 2)
         return handler, session
 
     def _admits(self, session: Session) -> bool:
@@ -175,8 +187,7 @@ class SafeBroker(Broker):
         """End the connections of users that are no longer in the file."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            if not self._passwords.refresh():
-                continue
+            self._passwords.refresh()
             for client_id, (_, handler) in list(self._sessions.items()):
                 if not self._passwords.knows(client_id):
                     await handler.handle_connection_closed()
@@ -234,3 +245,7 @@ def _die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         raise SystemExit("the parent of this broker is gone")
+
+
+if __name__ == "__main__":  # what `cosmolocal serve` starts: nothing but the broker in memory
+    run(BrokerSettings.read(Path(sys.argv[1])), int(sys.argv[2]))

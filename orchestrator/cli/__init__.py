@@ -1,0 +1,39 @@
+"""`cosmolocal`: one command, a file for each family of its subcommands.
+
+Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 3 needs a person or incomplete.
+"""
+
+import argparse
+import sys
+
+from orchestrator.cli import broker, designs, labs, orders, serve
+
+_ABOUT = """\
+Design global, manufacture local: routes open designs to fab labs and drives their machines.
+
+  cosmolocal serve                                    the orchestrator, with its broker
+  cosmolocal labs add "Atelier Nord" --place 41.39,2.19    a lab, and a code for its agent
+  cosmolocal publish FOLDER                           a design
+  cosmolocal quote DESIGN --place 41.39,2.19          who can make it, and for how much
+  cosmolocal order QUOTE --name "Ana Puig"
+  cosmolocal watch ORDER
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(
+        prog="cosmolocal", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    for family in (serve, labs, designs, orders, broker):
+        family.register(commands)
+    return root
