@@ -8,13 +8,12 @@ from pathlib import Path
 
 from designs.bounded import Json
 from designs.design import Facts
-from designs.errors import DesignRefused, Finding, Severity
-from designs.geometry.drawing import Unit, as_svg, drawing_facts, read_drawing
+from designs.errors import DesignRefused, Finding, LimitExceeded, Severity
+from designs.geometry.drawing import as_svg, drawing_facts, read_drawing
 from designs.geometry.makeable import drawing_findings, findings, mesh_findings
 from designs.geometry.mesh import mesh_facts, read_mesh
 from designs.geometry.picture import glb, sheet_glb, thumbnail
 
-TARGET = "designs.inspect:examine"
 SOLIDS, DRAWINGS = ("stl", "3mf"), ("dxf", "svg")
 
 
@@ -25,44 +24,72 @@ def examine(
     material: str,
     thickness_mm: float | None,
     out_dir: str,
-    units: Unit | None = None,
+    name: str = "",
 ) -> dict[str, Json]:
-    """{"facts", "findings", "files": {"thumbnail", "model", "outline"?}} of one part's file.
+    """{"facts", "findings", "pictures": {"thumbnail", "model", "outline"?}} of one part's file.
 
-    Files are names in `out_dir`: thumbnail.png, model.glb, and outline.svg for a drawing. Raises
-    `DesignRefused` when the file is broken or the process cannot make it; then nothing is written.
+    Pictures are names in `out_dir`: thumbnail.png, model.glb, and outline.svg for a drawing. `name`
+    is put before every place a finding names. Raises `DesignRefused` when the file is broken or the
+    process cannot make it; then nothing is written.
     """
-    out = Path(out_dir)
     kind = format.lower().lstrip(".")
-    if kind in DRAWINGS:
-        drawing = read_drawing(path, kind, units)
-        facts: Facts = drawing_facts(drawing)
-        found = (*drawing.notes, *findings(facts, process, material, thickness_mm))
-        found = (*_makeable(found), *drawing_findings(drawing, process))
-        (out / "thumbnail.png").write_bytes(thumbnail(drawing, thickness_mm=thickness_mm))
-        (out / "model.glb").write_bytes(sheet_glb(drawing, thickness_mm))
-        (out / "outline.svg").write_text(as_svg(drawing.regions), encoding="ascii")
-        return _told(facts, found, {"outline": "outline.svg"})
+    look = _drawing if kind in DRAWINGS else _solid
+    wanted = (process, material, thickness_mm)
+    try:
+        facts, found, pictures = look(path, kind, wanted)
+    except LimitExceeded as over:
+        raise LimitExceeded(over.what, _at(name, over.where), over.do) from None
+    except DesignRefused as refused:
+        raise DesignRefused(_named(name, refused.findings)) from None
+    files: dict[str, Json] = {}
+    for what, (file, content) in pictures.items():
+        (Path(out_dir) / file).write_bytes(content)
+        files[what] = file
+    return {
+        "facts": facts.model_dump(mode="json"),
+        "findings": [f.model_dump(mode="json") for f in _named(name, found)],
+        "pictures": files,
+    }
+
+
+_Wanted = tuple[str, str, float | None]  # process, material, thickness in mm
+_Seen = tuple[Facts, tuple[Finding, ...], dict[str, tuple[str, bytes]]]
+
+
+def _drawing(path: str, kind: str, wanted: _Wanted) -> _Seen:
+    drawing = read_drawing(path, kind)
+    facts = drawing_facts(drawing)
+    found = (*drawing.notes, *_makeable(facts, wanted), *drawing_findings(drawing, wanted[0]))
+    pictures = {
+        "thumbnail": ("thumbnail.png", thumbnail(drawing, thickness_mm=wanted[2])),
+        "model": ("model.glb", sheet_glb(drawing, wanted[2])),
+        "outline": ("outline.svg", as_svg(drawing.regions).encode("ascii")),
+    }
+    return facts, found, pictures
+
+
+def _solid(path: str, kind: str, wanted: _Wanted) -> _Seen:
     mesh = read_mesh(path, kind)
     facts = mesh_facts(mesh)
-    found = (*mesh.notes, *findings(facts, process, material, thickness_mm))
-    found = (*_makeable(found), *mesh_findings(mesh))
-    (out / "thumbnail.png").write_bytes(thumbnail(mesh))
-    (out / "model.glb").write_bytes(glb(mesh))
-    return _told(facts, found, {})
+    found = (*mesh.notes, *_makeable(facts, wanted), *mesh_findings(mesh))
+    pictures = {
+        "thumbnail": ("thumbnail.png", thumbnail(mesh)),
+        "model": ("model.glb", glb(mesh)),
+    }
+    return facts, found, pictures
 
 
-def _makeable(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    found = tuple(found)
+def _makeable(facts: Facts, wanted: _Wanted) -> tuple[Finding, ...]:
+    found = findings(facts, *wanted)
     refusals = [f for f in found if f.severity is Severity.REFUSAL]
     if refusals:
         raise DesignRefused(refusals)
     return found
 
 
-def _told(facts: Facts, found: tuple[Finding, ...], more: dict[str, Json]) -> dict[str, Json]:
-    return {
-        "facts": facts.model_dump(mode="json"),
-        "findings": [f.model_dump(mode="json") for f in found],
-        "files": {"thumbnail": "thumbnail.png", "model": "model.glb"} | more,
-    }
+def _named(name: str, found: Iterable[Finding]) -> list[Finding]:
+    return [f.model_copy(update={"where": _at(name, f.where)}) for f in found]
+
+
+def _at(name: str, where: str) -> str:
+    return f"{name}, {where}" if name else where

@@ -124,5 +124,5 @@ def _refuse_absurd_size(size: np.ndarray[tuple[int], np.dtype[np.float64]]) -> N
         raise Refused(
             f"the drawing is {largest:.3g} mm large",
             "its outermost lines",
-            "Say which unit it is drawn in, or export it in millimetres",
+            "Export it in millimetres",
         )

@@ -162,7 +162,7 @@ def _scale(
             severity=Severity.WARNING,
             where="the unit in the header",
             what=f"it says {header}, but the part was read as millimetres: {side:.1f} mm large",
-            do=f"If it is really drawn in {header}, say so when you publish it",
+            do=f"If it is really drawn in {header}, export it in millimetres",
         )
     ]
 

@@ -95,7 +95,7 @@ _NO_SIZE = Finding(
     severity=Severity.WARNING,
     where="width and height",
     what="it does not say how large it is; 96 units were taken as an inch",
-    do="If the size is wrong, say its unit when you publish it, or set width and height in mm",
+    do="If the size is wrong, set width and height in mm and export it again",
 )
 
 
