@@ -19,10 +19,17 @@ def tool(order: Order) -> str:
 
 def make(order: Order, program: Path) -> Made:
     """The program for this order, written to `program`; raises `DesignRefused`."""
+    asked = sheet(order, program).model_dump_json()
+    answer = bounded.run("fablab_agents.prepare.sheets:make", asked, limits=bounded.MAKING)
+    return Made.model_validate(answer)
+
+
+def sheet(order: Order, program: Path) -> Sheet:
+    """What the child is asked for; raises `PrepareRefused` without a thickness."""
     if order.thickness_mm is None:
         what = "a sheet part needs the thickness of its sheet"
         raise PrepareRefused([refusal("thickness", what, "state the thickness in mm")])
-    asked = Sheet(
+    return Sheet(
         file=order.file_path,
         format=order.format,
         program=program,
@@ -32,9 +39,6 @@ def make(order: Order, program: Path) -> Made:
         tool_mm=_width_mm(order),
         profile=order.profile,
     )
-    target = "fablab_agents.prepare.sheets:make"
-    answer = bounded.run(target, asked.model_dump_json(), limits=bounded.MAKING)
-    return Made.model_validate(answer)
 
 
 def _width_mm(order: Order) -> float:

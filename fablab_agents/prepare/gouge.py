@@ -174,14 +174,17 @@ def _gouged(cuts: Sequence[Move], part: Sequence[Polygon], rule: Rule) -> list[F
 
 
 def _unreached(cuts: Sequence[Move], part: Sequence[Polygon], rule: Rule) -> list[Finding]:
-    through = [
-        m for m in cuts if rule.beam or max(m.start[2], m.end[2]) <= 1e-6 - rule.thickness_mm
-    ]
+    through = [m for m in cuts if rule.beam or _highest(m) <= 1e-6 - rule.thickness_mm]
     if not through:
         return [refusal("the program", "nothing is cut through", _AGAIN)]
     swept = unary_union(list(_sweeps(through, rule.tool_mm / 2 + REACH_MM)))
     shapely.prepare(swept)
     return [f for region in part for f in _uncut(region, swept, rule)][:5]
+
+
+def _highest(move: Move) -> float:
+    """Of what it cuts: a straight plunge cuts its place down to where it ends."""
+    return max(move.start[2], move.end[2]) if move.flat_mm else min(move.start[2], move.end[2])
 
 
 def _uncut(region: Polygon, swept: BaseGeometry, rule: Rule) -> Iterator[Finding]:

@@ -18,10 +18,15 @@ def by_guard(
 ) -> Judged:
     """The guard's figures for an accepted program; raises `PrepareRefused` with its objections."""
     verdict = guard.judge(program, profile, stock, material)
-    if verdict.outcome != "accept":
+    if verdict.decision != "accept":
         refuse_if_any(map(_objection, verdict.findings))
     facts = verdict.facts
-    return Judged(findings=(), seconds=facts.seconds, extruded_mm3=facts.extruded_mm3, facts={})
+    told: dict[str, float | str] = {
+        "path_s": round(facts.seconds, 1),
+        "cut_mm": round(facts.cut_length_mm, 1),
+        "extruded_mm3": round(facts.extruded_mm3, 1),
+    }
+    return Judged(findings=(), seconds=facts.seconds, extruded_mm3=facts.extruded_mm3, facts=told)
 
 
 def _objection(finding: guard.Finding) -> Finding:

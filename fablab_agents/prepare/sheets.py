@@ -129,7 +129,7 @@ def _too_large(regions: Sequence[Polygon], sheet: Sheet) -> Finding:
     room = [high[k] - low[k] - sheet.tool_mm - 2 * LEAST_MARGIN_MM for k in (0, 1)]
     return refusal(
         "size",
-        f"the part is {x:.1f} x {y:.1f} mm; the machine's limit is {room[0]:.1f} x {room[1]:.1f} mm",
+        f"it is {x:.1f} x {y:.1f} mm; the machine's limit is {room[0]:.1f} x {room[1]:.1f} mm",
         "choose a larger machine, or divide the part",
     )
 

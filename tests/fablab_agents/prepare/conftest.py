@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fablab_agents.prepare.order import Order
 from firmware_bridge import profiles
 

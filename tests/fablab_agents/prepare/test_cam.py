@@ -1,15 +1,17 @@
 """Tool paths: the right side, the right order, all the way down, and nothing but the tabs left."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from fablab_agents.prepare import cam
-from fablab_agents.prepare.recipes import Depths
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import LinearRing, LineString, Point, Polygon, box
 from shapely.ops import unary_union
+
+from fablab_agents.prepare import cam
+from fablab_agents.prepare.recipes import Depths
 
 TOOL = 3.175
 
@@ -59,7 +61,7 @@ def test_every_contour_is_cut_through_all_around_but_the_tabs() -> None:
         stroke = cam.deep_strokes([contour], depths)[0]
         low = [
             LinearRing([a[:2], b[:2], a[:2]]) if a[:2] != b[:2] else Point(a[:2])
-            for a, b in zip(stroke, stroke[1:], strict=False)
+            for a, b in pairwise(stroke)
             if max(a[2], b[2]) < -6
         ]
         left = LinearRing(contour.ring).difference(unary_union(low).buffer(1e-3))

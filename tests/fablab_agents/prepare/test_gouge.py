@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from fablab_agents.prepare import cam, gouge, post
-from fablab_agents.prepare.recipes import Burning, Depths, Milling
 from shapely.affinity import translate
 from shapely.geometry import Point, Polygon, box
+
+from fablab_agents.prepare import cam, gouge, post
+from fablab_agents.prepare.recipes import Burning, Depths, Milling
 
 TOOL = 3.175
 HOW = Milling(feed=800, plunge=250, rpm=10_000, safe_z_mm=5)

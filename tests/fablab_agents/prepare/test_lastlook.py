@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+
 from fablab_agents.prepare import lastlook
 from fablab_agents.prepare.order import Printing
 

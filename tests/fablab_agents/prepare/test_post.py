@@ -1,9 +1,10 @@
 """What goes down the line to GRBL: short ASCII lines, a clean header, nothing that stays behind."""
 
-from fablab_agents.prepare import post
-from fablab_agents.prepare.recipes import Burning, Milling
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fablab_agents.prepare import post
+from fablab_agents.prepare.recipes import Burning, Milling
 
 STROKE = ((1.0, 2.0, 0.0), (1.0, 2.0, -1.0), (5.0004, 2.0, -1.0), (5.0, 2.0, -1.0))
 

@@ -4,9 +4,10 @@ import math
 import re
 
 import pytest
+from shapely.geometry import Point, Polygon, box
+
 from designs.errors import Severity
 from fablab_agents.prepare import reach
-from shapely.geometry import Point, Polygon, box
 
 TOOL = 3.175
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from fablab_agents.prepare import sandbox
 from fablab_agents.prepare.sandbox import Limits
 

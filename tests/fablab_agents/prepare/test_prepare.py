@@ -1,0 +1,287 @@
+"""The door: real files become programs that both judges let pass; bad ones are refused in words."""
+
+import hashlib
+import json
+import math
+import os
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from designs.errors import DesignRefused, Severity
+from fablab_agents.prepare import Prepared, PrepareRefused, cutting, prepare, sheets
+from fablab_agents.prepare.order import Order
+
+PRINT, MILL, LASER = "3d_printing_fdm", "cnc_milling", "laser_cutting"
+SHARED = Path("/work/shared/data/designs")
+MakeOrder = Callable[..., Order]
+
+
+def words(refused: pytest.ExceptionInfo[PrepareRefused]) -> str:
+    return " | ".join(map(str, refused.value.findings))
+
+
+def placement(made: Prepared) -> dict[str, float]:
+    (copy,) = json.loads(made.placement.read_text())["copies"]
+    return copy
+
+
+# ── printed ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.usefixtures("slicer")
+def test_a_box_is_printed_in_the_middle_of_the_bed(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
+) -> None:
+    file = box_stl(20, 10, 4, at=(-300, 40, -2))
+    made = prepare(order(file, PRINT, "pla"), tmp_path / "out")
+    data = made.program.read_bytes()
+    assert made.sha256 == hashlib.sha256(data).hexdigest()
+    assert made.lines == data.count(b"\n")
+    assert placement(made) == {"dx_mm": 400, "dy_mm": 65, "dz_mm": 2, "rotation_deg": 0}
+    assert 0.3 < made.grams < 1.3
+    assert made.seconds > 60
+    assert made.facts["layers"] == 20
+    assert str(tmp_path) not in data.decode()
+
+
+@pytest.mark.usefixtures("slicer")
+def test_the_same_order_gives_the_same_bytes_and_is_kept(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
+) -> None:
+    once = order(box_stl(12, 12, 3), PRINT, "petg", cache=tmp_path / "cache")
+    first = prepare(once, tmp_path / "a")
+    again = prepare(replace(once, cache=None), tmp_path / "b")
+    kept = prepare(once, tmp_path / "c")
+    assert first.program.read_bytes() == again.program.read_bytes() == kept.program.read_bytes()
+    assert kept == replace(first, program=kept.program, placement=kept.placement)
+    hotter = prepare(replace(once, material="abs"), tmp_path / "d")
+    assert hotter.sha256 != first.sha256
+
+
+@pytest.mark.usefixtures("slicer")
+def test_a_kept_program_that_was_touched_is_made_again(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
+) -> None:
+    once = order(box_stl(12, 12, 3), PRINT, "pla", cache=tmp_path / "cache")
+    first = prepare(once, tmp_path / "a")
+    (kept,) = (tmp_path / "cache").glob("*/program.gcode")
+    kept.write_text("M104 S999\n")
+    assert prepare(once, tmp_path / "b").sha256 == first.sha256
+    assert kept.read_bytes() == first.program.read_bytes()
+
+
+@pytest.mark.usefixtures("slicer")
+def test_commands_hidden_in_a_3mf_neither_run_nor_reach_the_program(
+    tmp_path: Path, order: MakeOrder
+) -> None:
+    witness = tmp_path / "witness"
+    script = tmp_path / "script.sh"
+    script.write_text(f"#!/bin/sh\ntouch {witness}\n")
+    script.chmod(0o755)
+    hostile = tmp_path / "hostile.3mf"
+    hidden = f"; post_process = {script}\n; start_gcode = M104 S999\n; end_gcode = M500\n"
+    write_3mf(hostile, hidden)
+    made = prepare(order(hostile, PRINT, "pla"), tmp_path / "out")
+    program = made.program.read_text()
+    assert not witness.exists()
+    assert "S999" not in program
+    assert "M500" not in program
+
+
+@pytest.mark.usefixtures("slicer")
+def test_a_part_taller_than_the_printer_is_refused_in_words(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
+) -> None:
+    with pytest.raises(PrepareRefused) as refused:
+        prepare(order(box_stl(20, 20, 295), PRINT, "pla"), tmp_path / "out")
+    assert "the part is 295 mm tall; this printer's limit is 250 mm" in words(refused)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.usefixtures("slicer")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:84] + struct.pack("<12f", 0, 0, 1, *([math.nan] * 9)) + data[132:],
+        lambda data: data[:84] + struct.pack("<12f", 0, 0, 1, *([1e30] * 9)) + data[132:],
+        lambda data: data[:80] + struct.pack("<I", 2**32 - 1) + data[84:],
+        lambda _: b"",
+        lambda _: b"PK\x03\x04 no zip at all",
+    ],
+    ids=["cut off", "NaN", "huge", "count lies", "empty", "not a zip"],
+)
+def test_broken_solids_are_refused_with_what_to_do(
+    tmp_path: Path, order: MakeOrder, spoil: Callable[[bytes], bytes]
+) -> None:
+    file = tmp_path / "part.stl"
+    file.write_bytes(spoil(binary_box()))
+    with pytest.raises(PrepareRefused) as refused:
+        prepare(order(file, PRINT, "pla"), tmp_path / "out")
+    (finding,) = refused.value.findings
+    assert finding.what
+    assert finding.do
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.usefixtures("slicer")
+def test_unknown_filament_and_quality_are_refused(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
+) -> None:
+    plain = order(box_stl(10, 10, 3), PRINT, "pla")
+    with pytest.raises(PrepareRefused, match="nothing is known about how 'butter' is printed"):
+        prepare(replace(plain, material="butter"), tmp_path / "out")
+    with pytest.raises(PrepareRefused, match="not a print quality"):
+        prepare(replace(plain, quality="golden"), tmp_path / "out")
+
+
+# ── milled and cut ───────────────────────────────────────────────────────────────────────────
+
+
+def test_a_plate_is_milled(tmp_path: Path, plate_svg: Path, order: MakeOrder) -> None:
+    made = prepare(order(plate_svg, MILL, "plywood", thickness_mm=6), tmp_path / "out")
+    lines = made.program.read_text().splitlines()
+    assert max(map(len, lines)) <= 79
+    assert lines[0] == "(cosmolocal thing)"
+    assert "M3 S10000" in lines
+    assert lines[-1] == "M2"
+    assert min(float(w[1:]) for line in lines for w in line.split() if w[0] == "Z") == -6.2
+    # The cutter's own width and a margin stay free at the edge of the travel.
+    assert placement(made)["dx_mm"] == pytest.approx(1 + 3.175, abs=1e-6)
+    assert made.grams == pytest.approx(14, abs=1.5)
+    assert [f.severity for f in made.findings if f.where == "set-up"] == [Severity.NOTE]
+
+
+def test_a_plate_is_cut_by_the_laser(tmp_path: Path, plate_svg: Path, order: MakeOrder) -> None:
+    made = prepare(order(plate_svg, LASER, "acrylic", thickness_mm=3), tmp_path / "out")
+    lines = made.program.read_text().splitlines()
+    assert "M4 S0" in lines
+    assert not any(line.startswith("M3") for line in lines)
+    assert all("S0" in line for line in lines if line.startswith("G0") and line != "G0 X0 Y0")
+    assert lines[-3:] == ["M5 S0", "G0 X0 Y0", "M2"]
+
+
+@pytest.mark.parametrize(
+    ("process", "others", "said"),
+    [
+        (MILL, {}, "needs the thickness"),
+        (MILL, {"thickness_mm": 6, "tool_mm": 6}, "too small for the 6 mm cutter"),
+        (MILL, {"thickness_mm": 6, "material": "granite"}, "nothing is known"),
+        (LASER, {"thickness_mm": 30}, "too thick for a laser"),
+        (LASER, {"thickness_mm": 3, "material": "pvc"}, "hydrogen chloride"),
+        (LASER, {"thickness_mm": 3, "material": "refused"}, "nothing is known"),
+        (MILL, {"thickness_mm": 6, "quantity": 2}, "2 copies"),
+        (MILL, {"thickness_mm": 6, "process": LASER}, "is not what"),
+        (MILL, {"thickness_mm": 6, "process": "welding"}, "unknown"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused(
+    tmp_path: Path, plate_svg: Path, order: MakeOrder, process: str, others: dict, said: str
+) -> None:
+    plain = order(plate_svg, process, "plywood")
+    with pytest.raises(PrepareRefused) as refused:
+        prepare(replace(plain, **others), tmp_path / "out")
+    assert said in words(refused)
+
+
+def test_a_sheet_part_larger_than_the_machine_is_refused_and_turned_when_that_helps(
+    tmp_path: Path, order: MakeOrder
+) -> None:
+    tall = plain_plate(tmp_path, 100, 200)
+    made = prepare(order(tall, MILL, "plywood", thickness_mm=6), tmp_path / "a")
+    assert placement(made)["rotation_deg"] == 90
+    large = plain_plate(tmp_path, 200, 200)
+    with pytest.raises(PrepareRefused, match=r"it is 200\.0 x 200\.0 mm"):
+        prepare(order(large, MILL, "plywood", thickness_mm=6), tmp_path / "b")
+
+
+def test_the_same_drawing_gives_the_same_bytes(
+    tmp_path: Path, plate_svg: Path, order: MakeOrder
+) -> None:
+    once = order(plate_svg, MILL, "plywood", thickness_mm=6)
+    assert prepare(once, tmp_path / "a").sha256 == prepare(once, tmp_path / "b").sha256
+
+
+# ── other people's files ─────────────────────────────────────────────────────────────────────
+
+
+def shared_drawings() -> list[Path]:
+    return sorted(p for p in SHARED.glob("*/*") if p.suffix.lower() in {".dxf", ".svg"})
+
+
+@pytest.mark.skipif(
+    not SHARED.is_dir() and os.environ.get("CI") != "true", reason="needs the shared designs"
+)
+def test_every_shared_drawing_that_can_be_read_is_milled_and_cut(
+    tmp_path: Path, order: MakeOrder
+) -> None:
+    made = 0
+    for file in shared_drawings():
+        for process, material in ((MILL, "plywood"), (LASER, "plywood")):
+            try:
+                asked = order(file, process, material, thickness_mm=5)
+                sheets.make(cutting.sheet(asked, tmp_path / "program").model_dump_json())
+                made += 1
+            except DesignRefused as refused:
+                said = " ".join(map(str, refused.findings))
+                assert any(w in said for w in ("meet nothing", "too small for", "limit is")), said
+    assert made >= 12
+
+
+# ── making files ─────────────────────────────────────────────────────────────────────────────
+
+
+def plain_plate(folder: Path, x: float, y: float) -> Path:
+    path = folder / f"{x}x{y}.svg"
+    path.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{x}mm" height="{y}mm" '
+        f'viewBox="0 0 {x} {y}"><rect width="{x}" height="{y}"/></svg>'
+    )
+    return path
+
+
+CORNERS = [(x, y, z) for z in (0, 20) for y in (0, 20) for x in (0, 20)]
+FACES = [
+    (0, 2, 1), (1, 2, 3), (4, 5, 6), (5, 7, 6), (0, 1, 4), (1, 5, 4),
+    (2, 6, 3), (3, 6, 7), (0, 4, 2), (2, 4, 6), (1, 3, 5), (3, 7, 5),
+]  # fmt: skip
+
+
+def binary_box() -> bytes:
+    rows = [
+        struct.pack("<12fH", 0, 0, 0, *(v for i in face for v in CORNERS[i]), 0) for face in FACES
+    ]
+    return bytes(80) + struct.pack("<I", len(rows)) + b"".join(rows)
+
+
+def write_3mf(path: Path, hidden: str) -> None:
+    points = "".join(f'<vertex x="{x}" y="{y}" z="{z}"/>' for x, y, z in CORNERS)
+    faces = "".join(f'<triangle v1="{a}" v2="{b}" v3="{c}"/>' for a, b, c in FACES)
+    model = (
+        '<?xml version="1.0" encoding="UTF-8"?><model unit="millimeter" '
+        'xmlns="http://schemas.microsoft.com/3dmanufacturing/core/2015/02"><resources>'
+        f'<object id="1" type="model"><mesh><vertices>{points}</vertices>'
+        f"<triangles>{faces}</triangles></mesh></object></resources>"
+        '<build><item objectid="1"/></build></model>'
+    )
+    types = (
+        '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/'
+        'content-types"><Default Extension="model" ContentType="application/vnd.ms-package.'
+        '3dmanufacturing-3dmodel+xml"/><Default Extension="rels" ContentType="application/vnd.'
+        'openxmlformats-package.relationships+xml"/></Types>'
+    )
+    rels = (
+        '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/'
+        '2006/relationships"><Relationship Target="/3D/3dmodel.model" Id="r" Type="http://schemas.'
+        'microsoft.com/3dmanufacturing/2013/01/3dmodel"/></Relationships>'
+    )
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("[Content_Types].xml", types)
+        package.writestr("_rels/.rels", rels)
+        package.writestr("3D/3dmodel.model", model)
+        package.writestr("Metadata/Slic3r_PE.config", hidden)
