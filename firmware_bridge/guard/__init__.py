@@ -57,10 +57,9 @@ def _read(
         if raw and raw[0] != 59:
             tell(number, raw)
     who.close(lines)
-    facts = who.facts(lines)
-    if not facts.seconds:
+    if not who.moved:
         findings.reject("empty", 0, "nothing moves: this is no program")
-    return facts
+    return who.facts(lines)
 
 
 def _check_material(profile: MachineProfile, findings: Findings, material: str | None) -> None:

@@ -324,6 +324,10 @@ class CutJudge:
 
     # ------------------------------------------------------------------ the end
 
+    @property
+    def moved(self) -> bool:
+        return any(low <= high for low, high in zip(self._seen_low, self._seen_high, strict=True))
+
     def facts(self, lines: int) -> Facts:
         box: Box | None = None
         if self._box_low[0] <= self._box_high[0]:

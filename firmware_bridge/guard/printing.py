@@ -406,6 +406,10 @@ class PrintJudge:
 
     # ------------------------------------------------------------------ the end
 
+    @property
+    def moved(self) -> bool:
+        return self._seconds > 0
+
     def facts(self, lines: int) -> Facts:
         box: Box | None = None
         if self._box_low[0] <= self._box_high[0]:

@@ -15,11 +15,11 @@ _PLAIN: Final = bytes({9, 10, 13, *range(32, 127), *range(128, 256)})
 _STRAY_RETURN: Final = re.compile(rb"\r(?!\n|\Z)")
 _AT_ONCE: Final = re.compile(r"[!~?$%\x18]")
 _NUMBER: Final = r"-?(?:\d{1,7}(?:\.\d{0,8})?|\.\d{1,8})"
-_MARLIN: Final = re.compile(rf"[GMT](?:0|[1-9]\d{{0,3}})(?:\.\d)?(?: [A-Z](?:{_NUMBER})?)*")
+_MARLIN: Final = re.compile(rf"[GMT](?:0|[1-9]\d{{0,3}})(?:\.[1-9])?(?: [A-Z](?:{_NUMBER})?)*")
 _GRBL: Final = re.compile(rf"(?:[A-Z] ?{_NUMBER} ?)+")
 _WORD: Final = re.compile(rf"([A-Z]) ?({_NUMBER})?")
 _TEXT_CODES: Final = re.compile(r"M117(?: |$)")
-_LEADING_ZERO: Final = re.compile(r"[GMT]0\d\d|[GM]0\d+\.")
+_TWO_SPELLINGS: Final = re.compile(r"[GMT] ?(?:0\d\d|0\d\.|\d+\.(?!\d)|\d+\.\d*0|-|\.)")
 
 Words = list[tuple[str, float | None]]
 
@@ -79,7 +79,7 @@ class Reader:
             yield "spelling", f"not in the one spelling that is read: {shown}"
 
     def _spelled(self, command: str) -> bool:
-        return bool(self._form.fullmatch(command)) and not _LEADING_ZERO.search(command)
+        return bool(self._form.fullmatch(command)) and not _TWO_SPELLINGS.search(command)
 
 
 def code(letter: str, value: float | None) -> str:
