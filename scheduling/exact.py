@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """CP-SAT's deterministic seconds, its seed and workers, and when to give up."""
+    """CP-SAT's deterministic and wall seconds, its seed and workers, and when to give up."""
 
     seconds: float
+    wall_seconds: float
     seed: int
     workers: int
     should_stop: Callable[[], bool]
@@ -36,6 +37,7 @@ class _Answer:
     bound_minor: int
     proved: bool
     solver_s: float
+    wall_s: float
 
 
 class _Model:
@@ -166,11 +168,12 @@ def search(
     time is spent in growing slices, so that `should_stop` is asked between them too.
     """
     model = _Model(desk)
-    bound, used, slice_s = 0, 0.0, 0.5
-    while used < limits.seconds and not limits.should_stop():
+    bound, used, wall_s, slice_s = 0, 0.0, 0.0, 0.25
+    while used < limits.seconds and wall_s < limits.wall_seconds and not limits.should_stop():
         model.hint(layout)
-        answer = _solve(model, min(slice_s, limits.seconds - used), limits)
-        used, slice_s = used + answer.solver_s, slice_s * 2
+        seconds = min(slice_s, limits.seconds - used)
+        answer = _solve(model, seconds, limits.wall_seconds - wall_s, limits)
+        used, wall_s, slice_s = used + answer.solver_s, wall_s + answer.wall_s, slice_s * 2
         bound = max(bound, answer.bound_minor)
         if answer.order is not None:
             layout = min(layout, redraw(answer.order, answer.pins), key=lambda each: each.minor)
@@ -179,10 +182,11 @@ def search(
     return layout, bound, used
 
 
-def _solve(model: _Model, seconds: float, limits: SearchLimits) -> _Answer:
+def _solve(model: _Model, seconds: float, wall_s: float, limits: SearchLimits) -> _Answer:
     cp = model.cp
     solver = cp.CpSolver()
     solver.parameters.max_deterministic_time = seconds
+    solver.parameters.max_time_in_seconds = wall_s
     solver.parameters.random_seed = limits.seed % 2**31
     solver.parameters.num_workers = limits.workers
     solver.parameters.interleave_search = limits.workers > 1
@@ -192,12 +196,18 @@ def _solve(model: _Model, seconds: float, limits: SearchLimits) -> _Answer:
             if limits.should_stop():
                 self.stop_search()
 
+    def stop_if_told(_bound: float) -> None:
+        if limits.should_stop():
+            solver.stop_search()
+
+    solver.best_bound_callback = stop_if_told
     status = solver.solve(model.model, Watch())
-    used = solver.response_proto.deterministic_time
+    used, wall_s = solver.response_proto.deterministic_time, solver.wall_time
     if status not in (cp.OPTIMAL, cp.FEASIBLE):
-        return _Answer(None, {}, 0, proved=False, solver_s=used)
+        return _Answer(None, {}, 0, proved=False, solver_s=used, wall_s=wall_s)
     start = {job: solver.value(start) for job, start in model.start.items()}
     pins = {job: machine for (job, machine), on in model.on.items() if solver.value(on)}
     order = sorted(start, key=lambda job: (job not in pins, start[job], job))
     bound = ceil(solver.best_objective_bound - 1e-6)
-    return _Answer(tuple(order), pins, bound, proved=status == cp.OPTIMAL, solver_s=used)
+    proved = status == cp.OPTIMAL
+    return _Answer(tuple(order), pins, bound, proved, solver_s=used, wall_s=wall_s)

@@ -3,12 +3,13 @@
 It promises that every layout it returns keeps all hard rules; it never proves that one is best.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scheduling.cost import leg_minor, timed_minor, untimed_minor
 from scheduling.problem import Job, Problem, Spans
-from scheduling.routing import candidates, common_labs, free_starts, made_at, travel_s
+from scheduling.routing import candidates, free_starts, labs_kept_to, made_at, travel_s
 from scheduling.sequencing import Queues, earliest_start
 
 
@@ -27,12 +28,14 @@ class Way:
 class Desk:
     """A problem laid out for search. `ways` are by job, the cheapest when alone first.
 
-    `floor_minor` is by job a cost below which no plan can make it or leave it out.
+    `floor_minor` is by job a cost below which no plan can make it or leave it out; `homes` are by
+    label the labs that insertion tries first for jobs kept together.
     """
 
     problem: Problem
     ways: Mapping[str, tuple[Way, ...]]
     floor_minor: Mapping[str, int]
+    homes: Mapping[str, frozenset[str]]
     reach: int
 
     @property
@@ -63,24 +66,28 @@ class Layout:
 
 def prepare(problem: Problem, reach: int) -> Desk:
     """The ways of every open job; `reach` of them are looked at first in the search."""
-    ways = _all_ways(problem)
+    ways = {job.id: _ways(problem, job) for job in problem.open_jobs}
     ends: dict[str, int | None] = {}
     floors: dict[str, int] = {}
     for job_id in followed(problem, [job.id for job in problem.open_jobs]):
         ends[job_id], floors[job_id] = _floor(problem, problem.job[job_id], ways[job_id], ends)
-    return Desk(problem, ways, floors, reach)
+    return Desk(problem, ways, floors, _homes(problem, ways), reach)
 
 
-def _all_ways(problem: Problem) -> dict[str, tuple[Way, ...]]:
-    labels = {job.keep_with for job in problem.jobs if job.keep_with}
-    common = {label: common_labs(problem, label) for label in labels}
+def _homes(problem: Problem, ways: Mapping[str, tuple[Way, ...]]) -> dict[str, frozenset[str]]:
+    """By label: the labs that can make the most of the jobs that are kept together."""
+    able: dict[str, Counter[str]] = {}
+    for job in problem.open_jobs:
+        if job.keep_with:
+            able.setdefault(job.keep_with, Counter()).update({way.lab for way in ways[job.id]})
     return {
-        job.id: _ways(problem, job, common[job.keep_with] if job.keep_with else None)
-        for job in problem.open_jobs
+        label: frozenset(lab for lab, count in labs.items() if count == max(labs.values()))
+        for label, labs in able.items()
     }
 
 
-def _ways(problem: Problem, job: Job, labs: frozenset[str] | None) -> tuple[Way, ...]:
+def _ways(problem: Problem, job: Job) -> tuple[Way, ...]:
+    labs = labs_kept_to(problem, job.keep_with)
     inbound = [made[0] for before in job.after if (made := made_at(problem, before))]
     ways = (
         Way(
@@ -92,7 +99,7 @@ def _ways(problem: Problem, job: Job, labs: frozenset[str] | None) -> tuple[Way,
             + sum(leg_minor(problem, lab, machine.lab) for lab in inbound),
         )
         for machine in candidates(job, problem).machines
-        if labs is None or machine.lab in labs
+        if labs <= {machine.lab}
     )
     return tuple(sorted(ways, key=lambda way: alone_minor(problem, job, way)))
 
@@ -154,7 +161,9 @@ class _Board:
         parts = [self.spots[each] for each in before]
         ways, reach = self.desk.ways[job.id], self.desk.reach
         pinned = tuple(way for way in ways if way.machine == pin)
-        for some in (pinned, ways[:reach], ways[reach:]):
+        homes = self.desk.homes.get(job.keep_with or "", frozenset[str]())
+        at_home = tuple(way for way in ways if way.lab in homes)
+        for some in (pinned, at_home, ways[:reach], ways[reach:]):
             spot = self._cheapest(job, some, parts)
             if spot and spot.minor < self.desk.problem.weights.unplaced_minor:
                 return spot

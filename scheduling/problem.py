@@ -124,7 +124,7 @@ class Job:
     `durations_s` and `prices_minor` (machine time only) are by machine id; a machine without a
     duration cannot do the job; one without a price costs its rate times the duration, rounded up.
     `after` names jobs that must be made and received at the lab first; `keep_with` is a label:
-    jobs that share it are made at one lab.
+    as many jobs as share it and are made are made at one lab.
     """
 
     id: str

@@ -76,7 +76,7 @@ def openings(problem: Problem, job: Job, plan: Plan = NO_PLAN) -> tuple[Opening,
     found = (
         _opening(problem, job, machine, known, queues)
         for machine in candidates(job, problem).machines
-        if not labs or labs == {machine.lab}
+        if labs <= {machine.lab}
     )
     return tuple(sorted(filter(None, found), key=lambda each: (each.cost_minor, each.end_s)))
 

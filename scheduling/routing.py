@@ -128,15 +128,10 @@ def candidates(job: Job, problem: Problem, lab: str | None = None) -> Candidates
     return Candidates(tuple(ranked), tuple(steps))
 
 
-def common_labs(problem: Problem, label: str) -> frozenset[str]:
-    """Where the jobs kept together under a label may be made: where the fixed ones among them are.
-
-    If none is fixed: the labs that can make every one of them, as far as each alone goes.
-    """
-    kept = [job for job in problem.jobs if job.keep_with == label]
-    fixed = [{made[0]} for job in kept if (made := made_at(problem, job.id))]
-    able = (({each.lab for each in candidates(job, problem).machines}) for job in kept)
-    return frozenset(set(problem.lab).intersection(*(fixed or able)))
+def labs_kept_to(problem: Problem, label: str | None) -> frozenset[str]:
+    """The labs at which fixed jobs with this label are; the open ones must be made there too."""
+    kept = (job.id for job in problem.jobs if label and job.keep_with == label)
+    return frozenset(made[0] for job in kept if (made := made_at(problem, job)))
 
 
 @dataclass(frozen=True)
@@ -167,7 +162,12 @@ def smallest_relaxation(
         return None
     machine, changes = min(
         possible,
-        key=lambda pair: (len(pair[1]), _effort(job, pair[0], pair[1]), pair[0].id),
+        key=lambda pair: (
+            len(pair[1]),
+            _effort(job, pair[0], pair[1]),
+            job_distance_m(problem, job, pair[0].lab),
+            pair[0].id,
+        ),
     )
     return Relaxation(machine.id, changes)
 

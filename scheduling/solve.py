@@ -11,7 +11,7 @@ from scheduling.exact import SearchLimits, search
 from scheduling.greedy import Desk, Layout, construct, improve, lay_out, prepare
 from scheduling.plan import Assignment, Plan, Status, Unplaced, objective_minor
 from scheduling.problem import Job, Problem
-from scheduling.routing import common_labs, made_at
+from scheduling.routing import labs_kept_to, made_at
 from scheduling.verify import Fault, verify
 from scheduling.words import amount, listed, refusal, span
 
@@ -25,12 +25,15 @@ def never() -> bool:
 class Limits:
     """How much effort to spend.
 
-    `seconds` are CP-SAT's deterministic seconds (about wall seconds of one quiet core); 0 asks for
-    insertion and local search only. `should_stop` is asked often. `exact_jobs`: with more open
-    jobs than this CP-SAT is not asked. `reach`: machines looked at first for each job.
+    `seconds` are CP-SAT's deterministic seconds (three to ten wall seconds each, more on a busy
+    machine); 0 asks for insertion only. `wall_seconds` is a guard that CP-SAT keeps by its own
+    clock: a search that reaches it may end differently next time. `should_stop` is asked between
+    rounds and slices of the search, so some seconds may pass. `exact_jobs`: with more open jobs
+    than this CP-SAT is not asked. `reach`: machines looked at first for each job.
     """
 
-    seconds: float = 5.0
+    seconds: float = 2.0
+    wall_seconds: float = 10.0
     seed: int = 0
     should_stop: Callable[[], bool] = never
     workers: int = 1
@@ -64,11 +67,11 @@ def solve(problem: Problem, limits: Limits | None = None) -> Plan:
 
 
 def _rounds(desk: Desk, limits: Limits) -> int:
-    """Rounds of local search: a little before CP-SAT, and all of the time where it is not asked."""
+    """Rounds of local search: a few before CP-SAT, and all of the time where it is not asked."""
     jobs = max(1, len(desk.problem.open_jobs))
     looks_per_s = 100_000
-    share = 0.1 if jobs <= limits.exact_jobs else 1.0
-    return int(limits.seconds * share * looks_per_s / (jobs * limits.reach))
+    rounds = int(limits.seconds * looks_per_s / (jobs * limits.reach))
+    return min(rounds, 100) if jobs <= limits.exact_jobs else rounds
 
 
 def _worth_exact(desk: Desk, limits: Limits) -> bool:
@@ -80,7 +83,9 @@ def _exact(desk: Desk, layout: Layout, limits: Limits) -> Plan:
     def redraw(order: Sequence[str], pins: Mapping[str, str]) -> Layout:
         return lay_out(desk, order, pins)
 
-    effort = SearchLimits(limits.seconds, limits.seed, limits.workers, limits.should_stop)
+    effort = SearchLimits(
+        limits.seconds, limits.wall_seconds, limits.seed, limits.workers, limits.should_stop
+    )
     found, bound, used = search(desk, layout, redraw, effort)
     whole = all(len(ways) <= desk.reach for ways in desk.ways.values())
     bound = max(desk.bound_minor, bound if whole else 0)
@@ -111,12 +116,14 @@ def _lab_of(problem: Problem, layout: Layout, job: str) -> str:
 
 
 def _reasons(desk: Desk, layout: Layout, job_id: str) -> tuple[str, ...]:
-    problem, job, ways = desk.problem, desk.problem.job[job_id], desk.ways[job_id]
+    problem, job = desk.problem, desk.problem.job[job_id]
     waits = [before for before in job.after if before in layout.left_out]
     if waits:
         return (f"It comes after {listed(waits)}, which is not planned.",)
+    kept_to = _kept_to(problem, layout, job)
+    ways = [way for way in desk.ways[job_id] if kept_to <= {way.lab}]
     if not ways:
-        return (_no_way(problem, job),)
+        return (_no_way(problem, job, kept_to),)
     labs = sorted({problem.lab[way.lab].name for way in ways})
     shortest = span(min(way.duration_s for way in ways))
     left_out = amount(problem, problem.weights.unplaced_minor)
@@ -127,14 +134,20 @@ def _reasons(desk: Desk, layout: Layout, job_id: str) -> tuple[str, ...]:
     return (reason,)
 
 
-def _no_way(problem: Problem, job: Job) -> str:
-    if not job.keep_with:
+def _kept_to(problem: Problem, layout: Layout, job: Job) -> frozenset[str]:
+    """The labs of the jobs, fixed or placed, that this one is kept with."""
+    kept = (other.id for other in problem.open_jobs if other.keep_with == job.keep_with)
+    placed = {layout.spots[other].way.lab for other in kept if other in layout.spots}
+    return labs_kept_to(problem, job.keep_with) | placed if job.keep_with else frozenset()
+
+
+def _no_way(problem: Problem, job: Job, kept_to: frozenset[str]) -> str:
+    if not kept_to:
         return refusal(problem, job, problem.machines, "The network")
-    labs = sorted(common_labs(problem, job.keep_with))
-    if not labs:
-        return f"No lab alone can make all jobs that are kept together as {job.keep_with}."
-    machines = [machine for machine in problem.machines if machine.lab in labs]
-    names = listed([problem.lab[lab].name for lab in labs])
+    names = listed(sorted(problem.lab[lab].name for lab in kept_to))
+    if len(kept_to) > 1:
+        return f"It is kept with jobs that are at {names}, which cannot be one lab."
+    machines = [machine for machine in problem.machines if machine.lab in kept_to]
     return refusal(problem, job, machines, f"{names}, where {job.keep_with} is made,")
 
 

@@ -266,7 +266,7 @@ def _could_be_placed(
     """Whether the plan could take the job on this machine for less than leaving it out."""
     if _incapable(job, machine):
         return False
-    if job.keep_with and _group_labs(problem, plan, job) != {machine.lab}:
+    if _group_labs(problem, plan, job) - {machine.lab}:
         return False
     for start_s in _moments(problem, plan, job, machine, held):
         end_s = start_s + job.durations_s[machine.id]

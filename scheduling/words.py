@@ -60,7 +60,7 @@ def _lack(problem: Problem, job: Job, machines: Sequence[Machine], step: str) ->
             return f"has no machine for {job.process}"
         case "material":
             taken = sorted(set[str]().union(*(machine.materials for machine in machines)))
-            return f"does not work {job.material}, only {listed(taken) or 'nothing now'}"
+            return f"does not work with {job.material}, only with {listed(taken) or 'nothing now'}"
         case "size":
             largest = max(machines, key=lambda each: sorted(each.envelope_um))
             return f"takes at most {size(largest.envelope_um)}, the part is {size(job.size_um)}"
@@ -89,7 +89,7 @@ def _change(job: Job, machine: str, change: Change) -> str:
     if isinstance(to, tuple):
         return f"the part were at most {size(to)}"
     if isinstance(to, str):
-        return f"it were made of {to}"
+        return f"it were of {to}"
     if change.field == "thickness_um":
         return f"it were {mm(to)} thick"
     if change.field == "tolerance_um":

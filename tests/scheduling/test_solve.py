@@ -1,6 +1,7 @@
 import sys
 from dataclasses import replace
 from subprocess import run
+from time import perf_counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,9 +24,7 @@ from tests.scheduling.worlds import (
 )
 
 QUICK = Limits(seconds=0.3)
-generated = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+generated = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def contended() -> Problem:
@@ -134,7 +133,7 @@ def test_a_move_counts_only_as_much_as_its_weight() -> None:
     ("changes", "said"),
     [
         ({"process": "laser"}, "no machine for laser"),
-        ({"material": "oak"}, "does not work oak, only pla"),
+        ({"material": "oak"}, "does not work with oak, only with pla"),
         ({"size_um": (300_000, 1, 1)}, "at most 220 x 220 x 250 mm"),
         ({"tolerance_um": 50}, "holds 0.2 mm, the part wants 0.05 mm"),
         ({"durations_s": {}}, "no time and price"),
@@ -192,6 +191,55 @@ def test_a_bound_is_not_claimed_for_machines_that_were_not_looked_at() -> None:
 def test_the_same_seed_gives_the_same_plan() -> None:
     for limits in (QUICK, Limits(seconds=0.3, seed=7), Limits(seconds=0.05, exact_jobs=0, seed=7)):
         assert solve(contended(), limits) == solve(contended(), limits)
+
+
+def test_the_wall_guard_ends_a_search_that_would_go_on() -> None:
+    jobs = [
+        job(f"j{i}", {"n1": 1 + i % 7, "f1": 2 + i % 5}, due_s=NOW + (i * 5 % 60) * HOUR)
+        for i in range(40)
+    ]
+    began = perf_counter()
+    plan = solve(two_labs(*jobs), Limits(seconds=1000, wall_seconds=1))
+    assert perf_counter() - began < 15
+    assert plan.status == "feasible"
+
+
+def test_two_workers_answer_the_same_each_time() -> None:
+    assert solve(contended(), Limits(workers=2)) == solve(contended(), Limits(workers=2))
+
+
+def test_the_largest_numbers_allowed_do_not_overflow_the_solver() -> None:
+    most, year = 10**9, 400 * 24
+    jobs = [
+        job(f"j{i}", {"n1": year / 4 + i, "f1": year / 4}, due_s=0, material_minor=most)
+        for i in range(6)
+    ]
+    priced = [replace(each, prices_minor=dict.fromkeys(("n1", "f1"), most)) for each in jobs]
+    dear = Weights(10**7, 10**7, 10**7, most, most)
+    for weights in (dear, replace(dear, lateness_minor_per_h=0, waiting_minor_per_h=1)):
+        world = two_labs(*priced, horizon_s=NOW + year * HOUR, weights=weights)
+        plan = solve(world)
+        assert plan.solver_s > 0 or plan.status == "optimal"
+        assert not verify(world, plan)
+
+
+def test_a_few_hundred_jobs_are_planned_by_insertion_without_a_fault() -> None:
+    shut_at_night = tuple((24 * day + 8, 24 * day + 18) for day in range(7))
+    labs = [lab(f"l{i}", i, shut_at_night) for i in range(8)]
+    machines = [machine(f"m{i}", f"l{i % 8}", unattended=i % 3 > 0) for i in range(32)]
+    jobs = [
+        job(
+            f"j{i}",
+            {each.id: 1 + i % 5 + k % 3 for k, each in enumerate(machines) if (i + k) % 4},
+            due_s=NOW + (i % 90) * HOUR,
+            after=(f"j{i - 1}",) if i % 6 == 5 else (),
+        )
+        for i in range(300)
+    ]
+    world = problem(labs, machines, jobs, horizon_s=NOW + 168 * HOUR)
+    greedy, improved = solve(world, Limits(seconds=0)), solve(world, Limits(seconds=1))
+    assert not greedy.unplaced
+    assert greedy.bound_minor <= improved.objective_minor <= greedy.objective_minor
 
 
 def test_an_empty_problem_has_an_empty_plan() -> None:

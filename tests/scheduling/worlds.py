@@ -66,20 +66,22 @@ def placed(plan: Plan) -> dict[str, str]:
 
 # ── a generator: every rule of the room appears, contradictions included ──────────────────────────
 
-_PROCESSES = ("print", "mill")
-_MATERIALS = ("pla", "wood")
 _coordinate = st.sampled_from(
     [(48_850_000, 2_350_000), (48_900_000, 2_400_000), (90_000_000, 0), (-17_000_000, 179_999_999)]
 )
 _hours = st.integers(0, 40)
 
 
+def _mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
+    """The usual value four times out of five."""
+    return st.sampled_from([usual] * 4 * len(others) + list(others))
+
+
 @st.composite
 def _labs(draw: st.DrawFn, index: int) -> Lab:
-    edges = sorted(draw(st.sets(_hours, max_size=6)))
+    edges = sorted(draw(_mostly(set[int](), {1, 9}, {0, 4, 5, 12, 24, 30}, {2, 3})))
     windows = tuple(
-        (NOW + a * HOUR, NOW + b * HOUR)
-        for a, b in zip(edges[::2], edges[1::2], strict=False)
+        (NOW + a * HOUR, NOW + b * HOUR) for a, b in zip(edges[::2], edges[1::2], strict=False)
     )
     lat, lon = draw(_coordinate)
     return Lab(f"lab{index}", f"Lab {index}", lat, lon, windows)
@@ -90,49 +92,52 @@ def _machines(draw: st.DrawFn, index: int, labs: list[Lab]) -> Machine:
     return Machine(
         id=f"m{index}",
         lab=draw(st.sampled_from(labs)).id,
-        process=draw(st.sampled_from(_PROCESSES)),
-        materials=frozenset(draw(st.sets(st.sampled_from(_MATERIALS), max_size=2))),
-        envelope_um=(200, 200, draw(st.sampled_from([50, 200]))),
-        tolerance_um=draw(st.sampled_from([10, 100])),
+        process=draw(_mostly("print", "mill")),
+        materials=frozenset(draw(_mostly(("pla", "wood"), ("wood",), ()))),
+        envelope_um=(200, 200, draw(_mostly(200, 50))),
+        tolerance_um=draw(_mostly(10, 100)),
         available_from_s=NOW + draw(st.integers(-5, 10)) * HOUR,
         rate_minor_per_h=draw(st.integers(0, 900)),
         setup_minor=draw(st.integers(0, 50)),
         unattended=draw(st.booleans()),
-        thickness_max_um=draw(st.sampled_from([None, 3])),
+        thickness_max_um=draw(_mostly(None, 3)),
     )
 
 
 @st.composite
 def _jobs(draw: st.DrawFn, index: int, machines: list[Machine]) -> Job:
     lat, lon = draw(_coordinate)
-    timed = [each for each in machines if draw(st.integers(0, 9))]
+    timed = [each for each in machines if draw(_mostly(True, False))]
     return Job(
         id=f"j{index}",
-        process=draw(st.sampled_from(_PROCESSES)),
-        material=draw(st.sampled_from(_MATERIALS)),
-        size_um=(100, 100, draw(st.sampled_from([0, 40, 150]))),
+        process=draw(_mostly("print", "mill")),
+        material=draw(_mostly("pla", "wood")),
+        size_um=(100, 100, draw(_mostly(40, 0, 150))),
         lat_udeg=lat,
         lon_udeg=lon,
-        durations_s={each.id: draw(st.integers(1, 12 * HOUR)) for each in timed},
+        durations_s={each.id: draw(_mostly(HOUR, 2 * HOUR, 9 * HOUR - 1, 1)) for each in timed},
         prices_minor={each.id: draw(st.integers(0, 3000)) for each in timed[::2]},
         material_minor=draw(st.integers(0, 100)),
-        thickness_um=draw(st.sampled_from([None, 2, 5])),
-        tolerance_um=draw(st.sampled_from([None, 50, 100])),
-        release_s=NOW + draw(st.integers(-5, 20)) * HOUR,
-        due_s=draw(st.none() | st.integers(-5, 40).map(lambda hours: NOW + hours * HOUR)),
-        after=tuple(draw(st.sets(st.sampled_from([f"j{i}" for i in range(index)]), max_size=2)))
+        thickness_um=draw(_mostly(None, 2, 5)),
+        tolerance_um=draw(_mostly(None, 50, 100)),
+        release_s=NOW + draw(st.integers(-5, 12)) * HOUR,
+        due_s=draw(_mostly(None, NOW - HOUR, NOW + 3 * HOUR, NOW + 9 * HOUR)),
+        after=tuple(sorted(draw(_mostly(set[str](), {f"j{index - 1}"}, {"j0", f"j{index - 1}"}))))
         if index
         else (),
-        keep_with=draw(st.sampled_from([None, None, None, "together"])),
+        keep_with=draw(_mostly(None, "together")),
     )
 
 
 @st.composite
 def problems(draw: st.DrawFn, most_jobs: int = 7, most_machines: int = 5) -> Problem:
     labs = [draw(_labs(index)) for index in range(draw(st.integers(1, 3)))]
-    count = draw(st.integers(0, most_machines))
+    count = draw(_mostly(min(3, most_machines), most_machines, 2, 1, 0))
     machines = [draw(_machines(index, labs)) for index in range(count)]
-    jobs = [draw(_jobs(index, machines)) for index in range(draw(st.integers(0, most_jobs)))]
+    jobs = [
+        draw(_jobs(index, machines))
+        for index in range(draw(st.integers(0, most_jobs).map(lambda less: most_jobs - less)))
+    ]
     on = st.sampled_from([each.id for each in machines]) if machines else st.nothing()
     fixed: list[Running | Frozen] = []
     if machines and draw(st.booleans()):
@@ -143,7 +148,7 @@ def problems(draw: st.DrawFn, most_jobs: int = 7, most_machines: int = 5) -> Pro
     current = {each.id: draw(on) for each in jobs if machines and draw(st.booleans())}
     return Problem(
         now_s=NOW,
-        horizon_s=NOW + draw(st.integers(1, 60)) * HOUR,
+        horizon_s=NOW + draw(_mostly(60, 20, 5)) * HOUR,
         labs=tuple(labs),
         machines=tuple(machines),
         jobs=tuple(jobs),
@@ -151,8 +156,8 @@ def problems(draw: st.DrawFn, most_jobs: int = 7, most_machines: int = 5) -> Pro
         current=current,
         weights=Weights(
             lateness_minor_per_h=draw(st.sampled_from([0, 200])),
-            waiting_minor_per_h=draw(st.sampled_from([0, 7])),
-            unplaced_minor=draw(st.sampled_from([0, 900, 1_000_000_000])),
+            waiting_minor_per_h=draw(_mostly(70, 0)),
+            unplaced_minor=draw(_mostly(1_000_000_000, 0, 3000)),
         ),
         travel=Travel(s_per_km=draw(st.sampled_from([0, 240]))),
     )
