@@ -74,12 +74,21 @@ def settings(
         raise PrepareRefused([refusal(profile.name, "it is not a printer", "choose a printer")])
     return {
         **shared,
+        "layer_height": fitted_layer_mm(shared, solid_mm[2]),
         **_machine_settings(profile, fdm),
         **_filament_settings(filament, fdm),
         "skirts": "1" if _room_for_skirt(profile, solid_mm) else "0",
         "start_gcode": _gcode(_start(filament)),
         "end_gcode": _gcode(_end(profile)),
     }
+
+
+def fitted_layer_mm(shared: Mapping[str, str], height_mm: float) -> str:
+    """The layer height nearest to the recipe's with which whole layers end at the part's top."""
+    first, usual = float(shared["first_layer_height"]), float(shared["layer_height"])
+    layers = max(1, round((height_mm - first) / usual))
+    fitted = (height_mm - first) / layers
+    return f"{fitted:.6f}" if 0.5 * usual <= fitted <= 1.25 * usual else f"{usual}"
 
 
 def _machine_settings(profile: MachineProfile, fdm: Fdm) -> dict[str, str]:

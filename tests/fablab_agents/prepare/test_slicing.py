@@ -50,6 +50,15 @@ def test_every_script_of_the_slicer_is_closed_by_name() -> None:
     assert ours["end_gcode"].startswith("M104 S0")
 
 
+@pytest.mark.parametrize("height", [0.45, 1.0, 1.5, 2.5, 4.5, 8.385, 49.97, 249.9])
+@pytest.mark.parametrize("quality", recipes.QUALITIES)
+def test_whole_layers_end_at_the_top(height: float, quality: str) -> None:
+    shared = recipes.print_settings(quality)
+    first = float(shared["first_layer_height"])
+    layers = (height - first) / float(slicing.fitted_layer_mm(shared, height))
+    assert layers == pytest.approx(round(layers), abs=0.01)
+
+
 @pytest.mark.usefixtures("slicer")
 def test_a_box_is_sliced_where_it_stands(tmp_path: Path, box_stl: Callable[..., Path]) -> None:
     out = sliced(box_stl(10, 10, 4, at=(105, 105, 0)), tmp_path, sandbox.Limits())
