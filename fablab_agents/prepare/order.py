@@ -138,6 +138,15 @@ def note(where: str, what: str, do: str) -> Finding:
     return Finding(severity=Severity.NOTE, where=where, what=what, do=do)
 
 
+def save(path: Path, text: str) -> None:
+    """Writes a program; a full disk or a missing right is refused in plain words."""
+    try:
+        path.write_text(text, encoding="ascii", newline="\n")
+    except OSError as error:
+        what = f"the program cannot be written: {error.strerror}"
+        raise PrepareRefused([refusal("this computer", what, "free some space")]) from error
+
+
 def refuse_if_any(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The findings, unless one of them refuses: then raises `PrepareRefused` with those."""
     kept = tuple(findings)

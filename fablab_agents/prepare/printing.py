@@ -20,6 +20,7 @@ from fablab_agents.prepare.order import (
     Solid,
     refusal,
     refuse_if_any,
+    save,
 )
 from fablab_agents.prepare.post import plain
 from firmware_bridge.profiles import MachineProfile
@@ -43,7 +44,7 @@ def make(order: Order, program: Path) -> Made:
         config = slicing.settings(shared, filament, order.profile, solid.size_mm)
         sliced = slicing.slice_solid(slicer, stl, config, folder, LIMITS)
         title = f"; cosmolocal {plain(order.part_name)}, {plain(order.material)}\n"
-        program.write_text(title + sliced.text, encoding="ascii", newline="\n")
+        save(program, title + sliced.text)
         judged = _judged(order, program, stl, config)
     facts = {**judged.facts, "slicer": slicer.version, "box": sliced.box}
     return _told(order, program, solid, judged.model_copy(update={"facts": facts}), sliced.seconds)

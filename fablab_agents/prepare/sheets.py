@@ -22,6 +22,7 @@ from fablab_agents.prepare.order import (
     note,
     refusal,
     refuse_if_any,
+    save,
 )
 from firmware_bridge.guard import Stock
 
@@ -45,7 +46,7 @@ def make(asked: str) -> bounded.Json:
     placed = _place(drawing.regions, sheet)
     text, rule = _program(placed.regions, sheet)
     refuse_if_any(gouge.look(text, placed.regions, rule))
-    sheet.program.write_text(text, encoding="ascii", newline="\n")
+    save(sheet.program, text)
     stock = Stock(*_stock(placed.regions, sheet))
     judged_ = judged.by_guard(sheet.program, sheet.profile, stock, sheet.material)
     said = (*findings, _set_up(placed, sheet), *judged_.findings)

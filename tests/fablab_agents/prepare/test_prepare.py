@@ -14,7 +14,7 @@ import pytest
 
 from designs.errors import DesignRefused, Severity
 from fablab_agents.prepare import Prepared, PrepareRefused, cutting, prepare, sheets
-from fablab_agents.prepare.order import Order
+from fablab_agents.prepare.order import Order, save
 
 PRINT, MILL, LASER = "3d_printing_fdm", "cnc_milling", "laser_cutting"
 SHARED = Path("/work/shared/data/designs")
@@ -205,6 +205,11 @@ def test_the_same_drawing_gives_the_same_bytes(
 ) -> None:
     once = order(plate_svg, MILL, "plywood", thickness_mm=6)
     assert prepare(once, tmp_path / "a").sha256 == prepare(once, tmp_path / "b").sha256
+
+
+def test_a_full_disk_is_said_plainly() -> None:
+    with pytest.raises(PrepareRefused, match="No space left on device"):
+        save(Path("/dev/full"), "G21\n")
 
 
 # ── other people's files ─────────────────────────────────────────────────────────────────────
