@@ -1,0 +1,459 @@
+"""One contract, every serial driver, each against its simulated machine behind a real port."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+import threading
+import time
+import tty
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge.driver import (
+    Condition,
+    Driver,
+    Ended,
+    Event,
+    Paused,
+    Program,
+    Progress,
+    Resumed,
+    Run,
+    Started,
+)
+from firmware_bridge.errors import LinkLost, NeedsPerson, Refused
+from firmware_bridge.registry import open_driver
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = {"banner_s": 1.5, "answer_s": 2.0, "probe_s": 0.3, "silence_s": 2.0, "stop_s": 4.0}
+SERIAL = ("marlin", "grbl")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a driver's contract needs to know of its machine."""
+
+    machine: str
+    head: tuple[str, ...]
+    body: Callable[[int], str]
+    tail: tuple[str, ...]
+    after: tuple[str, ...]  # what the driver itself adds when all was told
+
+    def program(self, lines: int) -> str:
+        rows = ["; a comment that no machine sees: ! ~ ? \u00e9", *self.head]
+        return "\n".join([*rows, *(self.body(n) for n in range(lines)), *self.tail]) + "\n"
+
+
+KINDS = {
+    "marlin": Kind(
+        "printer-220",
+        ("G28", "M104 S200 ; heat", "M109 S200", "G90", "M83", "G1 X50 Y50 Z1 F6000"),
+        lambda n: f"G1 X{50 + n % 2 * 5} Y{50 + n * 7 % 90} E0.0{n % 9 + 1} F1500",
+        ("M104 S0", "M84"),
+        ("M400", "M105"),
+    ),
+    "grbl": Kind(
+        "mill-3018",
+        ("G21", "G90", "G0 Z5", "M3 S8000", "G1 Z-1 F300"),
+        lambda n: f"G1 X{50 + n % 2 * 5} Y{50 + n * 7 % 90}.5 F1500",
+        ("G0 Z5", "M5", "M30"),
+        (),
+    ),
+}
+
+
+class Bench:
+    """A simulated machine of its own, its door to the physical world, and a driver for its port."""
+
+    def __init__(self, driver: str, folder: Path, speed: float, more: str = "") -> None:
+        self.name, self.kind, self.folder = driver, KINDS[driver], folder
+        self.link = folder / "port"
+        shipped = ROOT / "hardware-sim/hardware_sim/machines" / f"{self.kind.machine}.toml"
+        config = folder / "machine.toml"
+        config.write_text(f"{more}\n{shipped.read_text()}" if more else shipped.read_text())
+        command = ["-m", "hardware_sim", "run", str(config), "--link", str(self.link)]
+        extra = ["--speed", str(speed), "--record", str(folder / "record")]
+        door = ["--control", str(folder / "door")]
+        self.process = subprocess.Popen(
+            [sys.executable, *command, *extra, *door],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "hardware-sim")},
+        )
+        assert self.process.stdout is not None
+        assert json.loads(self.process.stdout.readline())["port"]
+        self.drivers: list[Driver] = []
+
+    def driver(self, name: str | None = None) -> Driver:
+        made = open_driver({"driver": name or self.name, "link": str(self.link), "timeouts": QUICK})
+        self.drivers.append(made)
+        return made
+
+    def program(self, lines: int = 200, text: str | None = None) -> Program:
+        data = (self.kind.program(lines) if text is None else text).encode()
+        path = self.folder / "program.gcode"
+        path.write_bytes(data)
+        return Program(path, hashlib.sha256(data).hexdigest(), "attempt-1", data.count(b"\n"))
+
+    def act(self, verb: str) -> dict[str, object]:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(5)
+            door.connect(str(self.folder / "door"))
+            door.sendall(json.dumps({"do": verb}).encode() + b"\n")
+            answer = json.loads(door.makefile().readline())
+        assert answer["ok"], answer
+        return answer
+
+    def records(self, name: str) -> list[dict[str, object]]:
+        path = self.folder / "record" / name
+        return [json.loads(row) for row in path.read_text().splitlines()] if path.exists() else []
+
+    def executed(self, start: int = 1) -> list[str]:
+        """The lines that the machine carried out, without those that the driver added."""
+        lines = (self.folder / "record" / f"job-{start}.gcode").read_text().splitlines()
+        while lines and lines[-1] in self.kind.after:
+            lines.pop()
+        return lines
+
+    def wanted(self, program: Program) -> list[str]:
+        rows = program.path.read_text().splitlines()
+        return [bare for row in rows if (bare := row.split(";")[0].strip())]
+
+    def close(self) -> None:
+        for driver in self.drivers:
+            driver.close()
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+Make = Callable[..., Bench]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Make]:
+    made: list[Bench] = []
+
+    def make(driver: str, speed: float = 0, more: str = "") -> Bench:
+        folder = tmp_path / f"bench-{len(made)}"
+        folder.mkdir()
+        made.append(Bench(driver, folder, speed, more))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def follow(run: Run, act: Callable[[Event], None] = lambda _: None) -> list[Event]:
+    events: list[Event] = []
+    for event in run.events():
+        events.append(event)
+        act(event)
+    return events
+
+
+def ended(events: list[Event]) -> Ended:
+    assert isinstance(events[-1], Ended)
+    assert not any(isinstance(event, Ended) for event in events[:-1])
+    return events[-1]
+
+
+def once_beyond(line: int, deed: Callable[[], object]) -> Callable[[Event], None]:
+    """Do it once, as soon as the machine is that far."""
+    done: list[object] = []
+
+    def act(event: Event) -> None:
+        if isinstance(event, Progress) and event.line >= line and not done:
+            done.append(deed() or True)
+
+    return act
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_a_job_arrives_byte_for_byte(name: str, bench: Make) -> None:
+    at = bench(name)
+    driver, program = at.driver(), at.program(400)
+    assert driver.connect().condition is Condition.IDLE
+    run = driver.start(program)
+    assert not at.records("starts.jsonl")  # nothing moves before the events are asked for
+    events = follow(run)
+    assert isinstance(events[0], Started)
+    assert [type(event) for event in events].count(Started) == 1
+    assert (ended(events).outcome, ended(events).last_line) == ("finished", program.lines)
+    assert driver.status().condition is Condition.IDLE
+    at.close()
+    assert at.executed() == at.wanted(program)
+    assert [row["how"] for row in at.records("ends.jsonl")] == ["complete"]
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_two_jobs_on_one_connection(name: str, bench: Make) -> None:
+    at = bench(name)
+    driver = at.driver()
+    driver.connect()
+    for lines in (50, 30):
+        assert ended(follow(driver.start(at.program(lines)))).outcome == "finished"
+    at.close()
+    assert len(at.records("starts.jsonl")) == 2
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_pause_and_resume(name: str, bench: Make) -> None:
+    at = bench(name, speed=25)
+    driver, program = at.driver(), at.program(120)
+    driver.connect()
+    run = driver.start(program)
+    still: list[object] = []
+
+    def act(event: Event) -> None:
+        if isinstance(event, Progress) and 20 < event.line < 100 and not still:
+            run.pause()
+        if isinstance(event, Paused):
+            assert driver.status().condition is Condition.PAUSED
+            threading.Timer(0.5, run.resume).start()
+            still.append(event)
+
+    events = follow(run, act)
+    kinds = [type(event) for event in events if not isinstance(event, Progress)]
+    assert kinds == [Started, Paused, Resumed, Ended]
+    assert ended(events).outcome == "finished"
+    at.close()
+    assert at.executed() == at.wanted(program)
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_stop_ends_interrupted_and_leaves_everything_off(name: str, bench: Make) -> None:
+    at = bench(name, speed=25)
+    driver = at.driver()
+    driver.connect()
+    run = driver.start(at.program(400))
+    end = ended(follow(run, once_beyond(20, lambda: run.stop("the maker cancelled"))))
+    assert (end.outcome, end.cause) == ("interrupted", "stopped")
+    assert "the maker cancelled" in end.detail
+    assert "did not" not in end.detail
+    assert 20 <= end.last_line < 400
+    status = driver.status()
+    assert status.condition in (Condition.IDLE, Condition.FAULT)
+    assert all(target == 0 for _, target in status.temperatures_c.values())
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_unplugged_in_the_middle(name: str, bench: Make) -> None:
+    at = bench(name, speed=25)
+    driver, program = at.driver(), at.program(400)
+    driver.connect()
+    end = ended(follow(driver.start(program), once_beyond(20, lambda: at.act("unplug"))))
+    assert (end.outcome, end.cause) == ("interrupted", "unplugged")
+    assert driver.status().condition is Condition.OFFLINE
+    with pytest.raises(LinkLost):
+        driver.start(program)
+    at.act("replug")
+    assert driver.connect().condition is Condition.IDLE
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_a_reset_in_the_middle_is_never_gone_over(name: str, bench: Make) -> None:
+    at = bench(name, speed=25)
+    driver = at.driver()
+    driver.connect()
+    end = ended(follow(driver.start(at.program(400)), once_beyond(20, lambda: at.act("reset"))))
+    assert (end.outcome, end.cause) == ("interrupted", "reset")
+    assert len(at.records("starts.jsonl")) == 1
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_halt_from_another_thread(name: str, bench: Make) -> None:
+    at = bench(name, speed=25)
+    driver = at.driver()
+    driver.connect()
+    end = ended(follow(driver.start(at.program(400)), once_beyond(20, driver.halt)))
+    assert end.outcome in ("failed", "interrupted")
+    assert end.last_line < 400
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_a_dropped_run_switches_the_machine_off(name: str, bench: Make) -> None:
+    at = bench(name, speed=25)
+    driver = at.driver()
+    driver.connect()
+    events = driver.start(at.program(400)).events()
+    for event in events:
+        if isinstance(event, Progress) and event.line > 20:
+            break
+    events.close()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 10
+    while driver.status().condition is Condition.ATTENTION and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert all(target == 0 for _, target in driver.status().temperatures_c.values())
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_a_port_is_opened_by_one_alone(name: str, bench: Make) -> None:
+    at = bench(name)
+    first, second = at.driver(), at.driver()
+    first.connect()
+    with pytest.raises(Refused, match="in use"):
+        second.connect()
+    assert first.status().condition is Condition.IDLE
+    first.close()
+    assert second.connect().condition is Condition.IDLE
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_the_wrong_machine_on_the_port(name: str, bench: Make) -> None:
+    at = bench(name)
+    other = at.driver(next(each for each in SERIAL if each != name))
+    with pytest.raises(NeedsPerson, match=r"right\s+port"):
+        other.connect()
+    assert other.status().condition is Condition.OFFLINE
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_what_is_not_the_approved_program_is_not_sent(name: str, bench: Make) -> None:
+    at = bench(name)
+    driver, program = at.driver(), at.program(20)
+    driver.connect()
+    program.path.write_bytes(program.path.read_bytes() + b"G1 X1\n")
+    with pytest.raises(Refused, match="approved"):
+        driver.start(program)
+    for line in ("caf\u00e9", "G1 X" + "1" * 200, "M110 N1" if name == "marlin" else "$X"):
+        with pytest.raises(Refused, match="line"):
+            driver.start(at.program(text=f"G21\n{line}\n"))
+    assert driver.recover("attempt-1-0123456789ab.gcode") is None
+    assert not at.records("starts.jsonl")
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_one_run_at_a_time_and_no_port_no_run(name: str, bench: Make, tmp_path: Path) -> None:
+    at = bench(name)
+    driver, program = at.driver(), at.program(20)
+    with pytest.raises(LinkLost):
+        driver.start(program)
+    driver.connect()
+    run = driver.start(program)
+    with pytest.raises(Refused, match="already"):
+        driver.start(program)
+    follow(run)
+    missing = open_driver({"driver": name, "link": str(tmp_path / "nowhere")})
+    with pytest.raises(LinkLost, match="plugged in"):
+        missing.connect()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("fault", ["corrupt_every = 40", "drop_ok_every = 40"])
+def test_marlin_gets_every_line_over_a_dirty_wire(fault: str, seed: int, bench: Make) -> None:
+    at = bench("marlin", more=f"faults = {{ seed = {seed}, {fault} }}")
+    driver, program = at.driver(), at.program(400)
+    driver.connect()
+    end = ended(follow(driver.start(program)))
+    at.close()
+    assert end.outcome == "finished", end
+    own = {"M105"}
+    assert [line for line in at.executed() if line not in own] == at.wanted(program)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("fault", ["corrupt_every = 40", "drop_ok_every = 40"])
+def test_grbl_never_calls_a_dirty_job_finished(fault: str, seed: int, bench: Make) -> None:
+    at = bench("grbl", more=f"faults = {{ seed = {seed}, {fault} }}")
+    driver = at.driver()
+    driver.connect()
+    end = ended(follow(driver.start(at.program(400))))
+    assert end.outcome in ("failed", "interrupted"), end
+
+
+# ---- machines that lie: a peer of our own on a pseudo-terminal
+
+
+class Liar:
+    """Answers like a machine until the job begins, then misbehaves as it was told to."""
+
+    def __init__(self, name: str, lie: bytes, *, flood: bool) -> None:
+        self.name, self.lie, self.flood = name, lie, flood
+        self.master, slave = pty.openpty()
+        tty.setraw(slave)
+        self.link = os.ttyname(slave)
+        self.slave = slave
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._live)
+        self.thread.start()
+
+    def _live(self) -> None:
+        heard, lying = b"", False
+        os.set_blocking(self.master, False)
+        while not self.over.is_set():
+            with contextlib.suppress(BlockingIOError, OSError):
+                heard += os.read(self.master, 4096)
+            lines = heard.split(b"\n")
+            heard = lines.pop()
+            lying = lying or any(b"G28" in line or b"G21" in line for line in lines)
+            out = b"" if lying else b"".join(self._truth(line) for line in lines)
+            if self.name == "grbl" and not lying and b"?" in heard:
+                heard, out = b"", out + b"<Idle|MPos:0.000,0.000,0.000|FS:0,0|WCO:0,0,0>\r\n"
+            if lying and (self.flood or any(lines)):
+                out += self.lie
+            with contextlib.suppress(BlockingIOError, OSError):
+                os.write(self.master, out)
+            self.over.wait(0.005)
+
+    def _truth(self, line: bytes) -> bytes:
+        line = line.replace(b"?", b"").strip()
+        if not line:
+            return b""
+        if self.name == "grbl":
+            told = {b"$I": b"[VER:1.1h.2019:]\r\n", b"$G": b"[GC:G0 G54 G17 G21 G90 G94 M5 M9]\r\n"}
+            return told.get(line, b"") + b"ok\r\n"
+        if b"M105" in line:
+            return b"ok T:20.0 /0.0 B:20.0 /0.0 @:0\n"
+        return b"FIRMWARE_NAME:Marlin 2.1 (liar)\nok\n" if b"M115" in line else b"ok\n"
+
+    def close(self) -> None:
+        self.over.set()
+        self.thread.join()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+LIES = {
+    "silence": (b"", False),
+    "a line without end": (b"x" * 3000, True),
+    "a flood of ok": (b"ok\n" * 50, True),
+    "terminal escapes": (b"\x1b[2J\x1b[31mok\x1b[0m\x07\x00\xff\n", False),
+    "start me": (b"//action:start\n//action:resume\n", True),
+    "noise": (bytes(range(256)) * 3, True),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("name", SERIAL)
+def test_a_lying_machine_never_finishes_and_never_hangs(
+    name: str, lie: str, tmp_path: Path
+) -> None:
+    what, flood = LIES[lie]
+    liar = Liar(name, what, flood=flood)
+    quick = {**QUICK, "banner_s": 0.2, "silence_s": 1.5, "stop_s": 1.0}
+    driver = open_driver({"driver": name, "link": liar.link, "timeouts": quick})
+    data = KINDS[name].program(3000).encode()
+    path = tmp_path / "program.gcode"
+    path.write_bytes(data)
+    program = Program(path, hashlib.sha256(data).hexdigest(), "attempt-1", data.count(b"\n"))
+    began = time.monotonic()
+    try:
+        driver.connect()
+        run = driver.start(program)
+        threading.Timer(6, run.stop, ["the test lost patience"]).start()
+        end = ended(follow(run))
+    finally:
+        driver.close()
+        liar.close()
+    assert end.outcome in ("failed", "interrupted", "unknown"), end
+    assert time.monotonic() - began < 20
