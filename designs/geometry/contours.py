@@ -102,7 +102,8 @@ def _off(rings: list[Polygon], loose: list[Line]) -> list[Line]:
     tree = STRtree(edges)
 
     def doubles(line: LineString) -> bool:
-        near = [edges[int(i)].buffer(_ALONG_MM) for i in tree.query(line)]
+        close = tree.query(line, predicate="dwithin", distance=_ALONG_MM)
+        near = [edges[int(i)].buffer(_ALONG_MM) for i in close]
         beyond = min((line.difference(edge).length for edge in near), default=line.length)
         return beyond <= min(_STUB_MM, line.length / 5)
 

@@ -41,7 +41,10 @@ def read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...
     if root.tag != f"{_SVG}svg":
         raise Refused("it is no SVG", "the first element", "Export it as SVG")
     page, notes = _page(root, units)
-    walk = _Walk({e.attrib["id"]: e for e in root.iter() if "id" in e.attrib})
+    by_id = {e.attrib["id"]: e for e in root.iter() if "id" in e.attrib}
+    if _count(root, by_id, {}, 0) > MAX_ELEMENTS:
+        raise _too_much(root)
+    walk = _Walk(by_id)
     lines = [line for curve in walk.children(root, page, 0) for line in _flattened(curve, walk)]
     return lines, (*notes, *walk.left_out())
 
@@ -116,12 +119,36 @@ def _view_box(element: Element) -> tuple[float, float, float, float] | None:
     return (x, y, w, h) if sane else None
 
 
+def _target(use: Element, by_id: dict[str, Element]) -> Element | None:
+    link = next((use.get(name, "") for name in _HREFS if use.get(name)), "")
+    return by_id.get(link[1:]) if link.startswith("#") else None
+
+
+def _count(
+    element: Element, by_id: dict[str, Element], known: dict[Element, int], depth: int
+) -> int:
+    """How many elements there are with every `use` expanded; one that uses itself counts once."""
+    if depth > 2 * MAX_DEPTH:
+        raise _too_much(element)
+    if element not in known:
+        known[element] = 1  # while it is being counted
+        target = _target(element, by_id) if element.tag == f"{_SVG}use" else None
+        inner = [*element, *([] if target is None else [target])]
+        known[element] = 1 + sum(_count(e, by_id, known, depth + 1) for e in inner)
+    return known[element]
+
+
+def _too_much(element: Element) -> LimitExceeded:
+    return LimitExceeded(
+        "its <use> elements expand to too much", _name(element), "Export it expanded"
+    )
+
+
 @dataclass
 class _Walk:
-    """Walks the tree under a budget of elements and points, noting what is left out."""
+    """Walks the tree under a budget of points, noting what is left out."""
 
     by_id: dict[str, Element]
-    elements_left: int = MAX_ELEMENTS
     points_left: int = MAX_POINTS
     texts: int = 0
     pictures: int = 0
@@ -133,11 +160,8 @@ class _Walk:
             yield from self._element(child, matrix, depth + 1)
 
     def _element(self, element: Element, matrix: Matrix, depth: int) -> Iterator[Curve]:
-        self.elements_left -= 1
-        if self.elements_left < 0 or depth > MAX_DEPTH:
-            raise LimitExceeded(
-                "its <use> elements expand to too much", _name(element), "Export it expanded"
-            )
+        if depth > MAX_DEPTH:
+            raise _too_much(element)
         if _hidden(element):
             return
         tag = element.tag.removeprefix(_SVG)
@@ -155,8 +179,7 @@ class _Walk:
         self.pictures += tag in {"image", "foreignObject"}
 
     def _used(self, element: Element, matrix: Matrix, depth: int) -> Iterator[Curve]:
-        link = next((element.get(h, "") for h in _HREFS if element.get(h)), "")
-        target = self.by_id.get(link[1:]) if link.startswith("#") else None
+        target = _target(element, self.by_id)
         if target is None or target in self._using:
             why = "points outside the file" if target is None else "contains itself"
             raise Refused(f"a <use> {why}", _name(element), "Export it expanded")
