@@ -40,7 +40,7 @@ def register(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from orchestrator import app
+    from orchestrator.app import running
 
     given = {
         name: value
@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.flush()
 
     try:
-        asyncio.run(app.serve(settings, say))
-    except app.CannotServe as error:
+        asyncio.run(running.serve(settings, say))
+    except running.CannotServe as error:
         sys.stderr.write(f"cosmolocal serve: {error}\n")
         return REFUSED
     return DONE

@@ -4,7 +4,7 @@ It never talks to the broker: what is to be sent stands in the outbox, what to a
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import func, select, update
 
@@ -38,6 +38,7 @@ from orchestrator.labs.tables import AgentRow
 from orchestrator.orders import service as orders
 from orchestrator.orders.model import JobState
 from orchestrator.orders.tables import JobRow
+from orchestrator.planning import service as planning
 from orchestrator.store import Unit, new_id
 
 
@@ -134,8 +135,8 @@ def _ticket(
 
 
 async def offerable(unit: Unit) -> list[tuple[JobRow, MachineStanding]]:
-    """The first planned job of every machine that is there and has no live attempt."""
-    planned = await orders.planned_jobs(unit)
+    """The next planned job of every machine that is there and has no live attempt."""
+    planned = await _in_turn(unit, await orders.planned_jobs(unit))
     if not planned:
         return []
     standings = {standing.id: standing for standing in await labs.machines(unit)}
@@ -147,6 +148,18 @@ async def offerable(unit: Unit) -> list[tuple[JobRow, MachineStanding]]:
             taken.add(standing.id)
             found.append((job, standing))
     return found
+
+
+async def _in_turn(unit: Unit, planned: Sequence[JobRow]) -> list[JobRow]:
+    """As the plan has them, one after the other."""
+    spots = await planning.assignments(unit, [job.id for job in planned])
+    late = datetime.max.replace(tzinfo=UTC)
+
+    def turn(job: JobRow) -> datetime:
+        spot = spots.get(job.id)
+        return spot.start_at if spot and spot.start_at else late
+
+    return sorted(planned, key=turn)
 
 
 async def offer_planned(unit: Unit, signer: Signer) -> list[str]:
@@ -277,7 +290,9 @@ def _denied(asked: Claim, why: str) -> Denied:
 async def hello(unit: Unit, agent: str, said: Hello) -> Welcome:
     """Compare notes with an agent that has just connected."""
     link = await outbox.link(unit, agent)
-    link.down_acked = min(said.acked_down, link.down_head)
+    # Numbers are never used twice, also not after our database came back from an older copy.
+    link.down_head = max(link.down_head, said.acked_down)
+    link.down_acked = said.acked_down
     await labs.heard(unit, agent, said.boot, said.version)
     await labs.machines_said(unit, agent, said.machines)
     if said.head_seq < link.up_acked:

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+SILENT_AFTER: Final = timedelta(minutes=2)
 AWAY_AFTER: Final = timedelta(minutes=10)
 CODE_LIFE: Final = timedelta(minutes=15)
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=160, strip_whitespace=True)]
@@ -59,7 +60,10 @@ def _free(wish: str, taken: set[str]) -> str:
 
 
 def after_silence(session: Session, heard_at: datetime | None, now: datetime) -> Session:
-    """Silent becomes away when nothing was heard for ten minutes; all others stay."""
-    if session is Session.SILENT and (heard_at is None or now - heard_at > AWAY_AFTER):
+    """Online becomes silent after two minutes without a word, silent away after ten."""
+    quiet = timedelta.max if heard_at is None else now - heard_at
+    if session is Session.ONLINE and quiet > SILENT_AFTER:
+        return Session.SILENT
+    if session is Session.SILENT and quiet > AWAY_AFTER:
         return Session.AWAY
     return session

@@ -190,15 +190,11 @@ async def _machine_said(
     )
 
 
-async def note_silence(unit: Unit) -> list[str]:
-    """Agents that were silent for ten minutes are away from now on; their ids."""
-    gone: list[str] = []
-    silent = select(AgentRow).where(AgentRow.session == Session.SILENT)
-    for row in await unit.session.scalars(silent):
-        if model.after_silence(Session.SILENT, row.heard_at, unit.now) is Session.AWAY:
-            await _turn(unit, row, Session.AWAY)
-            gone.append(row.id)
-    return gone
+async def note_silence(unit: Unit) -> None:
+    """Agents that say nothing become silent, and silent ones away."""
+    heard = select(AgentRow).where(AgentRow.session.in_([Session.ONLINE, Session.SILENT]))
+    for row in (await unit.session.scalars(heard)).all():
+        await _turn(unit, row, model.after_silence(Session(row.session), row.heard_at, unit.now))
 
 
 async def hear_anew(unit: Unit) -> None:

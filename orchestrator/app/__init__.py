@@ -1,0 +1,203 @@
+"""Puts the rooms together: one web application, and what wakes what.
+
+It decides nothing: backward flow between rooms is wired here, by event, inside the unit of work.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orchestrator.catalogue import api as catalogue_api
+from orchestrator.catalogue import pages as catalogue_pages
+from orchestrator.catalogue import service as catalogue
+from orchestrator.dispatch import access
+from orchestrator.dispatch import api as dispatch_api
+from orchestrator.dispatch import pages as dispatch_pages
+from orchestrator.dispatch import service as dispatch
+from orchestrator.dispatch.signing import Signer
+from orchestrator.labs import api as labs_api
+from orchestrator.labs import enrolment
+from orchestrator.labs import pages as labs_pages
+from orchestrator.labs import service as labs
+from orchestrator.makes import api as makes_api
+from orchestrator.makes import pages as makes_pages
+from orchestrator.makes import service as makes
+from orchestrator.orders import api as orders_api
+from orchestrator.orders import model as orders_model
+from orchestrator.orders import pages as orders_pages
+from orchestrator.orders import service as orders
+from orchestrator.planning import api as planning_api
+from orchestrator.planning import service as planning
+from orchestrator.settings import Settings
+from orchestrator.store import Event, JsonValue, Store, Unit
+from orchestrator.web import errors
+from orchestrator.web.pages import Slots
+
+WORDING: Final[errors.Wording] = {
+    catalogue.NoSuchRelease: 404,
+    labs.NoSuchLab: 404,
+    labs.CodeRefused: 403,
+    dispatch.NoSuchAttempt: 404,
+    dispatch.NotInDoubt: 409,
+    dispatch.Raced: 409,
+    makes.NoSuchMake: 404,
+    makes.AlreadyInspected: 409,
+    orders.OrderRefused: 409,
+    orders.Raced: 409,
+    orders_model.IllegalMove: 409,
+    planning.QuoteRefused: 422,
+}
+_STATIC = Path(__file__).parent / "web" / "static"
+
+
+# ── the web application
+
+
+class Gate:
+    """Whatever changes something through /api/ needs the operator's token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._wanted = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._closed(scope):
+            detail = "this needs the operator's token: it is in the data folder's file `token`"
+            body = {"status": 401, "title": "Unauthorized", "detail": detail}
+            answer = JSONResponse(
+                body, 401, {"WWW-Authenticate": "Bearer"}, "application/problem+json"
+            )
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _closed(self, scope: Scope) -> bool:
+        if scope["method"] in {"GET", "HEAD", "OPTIONS"} or not scope["path"].startswith("/api/"):
+            return False
+        given = Headers(scope=scope).get("authorization", "").encode()
+        return not secrets.compare_digest(given, self._wanted)
+
+
+def create_app(
+    settings: Settings, store: Store, signer: Signer, reachable: Callable[[], bool]
+) -> FastAPI:
+    """The doors and pages of all rooms; `reachable` says whether the broker is connected."""
+    app = FastAPI(
+        title="Cosmolocal",
+        version=version("cosmolocal"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    app.state.store = store
+    app.add_middleware(Gate, token=secret(settings.token_file))
+    errors.install(app, WORDING)
+    _include_doors(app, settings, signer)
+    _include_pages(app)
+    _include_health(app, store, reachable)
+    app.mount("/static", StaticFiles(directory=_STATIC, check_dir=False), "static")
+    return app
+
+
+def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
+    mqtt = labs_api.Mqtt(
+        host=settings.mqtt_public_host or settings.mqtt_host, port=settings.mqtt_port
+    )
+
+    async def tell_broker() -> None:
+        await write_passwords(settings, app.state.store)
+
+    reach = labs_api.Reach(mqtt, settings.public_url, signer.public, tell_broker)
+    app.include_router(catalogue_api.routes)
+    app.include_router(labs_api.people_router())
+    app.include_router(labs_api.agent_router(reach, dispatch.may_read))
+    app.include_router(planning_api.routes)
+    app.include_router(orders_api.router(planning.quoted, signer.seal))
+    app.include_router(dispatch_api.routes)
+    app.include_router(makes_api.routes)
+
+
+def _include_pages(app: FastAPI) -> None:
+    slots = Slots()
+    dispatch_pages.fill(slots)
+    makes_pages.fill(slots)
+    app.include_router(catalogue_pages.router(slots))
+    app.include_router(labs_pages.routes)
+    app.include_router(orders_pages.router(slots))
+    app.include_router(makes_pages.routes)
+
+
+def _include_health(app: FastAPI, store: Store, reachable: Callable[[], bool]) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
+        """The process lives."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        """Database and broker answer; 503 with the reasons otherwise."""
+        reasons = [] if reachable() else ["the broker is not connected"]
+        try:
+            await store.ping()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            reasons.append(f"the database does not answer: {type(error).__name__}")
+        body: dict[str, JsonValue] = {"ready": not reasons, "reasons": [*reasons]}
+        return JSONResponse(body, 503 if reasons else 200)
+
+
+# ── backward flow
+
+
+def wire(store: Store) -> None:
+    """What a room further up has to do when something happened further down."""
+    store.on("attempt.finished", _record_makes)
+    store.on("job.cancelled", lambda unit, told: dispatch.stop_cancelled(unit, told.subject))
+
+
+async def _record_makes(unit: Unit, told: Event) -> None:
+    row = await dispatch.attempt(unit, told.subject)
+    for job_id in await dispatch.jobs_of_attempt(unit, row.id):
+        if (await orders.job(unit, job_id)).attempt != row.id:
+            continue
+        done = makes.Finished(
+            job_id=job_id,
+            attempt=row.id,
+            agent=row.agent,
+            machine=row.machine,
+            program_sha256=row.program or "",
+            machine_s=row.machine_s,
+            operator=row.person,
+            operator_minutes=row.minutes,
+            simulated=row.simulated,
+        )
+        await makes.record(unit, done)
+
+
+# ── secrets
+
+
+async def write_passwords(settings: Settings, store: Store) -> None:
+    """Tell the broker, embedded or not, who its users are."""
+    async with store.view() as unit:
+        hashes = await labs.secrets_of_agents(unit)
+    own = enrolment.secret_hash(secret(settings.broker_secret_file))
+    access.write_passwords(settings.passwords_file, {**hashes, access.ORCHESTRATOR: own})
+
+
+def secret(path: Path) -> str:
+    """The secret in this file, drawn and written for its owner alone if it is not there."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as out:
+            out.write(enrolment.new_secret() + "\n")
+    return path.read_text().strip()

@@ -1,0 +1,29 @@
+"""The doors for quotes: who can make it, for how much, and why."""
+
+from fastapi import APIRouter, Request
+
+from orchestrator.planning import service
+from orchestrator.planning.model import Quote, Wish
+from orchestrator.store import Store
+
+routes = APIRouter(tags=["quotes"])
+
+
+@routes.post("/api/quotes", status_code=201)
+async def ask(wish: Wish, request: Request) -> Quote:
+    """A quote for a design, or one part of it, at a place on the map."""
+    async with _store(request).unit() as unit:
+        return await service.quote(unit, wish)
+
+
+@routes.get("/api/quotes/{quote_id}")
+async def one(quote_id: str, request: Request) -> Quote:
+    async with _store(request).view() as unit:
+        found = await service.find_quote(unit, quote_id)
+    if found is None:
+        raise KeyError(quote_id)
+    return found
+
+
+def _store(request: Request) -> Store:
+    return request.app.state.store

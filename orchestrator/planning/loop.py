@@ -1,0 +1,34 @@
+"""Plans whenever something is wanted or a machine has gone; events wake it, every look is whole."""
+
+from typing import Final, NoReturn
+
+import structlog
+
+from orchestrator.orders.model import IllegalMove
+from orchestrator.orders.service import Raced
+from orchestrator.planning import service
+from orchestrator.store import Store, StoreBusy, rung
+from scheduling import InvalidPlan, ProblemError
+
+_log = structlog.get_logger("planning")
+_POLL_S: Final = 2.0
+_FRESH_AFTER_LOOKS: Final = 30
+
+
+async def run(store: Store) -> NoReturn:
+    """Level-triggered: what one look misses the next one, two seconds later, finds."""
+    last: object = None
+    looks = 0
+    while True:
+        bell = store.bell
+        looks += 1
+        try:
+            # What could not be placed is looked at afresh once a minute: time alone changes it.
+            last = await service.replan(store, None if looks % _FRESH_AFTER_LOOKS == 0 else last)
+        except (StoreBusy, Raced, IllegalMove) as error:
+            _log.info("later again", why=str(error))
+        except (InvalidPlan, ProblemError) as error:
+            _log.error("no valid plan; the one in force stays", why=str(error))
+        except Exception:  # noqa: BLE001 - logged in full
+            _log.exception("no plan; trying again")
+        await rung(bell, _POLL_S)

@@ -1,0 +1,361 @@
+"""Pure translation: parts, jobs and machines as a scheduling problem, its answers as a quote.
+
+It never reads a store or a clock; money is integer minor units of the policy's currency.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+import scheduling
+from designs.design import DrawingFacts, Part
+from designs.estimate import estimate
+from fablab_agents.protocol.messages import Machine
+from orchestrator.orders.model import Item, PriceLine, Quoted
+from orchestrator.policy.model import PricePolicy
+
+HORIZON: Final = timedelta(days=30)
+_UNUSABLE: Final = frozenset({"offline", "fault"})
+
+
+@dataclass(frozen=True)
+class Place:
+    """A lab as far as planning knows it."""
+
+    id: str
+    name: str
+    lat: float
+    lon: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A machine with its lab. `id` is `agent/machine`."""
+
+    id: str
+    agent: str
+    place: Place
+    machine: Machine
+    reachable: bool
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What one piece of a part takes on one machine; seconds and grams, never zero seconds."""
+
+    p50_s: int
+    p90_s: int
+    grams: float
+
+
+class PartQuoted(BaseModel):
+    """One part of a wish: what is to be made, `pieces` of it."""
+
+    model_config = ConfigDict(frozen=True)
+    part: str
+    title: str
+    pieces: int
+    process: str
+    material: str
+    thickness_mm: float | None
+    quality: str
+
+
+class Option(BaseModel):
+    """One lab's offer for all pieces of a part. Transport is an estimate and not in the total."""
+
+    model_config = ConfigDict(frozen=True)
+    lab: str
+    lab_id: str
+    agent: str
+    machine: str
+    machine_title: str
+    attended: bool
+    simulated: bool
+    lat: float
+    lon: float
+    distance_m: int
+    ready_at: AwareDatetime
+    lines: tuple[PriceLine, ...]
+    total_minor: int
+    transport_minor: int
+    minutes: float
+    grams: float
+    estimate_s: int
+    """The bound that the price stands on, per piece."""
+    why: str
+
+
+class WhyNot(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    lab: str
+    why: str
+
+
+class QuotedPart(PartQuoted):
+    """Options, the best or the chosen one first."""
+
+    options: tuple[Option, ...]
+    why_not: tuple[WhyNot, ...]
+
+
+class Quote(BaseModel):
+    """Complete: every part has an option. The total is over the first options."""
+
+    model_config = ConfigDict(frozen=True)
+    id: str
+    release: str
+    design: str
+    title: str
+    version: str
+    quantity: int
+    lat: float
+    lon: float
+    items: tuple[QuotedPart, ...]
+    complete: bool
+    total_minor: int
+    currency: str
+    policy_version: str
+    ready_at: AwareDatetime | None
+    valid_until: AwareDatetime
+
+
+class Wish(BaseModel):
+    """What somebody wants, and where. `choose`: part name → the agent to prefer for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    design: str = Field(min_length=1, max_length=80)
+    """A design's name, or a release's hash."""
+    version: str | None = Field(default=None, max_length=40)
+    part: str | None = Field(default=None, max_length=64)
+    """Only this part, instead of the whole product."""
+    quantity: int = Field(default=1, ge=1, le=100)
+    lat: float = Field(ge=-90, le=90)
+    lon: float = Field(ge=-180, le=180)
+    quality: str = Field(default="normal", pattern="^(draft|normal)$")
+    due_at: AwareDatetime | None = None
+    choose: dict[str, str] = Field(default_factory=dict)
+
+
+# ── to scheduling
+
+
+def effort(part: Part, machine: Machine) -> Effort | None:
+    """What one piece takes on this machine; None where its class is not estimated."""
+    try:
+        told = estimate(part.facts, part.process, part.material, machine.model, part.thickness_mm)
+    except (KeyError, ValueError):
+        return None
+    p50_s, p90_s = (max(1, round(60 * x)) for x in (told.minutes_p50, told.minutes_p90))
+    return Effort(p50_s, max(p50_s, p90_s), told.grams_p50)
+
+
+def usable(bench: Bench, currency: str) -> bool:
+    """Whether anything may be planned on it at all."""
+    machine = bench.machine
+    wanted = machine.offered and machine.condition not in _UNUSABLE
+    return bench.reachable and wanted and machine.currency == currency
+
+
+def udeg(degrees: float) -> int:
+    return round(degrees * 1e6)
+
+
+def um(mm: float) -> int:
+    return round(mm * 1000)
+
+
+def size_um(part: Part) -> tuple[int, int, int]:
+    """As it lies in its file; a drawing stands as high as its sheet."""
+    if isinstance(part.facts, DrawingFacts):
+        x, y = part.facts.size_mm
+        return um(x), um(y), um(part.thickness_mm or 0)
+    x, y, z = part.facts.size_mm
+    return um(x), um(y), um(z)
+
+
+def place_of(place: Place) -> scheduling.Lab:
+    return scheduling.Lab(place.id, place.name, udeg(place.lat), udeg(place.lon))
+
+
+def machine_of(bench: Bench) -> scheduling.Machine:
+    said = bench.machine
+    x, y, z = said.envelope_mm
+    return scheduling.Machine(
+        id=bench.id,
+        lab=bench.place.id,
+        process=said.processes[0] if said.processes else "none",
+        materials=frozenset(said.materials),
+        envelope_um=(um(x), um(y), um(z)),
+        tolerance_um=um(said.tolerance_mm),
+        rate_minor_per_h=said.rate_minor_per_h,
+        setup_minor=said.setup_minor,
+        unattended=not said.attended,
+        thickness_max_um=None if said.thickness_max_mm is None else um(said.thickness_max_mm),
+    )
+
+
+def job_of(  # noqa: PLR0913 - one thing wanted, at one place
+    job_id: str,
+    part: Part,
+    pieces: int,
+    at: tuple[float, float],
+    *,
+    benches: Iterable[Bench],
+    policy: PricePolicy,
+    due_at: datetime | None = None,
+    avoid: Iterable[str] = (),
+) -> scheduling.Job:
+    """All pieces one after the other on one machine; machines to avoid get no duration."""
+    shunned = set(avoid)
+    efforts = {b.id: effort(part, b.machine) for b in benches if b.id not in shunned}
+    known = {b.id: (b, e) for b in benches if (e := efforts.get(b.id)) is not None}
+    return scheduling.Job(
+        id=job_id,
+        process=part.process,
+        material=part.material,
+        size_um=size_um(part),
+        lat_udeg=udeg(at[0]),
+        lon_udeg=udeg(at[1]),
+        durations_s={name: e.p50_s * pieces for name, (_, e) in known.items()},
+        prices_minor={
+            name: sum(line.minor for line in price_lines(part, pieces, b.machine, e, policy))
+            - b.machine.setup_minor
+            for name, (b, e) in known.items()
+        },
+        thickness_um=None if part.thickness_mm is None else um(part.thickness_mm),
+        tolerance_um=None if part.tolerance_mm is None else um(part.tolerance_mm),
+        due_s=None if due_at is None else int(due_at.timestamp()),
+    )
+
+
+def price_lines(
+    part: Part, pieces: int, machine: Machine, each: Effort, policy: PricePolicy
+) -> tuple[PriceLine, ...]:
+    """Setting up once a piece, the machine's time, the material; every line rounded up."""
+    seconds, grams = each.p50_s * pieces, each.grams * pieces
+    time_minor = -(-machine.rate_minor_per_h * seconds // 3600)
+    material_minor = -(-policy.material_minor(part.material) * round(grams * 1000) // 1_000_000)
+    lines = (
+        PriceLine(what=f"setting up {machine.title}", minor=machine.setup_minor * pieces),
+        PriceLine(what=f"{seconds / 60:.0f} min of {machine.title}", minor=time_minor),
+        PriceLine(what=f"{grams:.1f} g {part.material}", minor=material_minor),
+    )
+    return tuple(line for line in lines if line.minor)
+
+
+def problem(
+    now: datetime,
+    benches: Sequence[Bench],
+    jobs: Sequence[scheduling.Job],
+    *,
+    busy_until: Mapping[str, datetime],
+    current: Mapping[str, str],
+    policy: PricePolicy,
+    labs: Sequence[Place] = (),
+) -> scheduling.Problem:
+    """`busy_until`: by bench, when what it has to make now is over."""
+    places = {bench.place.id: bench.place for bench in benches} | {p.id: p for p in labs}
+    known = {bench.id for bench in benches}
+    now_s = int(now.timestamp())
+    return scheduling.Problem(
+        now_s=now_s,
+        horizon_s=now_s + int(HORIZON.total_seconds()),
+        labs=tuple(place_of(place) for place in places.values()),
+        machines=tuple(machine_of(bench) for bench in benches),
+        jobs=tuple(jobs),
+        fixed=tuple(
+            scheduling.Running(f"busy:{name}", name, int(until.timestamp()))
+            for name, until in busy_until.items()
+            if name in known
+        ),
+        current={job: name for job, name in current.items() if name in known},
+        weights=scheduling.Weights(
+            transport_minor_per_km=policy.transport_minor_per_km,
+            lateness_minor_per_h=policy.lateness_minor_per_h,
+            waiting_minor_per_h=policy.waiting_minor_per_h,
+            move_minor=policy.move_minor,
+        ),
+        minor_unit=f"{policy.currency} cents",
+    )
+
+
+# ── back to people
+
+
+def moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def option_of(
+    found: scheduling.Option, part: Part, pieces: int, bench: Bench, policy: PricePolicy
+) -> Option | None:
+    each = effort(part, bench.machine)
+    if each is None:
+        return None
+    lines = price_lines(part, pieces, bench.machine, each, policy)
+    return Option(
+        lab=bench.place.name,
+        lab_id=bench.place.id,
+        agent=bench.agent,
+        machine=bench.machine.machine,
+        machine_title=bench.machine.title,
+        attended=bench.machine.attended,
+        simulated=bench.machine.simulated,
+        lat=bench.place.lat,
+        lon=bench.place.lon,
+        distance_m=found.distance_m,
+        ready_at=moment(found.ready_by_s),
+        lines=lines,
+        total_minor=sum(line.minor for line in lines),
+        transport_minor=-(-found.distance_m * policy.transport_minor_per_km // 1000),
+        minutes=round(each.p50_s * pieces / 60, 1),
+        grams=round(each.grams * pieces, 1),
+        estimate_s=each.p90_s,
+        why=found.reason,
+    )
+
+
+def chosen_first(options: Sequence[Option], agent: str | None) -> tuple[Option, ...]:
+    """The options with the preferred lab's in front, if it is among them."""
+    return tuple(sorted(options, key=lambda option: option.agent != agent))
+
+
+def agreed(quote: Quote) -> Quoted | None:
+    """The quote as an order keeps it, with the first option of each part; None if incomplete."""
+    if not quote.complete:
+        return None
+    return Quoted(
+        id=quote.id,
+        release=quote.release,
+        title=quote.title,
+        version=quote.version,
+        quantity=quote.quantity,
+        lat=quote.lat,
+        lon=quote.lon,
+        items=tuple(_item(each) for each in quote.items),
+        currency=quote.currency,
+        policy_version=quote.policy_version,
+        ready_at=quote.ready_at,
+        valid_until=quote.valid_until,
+    )
+
+
+def _item(each: QuotedPart) -> Item:
+    best = each.options[0]
+    return Item(
+        part=each.part,
+        quantity=each.pieces,
+        process=each.process,
+        material=each.material,
+        thickness_mm=each.thickness_mm,
+        quality=each.quality,
+        estimate_s=best.estimate_s,
+        lab=best.lab,
+        agent=best.agent,
+        machine=best.machine,
+        lines=best.lines,
+    )

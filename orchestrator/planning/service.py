@@ -1,0 +1,330 @@
+"""Quotes for who asks, and a plan for the jobs that are wanted; verified before it counts.
+
+It moves jobs between wanted and planned through orders' doors and touches no machine.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+import scheduling
+from designs import licences
+from designs.design import OWN_WORK, Part, Release
+from designs.licences import Act, Outcome
+from orchestrator.catalogue import service as catalogue
+from orchestrator.labs import service as labs
+from orchestrator.labs.model import Session
+from orchestrator.orders import service as orders
+from orchestrator.orders.model import JobState, Quoted
+from orchestrator.orders.tables import JobRow, OrderRow
+from orchestrator.planning import model
+from orchestrator.planning.model import Bench, Place, Quote, QuotedPart, WhyNot, Wish
+from orchestrator.planning.tables import AssignmentRow, QuoteRow
+from orchestrator.policy.model import IN_FORCE
+from orchestrator.store import JsonValue, Store, Unit, new_id
+
+_SOLVE_S = 2.0
+_HEX = frozenset("0123456789abcdef")
+
+
+class QuoteRefused(Exception):
+    """A design that nobody here may make for payment, or a part that it does not have."""
+
+
+# ── quotes
+
+
+async def quote(unit: Unit, wish: Wish) -> Quote:
+    """Who can make it, for how much, ready when, and why not the others; kept under its id."""
+    release = await _release(unit, wish)
+    _may_make(release)
+    benches, places = await _benches(unit)
+    busy = await _busy_until(unit, benches)
+    items = tuple(
+        _quoted_part(wish, part, benches, places, busy, unit.now) for part in _parts(release, wish)
+    )
+    firsts = [item.options[0] for item in items if item.options]
+    complete = len(firsts) == len(items)
+    given = Quote(
+        id=new_id("q"),
+        release=release.sha256,
+        design=release.design,
+        title=release.title,
+        version=release.version,
+        quantity=wish.quantity,
+        lat=wish.lat,
+        lon=wish.lon,
+        items=items,
+        complete=complete,
+        total_minor=sum(option.total_minor for option in firsts),
+        currency=IN_FORCE.currency,
+        policy_version=IN_FORCE.version,
+        ready_at=max(option.ready_at for option in firsts) if complete else None,
+        valid_until=unit.now + timedelta(hours=IN_FORCE.quote_hours),
+    )
+    unit.session.add(
+        QuoteRow(
+            id=given.id,
+            release=given.release,
+            body=given.model_dump_json(),
+            made_at=unit.now,
+            valid_until=given.valid_until,
+        )
+    )
+    await unit.session.flush()
+    await unit.record("quote.given", given.id, release=given.release, complete=complete)
+    return given
+
+
+async def _release(unit: Unit, wish: Wish) -> Release:
+    if len(wish.design) == 64 and set(wish.design) <= _HEX:
+        return await catalogue.release(unit, wish.design)
+    row = await catalogue.newest(unit, wish.design, wish.version)
+    return await catalogue.release(unit, row.sha256)
+
+
+def _may_make(release: Release) -> None:
+    if release.private or release.licence == OWN_WORK:
+        return
+    verdict = licences.judge(release.licence, Act.MAKE_PAID)
+    if verdict.outcome is not Outcome.ALLOWED:
+        raise QuoteRefused(f"{release.title} cannot be made for payment: {verdict.why}")
+
+
+def _parts(release: Release, wish: Wish) -> Sequence[Part]:
+    if wish.part is None:
+        return release.parts
+    part = release.part(wish.part)
+    if part is None:
+        names = ", ".join(each.name for each in release.parts)
+        raise QuoteRefused(f"{release.title} has no part {wish.part}: its parts are {names}")
+    return (part,)
+
+
+def _quoted_part(
+    wish: Wish,
+    part: Part,
+    benches: Sequence[Bench],
+    places: Sequence[Place],
+    busy: Mapping[str, datetime],
+    now: datetime,
+) -> QuotedPart:
+    pieces = wish.quantity if wish.part is not None else wish.quantity * part.quantity
+    job = model.job_of(
+        "asked", part, pieces, (wish.lat, wish.lon),
+        benches=benches, policy=IN_FORCE, due_at=wish.due_at,
+    )  # fmt: skip
+    asked = model.problem(
+        now, benches, [], busy_until=busy, current={}, policy=IN_FORCE, labs=places
+    )
+    found = scheduling.quote(asked, job)
+    by_id = {bench.id: bench for bench in benches}
+    options = [
+        option
+        for each in found.options
+        if (option := model.option_of(each, part, pieces, by_id[each.machine], IN_FORCE))
+    ]
+    return QuotedPart(
+        part=part.name,
+        title=part.title,
+        pieces=pieces,
+        process=part.process,
+        material=part.material,
+        thickness_mm=part.thickness_mm,
+        quality=wish.quality,
+        options=model.chosen_first(options, wish.choose.get(part.name)),
+        why_not=tuple(WhyNot(lab=each.lab_name, why=each.reason) for each in found.refusals),
+    )
+
+
+async def find_quote(unit: Unit, quote_id: str) -> Quote | None:
+    row = await unit.session.get(QuoteRow, quote_id)
+    return None if row is None else Quote.model_validate_json(row.body)
+
+
+async def quoted(unit: Unit, quote_id: str) -> Quoted | None:
+    """The quote as an order keeps it; None if there is none, or a part of it has no lab."""
+    found = await find_quote(unit, quote_id)
+    return None if found is None else model.agreed(found)
+
+
+# ── the plan
+
+
+@dataclass(frozen=True)
+class Open:
+    """The jobs to be planned, as a problem, and each job's version when it was read."""
+
+    problem: scheduling.Problem
+    versions: Mapping[str, int]
+    mark: object
+    """Equal for two looks between which nothing has changed that a plan depends on."""
+
+
+async def look(unit: Unit) -> Open | None:
+    """What is to be planned now; None if nothing is wanted and every planned job can stay."""
+    wanted, planned = await orders.wanted_jobs(unit), await orders.planned_jobs(unit)
+    benches, _ = await _benches(unit)
+    known = {bench.id for bench in benches}
+    if not wanted and all(f"{job.agent}/{job.machine}" in known for job in planned):
+        return None
+    jobs = [*wanted, *planned]
+    parts = await _parts_of(unit, jobs)
+    current = await _first_choice(unit, wanted)
+    current |= {job.id: f"{job.agent}/{job.machine}" for job in planned}
+    asked = [
+        model.job_of(
+            job.id, parts[job.id], job.quantity, (job.lat, job.lon),
+            benches=benches, policy=IN_FORCE, due_at=job.due_at, avoid=job.avoid,
+        )
+        for job in jobs
+    ]  # fmt: skip
+    busy = await _busy_until(unit, benches, planned=False)
+    problem = model.problem(
+        unit.now, benches, asked, busy_until=busy, current=current, policy=IN_FORCE
+    )
+    mark = (tuple((job.id, job.version) for job in jobs), problem.machines, tuple(sorted(busy)))
+    return Open(problem, {job.id: job.version for job in jobs}, mark)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan and its reasons, by job."""
+
+    plan: scheduling.Plan
+    why: Mapping[str, str]
+
+
+async def solve(asked: Open, seconds: float = _SOLVE_S) -> Planned:
+    """Solve and check in a thread; raises scheduling.InvalidPlan, then the plan in force stays."""
+    return await asyncio.to_thread(_solve, asked.problem, seconds)
+
+
+def _solve(problem: scheduling.Problem, seconds: float) -> Planned:
+    plan = scheduling.solve(problem, scheduling.Limits(seconds=seconds))
+    faults = scheduling.verify(problem, plan)
+    if faults:
+        raise scheduling.InvalidPlan(faults)
+    return Planned(plan, {job.id: scheduling.why(problem, plan, job.id) for job in problem.jobs})
+
+
+async def put_in_force(unit: Unit, asked: Open, planned: Planned) -> int:
+    """Move jobs where the plan has them; those that moved meanwhile are left alone. How many."""
+    moved = 0
+    for job_id, version in asked.versions.items():
+        job = await orders.job(unit, job_id)
+        if job.version == version:
+            moved += await _place(unit, job, planned)
+    return moved
+
+
+async def _place(unit: Unit, job: JobRow, planned: Planned) -> int:
+    spot = planned.plan.by_job.get(job.id)
+    await _note(unit, job.id, planned)
+    where = f"{job.agent}/{job.machine}" if job.state == JobState.PLANNED else None
+    if where == (spot.machine if spot else None):
+        return 0
+    if where is not None:
+        await orders.unplan_job(unit, job.id, planned.why[job.id])
+    if spot is not None:
+        agent, _, machine = spot.machine.partition("/")
+        await orders.plan_job(unit, job.id, agent, machine)
+    return 1
+
+
+async def _note(unit: Unit, job_id: str, planned: Planned) -> None:
+    spot, why = planned.plan.by_job.get(job_id), planned.why[job_id]
+    row = await unit.session.get(AssignmentRow, job_id)
+    if row is None:
+        row = AssignmentRow(job=job_id, why="")
+        unit.session.add(row)
+    told = row.why if row.machine is None else None
+    agent, _, machine = spot.machine.partition("/") if spot else (None, "", None)
+    lines: list[JsonValue] = [[line.name, line.minor] for line in spot.lines] if spot else []
+    row.agent, row.machine, row.why, row.lines = agent, machine, why, lines
+    row.start_at = model.moment(spot.start_s) if spot else None
+    row.end_at = model.moment(spot.end_s) if spot else None
+    row.planned_at = unit.now
+    await unit.session.flush()
+    if spot is None and told != why:
+        await unit.record("job.unplaced", job_id, why=why)
+
+
+async def replan(store: Store, last: object = None) -> object:
+    """One look and, if anything has changed since `last`, one plan; returns the look's mark."""
+    async with store.view() as unit:
+        asked = await look(unit)
+    if asked is None or asked.mark == last:
+        return None if asked is None else last
+    planned = await solve(asked)
+    await store.run(lambda unit: put_in_force(unit, asked, planned))
+    return asked.mark
+
+
+async def assignments(unit: Unit, job_ids: Iterable[str]) -> dict[str, AssignmentRow]:
+    """By job id: where and when it is to be made, and why there; or why nowhere yet."""
+    rows = select(AssignmentRow).where(AssignmentRow.job.in_(list(job_ids)))
+    return {row.job: row for row in await unit.session.scalars(rows)}
+
+
+# ── what planning knows
+
+
+async def _benches(unit: Unit) -> tuple[list[Bench], list[Place]]:
+    """Machines that can be planned on, and all labs, also those without such a machine."""
+    standings = await labs.labs(unit)
+    places = [Place(s.lab.id, s.lab.name, s.lab.lat, s.lab.lon) for s in standings]
+    found = [
+        Bench(
+            id=each.id,
+            agent=each.agent,
+            place=place,
+            machine=each.machine,
+            # A short silence, as when a broker restarts, does not move work elsewhere.
+            reachable=each.session in {Session.ONLINE, Session.SILENT},
+        )
+        for standing, place in zip(standings, places, strict=True)
+        for each in standing.machines
+    ]
+    return [bench for bench in found if model.usable(bench, IN_FORCE.currency)], places
+
+
+async def _busy_until(
+    unit: Unit, benches: Iterable[Bench], *, planned: bool = True
+) -> dict[str, datetime]:
+    """When each machine is through with what it was offered (and what is planned on it)."""
+    states = [JobState.OFFERED, JobState.PLANNED] if planned else [JobState.OFFERED]
+    rows = select(JobRow).where(JobRow.state.in_(states), JobRow.machine.is_not(None))
+    work: dict[str, int] = {}
+    for job in await unit.session.scalars(rows):
+        name = f"{job.agent}/{job.machine}"
+        work[name] = work.get(name, 0) + job.estimate_s * job.quantity
+    known = {bench.id for bench in benches}
+    return {n: unit.now + timedelta(seconds=s) for n, s in work.items() if n in known}
+
+
+async def _parts_of(unit: Unit, jobs: Iterable[JobRow]) -> dict[str, Part]:
+    releases: dict[str, Release] = {}
+    found: dict[str, Part] = {}
+    for job in jobs:
+        if job.release not in releases:
+            releases[job.release] = await catalogue.release(unit, job.release)
+        part = releases[job.release].part(job.part)
+        if part is None:
+            raise LookupError(f"release {job.release} has no part {job.part}")
+        found[job.id] = part
+    return found
+
+
+async def _first_choice(unit: Unit, wanted: Iterable[JobRow]) -> dict[str, str]:
+    """The machine that each job was quoted on: moving elsewhere needs a reason."""
+    found: dict[str, str] = {}
+    for job in wanted:
+        order = await unit.session.get_one(OrderRow, job.order_id)
+        for item in Quoted.model_validate_json(order.quoted).items:
+            if item.part == job.part:
+                found[job.id] = f"{item.agent}/{item.machine}"
+    return found

@@ -1,0 +1,1 @@
+"""The rules that a city may change: prices and weights, as data with a version."""

@@ -1,0 +1,93 @@
+"""The one place where errors become HTTP: problem+json for programs, a page for people.
+
+It says what is wrong and what to do, and never shows the inside of a defect.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from designs.errors import DesignRefused
+from orchestrator.store import MissingBlob, StoreBusy
+from orchestrator.web.pages import page
+
+Wording = Mapping[type[Exception], int]
+"""Which errors of the rooms are whose fault: their message is the answer, with this status."""
+_log = structlog.get_logger("web")
+_COMMON: Final[Wording] = {MissingBlob: 404, StoreBusy: 503}
+
+
+def install(app: FastAPI, rooms: Wording) -> None:
+    for kind, status in {**_COMMON, **rooms}.items():
+        app.add_exception_handler(kind, _worded(status))
+    app.add_exception_handler(KeyError, _missing)
+    app.add_exception_handler(DesignRefused, _refused_design)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _defect)
+
+
+def problem(
+    request: Request,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    findings: list[Any] | None = None,
+) -> Response:
+    """The answer to a request that cannot be served."""
+    title = HTTPStatus(status).phrase
+    if _is_person(request):
+        return page(request, "problem.html", status, title=title, detail=detail)
+    body: dict[str, Any] = {"status": status, "title": title, "detail": detail}
+    if findings:
+        body["findings"] = findings
+    return JSONResponse(body, status, dict(headers or {}), "application/problem+json")
+
+
+def _is_person(request: Request) -> bool:
+    for_programs = request.url.path.startswith(("/api/", "/agent/", "/files/"))
+    return not for_programs and "text/html" in request.headers.get("accept", "")
+
+
+def _worded(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem(request, status, str(error), headers)
+
+    return answer
+
+
+async def _missing(request: Request, error: Exception) -> Response:
+    return problem(request, 404, f"there is no {error.args[0] if error.args else 'such thing'}")
+
+
+async def _refused_design(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DesignRefused)
+    findings = [finding.model_dump(mode="json") for finding in error.findings]
+    return problem(request, 422, str(error), findings=findings)
+
+
+async def _malformed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    said = [
+        f"{'.'.join(str(step) for step in each['loc'][1:]) or 'request'}: {each['msg']}"
+        for each in error.errors()
+    ]
+    return problem(request, 422, "; ".join(said))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(request, error.status_code, str(error.detail), error.headers)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    _log.error("a defect", path=request.url.path, exc_info=error)
+    return problem(request, 500, "this is a defect of ours; it is in the server's log")
