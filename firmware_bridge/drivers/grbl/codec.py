@@ -96,13 +96,16 @@ class Codec:
 
 def parse(raw: bytes) -> Reply:
     """One reply line; whatever is not GRBL's becomes a `Note` with harmless text."""
-    text = _UNPRINTABLE.sub("", raw.decode("latin-1")).strip()
+    said = raw.decode("latin-1").strip()
+    text = _UNPRINTABLE.sub("", said)
+    if match := _BANNER.match(text):
+        return Banner(match[1])
+    if text != said:
+        return Note(text)
     if match := re.match(r"^error:(\d{1,3})$", text):
         return Error(int(match[1]))
     if match := re.match(r"^ALARM:(\d{1,3})$", text):
         return Alarm(int(match[1]))
-    if match := _BANNER.match(text):
-        return Banner(match[1])
     if text.startswith("<") and text.endswith(">"):
         return _report(text[1:-1]) or Note(text)
     return _bracketed(text)

@@ -374,7 +374,7 @@ class GrblConversation:
     def _wait_to_reset(self, waited: float) -> None:
         report = self._report
         stands = report.state in _STILL or (report.state in ("Hold", "Door") and not report.part)
-        if (self._reports > 1 and stands) or waited > quirks.HOLD_S:
+        if (self._reports > 1 and stands) or waited > self._timeouts.stop_s:
             self._out += quirks.RESET
             self._enter(Phase.RESETTING)
 

@@ -24,7 +24,6 @@ POLL_S: Final = 0.2
 # "?" is answered from the interrupt; only homing keeps it waiting.
 SILENCE_S: Final = 10.0
 # A reset while moving is ALARM:3 and loses the position: first hold, then Hold:0, then reset.
-HOLD_S: Final = 10.0
 RESET_S: Final = 3.0
 # Dwells look Idle; anything else that is Idle with lines unanswered has lost an answer.
 IDLE_OWING_S: Final = 2.0

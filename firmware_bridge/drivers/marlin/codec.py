@@ -116,7 +116,7 @@ _UNKNOWN = re.compile(r'^echo:\s*Unknown command: "(.*)"?$')
 _FIRMWARE = re.compile(r"FIRMWARE_NAME:(.*?)(?:\s+[A-Z_]+:|$)")
 _CAP = re.compile(r"^Cap:([A-Z_]+):([01])$")
 _POSITION = re.compile(r"^X:(-?[\d.]+) Y:(-?[\d.]+) Z:(-?[\d.]+)")
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e]")
+_ODD = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e]")
 
 
 class Codec:
@@ -142,12 +142,20 @@ class Codec:
 
 
 def parse(raw: bytes) -> Reply:
-    """One reply line; whatever is not Marlin's becomes a `Note` with harmless text."""
-    text = _ANSI.sub("", raw.decode("latin-1")).rstrip()
-    if text == "ok" or text.startswith("ok "):
-        return _ok(text)
+    """One reply line; whatever is not Marlin's becomes a `Note` with harmless text.
+
+    A line with bytes that Marlin never says acknowledges nothing, but bad news in it still counts.
+    """
+    said = raw.decode("latin-1").rstrip()
+    text = _ODD.sub("", said)
     if text.startswith(("Error:", "!!")):
         return _error(text)
+    if quirks.BANNERS.match(text):
+        return Banner(text)
+    if text != said:
+        return Note(text)
+    if text == "ok" or text.startswith("ok "):
+        return _ok(text)
     if text.startswith("//"):
         return Action(text[2:].strip().removeprefix("action:").strip())
     return _notice(text.strip())
@@ -173,8 +181,6 @@ def _notice(text: str) -> Reply:
         return UnknownCommand(match[1].rstrip('"'))
     if quirks.PREVENTED.search(text):
         return Fault(text)
-    if quirks.BANNERS.match(text):
-        return Banner(text)
     return _fact(text)
 
 

@@ -83,7 +83,8 @@ class MarlinConversation:
         self._truth_at = -1
         # time
         self._now = 0.0
-        self._heard_at = 0.0
+        self._heard_at = 0.0  # any byte
+        self._sense_at = 0.0  # anything that a Marlin says
         self._moved_at = 0.0
         self._asked_at = 0.0
         self._probes = 0
@@ -126,6 +127,8 @@ class MarlinConversation:
         for reply in self._codec.feed(data):
             if self._phase is Phase.OVER:
                 return
+            if not isinstance(reply, codec.Note | codec.Action):
+                self._sense_at = now
             self._take(reply)
             self._after_resend = isinstance(reply, codec.Resend)
 
@@ -319,7 +322,7 @@ class MarlinConversation:
     # ------------------------------------------------------------------ what is said
 
     def _begin(self, now: float) -> None:
-        self._now = self._heard_at = self._moved_at = self._reported_at = now
+        self._now = self._heard_at = self._sense_at = self._moved_at = self._reported_at = now
         self._out += START_NUMBERING
 
     def _stream(self, wish: Wish) -> None:
@@ -399,7 +402,7 @@ class MarlinConversation:
         """Silence: ask by repeating the oldest line that is still owed an answer."""
         if not self._flying and self._phase is not Phase.NUMBERING:
             return
-        if self._now - max(self._heard_at, self._asked_at) > self._timeouts.silence_s:
+        if self._now - max(self._sense_at, self._asked_at) > self._timeouts.silence_s:
             self._out += quirks.MAKE_SAFE
             self._finish("interrupted", "silent", "the machine no longer answers")
         elif self._now - self._moved_at > quirks.STALL_S:
