@@ -259,7 +259,14 @@ def against_start(view: View, attempt: Attempt, grant: Grant) -> str | None:
 
 
 def against_grant(view: View, attempt: Attempt, claim: LiveClaim, grant: Grant) -> str | None:
-    """Why a grant is not the answer to this live claim, word by word."""
+    """Why a grant is not the answer to this live claim, word by word, or comes too late."""
+    if not 0 <= view.moment.elapsed_s - claim.first_s < grant.window_s:
+        return "the grant came after its window"
+    return against_words(view, attempt, claim, grant)
+
+
+def against_words(view: View, attempt: Attempt, claim: LiveClaim, grant: Grant) -> str | None:
+    """Why a grant answers another claim than this one; then it is none, and is dropped."""
     ticket, program = attempt.ticket, attempt.program
     wanted = (ticket.agent, attempt.machine, attempt.id, attempt.fence, claim.nonce, view.boot)
     given = (grant.agent, grant.machine, grant.attempt, grant.fence, grant.nonce, grant.boot)
@@ -267,8 +274,6 @@ def against_grant(view: View, attempt: Attempt, claim: LiveClaim, grant: Grant) 
         return "the grant answers another claim"
     if program is None or grant.program != program.sha256:
         return "the grant is for another program"
-    if not 0 <= view.moment.elapsed_s - claim.first_s < grant.window_s:
-        return "the grant came after its window"
     return None
 
 

@@ -20,10 +20,10 @@ from fablab_agents.runner import Runner, clock
 from fablab_agents.trust import Identity
 
 KEEPALIVE_S: Final = 10
-HELLO_AGAIN_S: Final = 5.0
-WELCOME_S: Final = 15.0
-UNACKED_S: Final = 10.0
-QUIET_S: Final = 30.0
+HELLO_AGAIN_S: Final = 2.0
+WELCOME_S: Final = 10.0
+UNACKED_S: Final = 5.0
+QUIET_S: Final = 20.0
 TELEMETRY_S: Final = 1.0
 RETRY_MAX_S: Final = 15.0
 _REFUSED: Final = 0x80

@@ -41,9 +41,9 @@ from fablab_agents.reconciler import (
     Tombstone,
     View,
     Withdraw,
-    against_grant,
     against_keeping,
     against_start,
+    against_words,
     next_actions,
 )
 from fablab_agents.runner import making
@@ -61,6 +61,7 @@ CRASHES_MAX: Final = 3
 DISK_LOW_BYTES: Final = 64 << 20
 PREPARE_AT_ONCE: Final = 2
 STOP_PATIENCE_S: Final = 20.0
+CACHE_KEPT_S: Final = 30 * 86_400.0
 _HOUSEKEEPING_S: Final = 3600.0
 _BECOMES: Final[Mapping[type[Action], State]] = {
     Accept: State.ACCEPTED,
@@ -135,7 +136,7 @@ class Runner:
         self.people = People(journal, benches.get, self.view, self.wake)
         self._tasks: asyncio.TaskGroup | None = None
         self._preparing = asyncio.Semaphore(PREPARE_AT_ONCE)
-        self._threads = {bench: OwnThread(f"prepare {bench}") for bench in benches}
+        self._threads: dict[str, OwnThread] = {}
         self._said: str | None = None
         self._next_housekeeping_s = 0.0
         self._leaving = False
@@ -351,8 +352,9 @@ class Runner:
         try:
             async with self._preparing:
                 file = await self._files.get(self._client, ticket.file, ticket.file_bytes)
-                task = making.task(ticket, bench.entry, file, self._rooms)
-                made = await self._threads[bench.id].do(making.make, task)
+                made = await self._thread(bench).do(
+                    making.make, ticket, bench.entry, bench.profile, file, self._rooms
+                )
         except FileAway as error:
             _log.warning("waiting for the file", attempt=name, why=str(error))
             self._rest(name, RETRY_S)
@@ -362,6 +364,12 @@ class Runner:
             self.journal.keep_program(name, made.facts, made.program)
             _log.info("program ready", attempt=name, seconds=made.facts.seconds)
 
+    def _thread(self, bench: Bench) -> OwnThread:
+        """Slicing takes minutes; on a daemon thread it never holds up the agent's end."""
+        if bench.id not in self._threads:
+            self._threads[bench.id] = OwnThread(f"prepare {bench.id}")
+        return self._threads[bench.id]
+
     # ── the wire's answers ──────────────────────────────────────────────────────────────────
 
     def granted(self, grant: Grant) -> str | None:
@@ -370,8 +378,8 @@ class Runner:
         claim = self._memory.claims.get(grant.attempt)
         if attempt is None or claim is None or attempt.state is not State.STAGED:
             return "nothing here waits for this grant"
-        why = against_grant(self.view(), attempt, claim, grant)
-        if why and grant.nonce != claim.nonce:
+        why = against_words(self.view(), attempt, claim, grant)
+        if why:
             return why
         self._memory.grants[grant.attempt] = grant
         self.wake()
@@ -482,6 +490,9 @@ class Runner:
             if attempt.ticket.file not in needed:
                 self._files.forget(attempt.ticket.file)
             self.journal.forget(attempt.id)
+        for kept in self._rooms.cache.glob("*"):
+            if moment.at.timestamp() - kept.stat().st_mtime > CACHE_KEPT_S:
+                shutil.rmtree(kept, ignore_errors=True)
 
     async def leave(self) -> None:
         """Before the agent ends: nothing new, and what cannot go on alone is stopped safely."""

@@ -1,0 +1,483 @@
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from fablab_agents.journal import (
+    BED_MARK_S,
+    START_MARK_S,
+    Journal,
+    JournalBroken,
+    JournalForeign,
+    Moment,
+    NotReady,
+)
+from fablab_agents.protocol.attempts import LIVE, MAY_HAVE_STARTED, Actor, IllegalMove, State
+from fablab_agents.protocol.messages import Bed, ProgramFacts
+from fablab_agents.protocol.tickets import Grant, Ticket
+from tests.fablab_agents.conftest import make_ticket
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+AT = Moment(NOW, 1000.0)
+PROGRAM = ProgramFacts(sha256="a" * 64, lines=3, seconds=60, grams=1.0)
+
+
+def after(seconds: float) -> Moment:
+    return Moment(NOW + timedelta(seconds=seconds), AT.elapsed_s + seconds)
+
+
+def grant_of(ticket: Ticket, nonce: str = "0" * 32, boot: str = "b1") -> Grant:
+    return Grant(
+        agent=ticket.agent,
+        machine=ticket.machine,
+        attempt=ticket.attempt,
+        fence=ticket.fence,
+        issued_at=NOW,
+        nonce=nonce,
+        boot=boot,
+        program=PROGRAM.sha256,
+        window_s=60,
+    )
+
+
+def open_at(path: Path, boot: str = "b1") -> Journal:
+    return Journal.open(path / "journal.db", "lab-nord", boot, NOW)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    journal = open_at(tmp_path)
+    yield journal
+    journal.close()
+
+
+def staged(journal: Journal, ticket: Ticket, seq: int = 1) -> None:
+    journal.store_offer(seq, ticket, "envelope", AT)
+    journal.move(ticket.attempt, State.ACCEPTED, Actor.AGENT, AT)
+    journal.keep_program(ticket.attempt, PROGRAM, Path("program.gcode"))
+    journal.move(ticket.attempt, State.STAGED, Actor.AGENT, AT)
+
+
+def state_of(journal: Journal, ticket: Ticket) -> State:
+    attempt = journal.find(ticket.attempt)
+    assert attempt is not None
+    return attempt.state
+
+
+def test_an_offer_is_kept_once_and_raises_the_fence_of_its_jobs(journal: Journal) -> None:
+    ticket = make_ticket(fence=4, jobs=("j-1", "j-2"))
+    assert journal.store_offer(1, ticket, "envelope", AT)
+    assert not journal.store_offer(2, ticket, "envelope", AT)
+    assert [attempt.id for attempt in journal.live()] == [ticket.attempt]
+    assert journal.floor(["j-2"]) == 4
+    assert journal.floor(["j-3"]) == 0
+    assert journal.seen_down == 2
+
+
+@pytest.mark.parametrize("fence", [3, 4])
+def test_an_offer_below_or_at_the_fence_is_stale(journal: Journal, fence: int) -> None:
+    journal.store_offer(1, make_ticket(fence=4), "envelope", AT)
+    stale = make_ticket(fence=fence)
+    assert not journal.store_offer(2, stale, "envelope", AT)
+    assert journal.find(stale.attempt) is None
+
+
+def test_a_newer_fence_ends_the_older_attempt_that_has_not_started(journal: Journal) -> None:
+    old, new = make_ticket(fence=1), make_ticket(fence=2)
+    staged(journal, old)
+    journal.store_offer(2, new, "envelope", AT)
+    assert state_of(journal, old) is State.WITHDRAWN
+    assert state_of(journal, new) is State.OFFERED
+
+
+def test_messages_are_stored_in_order_without_a_gap(journal: Journal) -> None:
+    with pytest.raises(IllegalMove):
+        journal.store_offer(2, make_ticket(), "envelope", AT)
+    assert journal.live() == ()
+    assert journal.seen_down == 0
+
+
+def test_each_move_is_one_report_in_order_and_survives_a_reopening(
+    journal: Journal, tmp_path: Path
+) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.close()
+    again = open_at(tmp_path, "b2")
+    assert [(r.seq, r.state) for r in again.reports(0)] == [
+        (1, State.ACCEPTED),
+        (2, State.STAGED),
+    ]
+    assert again.reports(0)[1].program == PROGRAM
+    assert again.reports(1)[0].boot == "b1"
+    assert again.head_seq == 2
+    again.ack_up(1)
+    again.ack_up(0)
+    assert again.acked_up == 1
+    again.close()
+
+
+def test_the_intent_uses_up_the_mark_and_can_be_had_once(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.put_mark("laser-1", "Ana", AT, attempt=ticket.attempt)
+    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=True)
+    assert state_of(journal, ticket) is State.STARTING
+    assert journal.reports(0)[-1].person == "Ana"
+    assert journal.bed("laser-1", AT.elapsed_s) is Bed.OCCUPIED
+    with pytest.raises(NotReady):
+        journal.begin(ticket.attempt, grant_of(ticket), AT, attended=True)
+
+
+def test_no_intent_without_a_mark(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    with pytest.raises(NotReady, match="bed is clear"):
+        journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+    assert state_of(journal, ticket) is State.STAGED
+
+
+def test_a_bed_mark_does_not_start_an_attended_machine(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.put_mark("laser-1", "Ana", AT)
+    with pytest.raises(NotReady, match="two minutes"):
+        journal.begin(ticket.attempt, grant_of(ticket), AT, attended=True)
+
+
+def test_a_start_mark_is_for_one_attempt(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.put_mark("laser-1", "Ana", AT, attempt="a-other")
+    with pytest.raises(NotReady, match="two minutes"):
+        journal.begin(ticket.attempt, grant_of(ticket), AT, attended=True)
+
+
+@pytest.mark.parametrize(
+    ("attended", "seconds", "holds"),
+    [
+        (True, START_MARK_S - 1, True),
+        (True, START_MARK_S, False),
+        (False, BED_MARK_S - 1, True),
+        (False, BED_MARK_S, False),
+        (False, -1, False),
+    ],
+)
+def test_marks_grow_old(journal: Journal, attended: bool, seconds: float, holds: bool) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.put_mark("laser-1", "Ana", AT, attempt=ticket.attempt)
+    expected = contextlib.nullcontext() if holds else pytest.raises(NotReady)
+    with expected:
+        journal.begin(ticket.attempt, grant_of(ticket), after(seconds), attended=attended)
+
+
+def test_a_clear_bed_is_forgotten_by_a_restart_an_occupied_one_is_not(tmp_path: Path) -> None:
+    journal = open_at(tmp_path)
+    journal.put_mark("laser-1", "Ana", AT)
+    assert journal.bed("laser-1", AT.elapsed_s) is Bed.CLEAR
+    journal.close()
+    journal = open_at(tmp_path, "b2")
+    assert journal.bed("laser-1", AT.elapsed_s) is Bed.UNKNOWN
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.put_mark("laser-1", "Ana", AT)
+    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+    journal.close()
+    journal = open_at(tmp_path, "b3")
+    assert journal.bed("laser-1", AT.elapsed_s) is Bed.OCCUPIED
+    journal.close()
+
+
+def test_an_alarm_voids_a_clear_bed_only(journal: Journal) -> None:
+    assert not journal.void_mark("laser-1")
+    journal.put_mark("laser-1", "Ana", AT)
+    assert journal.void_mark("laser-1")
+    assert journal.bed("laser-1", AT.elapsed_s) is Bed.UNKNOWN
+    assert not journal.void_mark("laser-1")
+
+
+def test_one_attempt_a_machine(journal: Journal) -> None:
+    first, second = make_ticket(), make_ticket(jobs=("j-2",))
+    staged(journal, first)
+    staged(journal, second, seq=2)
+    journal.put_mark("laser-1", "Ana", AT)
+    journal.begin(first.attempt, grant_of(first), AT, attended=False)
+    journal.put_mark("laser-1", "Ana", AT)
+    with pytest.raises(NotReady, match="has not ended"):
+        journal.begin(second.attempt, grant_of(second, "1" * 32), AT, attended=False)
+
+
+def test_a_tombstone_is_final(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.tombstone(ticket.attempt, grant_of(ticket), "the machine is offline", AT)
+    assert journal.reports(0)[-1].state is State.NOT_STARTED
+    journal.put_mark("laser-1", "Ana", AT)
+    with pytest.raises((NotReady, IllegalMove)):
+        journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+
+
+def test_an_end_before_the_first_line_goes_through_unknown(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.put_mark("laser-1", "Ana", AT)
+    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+    journal.end(ticket.attempt, State.INTERRUPTED, AT, cause="stopped")
+    assert [r.state for r in journal.reports(2)] == [
+        State.STARTING,
+        State.UNKNOWN,
+        State.INTERRUPTED,
+    ]
+
+
+def test_a_withdrawal_comes_too_late_after_the_intent(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.put_mark("laser-1", "Ana", AT)
+    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+    assert not journal.store_withdrawal(2, ticket.attempt, 1, "cancelled", AT)
+    assert state_of(journal, ticket) is State.STARTING
+    assert journal.store_stop(3, ticket.attempt, 1, "cancelled", AT)
+    attempt = journal.find(ticket.attempt)
+    assert attempt is not None
+    assert attempt.stop_why == "cancelled"
+
+
+def test_a_withdrawal_with_another_fence_is_for_nobody(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    assert not journal.store_withdrawal(2, ticket.attempt, 7, "cancelled", AT)
+    assert state_of(journal, ticket) is State.STAGED
+
+
+def test_a_move_outside_the_table_changes_nothing(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    for to in (State.RUNNING, State.FINISHED, State.GRANTED, State.OFFERED):
+        with pytest.raises(IllegalMove):
+            journal.move(ticket.attempt, to, Actor.AGENT, AT)
+    assert state_of(journal, ticket) is State.STAGED
+    assert journal.head_seq == 2
+
+
+def test_a_full_disk_undoes_the_move_and_stops_all_writing_until_mended(
+    journal: Journal, tmp_path: Path
+) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    [pages] = journal._db.execute("PRAGMA page_count").fetchone()
+    journal._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(JournalBroken, match="full"):
+        journal.store_offer(2, make_ticket(jobs=("j-2",)), "e" * 400_000, AT)
+    assert journal.trouble is not None
+    with pytest.raises(JournalBroken):
+        journal.put_mark("laser-1", "Ana", AT)
+    assert state_of(journal, ticket) is State.STAGED
+    assert journal.mend()
+    journal.put_mark("laser-1", "Ana", AT)
+    assert journal.bed("laser-1", AT.elapsed_s) is Bed.CLEAR
+
+
+def test_a_journal_of_another_agent_is_not_taken(journal: Journal, tmp_path: Path) -> None:
+    journal.close()
+    with pytest.raises(JournalForeign, match="lab-sued"):
+        Journal.open(tmp_path / "journal.db", "lab-sued", "b2", NOW)
+
+
+def test_a_damaged_journal_is_for_a_person(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_bytes(b"this is no database, not even close" * 100)
+    with pytest.raises(JournalForeign, match="damaged"):
+        open_at(tmp_path)
+
+
+def test_what_is_ended_and_acknowledged_may_be_forgotten(journal: Journal) -> None:
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.store_withdrawal(2, ticket.attempt, 1, "cancelled", AT)
+    later = NOW + timedelta(days=1)
+    assert journal.forgettable(later) == ()
+    journal.ack_up(journal.head_seq)
+    assert journal.forgettable(NOW) == ()
+    assert [attempt.id for attempt in journal.forgettable(later)] == [ticket.attempt]
+    journal.forget(ticket.attempt)
+    assert journal.forgettable(later) == ()
+
+
+class Shop(RuleBasedStateMachine):
+    """Anything in any order, with kills between: held against what must never be."""
+
+    attempts = st.integers(0, 5)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.boots = 0
+        self.elapsed_s = 0.0
+        self.begun: list[str] = []
+        self.armed: dict[str, int] = {}
+        self.marks = {"laser-1": 0, "laser-2": 0}
+        self.floors: dict[str, int] = {}
+        self.tickets: list[Ticket] = []
+        self.ends: dict[str, State] = {}
+        self.nonces = 0
+        self.boot()
+
+    def boot(self) -> None:
+        self.boots += 1
+        self.journal = open_at(Path(self.folder.name), f"b{self.boots}")
+
+    def teardown(self) -> None:
+        self.journal.close()
+        self.folder.cleanup()
+
+    @property
+    def moment(self) -> Moment:
+        return replace(after(self.elapsed_s))
+
+    @rule(job=st.integers(1, 3), fence=st.integers(1, 6), laser=st.integers(1, 2))
+    def offer(self, job: int, fence: int, laser: int) -> None:
+        ticket = make_ticket(fence=fence, jobs=(f"j-{job}",), machine=f"laser-{laser}")
+        before = self.journal.floor(ticket.jobs)
+        kept = self.journal.store_offer(self.journal.seen_down + 1, ticket, "e", self.moment)
+        assert kept == (fence > before)
+        if kept:
+            self.tickets.append(ticket)
+
+    @precondition(lambda self: self.tickets)
+    @rule(which=attempts, to=st.sampled_from(State), by=st.sampled_from(Actor))
+    def push(self, which: int, to: State, by: Actor) -> None:
+        if to in (State.GRANTED, State.STARTING):
+            return
+        with contextlib.suppress(IllegalMove):
+            self.journal.move(self.name(which), to, by, self.moment)
+
+    @precondition(lambda self: self.tickets)
+    @rule(which=attempts)
+    def stage(self, which: int) -> None:
+        with contextlib.suppress(IllegalMove):
+            self.journal.move(self.name(which), State.ACCEPTED, Actor.AGENT, self.moment)
+        with contextlib.suppress(IllegalMove):
+            self.journal.keep_program(self.name(which), PROGRAM, Path("p"))
+            self.journal.move(self.name(which), State.STAGED, Actor.AGENT, self.moment)
+
+    @precondition(lambda self: self.tickets)
+    @rule(which=attempts, start=st.booleans())
+    def mark(self, which: int, start: bool) -> None:
+        ticket = self.tickets[which % len(self.tickets)]
+        self.journal.put_mark(ticket.machine, "Ana", self.moment, ticket.attempt if start else None)
+        self.marks[ticket.machine] = 1
+
+    @precondition(lambda self: self.tickets)
+    @rule(which=attempts, attended=st.booleans())
+    def begin(self, which: int, attended: bool) -> None:
+        ticket = self.tickets[which % len(self.tickets)]
+        self.nonces += 1
+        grant = grant_of(ticket, f"{self.nonces:032x}", self.journal.boot)
+        try:
+            self.journal.begin(ticket.attempt, grant, self.moment, attended=attended)
+        except (NotReady, IllegalMove):
+            return
+        assert ticket.attempt not in self.begun, "begun twice"
+        assert self.marks[ticket.machine] == 1, "a mark was used twice"
+        assert ticket.fence >= self.journal.floor(ticket.jobs)
+        self.marks[ticket.machine] = 0
+        self.begun.append(ticket.attempt)
+
+    @precondition(lambda self: self.tickets)
+    @rule(which=attempts, to=st.sampled_from(sorted(MAY_HAVE_STARTED - LIVE)))
+    def end(self, which: int, to: State) -> None:
+        with contextlib.suppress(IllegalMove):
+            self.journal.end(self.name(which), to, self.moment)
+
+    @precondition(lambda self: self.tickets)
+    @rule(which=attempts, fence=st.integers(1, 6), stop=st.booleans())
+    def withdraw(self, which: int, fence: int, stop: bool) -> None:
+        store = self.journal.store_stop if stop else self.journal.store_withdrawal
+        store(self.journal.seen_down + 1, self.name(which), fence, "cancelled", self.moment)
+
+    @precondition(lambda self: self.tickets)
+    @rule(which=attempts)
+    def tombstone(self, which: int) -> None:
+        ticket = self.tickets[which % len(self.tickets)]
+        self.nonces += 1
+        grant = grant_of(ticket, f"{self.nonces:032x}", self.journal.boot)
+        with contextlib.suppress(IllegalMove):
+            self.journal.tombstone(ticket.attempt, grant, "too late", self.moment)
+
+    @rule(seconds=st.sampled_from([1.0, 130.0, 13 * 3600.0]))
+    def wait(self, seconds: float) -> None:
+        self.elapsed_s += seconds
+
+    @rule()
+    def alarm(self) -> None:
+        self.journal.void_mark("laser-1")
+
+    @rule()
+    def kill(self) -> None:
+        before = (self.journal.live(), self.journal.reports(0), self.journal.seen_down)
+        self.journal._db.close()  # nothing is said, nothing is flushed
+        self.boot()
+        assert (self.journal.live(), self.journal.reports(0), self.journal.seen_down) == before
+        assert self.journal.bed("laser-1", self.moment.elapsed_s) is not Bed.CLEAR
+        self.marks = {"laser-1": 0, "laser-2": 0}
+
+    def name(self, which: int) -> str:
+        return self.tickets[which % len(self.tickets)].attempt
+
+    @invariant()
+    def one_moving_attempt_a_machine(self) -> None:
+        having = [a.machine for a in self.journal.live() if a.state in MAY_HAVE_STARTED]
+        assert len(having) == len(set(having))
+
+    @invariant()
+    def fences_never_fall(self) -> None:
+        floors = {f"j-{job}": self.journal.floor([f"j-{job}"]) for job in (1, 2, 3)}
+        assert all(floors[job] >= self.floors.get(job, 0) for job in floors)
+        self.floors = floors
+
+    @invariant()
+    def reports_are_numbered_without_a_gap(self) -> None:
+        seqs = [report.seq for report in self.journal.reports(0, limit=10_000)]
+        assert seqs == list(range(1, len(seqs) + 1))
+
+    @invariant()
+    def an_end_stays_an_end(self) -> None:
+        for ticket in self.tickets:
+            state = state_of(self.journal, ticket)
+            assert self.ends.get(ticket.attempt, state) is state
+            if state not in LIVE:
+                self.ends[ticket.attempt] = state
+
+    @invariant()
+    def what_may_have_started_was_begun(self) -> None:
+        for ticket in self.tickets:
+            if state_of(self.journal, ticket) in MAY_HAVE_STARTED:
+                assert ticket.attempt in self.begun
+
+
+TestShop = Shop.TestCase
+TestShop.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+
+def test_the_file_is_written_through(journal: Journal) -> None:
+    assert journal._db.execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert journal._db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_two_writers_do_not_hang_each_other(journal: Journal, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(JournalBroken, match="locked"):
+        journal.put_mark("laser-1", "Ana", AT)
+    other.execute("ROLLBACK")
+    other.close()
+    assert journal.mend()
