@@ -175,6 +175,7 @@ class GrblConversation:
             sent = self._flying.popleft()
             self._flying_bytes -= sent.size
             self._acked_line = sent.file_line
+            self._idle_since = None  # it moves on, however often it is seen standing
             if not self._started:
                 self._started = True
                 self._events.append(Started())
