@@ -138,7 +138,9 @@ class Following:
 
 
 def hopeless(job: dict[str, Any]) -> bool:
-    """Wanted, but no lab can make it as things stand: its reason names what is missing."""
+    """Nothing more happens by itself: the slicer is missing, or a person has to judge the part."""
+    if job["state"] == "made":
+        return bool(job["why"])
     return job["state"] == "wanted" and "slicer missing" in job["why"]
 
 

@@ -47,12 +47,12 @@ def fill(slots: Slots) -> None:
     slots.fill("design.makes", _of_release)
 
 
-async def _of_job(unit: Unit, job_id: str) -> str:
+async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
     makes: list[MakeRow] = list(await service.of_job(unit, job_id))
     return fragment("makes/job.html", makes=[make_view(make) for make in makes])
 
 
-async def _of_release(unit: Unit, release: str) -> str:
+async def _of_release(_request: Request, unit: Unit, release: str) -> str:
     makes = [make_view(make) for make in await service.of_release(unit, release)]
     return fragment("makes/release.html", makes=makes)
 

@@ -71,19 +71,26 @@ async def record(unit: Unit, done: Finished) -> MakeRow:
 
 
 async def inspected(unit: Unit, make_id: str, inspection: Inspection) -> MakeRow:
-    """Write the verdict: the job is received, or wanted again with the reason."""
+    """Write the verdict: the job is received, or wanted again with the reason.
+
+    What could not be measured has no verdict yet: the reading is kept and a person is waited for.
+    """
     make = await find(unit, make_id)
     if make.verdict is not None:
         raise AlreadyInspected(f"{make_id} was inspected at {make.inspected_at}: {make.verdict}")
-    make.verdict = inspection.verdict
     make.inspection = inspection.model_dump(mode="json")
     make.inspected_at = unit.now
+    if inspection.verdict is not Verdict.UNMEASURABLE:
+        make.verdict = inspection.verdict
     await unit.session.flush()
     await unit.record("make.inspected", make.id, job=make.job_id, verdict=inspection.verdict)
-    if inspection.verdict is Verdict.CONFORMS:
-        await orders.job_received(unit, make.job_id)
-    else:
-        await orders.job_wanted_again(unit, make.job_id, model.shortfall(inspection))
+    match inspection.verdict:
+        case Verdict.CONFORMS:
+            await orders.job_received(unit, make.job_id)
+        case Verdict.DEVIATES:
+            await orders.job_wanted_again(unit, make.job_id, model.shortfall(inspection))
+        case Verdict.UNMEASURABLE:
+            await orders.await_person(unit, make.job_id, model.shortfall(inspection))
     return make
 
 
@@ -111,5 +118,7 @@ async def of_release(unit: Unit, release: str) -> Sequence[MakeRow]:
 
 
 async def uninspected(unit: Unit) -> Sequence[MakeRow]:
-    rows = select(MakeRow).where(MakeRow.verdict.is_(None)).order_by(MakeRow.made_at, MakeRow.id)
+    """Makes that nobody has tried to measure."""
+    unseen = select(MakeRow).where(MakeRow.inspected_at.is_(None))
+    rows = unseen.order_by(MakeRow.made_at, MakeRow.id)
     return (await unit.session.scalars(rows)).all()

@@ -209,6 +209,14 @@ async def job_made(unit: Unit, job_id: str, attempt: str) -> None:
     await _move(unit, row, JobState.MADE, made_at=unit.now)
 
 
+async def await_person(unit: Unit, job_id: str, why: str) -> None:
+    """The part is made and somebody has to judge it: say why on the job."""
+    row = await job(unit, job_id)
+    row.why = why
+    await unit.session.flush()
+    await unit.record("job.awaits_person", job_id, order=row.order_id, why=why)
+
+
 async def job_received(unit: Unit, job_id: str) -> None:
     await _move(unit, await job(unit, job_id), JobState.RECEIVED)
 
