@@ -12,7 +12,6 @@ from typing import Final
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,10 +35,11 @@ from orchestrator.orders import model as orders_model
 from orchestrator.orders import pages as orders_pages
 from orchestrator.orders import service as orders
 from orchestrator.planning import api as planning_api
+from orchestrator.planning import pages as planning_pages
 from orchestrator.planning import service as planning
 from orchestrator.settings import Settings
 from orchestrator.store import Event, JsonValue, Store, Unit
-from orchestrator.web import errors
+from orchestrator.web import errors, site
 from orchestrator.web.pages import Slots
 
 WORDING: Final[errors.Wording] = {
@@ -56,7 +56,6 @@ WORDING: Final[errors.Wording] = {
     orders_model.IllegalMove: 409,
     planning.QuoteRefused: 422,
 }
-_STATIC = Path(__file__).parent / "web" / "static"
 
 
 # ── the web application
@@ -102,9 +101,9 @@ def create_app(
     app.add_middleware(Gate, token=secret(settings.token_file))
     errors.install(app, WORDING)
     _include_doors(app, settings, signer)
-    _include_pages(app)
+    _include_pages(app, signer)
     _include_health(app, store, reachable)
-    app.mount("/static", StaticFiles(directory=_STATIC, check_dir=False), "static")
+    site.furnish(app)
     return app
 
 
@@ -126,12 +125,14 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
     app.include_router(makes_api.routes)
 
 
-def _include_pages(app: FastAPI) -> None:
+def _include_pages(app: FastAPI, signer: Signer) -> None:
     slots = Slots()
+    planning_pages.fill(slots)
     dispatch_pages.fill(slots)
     makes_pages.fill(slots)
     app.include_router(catalogue_pages.router(slots))
     app.include_router(labs_pages.routes)
+    app.include_router(planning_pages.router(signer.seal))
     app.include_router(orders_pages.router(slots))
     app.include_router(makes_pages.routes)
 

@@ -49,8 +49,8 @@ def router(slots: Slots) -> APIRouter:
                 view=view,
                 release=view.release,
                 licence=licence_words(view.release.licence),
-                order=await slots.render("design.order", unit, view.sha256),
-                makes=await slots.render("design.makes", unit, view.sha256),
+                order=await slots.render("design.order", request, unit, view.sha256),
+                makes=await slots.render("design.makes", request, unit, view.sha256),
             )
 
     return routes

@@ -1,5 +1,7 @@
 """What the pages of orders show of attempts: who has it, how far it is, what waits for whom."""
 
+from fastapi import Request
+
 from fablab_agents.protocol.attempts import State
 from orchestrator.dispatch import service
 from orchestrator.dispatch.api import attempt_view
@@ -32,7 +34,7 @@ def fill(slots: Slots) -> None:
     slots.fill("order.job", _of_job)
 
 
-async def _of_job(unit: Unit, job_id: str) -> str:
+async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
     attempts = [attempt_view(row) for row in await service.attempts_of_job(unit, job_id)]
     names = {machine.agent: machine.lab.name for machine in await labs.machines(unit)}
     return fragment(

@@ -1,11 +1,12 @@
 """The page of the labs: where they are, and how their machines stand."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 
 from orchestrator.labs import service
 from orchestrator.labs.api import LabView, lab_view
-from orchestrator.store import Store
+from orchestrator.store import Store, Unit
+from orchestrator.web.live import live
 from orchestrator.web.pages import fragment, page
 
 routes = APIRouter(include_in_schema=False)
@@ -13,27 +14,32 @@ routes = APIRouter(include_in_schema=False)
 
 @routes.get("/labs")
 async def labs(request: Request) -> HTMLResponse:
-    views = await _views(request)
-    return page(
-        request,
-        "labs/labs.html",
-        points={"points": [point(view) for view in views]},
-        table=fragment("labs/table.html", labs=views),
-    )
+    async with _store(request).view() as unit:
+        views = await _views(unit)
+    points = [point(view) for view in views]
+    return page(request, "labs/labs.html", points=points, table=_table(views))
 
 
-@routes.get("/labs/table")
-async def table(request: Request) -> HTMLResponse:
-    """The labs alone, for a page that looks again."""
-    return HTMLResponse(fragment("labs/table.html", labs=await _views(request)))
+@routes.get("/labs/live")
+async def news(request: Request) -> StreamingResponse:
+    async def look(unit: Unit) -> str:
+        return _table(await _views(unit))
+
+    return live(request, _store(request), look)
 
 
-async def _views(request: Request) -> list[LabView]:
-    store: Store = request.app.state.store
-    async with store.view() as unit:
-        return [lab_view(standing) for standing in await service.labs(unit)]
+async def _views(unit: Unit) -> list[LabView]:
+    return [lab_view(standing) for standing in await service.labs(unit)]
 
 
-def point(view: LabView, chosen: bool = False) -> dict[str, object]:
+def _table(views: list[LabView]) -> str:
+    return fragment("labs/table.html", labs=views)
+
+
+def point(view: LabView) -> dict[str, object]:
     """A lab as the map draws it."""
-    return {"name": view.name, "lat": view.lat, "lon": view.lon, "chosen": chosen}
+    return {"name": view.name, "lat": view.lat, "lon": view.lon}
+
+
+def _store(request: Request) -> Store:
+    return request.app.state.store

@@ -40,7 +40,8 @@ class QuoteRefused(Exception):
 async def quote(unit: Unit, wish: Wish) -> Quote:
     """Who can make it, for how much, ready when, and why not the others; kept under its id."""
     release = await _release(unit, wish)
-    _may_make(release)
+    if no := refusal(release):
+        raise QuoteRefused(no)
     benches, places = await _benches(unit)
     busy = await _busy_until(unit, benches)
     items = tuple(
@@ -86,12 +87,14 @@ async def _release(unit: Unit, wish: Wish) -> Release:
     return await catalogue.release(unit, row.sha256)
 
 
-def _may_make(release: Release) -> None:
+def refusal(release: Release) -> str:
+    """Why nobody here may make it for payment; empty where they may."""
     if release.private or release.licence == OWN_WORK:
-        return
+        return ""
     verdict = licences.judge(release.licence, Act.MAKE_PAID)
-    if verdict.outcome is not Outcome.ALLOWED:
-        raise QuoteRefused(f"{release.title} cannot be made for payment: {verdict.why}")
+    if verdict.outcome is Outcome.ALLOWED:
+        return ""
+    return f"{release.title} cannot be made for payment: {verdict.why}"
 
 
 def _parts(release: Release, wish: Wish) -> Sequence[Part]:

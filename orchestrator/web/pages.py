@@ -1,12 +1,14 @@
-"""Renders pages from the rooms' templates, with one look, one policy for scripts, one form check.
+"""Renders pages from the rooms' templates, with one look and one check for forms.
 
 It never loads anything from elsewhere: what a page needs is served by this program.
 """
 
+import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,15 +20,10 @@ from markupsafe import Markup
 from orchestrator.store import Unit
 
 ROOMS: Final = Path(__file__).parent.parent
-VENDOR: Final = Path(__file__).parent / "static" / "vendor"
+STATIC: Final = Path(__file__).parent / "static"
 COOKIE: Final = "cosmolocal_form"
-POLICY: Final = (
-    "default-src 'self'; script-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; connect-src 'self' blob: data:; worker-src 'self' blob:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-)
 
-Fragment = Callable[[Unit, str], Awaitable[str]]
+Fragment = Callable[[Request, Unit, str], Awaitable[str]]
 """Renders what one room has to show about a subject that another room's page is about."""
 
 
@@ -39,8 +36,9 @@ class Slots:
     def fill(self, slot: str, fragment: Fragment) -> None:
         self._fragments.setdefault(slot, []).append(fragment)
 
-    async def render(self, slot: str, unit: Unit, subject: str) -> Markup:
-        parts = [await fragment(unit, subject) for fragment in self._fragments.get(slot, ())]
+    async def render(self, slot: str, request: Request, unit: Unit, subject: str) -> Markup:
+        fragments = self._fragments.get(slot, ())
+        parts = [await fragment(request, unit, subject) for fragment in fragments]
         return Markup("").join(Markup(part) for part in parts)  # noqa: S704 - rendered by us
 
 
@@ -54,13 +52,20 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(money=money, km=km, clock=clock, when=when, plain=plain, short=short)
-    made.globals["has_script"] = has_script  # pyright: ignore[reportArgumentType]
+    made.globals.update({"has_script": has_script, "asset": asset})  # pyright: ignore[reportArgumentType, reportCallIssue]
     return made
 
 
 def has_script(name: str) -> bool:
     """Whether that script was fetched at set-up; pages work without it and say so."""
-    return (VENDOR / name).exists()
+    return (STATIC / "vendor" / name).exists()
+
+
+@cache
+def asset(path: str) -> str:
+    """`/static/…` with a mark of its content, so that a browser may keep it for ever."""
+    content = (STATIC / path.removeprefix("/static/")).read_bytes()
+    return f"{path}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def money(minor: int, currency: str = "EUR") -> str:
@@ -82,8 +87,13 @@ def clock(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
-def when(moment: datetime | None) -> str:
-    return moment.astimezone().strftime("%d %b %Y, %H:%M") if moment else "not known"
+def when(moment: datetime | None) -> Markup:
+    """Day and time where the server stands, with the zone's name."""
+    if moment is None:
+        return Markup("not known")
+    here = moment.astimezone()
+    words = f"{here.day} {here:%b %Y, %H:%M %Z}"
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), words)
 
 
 def plain(slug: str) -> str:
@@ -104,12 +114,21 @@ def fragment(template: str, **context: Any) -> str:  # noqa: ANN401
 
 
 def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:  # noqa: ANN401
-    """A whole page, with the token that its forms must bring back."""
-    token = request.cookies.get(COOKIE) or secrets.token_urlsafe(24)
+    """A whole page; its forms bring back `form_token(request)`."""
+    token = form_token(request)
     html = fragment(template, path=request.url.path, form_token=token, **context)
-    answer = HTMLResponse(html, status, headers={"Content-Security-Policy": POLICY})
-    answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+    answer = HTMLResponse(html, status, headers={"Cache-Control": "no-cache"})
+    if request.cookies.get(COOKIE) != token:
+        secure = request.url.scheme == "https"
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=secure)
     return answer
+
+
+def form_token(request: Request) -> str:
+    """The same for every form of this visitor, and known to no other site."""
+    kept = request.cookies.get(COOKIE) or getattr(request.state, "form_token", None)
+    request.state.form_token = kept or secrets.token_urlsafe(24)
+    return request.state.form_token
 
 
 def check_form(request: Request, token: str) -> None:

@@ -1,51 +1,81 @@
 // Draws maps without the internet: distance rings round a place, labs as named points, no tiles.
 "use strict";
 (() => {
-  const RINGS_KM = [1, 2, 5, 10, 20, 50];
+  const RINGS_KM = [0.5, 1, 2, 5, 10, 20, 50, 100];
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function point(map, lat, lon, colour, words, permanent) {
-    return L.circleMarker([lat, lon], { radius: 8, color: colour, fillColor: colour, fillOpacity: 0.85, weight: 2 })
-      .addTo(map)
-      .bindTooltip(words, { permanent, direction: "top", offset: [0, -8] });
+  // A tooltip takes HTML: names reach it as text.
+  function text(words) {
+    const node = document.createElement("span");
+    node.textContent = words;
+    return node;
   }
 
-  function rings(map, lat, lon, reach_km) {
-    for (const km of RINGS_KM.filter((ring) => ring <= reach_km * 1.6)) {
-      L.circle([lat, lon], { radius: km * 1000, color: "#7a8b94", weight: 1, fill: false, dashArray: "4 6", interactive: false }).addTo(map);
-      L.marker([lat + km / 111.2, lon], { interactive: false, keyboard: false,
-        icon: L.divIcon({ className: "ring", html: `${km} km`, iconSize: [48, 14] }) }).addTo(map);
-    }
+  function point(map, at, paint, words, above) {
+    return L.circleMarker(at, { radius: 8, color: paint, fillColor: paint, fillOpacity: 0.9, weight: 2, interactive: false })
+      .addTo(map)
+      .bindTooltip(text(words), { permanent: true, direction: above ? "top" : "bottom", offset: [0, above ? -8 : 8] });
+  }
+
+  function ring(map, at, km) {
+    const label = L.divIcon({ className: "ring", html: `${km} km`, iconSize: [48, 14] });
+    const style = { radius: km * 1000, color: colour("--quiet"), weight: 1, fill: false, dashArray: "4 6", interactive: false };
+    return L.layerGroup([
+      L.circle(at, style),
+      L.marker([at[0] + km / 111.2, at[1]], { interactive: false, keyboard: false, icon: label }),
+    ]).addTo(map);
   }
 
   function draw(box) {
-    const data = JSON.parse(document.getElementById(box.dataset.points).textContent);
-    const map = L.map(box, { attributionControl: false, zoomControl: true, scrollWheelZoom: false });
-    const all = data.points.map((p) => [p.lat, p.lon]);
-    if (data.place) all.push([data.place.lat, data.place.lon]);
-    map.fitBounds(L.latLngBounds(all.length ? all : [[41.36, 2.1], [41.43, 2.22]]).pad(0.3));
-    const centre = data.place || data.points[0] || { lat: map.getCenter().lat, lon: map.getCenter().lng };
-    const reach = Math.max(2, ...all.map(([lat, lon]) => map.distance([lat, lon], [centre.lat, centre.lon]) / 1000));
-    rings(map, centre.lat, centre.lon, reach);
-    for (const p of data.points) point(map, p.lat, p.lon, p.chosen ? "#0f6674" : "#6b7680", p.name, true);
-    const here = data.place ? point(map, data.place.lat, data.place.lon, "#d9822b", "you", true) : null;
-    choose(box, map, here);
+    box.hidden = false;
+    const labs = JSON.parse(box.dataset.points);
+    const place = box.dataset.place && JSON.parse(box.dataset.place);
+    const map = L.map(box, { attributionControl: false, scrollWheelZoom: false, zoomSnap: 0.25 });
+    const all = labs.concat(place || []).map((p) => [p.lat, p.lon]);
+    map.fitBounds(L.latLngBounds(all).pad(0.35), { maxZoom: 14 });
+    for (const lab of labs)
+      point(map, [lab.lat, lab.lon], colour(lab.chosen ? "--here" : "--lab"), lab.name, true);
+    const you = place ? chosen(map, labs, [place.lat, place.lon]) : null;
+    if (!you) surround(map, labs, [labs[0].lat, labs[0].lon]);
+    const form = box.dataset.form && document.getElementById(box.dataset.form);
+    if (form) choose(map, form, you);
   }
 
-  function choose(box, map, here) {
-    const form = box.dataset.form && document.getElementById(box.dataset.form);
-    if (!form) return;
-    let marker = here;
-    const put = (lat, lon) => {
-      if (marker) marker.setLatLng([lat, lon]);
-      else marker = point(map, lat, lon, "#d9822b", "you", true);
+  // The maker's place, its rings, and a line to every lab that makes something; moved as one.
+  function chosen(map, labs, at) {
+    const marker = point(map, at, colour("--you"), "you", false);
+    let around = [];
+    const move = (to) => {
+      marker.setLatLng(to);
+      around.forEach((layer) => layer.remove());
+      around = surround(map, labs, to);
+      for (const lab of labs.filter((each) => each.chosen))
+        around.push(L.polyline([to, [lab.lat, lab.lon]], { color: colour("--here"), weight: 2, interactive: false }).addTo(map));
     };
-    map.on("click", (event) => {
-      form.elements.lat.value = event.latlng.lat.toFixed(4);
-      form.elements.lon.value = event.latlng.lng.toFixed(4);
-      put(event.latlng.lat, event.latlng.lng);
-    });
-    for (const name of ["lat", "lon"])
-      form.elements[name].addEventListener("change", () => put(+form.elements.lat.value, +form.elements.lon.value));
+    move(at);
+    return move;
+  }
+
+  function surround(map, labs, at) {
+    const reach = Math.max(1, ...labs.map((lab) => map.distance([lab.lat, lab.lon], at) / 1000));
+    return RINGS_KM.filter((km) => km <= reach * 1.5 && km >= reach / 8).map((km) => ring(map, at, km));
+  }
+
+  function choose(map, form, you) {
+    const { lat, lon } = form.elements;
+    const put = (at) => {
+      [lat.value, lon.value] = at.map((degrees) => (+degrees).toFixed(4));
+      you([+lat.value, +lon.value]);
+    };
+    map.getContainer().classList.add("choosing");
+    map.on("click", ({ latlng }) => put([latlng.lat, latlng.lng]));
+    for (const field of [lat, lon])
+      field.addEventListener("change", () => form.checkValidity() && you([+lat.value, +lon.value]));
+    for (const link of form.querySelectorAll("[data-at]"))
+      link.addEventListener("click", (event) => {
+        event.preventDefault();
+        put(link.dataset.at.split(","));
+      });
   }
 
   document.addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-points]").forEach(draw));
