@@ -13,6 +13,8 @@ from hardware_sim.control import Control
 from hardware_sim.records import Journal
 from hardware_sim.workshop import Workshop
 
+UNITS = ("mm", "cm", "m", "in", "px", "pt")
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hardware_sim", description=__doc__)
@@ -23,7 +25,42 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--speed", type=float, default=1.0, help="simulated s per wall s; 0: no waits")
     run.add_argument("--record", type=Path, help="folder for starts, programs and ends")
     run.add_argument("--control", type=Path, help="unix socket for the physical world")
+    _add_measure(verbs.add_parser("measure", help="what would these bytes make of the design?"))
     return parser
+
+
+def _add_measure(measure: argparse.ArgumentParser) -> None:
+    measure.add_argument("program", type=Path, help="the G-code that the machine received")
+    measure.add_argument("--machine", required=True, help="a shipped name or a TOML file")
+    measure.add_argument("--design", required=True, type=Path, help="STL, 3MF, DXF or SVG")
+    measure.add_argument("--placement", type=Path, help="JSON with the copies on the plate")
+    measure.add_argument("--thickness", type=float, help="of the stock, in mm")
+    measure.add_argument("--tool-mm", type=float, help="tool diameter, instead of the machine's")
+    measure.add_argument("--kerf-mm", type=float, help="beam width, instead of the machine's")
+    measure.add_argument("--design-units", choices=UNITS, help="of a drawing's numbers")
+    measure.add_argument("--tolerance-mm", type=float, help="instead of 0.3 printed, 0.1 cut")
+    measure.add_argument("--json", action="store_true", help="the only form there is")
+
+
+def measure(args: argparse.Namespace) -> int:
+    """Say how a program conforms to a design; 0 within, 1 deviates, 3 unmeasurable."""
+    from hardware_sim.metrology.measure import Question, measure
+    from hardware_sim.metrology.report import STATUS
+
+    answer = measure(
+        Question(
+            machine=load(args.machine),
+            design=args.design,
+            program=args.program,
+            placement=args.placement,
+            thickness_mm=args.thickness,
+            width_mm=args.tool_mm or args.kerf_mm,
+            units=args.design_units,
+            outline_mm=args.tolerance_mm,
+        )
+    )
+    print(json.dumps(answer.as_json()))
+    return STATUS[answer.verdict]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parse, do, answer with an exit status."""
     args = _parser().parse_args(argv)
     try:
-        return run(args)
+        return run(args) if args.verb == "run" else measure(args)
     except (ConfigRefused, OSError) as error:
         print(f"hardware_sim: {error}", file=sys.stderr)
         return 1

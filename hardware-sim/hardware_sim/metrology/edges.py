@@ -19,7 +19,7 @@ class Edges:
     def __init__(self, region: BaseGeometry) -> None:
         pieces = [_pieces(np.asarray(ring.coords)) for ring in rings(region)]
         self._segments = np.concatenate(pieces) if pieces else np.empty((0, 4))
-        lines = shapely.linestrings(self._segments.reshape(-1, 2, 2))
+        lines = np.asarray(shapely.linestrings(self._segments.reshape(-1, 2, 2)), dtype=object)
         self._tree = shapely.STRtree(lines)
 
     def distance(self, points: Floats) -> Floats:
@@ -38,7 +38,7 @@ def _pieces(ring: Floats) -> Floats:
 
 def polygons(region: BaseGeometry) -> list[shapely.Polygon]:
     """The polygons of a region, without lines and points."""
-    parts = shapely.get_parts(shapely.get_parts(np.atleast_1d(region)))
+    parts = shapely.get_parts(shapely.get_parts(region))
     return [p for p in parts if isinstance(p, shapely.Polygon) and not p.is_empty]
 
 

@@ -7,8 +7,8 @@ What the figures mean
 - *outline deviation*: the largest distance between made outline and design outline, both
   ways, that lasts over STRETCH_MM of edge. Design details that no bead can make (thinner than
   2 x THIN_MM, gaps narrower than 2 x GAP_MM) are left out. Where a flat face of the design lies
-  in the very plane of the section, either side of it is right. The difference between the sizes
-  over all of what was made and of the design counts as outline deviation too.
+  in the very plane of the section, the plane itself and either side of it are right. The
+  difference between the overall sizes of what was made and of the design counts too.
 - *flow*: plastic of the outermost beads against what their distance from the design's edge asks
   for; on straight walls absolute, elsewhere relative to the program's own median.
 - *volume deviation*: the worse of the enclosed volume (made outlines x layer heights against
@@ -202,7 +202,7 @@ def _in_material(voids: NDArray[np.object_], design: BaseGeometry) -> NDArray[np
 def _inspect(layer: Layer, section: Section, faces: Floats, *, first: bool) -> _LayerFindings:
     middle = layer.z_mm - layer.height_mm / 2
     flat = bool((np.abs(faces - middle) < FLAT_MM).any())
-    heights = [middle - FLAT_MM, middle + FLAT_MM] if flat else [middle]
+    heights = [middle, middle - FLAT_MM, middle + FLAT_MM] if flat else [middle]
     designs = [section(z) for z in heights]
     beads = _beads(layer)
     voids = _voids(beads)
@@ -254,7 +254,8 @@ def _worse(
     place = int(lasts.argmax())
     if not math.isfinite(lasts[place]) or lasts[place] <= worst:
         return worst, where
-    return float(lasts[place]), (round(points[place][0], 2), round(points[place][1], 2))
+    x, y = points[place].tolist()
+    return float(lasts[place]), (round(x, 2), round(y, 2))
 
 
 def _islands(

@@ -53,7 +53,9 @@ def read(path: Path) -> Solid:
     elif kind in (".stl", ".obj", ".ply"):
         points, faces = _read_mesh(path)
     else:
-        raise UnreadableDesign(f"{path.name}: {kind or 'no suffix'} is not a mesh that is read here")
+        raise UnreadableDesign(
+            f"{path.name}: {kind or 'no suffix'} is not a mesh that is read here"
+        )
     if not len(faces) or not np.isfinite(points).all():
         raise UnreadableDesign(f"{path.name}: no finite triangles in it")
     return _merged(points, faces)
@@ -156,7 +158,9 @@ def _merged(points: Floats, faces: Ints) -> Solid:
     keys = np.round(points * 1e5).astype(np.int64)
     _, first, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     faces = back.reshape(-1)[faces]
-    good = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 0] != faces[:, 2])
+    good = (
+        (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 0] != faces[:, 2])
+    )
     faces = faces[good]
     welded = points[first].copy()
     welded[:, 2] -= welded[np.unique(faces), 2].min() if len(faces) else 0.0
@@ -208,10 +212,8 @@ class Slicer:
         return shapely.difference(material, shapely.union_all(hollow)) if hollow else material
 
     def _region(self, faces: Ints, z_mm: float) -> BaseGeometry:
-        rings: list[BaseGeometry] = []
-        for loop in self._loops(faces, z_mm):
-            if len(loop) >= 3:
-                rings.append(shapely.make_valid(shapely.polygons(loop)))
+        loops = [loop for loop in self._loops(faces, z_mm) if len(loop) >= 3]
+        rings = [shapely.make_valid(shapely.Polygon(loop)) for loop in loops]
         region: BaseGeometry = shapely.Polygon()
         for ring in sorted(rings, key=shapely.area, reverse=True):
             region = shapely.symmetric_difference(region, ring)
