@@ -12,12 +12,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 import scheduling
 from designs.design import DrawingFacts, Part
+from designs.errors import Refused
 from designs.estimate import estimate
 from fablab_agents.protocol.messages import Machine
 from orchestrator.orders.model import Item, PriceLine, Quoted
 from orchestrator.policy.model import PricePolicy
 
 HORIZON: Final = timedelta(days=30)
+BEGIN_S: Final = 120
+"""Homing, purging, travelling to the part: in a program's time, not in an estimate's."""
 _UNUSABLE: Final = frozenset({"offline", "fault"})
 
 
@@ -145,12 +148,13 @@ class Wish(BaseModel):
 
 def effort(part: Part, machine: Machine) -> Effort | None:
     """What one piece takes on this machine; None where its class is not estimated."""
+    kind = machine.model.removeprefix("generic-")  # a profile's name; estimates go by class
     try:
-        told = estimate(part.facts, part.process, part.material, machine.model, part.thickness_mm)
-    except (KeyError, ValueError):
+        told = estimate(part.facts, part.process, part.material, kind, part.thickness_mm)
+    except Refused:
         return None
     p50_s, p90_s = (max(1, round(60 * x)) for x in (told.minutes_p50, told.minutes_p90))
-    return Effort(p50_s, max(p50_s, p90_s), told.grams_p50)
+    return Effort(p50_s, p90_s + BEGIN_S, told.grams_p50)
 
 
 def usable(bench: Bench, currency: str) -> bool:
