@@ -327,8 +327,8 @@ class MarlinConversation:
 
     def _stream(self, wish: Wish) -> None:
         self._follow(wish)
+        self._drain()
         if self._truth is not None:
-            self._drain()
             return
         if self._phase is Phase.STREAMING and self._paused_by is None:
             self._fill()

@@ -1,0 +1,316 @@
+"""Conversations without a wire: what is said when this was heard, at that time."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from firmware_bridge.driver import Ended, Event, Paused, Progress, Resumed, Started
+from firmware_bridge.drivers.grbl.conversation import GrblConversation, Job
+from firmware_bridge.drivers.marlin import quirks
+from firmware_bridge.drivers.marlin.conversation import MarlinConversation
+from firmware_bridge.gcode import end_position
+from firmware_bridge.streaming import Conversation, Timeouts, Wish
+
+OK_HEAT = b"ok T:20.0 /0.0 B:20.0 /0.0 @:0\n"
+
+
+class Table:
+    """A conversation on the table: a clock that we turn, and all that was said."""
+
+    def __init__(self, talk: Conversation) -> None:
+        self.talk = talk
+        self.now = 100.0
+        self.events: list[Event] = []
+        self.wish, self.why = Wish.RUN, ""
+
+    def wait(self, seconds: float = 0.01) -> bytes:
+        self.now += seconds
+        self.talk.tick(self.now, self.wish, self.why)
+        self.events += [e for e in self.talk.take_events() if not isinstance(e, Progress)]
+        return self.talk.take_bytes()
+
+    def hear(self, *lines: str | bytes) -> bytes:
+        for line in lines:
+            data = line if isinstance(line, bytes) else line.encode() + b"\n"
+            self.talk.hear(data, self.now)
+        return self.wait()
+
+    @property
+    def end(self) -> Ended:
+        assert isinstance(self.events[-1], Ended), self.events
+        return self.events[-1]
+
+
+def printer(commands: Iterable[str], t: Timeouts | None = None) -> Table:
+    rows = [(n, row.encode()) for n, row in enumerate(commands, 1)]
+    table = Table(MarlinConversation(iter(rows), len(rows), t or Timeouts()))
+    assert table.wait().startswith(b"N1999 M110 N1999*")
+    return table
+
+
+def said(data: bytes) -> list[tuple[int, str]]:
+    rows = [row.split(b"*")[0].split(b" ", 1) for row in data.splitlines()]
+    return [(int(number[1:]), command.decode()) for number, command in rows]
+
+
+def test_one_line_at_a_time_until_there_is_evidence() -> None:
+    table = printer([f"G1 X{n}" for n in range(40)])
+    flying = [said(table.hear("ok"))]
+    widths = []
+    while len(widths) < 20:
+        told = said(table.hear("ok"))
+        flying.append(told)
+        widths.append(len(told))
+    assert flying[0] == [(2000, "G1 X0")]
+    assert max(widths) == 2  # one for the ok, one as the window grows
+    assert sum(widths) == 20 + 3  # it grew from one to four and no further
+
+
+def test_no_more_bytes_in_flight_than_the_board_can_hold() -> None:
+    table = printer([f"G1 X{n:03} Y100.000 Z100.000 E100.00000 F1000" for n in range(200)])
+    flying: list[int] = []
+    most = 0
+    for _ in range(60):
+        flying += [len(row) + 1 for row in table.hear("ok").splitlines()]
+        most = max(most, sum(flying))
+        flying.pop(0)
+    assert 90 < most <= quirks.IN_FLIGHT_BYTES
+
+
+def test_a_resend_goes_on_behind_the_last_line_the_machine_has() -> None:
+    table = printer([f"G1 X{n}" for n in range(9)])
+    told = said(table.hear("ok"))
+    while len(told) < 4:
+        told += said(table.hear("ok"))
+    for row in ("Error:checksum mismatch, Last Line: 2001", "Resend: 2002", "ok"):
+        table.talk.hear(row.encode() + b"\n", table.now)
+    assert table.hear("Error:Line Number is not Last Line Number+1", "Resend: 2002", "ok") == b""
+    assert said(table.wait(0.03)) == [(2002, "G1 X2")]
+    assert said(table.hear("ok"))[0] == (2003, "G1 X3")  # under the same number as before
+
+
+def test_a_lost_ok_is_recovered_by_asking_and_trusted_after_a_sync() -> None:
+    table = printer(["G28", "G1 X1", "G1 X2"], Timeouts(probe_s=1))
+    assert said(table.hear("ok")) == [(2000, "G28")]
+    assert table.wait(0.9) == b""
+    assert said(table.wait(0.2)) == [(2000, "G28")]  # the very same line again
+    table.hear("Error:Line Number is not Last Line Number+1, Last Line: 2000", "Resend: 2001", "ok")
+    assert said(table.wait(0.03)) == [(2001, "M105")]
+    assert table.hear("ok") == b""  # an old ok proves nothing now
+    assert said(table.hear(OK_HEAT)) == [(2002, "G1 X1")]
+
+
+def test_numbers_start_over_before_they_run_into_the_sixteenth_bit() -> None:
+    table = printer("G1 X1" for _ in range(200))
+    assert isinstance(table.talk, MarlinConversation)
+    table.talk._number = quirks.LAST_NUMBER - 20
+    told = said(table.hear("ok"))
+    while not told or not told[-1][1].startswith("M110"):
+        told += said(table.hear("ok"))
+    assert told[-2:] == [(60_000, "G1 X1"), (60_001, "M110 N1999")]
+    assert table.wait() == b""  # nothing may follow before it is answered
+    assert said(table.hear("ok"))[0] == (2000, "G1 X1")
+
+
+def run_to_the_end(table: Table, data: bytes) -> None:
+    for _ in range(50):
+        answers = [OK_HEAT if b"M105" in row else b"ok\n" for row in data.splitlines()]
+        if not answers:
+            return
+        data = table.hear(*answers)
+
+
+def test_the_end_is_proven_by_m400_and_a_sync() -> None:
+    table = printer(["G28", "G1 X1"])
+    run_to_the_end(table, table.hear("ok"))
+    assert [type(e) for e in table.events] == [Started, Ended]
+    assert (table.end.outcome, table.end.last_line) == ("finished", 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome", "cause"),
+    [
+        ("start", "interrupted", "reset"),
+        ("Error:Printer halted. kill() called!", "failed", "halted by the machine"),
+        ("Error:Thermal Runaway, system stopped! Heater_ID: 0", "failed", "machine error"),
+        ("echo: cold extrusion prevented", "failed", "machine error"),
+        ('echo:Unknown command: "G28"', "failed", "unknown command"),
+        ("//action:cancel", "interrupted", "stopped"),
+    ],
+)
+def test_bad_news_ends_it_with_everything_off(line: str, outcome: str, cause: str) -> None:
+    table = printer(["G28", "G1 X1"])
+    table.hear("ok")
+    out = table.hear(line)
+    if not any(isinstance(event, Ended) for event in table.events):
+        assert out == quirks.MAKE_SAFE
+        table.hear("ok", "ok T:200 /200 B:60 /0", "ok")
+        assert not any(isinstance(event, Ended) for event in table.events)
+        table.hear(OK_HEAT)
+    assert (table.end.outcome, table.end.cause) == (outcome, cause)
+    assert table.wait(100) == b""
+
+
+def test_a_command_that_arrived_as_another_is_doubt_not_failure() -> None:
+    table = printer(["G28", "G1 X1"])
+    table.hear("ok")
+    assert table.hear('echo:Unknown command: "X2000 G28*12"') == b""
+    assert said(table.hear("ok")) == [(2001, "M105")]
+    table.hear("Error:Line Number is not Last Line Number+1, Last Line: 1999", "Resend: 2000", "ok")
+    assert said(table.wait(0.03)) == [(2000, "G28")]
+
+
+def test_heat_that_will_not_go_off_is_killed_and_said() -> None:
+    table = printer(["M109 S200"], Timeouts(stop_s=5))
+    table.hear("ok")
+    table.wish, table.why = Wish.STOP, "the maker cancelled"
+    assert table.wait() == quirks.MAKE_SAFE
+    table.hear("ok T:200 /200")
+    assert table.wait(6) == quirks.KILL
+    assert (table.end.outcome, table.end.cause) == ("interrupted", "stopped")
+    assert "look at it" in table.end.detail
+
+
+def test_busy_keeps_it_waiting_and_a_person_at_the_printer_pauses_it() -> None:
+    table = printer(["G28", "G1 X1"], Timeouts(silence_s=10, probe_s=3))
+    table.hear("ok")
+    for _ in range(20):
+        assert table.wait(2) == b""
+        table.hear("echo:busy: processing")
+    table.hear("echo:busy: paused for user")
+    table.hear("ok")
+    assert [type(e) for e in table.events] == [Started, Paused, Resumed]
+
+
+def test_silence_is_asked_about_and_then_called_by_its_name() -> None:
+    table = printer(["G28", "G1 X1"], Timeouts(silence_s=30, probe_s=1))
+    table.hear("ok")
+    said_again = sum(table.wait(0.5).count(b"N2000") for _ in range(50))
+    assert 3 <= said_again <= 6  # at 1, 2, 4, 8 … s
+    out = table.wait(20)
+    assert out == quirks.MAKE_SAFE
+    assert (table.end.outcome, table.end.cause) == ("interrupted", "silent")
+
+
+def test_a_cable_pulled_at_the_very_end_is_honestly_unknown() -> None:
+    table = printer(["G28"])
+    table.hear("ok")
+    table.hear("ok")
+    table.talk.lost("gone")
+    table.wait()
+    assert (table.end.outcome, table.end.last_line) == ("unknown", 1)
+
+
+def test_one_line_asked_for_for_ever_is_given_up() -> None:
+    table = printer(["G28", "G1 X1"])
+    table.hear("ok")
+    for _ in range(quirks.RESENDS_FOR_ONE_LINE + 1):
+        table.hear("Resend: 2000", "ok")
+        table.wait(0.05)
+    table.hear(OK_HEAT)
+    assert (table.end.outcome, table.end.cause) == ("interrupted", "bad line")
+
+
+# ---- GRBL
+
+IDLE = "<Idle|MPos:{0},0.000,0.000|FS:0,0|WCO:0.000,0.000,0.000>"
+MODES = "[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F0 S0]"
+
+
+def mill(commands: list[str], *, home: bool = False, modes: str = MODES) -> Table:
+    rows = [(n, row.encode()) for n, row in enumerate(commands, 1)]
+    table = Table(
+        GrblConversation(Job(iter(rows), len(rows), end_position(rows), home), Timeouts())
+    )
+    told = table.wait()
+    if home:
+        assert told == b"?$H\n"
+        told = table.hear("ok")
+    assert told.endswith(b"$G\n")
+    table.hear(modes)
+    return table
+
+
+def test_characters_are_counted() -> None:
+    table = mill([f"G1 X{n:02} Y10 F1000" for n in range(30)])
+    first = table.hear("ok").replace(b"?", b"")
+    assert len(first) <= 127
+    assert first.count(b"\n") == 127 // 18
+    assert table.hear("ok").replace(b"?", b"") == b"G1 X07 Y10 F1000\n"
+
+
+def test_it_homes_only_when_told_and_sets_the_modes_it_counts_on() -> None:
+    table = mill(["G0 X5"], home=True, modes="[GC:G1 G54 G17 G20 G91 G94 M5 M9]")
+    assert table.hear("ok").replace(b"?", b"") == b"G21 G90\n"
+    assert table.hear("ok").replace(b"?", b"") == b"G0 X5\n"
+
+
+def at_the_end(place: str) -> Table:
+    table = mill(["G0 X5"])
+    table.hear("ok")
+    table.hear("ok")
+    for _ in range(3):
+        table.wait(0.25)
+        table.hear(IDLE.format(place))
+    return table
+
+
+def test_finished_is_idle_and_where_the_program_ends() -> None:
+    assert at_the_end("5.010").end.outcome == "finished"
+    wrong = at_the_end("7.000")
+    assert b"\x18" in b"".join(wrong.wait(0.3) + wrong.hear(IDLE.format("7.000")) for _ in range(3))
+    wrong.hear("Grbl 1.1h ['$' for help]")
+    assert (wrong.end.outcome, wrong.end.cause) == ("interrupted", "wrong place")
+    assert "X ended at 7.000 mm" in wrong.end.detail
+
+
+def test_the_first_error_holds_then_resets() -> None:
+    table = mill([f"G1 X{n}" for n in range(30)])
+    table.hear("ok")
+    out = table.hear("ok", "error:22")
+    assert out.startswith(b"!")
+    assert b"\x18" not in out
+    assert b"\x18" not in table.hear("<Hold:1|MPos:0,0,0>") + table.wait(0.3)
+    out = table.hear("<Hold:0|MPos:0,0,0>") + table.hear("<Hold:0|MPos:0,0,0>")
+    assert b"\x18" in out
+    table.hear("Grbl 1.1h ['$' for help]")
+    assert (table.end.outcome, table.end.cause) == ("failed", "error 22")
+    assert "line 2" in table.end.detail
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome", "cause"),
+    [
+        ("ALARM:1", "failed", "alarm 1"),
+        ("Grbl 1.1h ['$' for help]", "interrupted", "reset"),
+        ("<Alarm|MPos:0,0,0>", "failed", "alarm"),
+    ],
+)
+def test_bad_news_ends_a_cut(line: str, outcome: str, cause: str) -> None:
+    table = mill([f"G1 X{n}" for n in range(30)])
+    table.hear("ok")
+    table.hear(line)
+    assert (table.end.outcome, table.end.cause) == (outcome, cause)
+
+
+def test_an_answer_that_never_comes_is_never_a_finish() -> None:
+    table = mill(["G4 P3", "G0 X5"])
+    table.hear("ok")
+    for _ in range(16):  # a dwell looks idle, and is waited for
+        table.wait(0.25)
+        table.hear(IDLE.format("0.000"))
+    assert table.events == []
+    for _ in range(12):
+        table.wait(0.25)
+        table.hear(IDLE.format("0.000"))
+    table.hear("Grbl 1.1h ['$' for help]")
+    assert (table.end.outcome, table.end.cause) == ("unknown", "answer lost")
+
+
+def test_a_hand_on_the_hold_button_is_a_pause() -> None:
+    table = mill([f"G1 X{n}" for n in range(30)])
+    table.hear("ok")
+    table.hear("ok")
+    table.hear("<Hold:0|MPos:1,0,0>")
+    table.hear("<Run|MPos:1,0,0>")
+    assert table.events == [Started(), Paused("the machine"), Resumed("the machine")]

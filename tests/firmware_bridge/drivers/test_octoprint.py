@@ -1,0 +1,230 @@
+"""The OctoPrint driver against the real OctoPrint and its virtual printer."""
+
+import hashlib
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from demo import octoprint
+from firmware_bridge.driver import (
+    Condition,
+    Driver,
+    Ended,
+    Event,
+    Paused,
+    Program,
+    Progress,
+    Resumed,
+    Run,
+    Started,
+)
+from firmware_bridge.drivers.octoprint import codec
+from firmware_bridge.errors import LinkLost, NeedsPerson, ProtocolError, Refused
+from firmware_bridge.registry import open_driver
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@dataclass
+class Server:
+    url: str
+    key: str
+    process: subprocess.Popen[bytes]
+    drivers: list[Driver] = field(default_factory=list[Driver])
+
+    def driver(self, **more: object) -> Driver:
+        entry = {"driver": "octoprint", "link": self.url, "api_key": self.key, **more}
+        self.drivers.append(open_driver(entry))
+        return self.drivers[-1]
+
+    def close(self) -> None:
+        for driver in self.drivers:
+            driver.close()
+        octoprint.stop(self.process)
+
+    def ask(self, path: str, **how: object) -> httpx.Response:
+        header = {"X-Api-Key": self.key}
+        return httpx.request("POST", f"{self.url}{path}", headers=header, timeout=10, **how)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
+    try:
+        octoprint.ensure_installed()
+    except octoprint.CannotInstallError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"the real OctoPrint is not here: {error}")
+    running: list[Server] = []
+
+    def begin() -> Server:
+        folder = tmp_path_factory.mktemp("octoprint")
+        running.append(Server(*octoprint.start(folder, octoprint.free_port())))
+        return running[-1]
+
+    yield begin
+    for server in running:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def server(start: Callable[[], Server]) -> Server:
+    return start()
+
+
+@pytest.fixture
+def driver(server: Server) -> Iterator[Driver]:
+    made = server.driver()
+    made.connect()
+    yield made
+    made.close()
+
+
+_count = iter(range(1000))
+
+
+def program(folder: Path, rows: list[str]) -> Program:
+    data = ("\n".join(["G28", *rows, "M104 S0", "M84"]) + "\n").encode()
+    path = folder / "program.gcode"
+    path.write_bytes(data)
+    name = f"attempt-{next(_count)}"
+    return Program(path, hashlib.sha256(data).hexdigest(), name, data.count(b"\n"))
+
+
+QUICK = [f"G1 X{n % 20 / 10} Y{n % 18 / 10} F6000" for n in range(100)]
+SLOW = ["G4 P200"] * 100
+
+
+def follow(run: Run, act: Callable[[Event], object] = lambda _: None) -> list[Event]:
+    events: list[Event] = []
+    for event in run.events():
+        events.append(event)
+        act(event)
+    assert isinstance(events[-1], Ended)
+    return events
+
+
+def kinds(events: list[Event]) -> list[type]:
+    return [type(event) for event in events if not isinstance(event, Progress)]
+
+
+def once(kind: type, deed: Callable[[], object]) -> Callable[[Event], None]:
+    done: list[object] = []
+
+    def act(event: Event) -> None:
+        if isinstance(event, kind) and not done:
+            done.append(deed() or True)
+
+    return act
+
+
+def test_a_print_runs_once_to_its_end_and_is_found_again(driver: Driver, tmp_path: Path) -> None:
+    made = program(tmp_path, QUICK)
+    status = driver.status()
+    assert (status.condition, "OctoPrint" in status.firmware) == (Condition.IDLE, True)
+    _until(lambda: "tool0" in driver.status().temperatures_c)
+    run = driver.start(made)
+    assert run.handle == f"{made.attempt}-{made.sha256[:12]}.gcode"
+    events = follow(run)
+    assert kinds(events) == [Started, Ended]
+    assert (events[-1].outcome, events[-1].last_line) == ("finished", made.lines)
+    again = driver.recover(run.handle)
+    assert again is not None
+    assert follow(again)[-1].outcome == "finished"
+    assert driver.recover("attempt-never-000000000000.gcode") is None
+    twice = follow(driver.start(made))
+    assert (twice[-1].outcome, "never started twice" in twice[-1].detail) == ("interrupted", True)
+
+
+def test_pause_resume_and_recovery_in_the_middle(
+    driver: Driver, server: Server, tmp_path: Path
+) -> None:
+    made = program(tmp_path, SLOW[:60])
+    run = driver.start(made)
+    events = run.events()
+    assert isinstance(next(events), Started)
+    events.close()  # type: ignore[attr-defined]
+    other = server.driver()
+    found = other.recover(run.handle)
+    assert found is not None
+    assert driver.status().condition in (Condition.RUNNING, Condition.ATTENTION)
+
+    def act(event: Event) -> None:
+        if isinstance(event, Paused):
+            assert other.status().condition is Condition.PAUSED
+            threading.Timer(0.5, found.resume).start()
+
+    found.pause()
+    heard = follow(found, act)
+    assert kinds(heard) == [Started, Paused, Resumed, Ended]
+    assert heard[-1].outcome == "finished"
+
+
+def test_stop_and_what_the_history_says_of_it(driver: Driver, tmp_path: Path) -> None:
+    run = driver.start(program(tmp_path, SLOW))
+    end = follow(run, once(Started, lambda: run.stop("the maker cancelled")))[-1]
+    assert (end.outcome, end.cause, end.detail) == ("interrupted", "stopped", "the maker cancelled")
+    found = driver.recover(run.handle)
+    assert found is not None
+    assert follow(found)[-1].outcome == "interrupted"
+
+
+def test_what_is_not_ours_is_left_alone(driver: Driver, server: Server, tmp_path: Path) -> None:
+    rows = "\n".join(["G28", *SLOW[:40]]).encode()
+    waiting = driver.start(program(tmp_path, QUICK))
+    uploaded = server.ask("/api/files/local", files={"file": ("foreign.gcode", rows)})
+    assert uploaded.status_code == 201
+    go = {"command": "select", "print": True}
+    assert server.ask("/api/files/local/foreign.gcode", json=go).status_code == 204
+    time.sleep(0.5)
+    assert driver.status().condition is Condition.ATTENTION
+    with pytest.raises(NeedsPerson, match=r"foreign\.gcode"):
+        driver.start(program(tmp_path, QUICK))
+    late = follow(waiting)
+    assert kinds(late) == [Ended]
+    assert (late[-1].outcome, late[-1].cause) == ("interrupted", "not started")
+    assert driver.status().condition is Condition.ATTENTION  # the other print still runs
+    server.ask("/api/job", json={"command": "cancel"})
+    _until(lambda: driver.status().condition is Condition.IDLE)
+
+
+def test_a_wrong_key_a_wrong_address_and_a_wrong_server(server: Server) -> None:
+    with pytest.raises(Refused, match="key"):
+        server.driver(api_key="WRONG").connect()
+    with pytest.raises(LinkLost):
+        server.driver(link=f"http://127.0.0.1:{octoprint.free_port()}").connect()
+    with pytest.raises(Refused, match="address"):
+        server.driver(link="/dev/ttyUSB0")
+    with pytest.raises(ProtocolError) as error:
+        codec.read(codec.Job, b'{"state": 5}')
+    assert error.value.transcript == '{"state": 5}'
+
+
+def test_the_server_dies_in_the_middle(start: Callable[[], Server], tmp_path: Path) -> None:
+    server = start()
+    driver = server.driver(timeouts={"silence_s": 2})
+    driver.connect()
+    run = driver.start(program(tmp_path, SLOW))
+    end = follow(run, once(Started, server.process.kill))[-1]
+    assert (end.outcome, end.cause) == ("unknown", "server lost")
+    assert driver.status().condition is Condition.OFFLINE
+
+
+def test_halt_kills_and_a_later_connect_brings_it_back(driver: Driver, tmp_path: Path) -> None:
+    end = follow(driver.start(program(tmp_path, SLOW)), once(Started, driver.halt))[-1]
+    assert end.outcome == "interrupted"
+    assert driver.connect().condition is Condition.IDLE
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -1,0 +1,50 @@
+"""Machine profiles: the shipped ones, and what is wrong with a broken one."""
+
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge import profiles
+from firmware_bridge.errors import ProfileBroken
+
+
+def test_shipped_profiles_say_what_they_promise() -> None:
+    assert profiles.names() == ("generic-cnc-3018", "generic-fdm-220", "generic-laser-400")
+    printer = profiles.load("generic-fdm-220")
+    assert printer.envelope_mm == ((0, 0, 0), (220, 220, 250))
+    assert printer.fdm is not None
+    assert (printer.fdm.hotend_max_c, printer.fdm.bed_max_c) == (260, 100)
+    mill = profiles.load("generic-cnc-3018")
+    assert mill.envelope_mm.max == (300, 180, 45)
+    assert mill.envelope_mm.min[:2] == (0, 0)
+    assert mill.mill is not None
+    assert mill.mill.spindle_max_rpm == 12000
+    assert not mill.codes & {"M7", "M8"}
+    laser = profiles.load("generic-laser-400")
+    assert laser.envelope_mm.max[:2] == (400, 400)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('kind = "fdm"', 'kind = "mill"', "one table"),
+        ("machine_max_mm = [220, 220, 250]", "machine_max_mm = [220, 0, 250]", "below"),
+        ('"G0", "G1", ', '"G1", ', "G0"),
+        ("nozzle_mm = 0.4", "nozzle_mm = -1", "nozzle_mm"),
+        ("nozzle_mm = 0.4", "nozzle = 0.4", "nozzle"),
+        ('"M107"', '"M0107"', "codes"),
+        ("[fdm]", "[fdm", "cannot be read"),
+    ],
+)
+def test_a_broken_profile_says_where(old: str, new: str, why: str, tmp_path: Path) -> None:
+    shipped = Path(profiles.__file__).with_name("generic-fdm-220.toml").read_text()
+    assert old in shipped
+    path = tmp_path / "mine.toml"
+    path.write_text(shipped.replace(old, new))
+    with pytest.raises(ProfileBroken, match=why):
+        profiles.load(path)
+
+
+def test_a_profile_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(ProfileBroken, match="generic-fdm-220"):
+        profiles.load("my-printer")
