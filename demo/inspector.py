@@ -78,13 +78,14 @@ class Inspector(threading.Thread):
         except json.JSONDecodeError:
             self.troubles.append(done.stderr[-2000:])
             return _said("unmeasurable", inspector, {"note": done.stderr[-300:] or "no answer"})
-        deviations = seen["deviations"]
+        deviations = seen["deviations"] or {}
         readings = {
             "outline_mm": deviations.get("outline_mm"),
             "volume_pct": deviations.get("volume_pct"),
             "missing": [str(x) for x in deviations.get("missing") or []],
             "extra": [str(x) for x in deviations.get("extra") or []],
             "machine_s": seen.get("machine_s"),
+            "note": str(seen.get("why") or "")[:500],
         }
         return _said(_VERDICTS.get(done.returncode, "unmeasurable"), inspector, readings)
 
