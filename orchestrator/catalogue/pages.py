@@ -68,13 +68,18 @@ def matches(view: ReleaseView, words: str, process: str) -> bool:
     )
 
 
-def licence_words(licence: str) -> str:
-    """What the licence means for making and changing the design, in plain words."""
+def licence_words(licence: str) -> tuple[str, ...]:
+    """What the licence means for making and changing the design, a sentence each."""
     if licence == OWN_WORK:
-        return "Somebody's own work: private, made only for them."
+        return ("Somebody's own work: private, made only for them.",)
     paid = licences.judge(licence, licences.Act.MAKE_PAID)
     fork = licences.judge(licence, licences.Act.FORK)
-    return f"{paid.why} {fork.why}"
+    under = "" if licences.ANY in fork.fork_as else f" under {' or '.join(sorted(fork.fork_as))}"
+    return (
+        "Labs may make it for payment." if paid.allowed else f"{paid.why}.",
+        f"You may change it and publish the change{under}." if fork.allowed else f"{fork.why}.",
+        *(f"{duty}." for duty in fork.duties),
+    )
 
 
 def _store(request: Request) -> Store:

@@ -3,6 +3,7 @@
 It never reads a store or a clock; money is integer minor units of the policy's currency.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,13 +15,15 @@ import scheduling
 from designs.design import DrawingFacts, Part
 from designs.errors import Refused
 from designs.estimate import estimate
+from designs.processes import MATERIALS, PROCESSES
 from fablab_agents.protocol.messages import Machine
-from orchestrator.orders.model import Item, PriceLine, Quoted
+from orchestrator.orders.model import Item, PriceLine, Quoted, money
 from orchestrator.policy.model import PricePolicy
 
 HORIZON: Final = timedelta(days=30)
 BEGIN_S: Final = 120
 """Homing, purging, travelling to the part: in a program's time, not in an estimate's."""
+_TITLES: Final = {each.id: each.title for each in (*PROCESSES, *MATERIALS)}
 _UNUSABLE: Final = frozenset({"offline", "fault"})
 
 
@@ -246,7 +249,7 @@ def price_lines(
     lines = (
         PriceLine(what=f"setting up {machine.title}", minor=machine.setup_minor * pieces),
         PriceLine(what=f"{seconds / 60:.0f} min of {machine.title}", minor=time_minor),
-        PriceLine(what=f"{grams:.1f} g {part.material}", minor=material_minor),
+        PriceLine(what=f"{grams:.1f} g {named(part.material)}", minor=material_minor),
     )
     return tuple(line for line in lines if line.minor)
 
@@ -290,6 +293,25 @@ def problem(
 # ── back to people
 
 
+def named(word: str) -> str:
+    """The title of a process or a material as it stands within a sentence."""
+    title = _TITLES.get(word, word)
+    return title if title[:2].upper() == title[:2] else title[0].lower() + title[1:]
+
+
+def plainly(reason: str, benches: Iterable[Bench], currency: str) -> str:
+    """Scheduling's words with titles in the place of its ids, and money as people write it."""
+    names = {each: named(each) for each in _TITLES}
+    names |= {each.id: f"{each.machine.title} at {each.place.name}" for each in benches}
+    longest_first = "|".join(re.escape(each) for each in sorted(names, key=len, reverse=True))
+    said = re.sub(
+        rf"(?<![\w/-])({longest_first})(?![\w/-])", lambda found: names[found[1]], reason
+    )
+    return re.sub(
+        rf"(\d+) {currency} cents", lambda found: money(int(found[1]), currency), said
+    )
+
+
 def moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
@@ -319,7 +341,7 @@ def option_of(
         minutes=round(each.p50_s * pieces / 60, 1),
         grams=round(each.grams * pieces, 1),
         estimate_s=each.p90_s,
-        why=found.reason,
+        why=plainly(found.reason, [bench], policy.currency),
     )
 
 

@@ -23,7 +23,7 @@ from orchestrator.orders.tables import OrderRow
 from orchestrator.planning import service
 from orchestrator.planning.model import Quote, QuotedPart, Wish
 from orchestrator.store import Store, Unit
-from orchestrator.web.pages import Slots, check_form, form_token, fragment, page, see_other
+from orchestrator.web.pages import Slots, check_form, form_token, fragment, page, plain, see_other
 
 _Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 
@@ -203,12 +203,11 @@ def choices(quote: Quote) -> Mapping[str, str]:
 
 
 def what_helps(item: QuotedPart, part: Part | None) -> str:
-    """For a part that nobody can make: which machine, where, would change that."""
-    process, material = (word.replace("_", " ") for word in (item.process, item.material))
+    """For a part that nobody can make: the machine that would change that."""
     sheet = f" of {item.thickness_mm:g} mm" if item.thickness_mm else ""
     size = " × ".join(f"{side:.0f}" for side in part.facts.size_mm) if part else ""
-    room = f" and has room for {size} mm" if size else ""
-    return f"a machine for {process} that takes {material}{sheet}{room}"
+    room = f", with room for {size} mm" if size else ""
+    return f"{plain(item.process)} in {plain(item.material)}{sheet}{room}"
 
 
 def _store(request: Request) -> Store:

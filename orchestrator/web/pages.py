@@ -17,11 +17,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from designs.processes import MATERIALS, PROCESSES
 from orchestrator.store import Unit
 
 ROOMS: Final = Path(__file__).parent.parent
 STATIC: Final = Path(__file__).parent / "static"
 COOKIE: Final = "cosmolocal_form"
+_TITLES: Final = {each.id: each.title for each in (*PROCESSES, *MATERIALS)}
 
 Fragment = Callable[[Request, Unit, str], Awaitable[str]]
 """Renders what one room has to show about a subject that another room's page is about."""
@@ -97,8 +99,8 @@ def when(moment: datetime | None) -> Markup:
 
 
 def plain(slug: str) -> str:
-    """`laser_cutting` → `laser cutting`."""
-    return slug.replace("_", " ").replace("3d printing fdm", "3D printing")
+    """The title of a process or a material; of other words, the words: `handed over`."""
+    return _TITLES.get(slug) or slug.replace("_", " ")
 
 
 def short(sha256: str) -> str:

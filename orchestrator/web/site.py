@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orchestrator.web.pages import STATIC, page
 
 HEADERS: Final = {
-    # Styles may stand in elements: the 3D viewer and the map place what they draw that way.
+    # The 3D viewer and the map write styles; the viewer also compiles WebAssembly (no script text).
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; connect-src 'self' blob:; worker-src 'self' blob:; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),

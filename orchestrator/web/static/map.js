@@ -18,7 +18,7 @@
   }
 
   function ring(map, at, km) {
-    const label = L.divIcon({ className: "ring", html: `${km} km`, iconSize: [48, 14] });
+    const label = L.divIcon({ className: "ring", html: `<span>${km} km</span>`, iconSize: [60, 16] });
     const style = { radius: km * 1000, color: colour("--quiet"), weight: 1, fill: false, dashArray: "4 6", interactive: false };
     return L.layerGroup([
       L.circle(at, style),
