@@ -136,7 +136,7 @@ async def _keep_broker(config: Path) -> None:
             while process.poll() is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         finally:
-            process.terminate()
+            process.kill()  # it has nothing to tidy up
             process.wait(10)
         _log.warning("the broker ended; starting it again", status=process.returncode)
         await asyncio.sleep(0.3)

@@ -41,7 +41,7 @@ _AGAIN_AFTER: Final = timedelta(seconds=10)
 _GAP_EVERY_S: Final = 2.0
 _POLL_S: Final = 2.0
 _PROGRESS_EVERY_S: Final = 1.0
-_WAIT_MIN_S, _WAIT_MAX_S = 0.2, 5.0
+_WAIT_MIN_S, _WAIT_MAX_S = 0.1, 2.0
 _REFUSED: Final = 0x80  # SUBACK's no, of which the client library says nothing
 
 

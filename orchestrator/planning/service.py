@@ -139,7 +139,12 @@ def _quoted_part(
         thickness_mm=part.thickness_mm,
         quality=wish.quality,
         options=model.chosen_first(options, wish.choose.get(part.name)),
-        why_not=tuple(WhyNot(lab=each.lab_name, why=each.reason) for each in found.refusals),
+        why_not=tuple(
+            WhyNot(
+                lab=each.lab_name, why=model.plainly(each.reason, benches, IN_FORCE.currency)
+            )
+            for each in found.refusals
+        ),
     )
 
 
@@ -176,12 +181,13 @@ async def look(unit: Unit) -> Open | None:
         return None
     jobs = [*wanted, *planned]
     parts = await _parts_of(unit, jobs)
-    current = await _first_choice(unit, wanted)
-    current |= {job.id: f"{job.agent}/{job.machine}" for job in planned}
+    agreed = await _agreed(unit, jobs)
+    current = agreed | {job.id: f"{job.agent}/{job.machine}" for job in planned}
     asked = [
         model.job_of(
             job.id, parts[job.id], job.quantity, (job.lat, job.lon),
-            benches=benches, policy=IN_FORCE, due_at=job.due_at, avoid=job.avoid,
+            benches=_asked_labs(job, agreed.get(job.id), benches), policy=IN_FORCE,
+            due_at=job.due_at, avoid=job.avoid,
         )
         for job in jobs
     ]  # fmt: skip
@@ -322,12 +328,28 @@ async def _parts_of(unit: Unit, jobs: Iterable[JobRow]) -> dict[str, Part]:
     return found
 
 
-async def _first_choice(unit: Unit, wanted: Iterable[JobRow]) -> dict[str, str]:
-    """The machine that each job was quoted on: moving elsewhere needs a reason."""
-    found: dict[str, str] = {}
-    for job in wanted:
-        order = await unit.session.get_one(OrderRow, job.order_id)
-        for item in Quoted.model_validate_json(order.quoted).items:
-            if item.part == job.part:
-                found[job.id] = f"{item.agent}/{item.machine}"
-    return found
+def _asked_labs(job: JobRow, agreed: str | None, benches: Sequence[Bench]) -> Sequence[Bench]:
+    """The lab that the maker agreed to, as long as it has a machine for it; then any."""
+    agent = (agreed or "").partition("/")[0]
+    theirs = [
+        bench
+        for bench in benches
+        if bench.agent == agent
+        and bench.id not in job.avoid
+        and job.process in bench.machine.processes
+        and job.material in bench.machine.materials
+    ]
+    return theirs or benches
+
+
+async def _agreed(unit: Unit, jobs: Iterable[JobRow]) -> dict[str, str]:
+    """By job: `agent/machine` of the quote that its maker agreed to."""
+    orders_of = {job.order_id for job in jobs}
+    rows = await unit.session.scalars(select(OrderRow).where(OrderRow.id.in_(orders_of)))
+    items = {
+        (row.id, item.part): f"{item.agent}/{item.machine}"
+        for row in rows
+        for item in Quoted.model_validate_json(row.quoted).items
+    }
+    pairs = ((job.id, items.get((job.order_id, job.part))) for job in jobs)
+    return {job_id: name for job_id, name in pairs if name is not None}

@@ -1,0 +1,288 @@
+"""Quotes and plans on real labs, machines and orders in a real database."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from designs.design import OWN_WORK
+from fablab_agents.protocol.messages import Bed, Condition, Hello, Machine
+from orchestrator.catalogue.tables import ReleaseRow
+from orchestrator.dispatch import service as dispatch
+from orchestrator.labs import service as labs
+from orchestrator.labs.model import NewLab, Session
+from orchestrator.labs.tables import AgentRow
+from orchestrator.orders import model as orders_model
+from orchestrator.orders import service as orders
+from orchestrator.orders.model import JobState, Maker
+from orchestrator.orders.tables import JobRow
+from orchestrator.planning import model, service
+from orchestrator.planning.model import Wish
+from orchestrator.policy.model import IN_FORCE
+from orchestrator.store import Store, Unit
+from tests.orchestrator.dispatch.conftest import PRINTER, a_release
+
+HERE = {"lat": 41.390, "lon": 2.170}
+LASER = Machine(
+    machine="laser-1", title="Laser 1", model="generic-laser-400", processes=("laser_cutting",),
+    materials=("plywood",), envelope_mm=(400, 400, 10), tolerance_mm=0.1, attended=True,
+    rate_minor_per_h=1200, setup_minor=300, offered=True, condition=Condition.IDLE,
+    bed=Bed.UNKNOWN,
+)  # fmt: skip
+
+
+class Town:
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.release = a_release("f" * 64)
+
+    async def publish(self, **changes: Any) -> None:
+        self.release = self.release.model_copy(update=changes)
+        async with self.store.unit() as unit:
+            unit.session.add(
+                ReleaseRow(
+                    sha256=self.release.sha256,
+                    design=self.release.design,
+                    version=self.release.version,
+                    title=self.release.title,
+                    licence=self.release.licence,
+                    private=self.release.private,
+                    published_at=unit.now,
+                    manifest=self.release.canonical().decode(),
+                    findings=[],
+                    pictures={},
+                )
+            )
+
+    async def open_lab(self, name: str, km_north: float, *machines: Machine) -> str:
+        async with self.store.unit() as unit:
+            place = {"lat": 41.390 + km_north / 111.2, "lon": 2.170}
+            lab = await labs.create_lab(unit, NewLab(name=name, **place))
+            agent = (await labs.enrol(unit, await labs.new_code(unit, lab.id), "0.1.0")).agent
+        await self.says(agent, *machines)
+        return agent
+
+    async def says(self, agent: str, *machines: Machine) -> None:
+        hello = Hello(
+            boot="boot-1", version="0.1.0", head_seq=0, acked_down=0, attempts=(),
+            machines=machines,
+        )  # fmt: skip
+        async with self.store.unit() as unit:
+            await dispatch.hello(unit, agent, hello)
+
+    async def quote(self, **wish: Any) -> model.Quote:
+        async with self.store.unit() as unit:
+            return await service.quote(unit, Wish(**{"design": "hook", **HERE, **wish}))
+
+    async def order(self, quote: model.Quote) -> list[str]:
+        async with self.store.unit() as unit:
+            quoted = await service.quoted(unit, quote.id)
+            assert quoted is not None
+            text = orders_model.confirmation_text(quoted, "Ana")
+            agreed = orders.Confirmation(Maker(name="Ana"), orders_model.digest(text))
+            order = await orders.place(unit, quoted, agreed, lambda _: "sealed")
+            return [job.id for job in await orders.jobs_of(unit, order.id)]
+
+    async def jobs(self, ids: list[str]) -> list[JobRow]:
+        async with self.store.view() as unit:
+            return [await orders.job(unit, each) for each in ids]
+
+
+@pytest.fixture
+async def town(database_url: str, tmp_path: Path):
+    store = await Store.open(database_url, tmp_path / "blobs")
+    yield Town(store)
+    await store.close()
+
+
+async def test_a_quote_names_price_way_time_and_reason_and_why_not(town: Town):
+    await town.publish()
+    near = await town.open_lab("Near", 1, PRINTER)
+    await town.open_lab("Far", 30, PRINTER)
+    await town.open_lab("Cutter", 0.5, LASER)
+    quote = await town.quote(quantity=2)
+    (item,) = quote.items
+    first, second = item.options
+    assert (first.lab, first.agent, second.lab) == ("Near", near, "Far")
+    assert first.distance_m == pytest.approx(1000, abs=10)
+    assert first.why.startswith("The best of 2 labs")
+    assert [no.lab for no in item.why_not] == ["Cutter"]
+    assert "no machine" in item.why_not[0].why
+    assert first.lines[0] == orders_model.PriceLine(what="setting up Printer 1", minor=300)
+    assert quote.complete
+    assert quote.total_minor == first.total_minor == sum(line.minor for line in first.lines)
+    assert first.transport_minor == -(-first.distance_m * IN_FORCE.transport_minor_per_km // 1000)
+    assert quote.policy_version == IN_FORCE.version
+    assert first.estimate_s * 2 > first.minutes * 60 / 2
+
+
+async def test_the_lines_add_up_to_what_was_compared(town: Town):
+    """What the search takes for the price is the sum of the lines that a maker pays."""
+    await town.publish()
+    await town.open_lab("Near", 1, PRINTER)
+    part = town.release.parts[0]
+    async with town.store.view() as unit:
+        benches, _ = await service._benches(unit)
+        for pieces in (1, 2, 7):
+            job = model.job_of("j", part, pieces, (41.39, 2.17), benches=benches, policy=IN_FORCE)
+            problem = model.problem(
+                unit.now, benches, [], busy_until={}, current={}, policy=IN_FORCE
+            )
+            (found,) = service.scheduling.quote(problem, job).options
+            told = model.option_of(found, part, pieces, benches[0], IN_FORCE)
+            assert told is not None
+            assert found.price_minor == told.total_minor
+
+
+async def test_a_maker_may_prefer_a_lab(town: Town):
+    await town.publish()
+    await town.open_lab("Near", 1, PRINTER)
+    far = await town.open_lab("Far", 30, PRINTER)
+    quote = await town.quote(choose={"hook": far})
+    assert quote.items[0].options[0].agent == far
+    (job,) = await town.order(quote)
+    await service.replan(town.store)
+    assert (await town.jobs([job]))[0].agent == far
+
+
+async def test_without_a_capable_lab_a_quote_is_incomplete_and_cannot_be_ordered(town: Town):
+    await town.publish()
+    await town.open_lab("Cutter", 0.5, LASER)
+    quote = await town.quote()
+    assert not quote.complete
+    assert quote.items[0].options == ()
+    async with town.store.view() as unit:
+        assert await service.quoted(unit, quote.id) is None
+        assert await service.find_quote(unit, quote.id) == quote
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"offered": False},
+        {"condition": Condition.OFFLINE},
+        {"condition": Condition.FAULT},
+        {"currency": "CHF"},
+        {"materials": ("petg",)},
+        {"envelope_mm": (30.0, 30.0, 30.0)},
+    ],
+)
+async def test_machines_that_cannot_are_not_quoted(town: Town, how: dict[str, Any]):
+    await town.publish()
+    await town.open_lab("Near", 1, PRINTER.model_copy(update=how))
+    quote = await town.quote()
+    assert not quote.complete
+    assert quote.items[0].why_not[0].lab == "Near"
+
+
+async def test_designs_that_nobody_may_make_for_payment_are_refused(town: Town):
+    await town.publish(licence="CC-BY-NC-4.0")
+    await town.open_lab("Near", 1, PRINTER)
+    with pytest.raises(service.QuoteRefused, match="for payment"):
+        await town.quote()
+
+
+async def test_own_work_is_quoted_by_its_hash(town: Town):
+    await town.publish(licence=OWN_WORK, private=True)
+    await town.open_lab("Near", 1, PRINTER)
+    assert (await town.quote(design=town.release.sha256)).complete
+
+
+async def test_a_part_that_is_not_there(town: Town):
+    await town.publish()
+    with pytest.raises(service.QuoteRefused, match="its parts are hook"):
+        await town.quote(part="lamp")
+
+
+async def test_what_is_wanted_is_planned_where_it_was_quoted(town: Town):
+    await town.publish()
+    near = await town.open_lab("Near", 1, PRINTER)
+    await town.open_lab("Far", 5, PRINTER)
+    jobs = await town.order(await town.quote(quantity=2))
+    mark = await service.replan(town.store)
+    assert {(job.state, job.agent) for job in await town.jobs(jobs)} == {(JobState.PLANNED, near)}
+    async with town.store.view() as unit:
+        spots = await service.assignments(unit, jobs)
+    assert all("Near" in spot.why for spot in spots.values())
+    first, second = sorted(spots.values(), key=lambda spot: spot.start_at or unit.now)
+    assert first.end_at is not None
+    assert second.start_at is not None
+    assert first.end_at <= second.start_at
+    assert mark is not None
+    assert await service.replan(town.store, mark) is None
+
+
+async def test_a_plan_moves_when_its_machine_goes_away(town: Town):
+    await town.publish()
+    near = await town.open_lab("Near", 1, PRINTER)
+    far = await town.open_lab("Far", 5, PRINTER)
+    jobs = await town.order(await town.quote())
+    await service.replan(town.store)
+    await town.says(near, PRINTER.model_copy(update={"offered": False}))
+    await service.replan(town.store)
+    (job,) = await town.jobs(jobs)
+    assert (job.state, job.agent) == (JobState.PLANNED, far)
+
+
+async def test_a_short_silence_moves_nothing_and_a_long_one_does(town: Town):
+    await town.publish()
+    near = await town.open_lab("Near", 1, PRINTER)
+    jobs = await town.order(await town.quote())
+    await service.replan(town.store)
+    for session, state in ((Session.SILENT, JobState.PLANNED), (Session.AWAY, JobState.WANTED)):
+        async with town.store.unit() as unit:
+            await unit.session.execute(
+                update(AgentRow).where(AgentRow.id == near).values(session=session)
+            )
+        await service.replan(town.store)
+        (job,) = await town.jobs(jobs)
+        assert job.state == state
+    async with town.store.view() as unit:
+        spot = (await service.assignments(unit, jobs))[jobs[0]]
+    assert spot.machine is None
+    assert spot.why
+
+
+async def test_a_machine_to_avoid_is_not_planned_on(town: Town):
+    await town.publish()
+    near = await town.open_lab("Near", 1, PRINTER)
+    far = await town.open_lab("Far", 5, PRINTER)
+    jobs = await town.order(await town.quote())
+    async with town.store.unit() as unit:
+        (await orders.job(unit, jobs[0])).avoid = [f"{near}/printer-1"]
+    await service.replan(town.store)
+    assert (await town.jobs(jobs))[0].agent == far
+
+
+async def test_a_job_that_moved_while_the_plan_was_made_is_left_alone(town: Town):
+    await town.publish()
+    near = await town.open_lab("Near", 1, PRINTER)
+    jobs = await town.order(await town.quote())
+    async with town.store.view() as unit:
+        asked = await service.look(unit)
+    assert asked is not None
+    planned = await service.solve(asked)
+
+    async def meanwhile(unit: Unit) -> None:
+        await orders.plan_job(unit, jobs[0], near, "printer-1")
+        await orders.unplan_job(unit, jobs[0], "somebody else was quicker")
+
+    await town.store.run(meanwhile)
+    assert await town.store.run(lambda unit: service.put_in_force(unit, asked, planned)) == 0
+    (job,) = await town.jobs(jobs)
+    assert (job.state, job.why) == (JobState.WANTED, "somebody else was quicker")
+
+
+async def test_busy_machines_are_ready_later(town: Town):
+    await town.publish()
+    await town.open_lab("Near", 1, PRINTER)
+    before = await town.quote()
+    await town.order(before)
+    await service.replan(town.store)
+    after = await town.quote()
+    assert after.ready_at is not None
+    assert before.ready_at is not None
+    gap = after.ready_at - before.ready_at
+    assert gap >= timedelta(seconds=before.items[0].options[0].estimate_s)
