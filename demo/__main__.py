@@ -85,7 +85,7 @@ class Demo:
                 if thread:
                     thread.start()
             try:
-                return self.make(releases)
+                return self.make(releases, inspector)
             finally:
                 for thread in (people, inspector):
                     if thread:
@@ -143,7 +143,7 @@ class Demo:
             self.say(f"  {finding['severity']}: {finding['where']}: {finding['what']}")
         return release
 
-    def make(self, releases: list[dict[str, Any]]) -> int:
+    def make(self, releases: list[dict[str, Any]], inspector: Inspector) -> int:
         self.say("Ordering …")
         with self.world.api() as api:
             ordered = order_all(api, releases, self.say)
@@ -152,6 +152,8 @@ class Demo:
                 self.say("  beds and starts are yours: open the consoles named above")
             following = Following(api, ordered, self.say)
             while not following.step():
+                if not inspector.is_alive():
+                    raise ChildFailed("the simulated inspector broke off; its words are above")
                 time.sleep(0.3)
             labs = {lab.agent_id: lab.spec.name for lab in self.world.labs}
             table = rows(api, ordered, labs, self.world.url)

@@ -4,6 +4,7 @@ It reads the bytes that the machine recorded, never what an agent or the orchest
 signs as simulated: this is program conformance, not a measurement of a real part.
 """
 
+import hashlib
 import json
 import subprocess
 import threading
@@ -29,7 +30,7 @@ class Inspector(threading.Thread):
         self._home = threading.Event()
         self._drawer = world.folder / "inspector"
         self._drawer.mkdir(exist_ok=True)
-        self.troubles: list[str] = []
+        self._known: dict[str, dict[str, Any]] = {}
 
     def run(self) -> None:
         while not self._home.wait(0.3):
@@ -58,28 +59,38 @@ class Inspector(threading.Thread):
         inspector = f"simulated inspector of {lab.spec.name}"
         if program is None:
             note = "the machine has no record of a start"
-            return _said("unmeasurable", inspector, {"note": note})
+            return {
+                "verdict": "unmeasurable", "kind": KIND, "inspector": inspector, "note": note
+            }  # fmt: skip
         part = self._part(api, make)
         design = self._design(api, make["release"], part)
-        command = python(
-            "hardware_sim", "measure", "--machine", machine.spec.simulator,
-            "--design", str(design), "--json",
-        )  # fmt: skip
-        if part["thickness_mm"]:
-            command += ["--thickness", f"{part['thickness_mm']:g}"]
-        done = subprocess.run(
-            [*command, str(program)], capture_output=True, check=False, text=True, timeout=600
-        )
-        return self._reading(done, inspector)
+        readings = self._measured(machine.spec.simulator, design, part["thickness_mm"], program)
+        return {"kind": KIND, "inspector": inspector, **readings}
 
-    def _reading(self, done: "subprocess.CompletedProcess[str]", inspector: str) -> dict[str, Any]:
+    def _measured(
+        self, machine: str, design: Path, thickness_mm: float | None, program: Path
+    ) -> dict[str, Any]:
+        """The same bytes for the same design make the same part: measured once."""
+        bytes_sha256 = hashlib.sha256(program.read_bytes()).hexdigest()
+        key = f"{machine} {design.name} {thickness_mm} {bytes_sha256}"
+        if key not in self._known:
+            command = python("hardware_sim", "measure", "--machine", machine, "--json")
+            command += ["--thickness", f"{thickness_mm:g}"] if thickness_mm else []
+            done = subprocess.run(
+                [*command, "--design", str(design), str(program)],
+                capture_output=True, check=False, text=True, timeout=600,
+            )  # fmt: skip
+            self._known[key] = self._reading(done)
+        return self._known[key]
+
+    def _reading(self, done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
         try:
             seen = json.loads(done.stdout)
         except json.JSONDecodeError:
-            self.troubles.append(done.stderr[-2000:])
-            return _said("unmeasurable", inspector, {"note": done.stderr[-300:] or "no answer"})
+            return {"verdict": "unmeasurable", "note": done.stderr[-300:] or "no answer"}
         deviations = seen["deviations"] or {}
-        readings = {
+        return {
+            "verdict": _VERDICTS.get(done.returncode, "unmeasurable"),
             "outline_mm": deviations.get("outline_mm"),
             "volume_pct": deviations.get("volume_pct"),
             "missing": [str(x) for x in deviations.get("missing") or []],
@@ -87,7 +98,6 @@ class Inspector(threading.Thread):
             "machine_s": seen.get("machine_s"),
             "note": str(seen.get("why") or "")[:500],
         }
-        return _said(_VERDICTS.get(done.returncode, "unmeasurable"), inspector, readings)
 
     def _part(self, api: httpx.Client, make: dict[str, Any]) -> dict[str, Any]:
         release = api.get(f"/api/releases/{make['release']}").raise_for_status().json()["release"]
@@ -99,10 +109,6 @@ class Inspector(threading.Thread):
             answer = api.get(f"/releases/{release}/files/{part['file_sha256']}").raise_for_status()
             path.write_bytes(answer.content)
         return path
-
-
-def _said(verdict: str, inspector: str, readings: dict[str, Any]) -> dict[str, Any]:
-    return {"verdict": verdict, "kind": KIND, "inspector": inspector, **readings}
 
 
 def received(machine: Machine, made_at: datetime) -> Path | None:

@@ -5,10 +5,11 @@ bed itself before they say that it is clear.
 """
 
 import threading
+from collections.abc import Mapping
 
 import httpx
 
-from demo.world import SIMULATED_PERSON, Lab
+from demo.world import SIMULATED_PERSON, Lab, Machine
 
 _HEADERS = {"X-Cosmolocal": "console"}
 
@@ -37,12 +38,26 @@ class People(threading.Thread):
 
     def visit(self, lab: Lab) -> None:
         for machine in self._console.get(f"{lab.console}/api/machines").json():
-            wish = machine["waits_for"]
-            if wish in {"bed clear", "start"}:
-                lab.machine(machine["machine"]).tell("clear-bed")
-                door = "bed-clear" if wish == "bed clear" else "start"
-                self._press(lab, f"machines/{machine['machine']}/{door}")
+            room = lab.machine(machine["machine"])
+            match machine["waits_for"]:
+                case "bed clear":
+                    room.tell("clear-bed")
+                    self._press(lab, f"machines/{machine['machine']}/bed-clear")
+                case "start":
+                    room.tell("clear-bed")
+                    self._press(lab, f"machines/{machine['machine']}/start")
+                case "unknown decision":
+                    self._press(lab, f"attempts/{machine['attempt']}/attest", look(room))
+                case _:
+                    pass
 
-    def _press(self, lab: Lab, door: str) -> None:
+    def _press(self, lab: Lab, door: str, said: Mapping[str, str] | None = None) -> None:
         person = f"{SIMULATED_PERSON} at {lab.spec.name}"
-        self._console.post(f"{lab.console}/api/{door}", json={"person": person})
+        self._console.post(f"{lab.console}/api/{door}", json={"person": person, **(said or {})})
+
+
+def look(room: Machine) -> dict[str, str]:
+    """What a person finds at a machine in doubt: a used bed, or one as it was cleared."""
+    if room.tell("state")["bed"] == "clear":
+        return {"outcome": "not_started", "evidence": "the bed is as I cleared it"}
+    return {"outcome": "interrupted", "evidence": "there is an unfinished part on the bed"}
