@@ -170,7 +170,7 @@ def made_row(one: Ordered, make: dict[str, Any], labs: dict[str, str], url: str)
     option = next((o for o in item["options"] if o["agent"] == make["agent"]), None)
     return {
         "part": make["part"],
-        "lab": labs.get(make["agent"], make["agent"]),
+        "lab": str(labs.get(make["agent"], make["agent"])),
         "machine": make["machine"],
         "km": f"{option['distance_m'] / 1000:.1f}" if option else "?",
         "why": option["why"] if option else "another lab took over",
