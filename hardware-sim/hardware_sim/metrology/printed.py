@@ -9,12 +9,13 @@ What the figures mean
   2 x THIN_MM, gaps narrower than 2 x GAP_MM) are left out. Where a flat face of the design lies
   in the very plane of the section, the plane itself and either side of it are right. The
   difference between the overall sizes of what was made and of the design counts too.
-- *flow*: plastic of the outermost beads against what their distance from the design's edge asks
-  for; on straight walls absolute, elsewhere relative to the program's own median.
-- *volume deviation*: the worse of the enclosed volume (made outlines x layer heights against
-  the design's sections) and of the median flow over any WINDOW layers.
-Blind spots: faults shorter than STRETCH_MM of edge; infill and everything inside the outermost
-bead; flow on programs without straight walls when it is wrong all the way through.
+- *flow* of a layer: plastic of the outermost beads against what their distance from the
+  design's edge asks for, relative to the program's usual; of the program: plastic of the two
+  outermost beads of straight walls against the space between their centres.
+- *volume deviation*: the worst of the enclosed volume (made outlines x layer heights against
+  the design's sections), the median flow over any WINDOW layers, and the program's flow.
+Blind spots: faults shorter than STRETCH_MM of edge; infill and everything inside the second
+bead; a flow that is wrong all the way through a program without straight double walls.
 """
 
 import math
@@ -34,7 +35,7 @@ from hardware_sim.metrology.report import Deviations, Unmeasurable
 from hardware_sim.metrology.solid import Slicer, Solid
 
 STRETCH_MM = 1.2
-STEP_MM = 0.25
+STEP_MM = 0.4
 THIN_MM = 0.2
 GAP_MM = 0.06
 ON_EDGE_MM = 0.03
@@ -54,8 +55,7 @@ class _LayerFindings:
     where: tuple[float, float]
     made_mm2: float
     design_mm2: float
-    straight_flow: float | None
-    curved_flow: float | None
+    walls: "_Walls"
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
 
@@ -86,12 +86,12 @@ def compare(
     missing += _top(found[-1], section, solid)
     made_mm3 = sum(f.made_mm2 * f.height_mm for f in found)
     design_mm3 = sum(f.design_mm2 * f.height_mm for f in found)
-    flow_pct = _worst_flow_pct(flows)
+    figures = {"window": _window_flow_pct(flows), "program": _program_flow_pct(found)}
     volume_pct = 100 * (made_mm3 / design_mm3 - 1) if design_mm3 else math.inf
     worst = max(found, key=lambda f: f.outline_mm)
     deviations = Deviations(
         outline_mm=round(max(worst.outline_mm, size_off), 3),
-        volume_pct=round(max(volume_pct, flow_pct, key=abs), 2),
+        volume_pct=round(max(volume_pct, *(f or 0.0 for f in figures.values()), key=abs), 2),
         missing=missing,
         extra=[e for f in found for e in f.extra],
     )
@@ -104,7 +104,7 @@ def compare(
         "enclosed_mm3": round(made_mm3, 1),
         "design_mm3": round(design_mm3, 1),
         "enclosed_pct": round(volume_pct, 2),
-        "flow_pct": round(flow_pct, 2),
+        "flow_pct": {name: None if f is None else round(f, 2) for name, f in figures.items()},
         "deposited_mm3": round(deposit.pushed_mm3, 1),
         "apart_mm3": round(_volume_mm3(deposit.beads[~near]), 1),
     }
@@ -213,13 +213,13 @@ def _inspect(layer: Layer, section: Section, faces: Floats, *, first: bool) -> _
         design = min(designs, key=lambda d: shapely.area(d.symmetric_difference(made)))
     edges = [Edges(d) for d in designs]
     outline, where = _outline(made, designs, edges)
-    straight, curved = _flow(layer, edges[designs.index(design)])
+    walls = _walls(layer, edges[designs.index(design)])
     missing, extra = _islands(made, designs, layer.z_mm)
     if first:
         extra += _holes(voids[filled])
     return _LayerFindings(
         layer.z_mm, layer.height_mm, outline, where, made.area, design.area,
-        straight, curved, missing, extra,
+        walls, missing, extra,
     )  # fmt: skip
 
 
@@ -296,58 +296,79 @@ def _at(region: BaseGeometry) -> str:
 # --- flow ------------------------------------------------------------------------------------
 
 
-def _flow(layer: Layer, edges: Edges) -> tuple[float | None, float | None]:
-    """Median of plastic given / plastic due on the outermost beads: straight, any."""
-    ends, lengths = layer.ends, layer.lengths_mm
+@dataclass(frozen=True)
+class _Walls:
+    """Beads along the design's edge on one layer; sections are divided by the layer height."""
+
+    outer_share: float | None  # plastic given / due on the outermost beads, median
+    straight: bool
+    outer: Floats  # rows distance, section/height, length of straight outermost beads
+    second: Floats  # the same for straight beads beside those
+
+
+def _walls(layer: Layer, edges: Edges) -> _Walls:
+    height, width = layer.height_mm, float(np.median(layer.widths_mm))
+    middle = edges.distance((layer.ends[:, :2] + layer.ends[:, 2:]) / 2)
+    close = middle < 1.9 * width
+    ends, lengths, middle = layer.ends[close], layer.lengths_mm[close], middle[close]
     start, end = edges.distance(ends[:, :2]), edges.distance(ends[:, 2:])
-    middle = edges.distance((ends[:, :2] + ends[:, 2:]) / 2)
-    half = float(np.median(layer.widths_mm)) / 2
-    outer = (middle > 0.6 * half) & (middle < 1.6 * half) & np.isfinite(start + end)
-    apart = np.full(len(ends), np.inf)
-    apart[outer] = np.maximum(np.abs(start - middle)[outer], np.abs(end - middle)[outer])
-    height = layer.height_mm
-    due = (2 * middle - height * (1 - math.pi / 4)) * height
-    usable = due > 0
-    straight = usable & (apart < 0.003) & (lengths > 1.0)
-    curved = usable & (apart < 0.015)
-    return (
-        _median_share(layer.section_mm2, due, lengths, straight, 5.0),
-        _median_share(layer.section_mm2, due, lengths, curved, 3.0),
+    along = np.maximum(np.abs(start - middle), np.abs(end - middle))
+    given = layer.section_mm2[close] / height
+    due = 2 * middle - height * (1 - math.pi / 4)
+    outermost = (middle > 0.3 * width) & (middle < 0.8 * width) & (due > 0)
+    beside = middle > 1.1 * width
+    straight = (along < 0.003) & (lengths > 1.0)
+    rows = np.column_stack([middle, given, lengths])
+    shares = np.column_stack([given / np.where(due > 0, due, 1.0), lengths])
+    share = _weighted_median(shares[outermost & straight], 5.0)
+    curved = _weighted_median(shares[outermost & (along < 0.015)], 3.0)
+    return _Walls(
+        share if share is not None else curved,
+        share is not None,
+        rows[outermost & straight],
+        rows[beside & straight],
     )
 
 
-def _median_share(
-    given: Floats, due: Floats, lengths: Floats, chosen: NDArray[np.bool_], least_mm: float
-) -> float | None:
-    weights = lengths[chosen]
-    if weights.sum() < least_mm:
+def _weighted_median(rows: Floats, least_mm: float) -> float | None:
+    """Median of the first column weighted by the last (lengths); None below `least_mm`."""
+    if not len(rows) or rows[:, -1].sum() < least_mm:
         return None
-    shares = given[chosen] / due[chosen]
-    order = np.argsort(shares)
-    heap = np.cumsum(weights[order])
-    return float(shares[order][np.searchsorted(heap, heap[-1] / 2)])
+    order = rows[np.argsort(rows[:, 0])]
+    heap = np.cumsum(order[:, -1])
+    return float(order[np.searchsorted(heap, heap[-1] / 2), 0])
 
 
 def _flows(found: list[_LayerFindings]) -> list[float | None]:
-    """Flow of each layer: absolute where walls are straight, else relative to the program."""
-    curved = [f.curved_flow for f in found if f.curved_flow is not None]
-    usual = float(np.median(curved)) if curved else 1.0
-    return [
-        f.straight_flow
-        if f.straight_flow is not None
-        else (None if f.curved_flow is None else f.curved_flow / usual)
-        for f in found
-    ]
+    """Flow of each layer against the program's usual: straight and curved walls apart."""
+    usual: dict[bool, float] = {}
+    for straight in (True, False):
+        same = [f.walls.outer_share for f in found if f.walls.straight is straight]
+        known = [share for share in same if share is not None]
+        usual[straight] = float(np.median(known)) if known else 1.0
+    shares = [(f.walls.outer_share, usual[f.walls.straight]) for f in found]
+    return [None if share is None else share / norm for share, norm in shares]
 
 
-def _worst_flow_pct(flows: list[float | None]) -> float:
+def _window_flow_pct(flows: list[float | None]) -> float:
     known = np.array([f for f in flows if f is not None])
     if not len(known):
         return 0.0
-    span = min(WINDOW, len(known))
-    windows = np.lib.stride_tricks.sliding_window_view(known, span)
+    windows = np.lib.stride_tricks.sliding_window_view(known, min(WINDOW, len(known)))
     medians = 100 * (np.median(windows, axis=1) - 1)
     return float(medians[np.abs(medians).argmax()])
+
+
+def _program_flow_pct(found: list[_LayerFindings]) -> float | None:
+    """Plastic on neighbouring wall beads against the space between their centres."""
+    outer = np.vstack([f.walls.outer for f in found])
+    second = np.vstack([f.walls.second for f in found])
+    middles = [_weighted_median(rows, 20.0) for rows in (outer, second)]
+    sections = [_weighted_median(rows[:, 1:], 20.0) for rows in (outer, second)]
+    if None in (*middles, *sections):
+        return None
+    near, far = (m or 0.0 for m in middles)
+    return 100 * (sum(s or 0.0 for s in sections) / (2 * (far - near)) - 1)
 
 
 # --- layers that are not there ---------------------------------------------------------------
