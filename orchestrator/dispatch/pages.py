@@ -36,11 +36,13 @@ def fill(slots: Slots) -> None:
 
 async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
     attempts = [attempt_view(row) for row in await service.attempts_of_job(unit, job_id)]
-    names = {machine.agent: machine.lab.name for machine in await labs.machines(unit)}
+    machines = {
+        each.id: f"{each.machine.title} at {each.lab.name}" for each in await labs.machines(unit)
+    }
     return fragment(
         "dispatch/job.html",
         attempts=attempts,
-        labs=names,
+        machines=machines,
         words={str(state): words for state, words in WORDS.items()},
         bad={str(state) for state in BAD},
     )

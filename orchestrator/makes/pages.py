@@ -24,12 +24,16 @@ async def passport(make_id: str, request: Request) -> HTMLResponse:
         make = await service.find(unit, make_id)
         release = await catalogue.release(unit, make.release)
         verdict = licences.judge(release.licence, licences.Act.MAKE_PAID)
+        part = release.part(make.part)
+        lab, machine = await _maker(unit, make)
         return page(
             request,
             "makes/passport.html",
             make=make_view(make),
             release=release,
-            lab=await _lab_name(unit, make.agent),
+            part=part.title if part else make.part,
+            lab=lab,
+            machine=machine,
             notices=verdict.notices,
             address=urljoin(str(request.base_url), f"p/{make_id}"),
             qr=qr(urljoin(str(request.base_url), f"p/{make_id}")),
@@ -38,7 +42,7 @@ async def passport(make_id: str, request: Request) -> HTMLResponse:
 
 def qr(address: str) -> str:
     """An inline SVG that a phone reads as the address."""
-    return segno.make(address, error="m").svg_inline(scale=4, title=f"Address: {address}")
+    return segno.make(address, error="m").svg_inline(omitsize=True, title=f"Address: {address}")
 
 
 def fill(slots: Slots) -> None:
@@ -57,9 +61,12 @@ async def _of_release(_request: Request, unit: Unit, release: str) -> str:
     return fragment("makes/release.html", makes=makes)
 
 
-async def _lab_name(unit: Unit, agent: str) -> str:
-    named = {m.agent: m.lab.name for m in await labs.machines(unit)}
-    return named.get(agent, agent)
+async def _maker(unit: Unit, make: MakeRow) -> tuple[str, str]:
+    """The lab's name and the machine's, as they are called now."""
+    for known in await labs.machines(unit):
+        if known.id == f"{make.agent}/{make.machine}":
+            return known.lab.name, known.machine.title
+    return make.agent, make.machine
 
 
 def _store(request: Request) -> Store:

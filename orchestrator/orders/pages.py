@@ -1,11 +1,21 @@
-"""Pages of orders: the list, and one order with its live progress."""
+"""Pages of orders: the list, and one order with its live progress.
+
+They change nothing: an order is placed on its quote's page, its jobs are moved elsewhere.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
+from orchestrator.catalogue import service as catalogue
+from orchestrator.labs import service as labs
+from orchestrator.labs.tables import LabRow
 from orchestrator.orders import service
 from orchestrator.orders.api import order_view
-from orchestrator.orders.tables import OrderRow
+from orchestrator.orders.model import JobState, OrderState
+from orchestrator.orders.tables import JobRow, OrderRow
 from orchestrator.store import Store, Unit
 from orchestrator.web.live import live
 from orchestrator.web.pages import Slots, fragment, page
@@ -28,7 +38,8 @@ def router(slots: Slots) -> APIRouter:
             row = await _order(unit, order_id)
             view = order_view(row, list(await service.jobs_of(unit, order_id)))
             progress = await _progress(request, unit, slots, order_id)
-        return page(request, "orders/order.html", order=view, progress=progress)
+            titles = await _titles(unit, row)
+        return page(request, "orders/order.html", order=view, progress=progress, titles=titles)
 
     @routes.get("/orders/{order_id}/live")
     async def news(order_id: str, request: Request) -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]
@@ -51,8 +62,32 @@ async def _order(unit: Unit, order_id: str) -> OrderRow:
 async def _progress(request: Request, unit: Unit, slots: Slots, order_id: str) -> str:
     row = await _order(unit, order_id)
     jobs = list(await service.jobs_of(unit, order_id))
-    shown = {job.id: await slots.render("order.job", request, unit, job.id) for job in jobs}
-    return fragment("orders/progress.html", order=order_view(row, jobs), shown=shown)
+    titles = await _titles(unit, row)
+    return fragment(
+        "orders/progress.html",
+        order=order_view(row, jobs),
+        titles=titles,
+        fetch=await _fetch(unit, jobs, titles) if row.state == OrderState.READY else (),
+        shown={job.id: await slots.render("order.job", request, unit, job.id) for job in jobs},
+    )
+
+
+async def _titles(unit: Unit, row: OrderRow) -> dict[str, str]:
+    """By name, what people call the parts."""
+    release = await catalogue.release(unit, row.release)
+    return {part.name: part.title for part in release.parts}
+
+
+async def _fetch(
+    unit: Unit, jobs: Iterable[JobRow], titles: Mapping[str, str]
+) -> list[tuple[LabRow, str]]:
+    """Each lab that has made something, and what lies there."""
+    made = Counter((job.agent, job.part) for job in jobs if job.state == JobState.RECEIVED)
+    by_agent = {standing.agent: standing.lab for standing in await labs.machines(unit)}
+    lying: dict[str, list[str]] = {}
+    for (agent, part), count in made.items():
+        lying.setdefault(agent or "", []).append(f"{count} × {titles[part]}")
+    return [(lab, ", ".join(lying[agent])) for agent, lab in by_agent.items() if agent in lying]
 
 
 def _store(request: Request) -> Store:

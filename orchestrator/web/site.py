@@ -20,8 +20,9 @@ from orchestrator.web.pages import STATIC, page
 HEADERS: Final = {
     # The 3D viewer and the map write styles; the viewer also compiles WebAssembly (no script text).
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; connect-src 'self' blob:; worker-src 'self' blob:; "
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "connect-src 'self' blob:; worker-src 'self' blob:; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -96,7 +97,7 @@ def doors(schema: Mapping[str, Any]) -> Iterator[tuple[str, Door]]:
     """Each operation of an OpenAPI schema, with the group it stands in."""
     for path, methods in schema["paths"].items():
         for method, said in methods.items():
-            words = said.get("description") or said.get("summary", "")
+            words = said.get("description", "")
             door = Door(method.upper(), path, words, tuple(_takes(schema, said)), _gives(said))
             yield said.get("tags", ["other"])[0], door
 

@@ -36,7 +36,7 @@
     for (const lab of labs)
       point(map, [lab.lat, lab.lon], colour(lab.chosen ? "--here" : "--lab"), lab.name, true);
     const you = place ? chosen(map, labs, [place.lat, place.lon]) : null;
-    if (!you) surround(map, labs, [labs[0].lat, labs[0].lon]);
+    if (!you) L.control.scale({ imperial: false }).addTo(map);
     const form = box.dataset.form && document.getElementById(box.dataset.form);
     if (form) choose(map, form, you);
   }
