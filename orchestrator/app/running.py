@@ -20,7 +20,7 @@ import uvicorn
 from orchestrator.app import create_app, secret, wire, write_passwords
 from orchestrator.dispatch import gateway
 from orchestrator.dispatch import loop as dispatch_loop
-from orchestrator.dispatch.broker import BrokerSettings
+from orchestrator.dispatch.access import BrokerSettings
 from orchestrator.dispatch.signing import Signer
 from orchestrator.planning import loop as planning_loop
 from orchestrator.settings import Settings

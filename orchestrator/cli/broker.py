@@ -40,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
     from orchestrator.dispatch import access, broker
 
     kept = Settings(data_dir=args.data_dir).passwords_file
-    settings = broker.BrokerSettings(args.host, args.port, kept)
+    settings = access.BrokerSettings(args.host, args.port, kept)
     if args.config:
-        settings = broker.BrokerSettings.read(args.config)
+        settings = access.BrokerSettings.read(args.config)
     if not settings.passwords.exists():
         sys.stderr.write(f"no {settings.passwords}: run `cosmolocal serve` once, it makes it\n")
         return USAGE

@@ -4,8 +4,11 @@ An agent reads its own `down` and writes its own `up`, `telemetry` and `presence
 is retained; user name, client id and agent id are one. Nothing else is allowed.
 """
 
+import json
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from fablab_agents.protocol import topics
 from fablab_agents.protocol.messages import MAX_BYTES
@@ -34,6 +37,24 @@ def may(user: str, act: Act, topic: str) -> bool:
 def may_retain(topic: str) -> bool:
     named = topics.agent_of(topic)
     return named is not None and named[1] == "presence"
+
+
+@dataclass(frozen=True)
+class BrokerSettings:
+    host: str
+    port: int
+    passwords: Path
+
+    @classmethod
+    def read(cls, config: Path) -> Self:
+        """From a TOML file with `host`, `port` and `passwords`."""
+        said = tomllib.loads(config.read_text())
+        return cls(said.get("host", "127.0.0.1"), said["port"], Path(said["passwords"]))
+
+    def write(self, config: Path) -> None:
+        lines = {"host": self.host, "port": self.port, "passwords": str(self.passwords.resolve())}
+        text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items())
+        config.write_text(text)
 
 
 class Passwords:

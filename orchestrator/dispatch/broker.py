@@ -12,16 +12,13 @@ packets of any size; keeps what is retained on any topic.
 import asyncio
 import contextlib
 import ctypes
-import json
 import logging
 import os
 import signal
 import sys
-import tomllib
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
 from amqtt.broker import Broker
@@ -33,30 +30,12 @@ from amqtt.session import OutgoingApplicationMessage, Session
 
 from fablab_agents.protocol import topics
 from orchestrator.dispatch import access
-from orchestrator.dispatch.access import Passwords
+from orchestrator.dispatch.access import BrokerSettings, Passwords
 
 _CONNECT_WITHIN_S = 10
 _SEND_WITHIN_S = 15
 _LOOK_S = 1.0
 _BIND_TRIES = 25
-
-
-@dataclass(frozen=True)
-class BrokerSettings:
-    host: str
-    port: int
-    passwords: Path
-
-    @classmethod
-    def read(cls, config: Path) -> Self:
-        """From a TOML file with `host`, `port` and `passwords`."""
-        said = tomllib.loads(config.read_text())
-        return cls(said.get("host", "127.0.0.1"), said["port"], Path(said["passwords"]))
-
-    def write(self, config: Path) -> None:
-        lines = {"host": self.host, "port": self.port, "passwords": str(self.passwords.resolve())}
-        text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in lines.items())
-        config.write_text(text)
 
 
 class _TooLarge(Exception):

@@ -16,7 +16,7 @@ import aiomqtt
 import pytest
 
 from orchestrator.dispatch import access
-from orchestrator.dispatch.broker import BrokerSettings
+from orchestrator.dispatch.access import BrokerSettings
 from orchestrator.labs.enrolment import secret_hash
 
 ROOT = "cosmolocal/v1"

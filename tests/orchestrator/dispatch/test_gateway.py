@@ -30,7 +30,7 @@ from fablab_agents.protocol.messages import (
     Welcome,
 )
 from orchestrator.dispatch import access, loop, outbox, service
-from orchestrator.dispatch.broker import BrokerSettings
+from orchestrator.dispatch.access import BrokerSettings
 from orchestrator.dispatch.gateway import Address, Gateway
 from orchestrator.labs.enrolment import secret_hash
 from orchestrator.labs.model import Session
