@@ -3,12 +3,14 @@
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from demo import octoprint
 from demo.children import ChildFailed
 from demo.city import CITY, LABS
 from demo.inspector import Inspector
@@ -18,6 +20,7 @@ from demo.world import World, free_port
 
 DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
 OWN_WORK = "LicenseRef-OwnWork"
+OCTOPRINT = "gracia/printer-2"
 _MORE = """\
 Three invented labs at real places of Barcelona run their own agents; their printers, mill and
 lasers are simulated machines that speak the real protocols over serial lines. Simulated people
@@ -68,6 +71,7 @@ class Demo:
             http_port=free_port(args.port),
             mqtt_port=free_port(),
             speed=args.speed,
+            behind_octoprint=frozenset({OCTOPRINT} if args.with_octoprint else ()),
         )
 
     def say(self, words: str) -> None:
@@ -95,6 +99,9 @@ class Demo:
         self.say(f"Opening {CITY}: the orchestrator …")
         self.world.start_orchestrator()
         self.say(f"  pages: {self.world.url}   ({time.monotonic() - self.began:.1f} s)")
+        if self.args.with_octoprint:
+            self.say("  bringing a real OctoPrint for Printer 2 (the first time takes a minute) …")
+            octoprint.ensure_installed()
         for spec in LABS:
             lab = self.world.add_lab(spec)
             machines = ", ".join(machine.title for machine in spec.machines)
@@ -181,12 +188,17 @@ class Demo:
         return DONE if not unmade else INCOMPLETE if missing else FAILED
 
 
+def _ended(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     args = parse()
     absent = [str(path) for path in args.design or [] if not path.is_file()]
     if absent:
         sys.stderr.write(f"demo: there is no file {', '.join(absent)}\n")
         return USAGE
+    signal.signal(signal.SIGTERM, _ended)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="cosmolocal-demo-"))
     try:
         return Demo(args, folder).run()
@@ -196,7 +208,7 @@ def main() -> int:
     except Refused as no:
         sys.stderr.write(f"refused:\n{no}\n")
         return FAILED
-    except ChildFailed as trouble:
+    except (ChildFailed, octoprint.CannotInstallError) as trouble:
         sys.stderr.write(f"demo: {trouble}\n")
         return FAILED
     finally:

@@ -21,7 +21,8 @@ class ChildFailed(Exception):
     """A part of the demo did not come up; the message carries the end of its log."""
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For a child's first moment: the system ends it when its parent is gone."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -45,7 +46,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads run yet when it matters
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - no threads run yet when it matters
                 start_new_session=True,
             )
 

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import httpx
 
+from demo.children import die_with_parent
+
 VERSION = "1.11.8"
 _TOOLS = Path(__file__).resolve().parent.parent / ".tools" / "octoprint"
+_PINNED = _TOOLS.parent.parent / "tools" / "octoprint.txt"
 _USER = "cosmolocal"
 _START_S = 90.0
 
@@ -62,8 +65,7 @@ def _install() -> None:
     make = [uv, "venv", "-q"] if uv else [sys.executable, "-m", "venv"]
     pip = [uv, "pip", "install", "-q", "--python"] if uv else []
     python = str(_TOOLS / "bin" / "python")
-    # OctoPrint needs an old setuptools: its plugins still import pkg_resources.
-    wanted = [f"OctoPrint=={VERSION}", "setuptools<81"]
+    wanted = ["--no-deps", "-r", str(_PINNED)]  # every one a wheel: no compiler is needed
     _TOOLS.parent.mkdir(exist_ok=True)
     fetch = [*pip, python, *wanted] if uv else [python, "-m", "pip", "install", "-q", *wanted]
     for command in ([*make, str(_TOOLS)], fetch):
@@ -93,7 +95,10 @@ def start(
     key = _write_settings(basedir, port, printer)
     with (basedir / "console.log").open("ab") as log:
         command = [str(program), "--basedir", str(basedir), "serve", "--iknowwhatimdoing"]
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - it only sets a flag
+        )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(url, key, process)

@@ -32,7 +32,8 @@ class Refused(Exception):
 
 def build_library(folder: Path) -> list[Path]:
     """Every design of our own library, made from its parametric source; a folder each."""
-    subprocess.run(python("designs.library", "build", str(folder)), check=True, timeout=300)
+    build = python("designs.library", "build", str(folder))
+    subprocess.run(build, check=True, timeout=300, stdout=subprocess.DEVNULL)
     return sorted(path for path in folder.iterdir() if path.is_dir())
 
 

@@ -13,6 +13,7 @@ from typing import Self
 
 import httpx
 
+from demo import octoprint
 from demo.children import Child, python
 from demo.city import LabSpec, MachineSpec
 
@@ -98,7 +99,11 @@ class World:
     http_port: int
     mqtt_port: int
     speed: float
-    simulated_people: bool = True
+    behind_octoprint: frozenset[str] = frozenset()
+    """`lab/machine` of printers that a real OctoPrint drives for the agent."""
+    octoprints: list["subprocess.Popen[bytes]"] = field(
+        default_factory=list["subprocess.Popen[bytes]"]
+    )
     orchestrator: Child = field(init=False)
     labs: list[Lab] = field(default_factory=list[Lab])
 
@@ -163,6 +168,8 @@ class World:
         for lab in self.labs:
             lab.agent.stop()
         self.orchestrator.stop()
+        for process in self.octoprints:
+            octoprint.stop(process)
         for lab in self.labs:
             for machine in lab.machines:
                 machine.child.stop(patience_s=2)
@@ -186,8 +193,18 @@ class World:
         text = "[console]\n" + toml({"host": "127.0.0.1", "port": lab.console_port})
         text += "\n[policy]\n" + toml({"auto_accept": True, "unattended_hours": "00:00-24:00"})
         for machine in lab.machines:
-            text += "\n[[machine]]\n" + toml(machine_entry(machine))
+            entry = machine_entry(machine)
+            if f"{lab.spec.slug}/{machine.spec.id}" in self.behind_octoprint:
+                entry |= self._octoprint(lab, machine)
+            text += "\n[[machine]]\n" + toml(entry)
         (lab.folder / "agent.toml").write_text(text)
+
+    def _octoprint(self, lab: Lab, machine: Machine) -> dict[str, object]:
+        """Start a real OctoPrint on the simulated printer's port; how the agent reaches it."""
+        base = lab.folder / f"octoprint-{machine.spec.id}"
+        url, key, process = octoprint.start(base, free_port(), printer=str(machine.link))
+        self.octoprints.append(process)
+        return {"driver": "octoprint", "link": url, "api_key": key}
 
     def _enrol(self, lab: Lab) -> None:
         with self.api() as api:
