@@ -57,12 +57,23 @@ def set_up_logs() -> None:
             structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Log(),
         cache_logger_on_first_use=True,
     )
     # These speak of every reconnect; the uplink says it once.
     for noisy in ("mqtt", "httpx", "httpcore", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
+
+
+class _Log:
+    """Writes to standard error; a full disk there must not end an agent that runs machines."""
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(message + "\n")
+            sys.stderr.flush()
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def _as_it_is(

@@ -421,7 +421,7 @@ class Journal:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
         except sqlite3.Error:
-            self._db.close()
+            self._db.close()  # reading goes on when `mend` has opened it anew
 
     def _read(self, sql: str, given: Iterable[Any]) -> list[sqlite3.Row]:
         try:

@@ -209,7 +209,9 @@ class Bench:
         """Wait for a call on the machine's thread; say so when it takes too long."""
         answer = asyncio.ensure_future(self._thread.do(call))
         try:
-            return await asyncio.wait_for(asyncio.shield(answer), PATIENCE_S)
+            # Not wait_for: before Python 3.12 it may swallow a cancellation.
+            async with asyncio.timeout(PATIENCE_S):
+                return await asyncio.shield(answer)
         except TimeoutError:
             self._lost(Condition.OFFLINE, "it does not answer")
             return await answer

@@ -148,6 +148,8 @@ class Uplink:
                 await self._connect()
             except* (aiomqtt.MqttError, NoAnswer, JournalBroken) as group:
                 self._away(_words(group))
+            if _cancelled():
+                return
             wait_s = 0.5 if self._runner.connected else min(2 * wait_s, RETRY_MAX_S)
             self._forget_session()
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - only jitter
@@ -271,8 +273,8 @@ class Uplink:
 
     async def _speaking(self, client: aiomqtt.Client) -> None:
         topic = topics.up(self._identity.agent)
-        while True:
-            while (said := self._next()) is not None:
+        while not _cancelled():
+            while not _cancelled() and (said := self._next()) is not None:
                 await client.publish(topic, tickets.canonical(said), qos=1)
             await self._runner.changed.wait()
             self._runner.changed.clear()
@@ -312,7 +314,7 @@ class Uplink:
 
     async def _telling(self, client: aiomqtt.Client) -> None:
         topic = topics.telemetry(self._identity.agent)
-        while True:
+        while not _cancelled():
             await asyncio.sleep(TELEMETRY_S)
             for bench in self._runner.benches.values():
                 if bench.doing is not None:
@@ -351,6 +353,12 @@ class Uplink:
             self._acked_s = now_s
         unacked, quiet = now_s - self._acked_s > UNACKED_S, now_s - self._heard_s > QUIET_S
         return self._door.gap or unacked or quiet
+
+
+def _cancelled() -> bool:
+    """Whether this task was told to end: the client's waits (3.11's wait_for) may swallow that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _words(group: BaseExceptionGroup[BaseException]) -> str:

@@ -88,22 +88,20 @@ class Owed:
     def ended(self, attempt: str, ended: Ended, machine_s: float | None) -> None:
         """The driver's last word."""
         moment, to = self._now(), _OUTCOMES[ended.outcome]
-        evidence: dict[str, str | int | float | bool] = {"last_line": ended.last_line}
-        if ended.detail:
-            evidence["detail"] = ended.detail[:500]
+        cause = f"{ended.cause}: {ended.detail}" if ended.detail else ended.cause
 
         def write() -> None:
             row = self._journal.find(attempt)
-            assert row is not None
-            stopped = to is State.INTERRUPTED and row.stop_why
+            began = row.started_at if row else None
+            minutes = (moment.at - (began or moment.at)).total_seconds() / 60
             self._end(
                 attempt,
                 to,
                 moment,
-                cause=f"stopped: {row.stop_why}" if stopped else ended.cause,
-                minutes=round((moment.at - (row.started_at or moment.at)).total_seconds() / 60, 2),
+                cause=cause,
+                minutes=round(minutes, 2),
                 machine_s=machine_s,
-                evidence=evidence,
+                evidence={"last_line": ended.last_line},
             )
 
         self.owe(write)

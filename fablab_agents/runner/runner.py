@@ -201,7 +201,7 @@ class Runner:
         free = shutil.disk_usage(self._folder).free
         if free < DISK_LOW_BYTES:
             return f"the disk is almost full: {free >> 20} MiB are free below {self._folder}"
-        return self.rolled_back or ("the agent is being stopped" if self._leaving else None)
+        return self.rolled_back
 
     def view(self) -> View:
         moment, memory = self._now(), self._memory
@@ -214,7 +214,7 @@ class Runner:
             desks={name: self._desk(bench, chosen) for name, bench in self.benches.items()},
             attempts=self.journal.live(),
             connected=self.connected,
-            trouble=self.trouble(),
+            trouble="the agent is being stopped" if self._leaving else self.trouble(),
             claims=dict(memory.claims),
             grants=dict(memory.grants),
             denials=dict(memory.denials),
