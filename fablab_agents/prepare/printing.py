@@ -47,7 +47,8 @@ def make(order: Order, program: Path) -> Made:
         save(program, title + sliced.text)
         judged = _judged(order, program, stl, config)
     facts = {**judged.facts, "slicer": slicer.version, "box": sliced.box}
-    return _told(order, program, solid, judged.model_copy(update={"facts": facts}), sliced.seconds)
+    seconds = sliced.seconds + filament.heating_s
+    return _told(order, program, solid, judged.model_copy(update={"facts": facts}), seconds)
 
 
 def _rebuilt(order: Order, stl: Path) -> Solid:

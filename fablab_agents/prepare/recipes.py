@@ -36,6 +36,12 @@ class Filament(_Row):
     fan_max: int
     max_mm3_s: float
 
+    @property
+    def heating_s(self) -> int:
+        """From a room of 20 °C: a bed of this size gains a quarter of a degree each second and
+        the nozzle is faster; homing and first moves take another half minute."""
+        return round((self.first_bed_c - 20) * 4) + 30
+
 
 class _MillRow(_Row):
     rpm: int

@@ -18,7 +18,9 @@ from firmware_bridge.profiles import Fdm, MachineProfile
 
 SLICERS = ("prusa-slicer", "PrusaSlicer", "prusa-slicer-console")
 INSTALL = "sudo apt-get install --no-install-recommends prusa-slicer"
-SKIRT_ROOM_MM = 5.0
+Size = tuple[float, float, float]
+PURGE_EDGE_MM, PURGE_CLEAR_MM = 3.0, 5.0
+PURGE_MM, PURGE_FILAMENT_MM = 60.0, 4.0
 PARK_MM = 10.0
 
 _DURATION = re.compile(r"; estimated printing time \(normal mode\) = (.*)")
@@ -66,7 +68,7 @@ def settings(
     shared: Mapping[str, str],
     filament: Filament,
     profile: MachineProfile,
-    solid_mm: tuple[float, ...],
+    solid_mm: Size,
 ) -> dict[str, str]:
     """The whole PrusaSlicer configuration for this part on this printer, ours to the last key."""
     fdm = profile.fdm
@@ -77,8 +79,7 @@ def settings(
         "layer_height": fitted_layer_mm(shared, solid_mm[2]),
         **_machine_settings(profile, fdm),
         **_filament_settings(filament, fdm),
-        "skirts": "1" if _room_for_skirt(profile, solid_mm) else "0",
-        "start_gcode": _gcode(_start(filament)),
+        "start_gcode": _gcode(_start(filament, _purge(shared, profile, solid_mm))),
         "end_gcode": _gcode(_end(profile)),
     }
 
@@ -123,15 +124,25 @@ def _filament_settings(filament: Filament, fdm: Fdm) -> dict[str, str]:
     }
 
 
-def _room_for_skirt(profile: MachineProfile, solid_mm: tuple[float, ...]) -> bool:
-    low, high = profile.envelope_mm
-    return all(high[k] - low[k] - solid_mm[k] >= 2 * SKIRT_ROOM_MM for k in (0, 1))
-
-
-def _start(filament: Filament) -> list[str]:
+def _start(filament: Filament, purge: list[str]) -> list[str]:
     bed, nozzle = filament.first_bed_c, filament.first_nozzle_c
     heat = [f"M140 S{bed}", f"M104 S{nozzle}", "G28", f"M190 S{bed}", f"M109 S{nozzle}"]
-    return ["G21", "G90", "M83", *heat, "G92 E0", "G1 Z5 F600"]
+    return ["G21", "G90", "M83", *heat, "G92 E0", "G1 Z5 F600", *purge]
+
+
+def _purge(shared: Mapping[str, str], profile: MachineProfile, solid_mm: Size) -> list[str]:
+    """A line along the front edge that fills the nozzle, on first-layer height; none without room.
+
+    Apart from the part, where a line around it would be in the way of looking at its first layer.
+    """
+    low, high = profile.envelope_mm
+    front_mm = (high[1] - low[1] - solid_mm[1]) / 2
+    if front_mm < PURGE_EDGE_MM + PURGE_CLEAR_MM or high[0] - low[0] < 2 * PURGE_MM:
+        return []
+    x, y = low[0] + PURGE_EDGE_MM, number(low[1] + PURGE_EDGE_MM)
+    down = f"G1 Z{shared['first_layer_height']} F600"
+    line = f"G1 X{number(x + PURGE_MM)} E{number(PURGE_FILAMENT_MM)} F900"
+    return [f"G1 X{number(x)} Y{y} F6000", down, line, "G92 E0", "G1 Z2 F600"]
 
 
 def _end(profile: MachineProfile) -> list[str]:
