@@ -39,7 +39,8 @@ class Filament(_Row):
     @property
     def heating_s(self) -> int:
         """From a room of 20 °C: a bed of this size gains a quarter of a degree each second and
-        the nozzle is faster; homing and first moves take another half minute."""
+        the nozzle is faster; homing and first moves take another half minute.
+        """
         return round((self.first_bed_c - 20) * 4) + 30
 
 
