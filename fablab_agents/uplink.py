@@ -145,7 +145,8 @@ class Uplink:
         wait_s = 0.5
         while True:
             try:
-                await self._connect()
+                # A task of its own: 3.11's TaskGroup leaves its task marked as being cancelled.
+                await asyncio.create_task(self._connect(), name="uplink session")
             except* (aiomqtt.MqttError, NoAnswer, JournalBroken) as group:
                 self._away(_words(group))
             if _cancelled():
