@@ -304,12 +304,8 @@ def plainly(reason: str, benches: Iterable[Bench], currency: str) -> str:
     names = {each: named(each) for each in _TITLES}
     names |= {each.id: f"{each.machine.title} at {each.place.name}" for each in benches}
     longest_first = "|".join(re.escape(each) for each in sorted(names, key=len, reverse=True))
-    said = re.sub(
-        rf"(?<![\w/-])({longest_first})(?![\w/-])", lambda found: names[found[1]], reason
-    )
-    return re.sub(
-        rf"(\d+) {currency} cents", lambda found: money(int(found[1]), currency), said
-    )
+    said = re.sub(rf"(?<![\w/-])({longest_first})(?![\w/-])", lambda found: names[found[1]], reason)
+    return re.sub(rf"(\d+) {currency} cents", lambda found: money(int(found[1]), currency), said)
 
 
 def moment(seconds: int) -> datetime:

@@ -140,9 +140,7 @@ def _quoted_part(
         quality=wish.quality,
         options=model.chosen_first(options, wish.choose.get(part.name)),
         why_not=tuple(
-            WhyNot(
-                lab=each.lab_name, why=model.plainly(each.reason, benches, IN_FORCE.currency)
-            )
+            WhyNot(lab=each.lab_name, why=model.plainly(each.reason, benches, IN_FORCE.currency))
             for each in found.refusals
         ),
     )

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from orchestrator.store.blobs import Blobs
-from orchestrator.store.tables import Base, EventRow
+from orchestrator.store.tables import EventRow
 
 _WAIT_S = 10
 _POLL_S = 1.0
@@ -79,8 +79,7 @@ class Store:
         engine = create_async_engine(url, pool_pre_ping=True)
         if engine.dialect.name == "sqlite":
             _tame_sqlite(engine)
-        async with engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
+        await _upgrade(engine)
         return cls(engine, Blobs(blobs))
 
     async def close(self) -> None:
@@ -177,6 +176,16 @@ class Store:
         async with self.view() as unit:
             rows = (await unit.session.scalars(query)).all()
         return [Event(r.id, r.at, r.kind, r.subject, r.data) for r in rows]
+
+
+async def _upgrade(engine: AsyncEngine) -> None:
+    """Bring the tables to this version; of two processes at once the second finds it done."""
+    from orchestrator.store import migrations  # alembic is needed at no other time
+
+    async with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+        await connection.run_sync(migrations.upgrade)
 
 
 async def rung(bell: asyncio.Event, within_s: float) -> None:

@@ -19,6 +19,8 @@ class Cup(Base):
 @pytest.fixture
 async def store(database_url: str, tmp_path: Path):
     opened = await Store.open(database_url, tmp_path / "blobs")
+    async with opened._engine.begin() as connection:
+        await connection.run_sync(Cup.metadata.tables["test_cup"].create)
     yield opened
     await opened.close()
 
