@@ -1,0 +1,346 @@
+"""The pages as a browser without scripts gets them, on the whole application and a real store."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from orchestrator.app import create_app
+from orchestrator.dispatch.signing import Signer
+from orchestrator.labs import service as labs
+from orchestrator.labs.model import NewLab
+from orchestrator.makes import service as makes
+from orchestrator.makes.model import Inspection, Kind, Verdict
+from orchestrator.orders import model as orders_model
+from orchestrator.orders import service as orders
+from orchestrator.orders.tables import OrderRow
+from orchestrator.planning import service as planning
+from orchestrator.planning.tables import QuoteRow
+from orchestrator.settings import Settings
+from orchestrator.store import Store
+from tests.orchestrator.dispatch.conftest import PRINTER
+from tests.orchestrator.planning.test_planning import LASER, Town
+
+
+class Page(HTMLParser):
+    """What stands in a page: its words, its elements by name, its forms' fields."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__()
+        self.answer = answer
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.labelled: list[str] = []
+        self._within_label = 0
+        self._said: list[str] = []
+        self.feed(answer.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        here = dict(attrs)
+        self.elements.append((tag, here))
+        self._within_label += tag == "label"
+        if self._within_label and "name" in here:
+            self.labelled.append(here["name"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within_label -= tag == "label"
+
+    def handle_data(self, data: str) -> None:
+        self._said.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self._said).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [here for name, here in self.elements if name == tag]
+
+    def fields(self, action: str) -> dict[str, str]:
+        """Names and values of the first form with this action."""
+        html = self.answer.text
+        start = html.index(f'action="{action}"')
+        form = Page(httpx.Response(200, text=html[start : html.index("</form>", start)]))
+        inputs = {one["name"]: one.get("value") or "" for one in form.all("input") if "name" in one}
+        return {name or "": value for name, value in inputs.items()}
+
+
+class Site:
+    def __init__(self, town: Town, client: httpx.AsyncClient) -> None:
+        self.town = town
+        self.client = client
+
+    async def get(self, path: str, status: int = 200) -> Page:
+        answer = await self.client.get(path)
+        assert answer.status_code == status, answer.text
+        return Page(answer)
+
+    async def submit(self, page: Page, action: str, **typed: str) -> httpx.Response:
+        path = action.partition("#")[0]
+        return await self.client.post(path, data=page.fields(action) | typed)
+
+    async def ask(self, **typed: str) -> Page:
+        """Ask on the design's page, and look at the quote."""
+        answer = await self.submit(await self.get("/designs/hook"), "/quotes", **typed)
+        assert answer.status_code == 303, answer.text
+        return await self.get(answer.headers["location"])
+
+    async def words(self, quote: Page, name: str = "Ana Puig") -> Page:
+        path = quote.answer.url.path
+        return Page(await self.submit(quote, f"{path}/words#agree", name=name))
+
+    async def order(self) -> str:
+        quote = await self.ask()
+        words = await self.words(quote)
+        answer = await self.submit(words, f"{quote.answer.url.path}/order")
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/test.db", tmp_path / "blobs")
+    signer = Signer.open(tmp_path / "keys.json")
+    app = create_app(Settings(data_dir=tmp_path), store, signer, lambda: True)
+    transport = httpx.ASGITransport(app=app)
+    headers = {"Accept": "text/html"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://pages.test", headers=headers
+    ) as client:
+        yield Site(Town(store), client)
+    await store.close()
+
+
+@pytest.fixture
+async def open_site(site: Site) -> Site:
+    """A design, a near lab and a far one that can make it, and one that cannot."""
+    await site.town.publish()
+    await site.town.open_lab("Near", 1, PRINTER)
+    await site.town.open_lab("Far", 30, PRINTER)
+    await site.town.open_lab("Cutter", 0.5, LASER)
+    return site
+
+
+# ── ordering
+
+
+async def test_from_a_design_to_an_order_without_any_script(open_site: Site) -> None:
+    quote = await open_site.ask(quantity="2", lat="41.39", lon="2.17")
+    assert "setting up Printer 1" in quote.words
+    assert re.search(r"Near , 1\.0 km from you, on Printer 1", quote.words)
+    assert "Cutter has no machine for 3D printing" in quote.words
+    read = await open_site.words(quote)
+    order_page = await open_site.submit(read, f"{quote.answer.url.path}/order")
+    order = await open_site.get(order_page.headers["location"])
+    async with open_site.town.store.view() as unit:
+        row = (await unit.session.scalars(select(OrderRow))).one()
+        quoted = await planning.quoted(unit, row.quote_id)
+    assert quoted is not None
+    text = orders_model.confirmation_text(quoted, "Ana Puig")
+    assert text in read.words
+    assert text in order.words
+    assert (row.confirmation, row.maker_name, row.quantity) == (text, "Ana Puig", 2)
+    assert row.seal.count(".") == 2
+    assert "0 of 2 parts made" in order.words
+
+
+async def test_agreeing_twice_is_one_order(open_site: Site) -> None:
+    quote = await open_site.ask()
+    read = await open_site.words(quote)
+    path = quote.answer.url.path
+    first, second = [await open_site.submit(read, f"{path}/order") for _ in range(2)]
+    assert first.headers["location"] == second.headers["location"]
+    again = await open_site.get(path)
+    assert f'href="{first.headers["location"]}"' in again.answer.text
+    assert f"{path}/words" not in again.answer.text
+
+
+async def test_another_lab_can_be_chosen(open_site: Site) -> None:
+    quote = await open_site.ask()
+    fields = quote.fields("/quotes")
+    assert fields["choose"].startswith("hook lab-far")
+    answer = await open_site.client.post("/quotes", data=fields)
+    chosen = await open_site.get(answer.headers["location"])
+    assert re.search(r"Far , \d+\.\d km from you, on", chosen.words)
+    assert chosen.fields("/quotes")["choose"].startswith("hook lab-near")
+
+
+async def test_words_of_somebody_else_are_not_agreed_to(open_site: Site) -> None:
+    quote = await open_site.ask()
+    read = await open_site.words(quote, "Ana")
+    answer = await open_site.submit(read, f"{quote.answer.url.path}/order", name="Berta")
+    assert answer.status_code == 409
+    assert "read the quote again" in Page(answer).words
+    async with open_site.town.store.view() as unit:
+        assert not await orders.orders(unit)
+
+
+@pytest.mark.parametrize("path", ["/quotes", "/quotes/{id}/words", "/quotes/{id}/order"])
+@pytest.mark.parametrize("harm", ["no cookie", "other token"])
+async def test_a_form_from_elsewhere_does_nothing(open_site: Site, path: str, harm: str) -> None:
+    quote = await open_site.ask()
+    fields = quote.fields("/quotes") | {"name": "Eve", "agreed_sha256": "a" * 64}
+    if harm == "no cookie":
+        open_site.client.cookies.clear()
+    else:
+        fields["form_token"] = "x" * 32
+    answer = await open_site.client.post(path.format(id=quote.answer.url.path[8:]), data=fields)
+    assert answer.status_code == 403
+    assert "load the page again" in Page(answer).words
+    async with open_site.town.store.view() as unit:
+        assert len((await unit.session.scalars(select(QuoteRow))).all()) == 1
+        assert not await orders.orders(unit)
+
+
+async def test_an_expired_quote_is_asked_for_again(open_site: Site) -> None:
+    quote = await open_site.ask()
+    path = quote.answer.url.path
+    read = await open_site.words(quote)
+    async with open_site.town.store.unit() as unit:
+        row = (await unit.session.scalars(select(QuoteRow))).one()
+        given = await planning.find_quote(unit, row.id)
+        assert given is not None
+        past = datetime.now(UTC) - timedelta(minutes=1)
+        row.body = given.model_copy(update={"valid_until": past}).model_dump_json()
+    expired = await open_site.get(path)
+    assert "This quote has expired" in expired.words
+    late = await open_site.submit(read, f"{path}/order")
+    assert late.status_code == 409
+    again = await open_site.submit(expired, "/quotes")
+    assert again.headers["location"] != path
+
+
+# ── who cannot make it
+
+
+async def test_where_nobody_can_make_it_the_page_says_why_and_what_would_help(site: Site) -> None:
+    await site.town.publish()
+    await site.town.open_lab("Cutter", 0.5, LASER)
+    quote = await site.ask()
+    assert "nobody can make it now" in quote.words
+    assert "Cutter has no machine for 3D printing" in quote.words
+    assert "3D printing (filament) in PLA, with room for 40 × 30 × 20 mm" in quote.words
+    assert "I agree" not in quote.words
+    assert "Your name" not in quote.words
+
+
+async def test_without_labs_there_is_nobody_to_ask(site: Site) -> None:
+    await site.town.publish()
+    design = await site.get("/designs/hook")
+    assert "No lab has joined this network yet" in design.words
+    assert not [form for form in design.all("form") if form.get("action") == "/quotes"]
+
+
+async def test_a_licence_without_paid_making_is_said_before_anybody_asks(site: Site) -> None:
+    await site.town.publish(licence="CC-BY-NC-4.0")
+    await site.town.open_lab("Near", 1, PRINTER)
+    design = await site.get("/designs/hook")
+    assert "cannot be made for payment" in design.words
+    assert not [form for form in design.all("form") if form.get("action") == "/quotes"]
+
+
+# ── following
+
+
+async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_it(
+    open_site: Site,
+) -> None:
+    path = await open_site.order()
+    async with open_site.town.store.unit() as unit:
+        (row,) = await orders.orders(unit)
+        (job,) = await orders.jobs_of(unit, row.id)
+        await orders.plan_job(unit, job.id, "lab-near", "printer-1")
+        await orders.offer_job(unit, job.id, "a-1")
+        await orders.job_made(unit, job.id, "a-1")
+        done = makes.Finished(
+            job_id=job.id, attempt="a-1", agent="lab-near", machine="printer-1",
+            program_sha256="a" * 64, machine_s=1500, operator="Ona", operator_minutes=4,
+            simulated=True,
+        )  # fmt: skip
+        make = await makes.record(unit, done)
+        seen = Inspection(
+            verdict=Verdict.CONFORMS, kind=Kind.SIMULATED, inspector="gauge", outline_mm=0.12,
+            volume_pct=-0.4,
+        )  # fmt: skip
+        await makes.inspected(unit, make.id, seen)
+    order = await open_site.get(path)
+    assert re.search(r"Fetch it Near : 1 × Hook", order.words)
+    assert "1 of 1 part made and inspected" in order.words
+    assert f'href="/p/{make.id}"' in order.answer.text
+    passport = await open_site.get(f"/p/{make.id}")
+    for words in ("Near, on Printer 1 simulated machine", "Ona", "25 min", "0.12 mm", "-0.4 %"):
+        assert words in passport.words
+    assert f"http://pages.test/p/{make.id}" in passport.words
+    design = await open_site.get("/designs/hook")
+    assert "1 part, by 1 lab" in design.words
+
+
+# ── every page
+
+PAGES = ["/", "/?q=nothing", "/designs/hook", "/labs", "/orders", "/api/docs", "QUOTE", "ORDER"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_every_page_can_be_read_by_anybody_and_runs_no_foreign_word(
+    open_site: Site, path: str
+) -> None:
+    if path == "ORDER":
+        path = await open_site.order()
+    elif path == "QUOTE":
+        path = (await open_site.ask()).answer.url.path
+    page = await open_site.get(path)
+    assert page.all("html")[0]["lang"] == "en"
+    assert len(page.all("h1")) == len(page.all("main")) == 1
+    assert page.all("nav")[0]["aria-label"]
+    shown = [x for x in page.all("input") if x.get("type") != "hidden"]
+    shown += page.all("select")
+    assert [one["name"] for one in shown if one["name"] not in page.labelled] == []
+    assert [one for one in page.all("img") if "alt" not in one] == []
+    assert [one for one in page.all("script") if "src" not in one] == []
+    handlers = [name for _, one in page.elements for name in one if name.startswith("on")]
+    assert handlers == []
+    loads = [one.get("src") or "" for tag in ("script", "img") for one in page.all(tag)]
+    loads += [one.get("href") or "" for one in page.all("link")]
+    assert [address for address in loads if not address.startswith("/")] == []
+    headers = page.answer.headers
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert "unsafe-inline" not in headers["content-security-policy"].split("style-src")[0]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+async def test_names_are_words_and_never_markup(open_site: Site) -> None:
+    evil = "<script>alert('1')</script>"
+    async with open_site.town.store.unit() as unit:
+        await labs.create_lab(unit, NewLab(name=evil, lat=41.39, lon=2.17, address=evil))
+    for path in ("/labs", "/designs/hook"):
+        page = await open_site.get(path)
+        assert evil not in page.answer.text
+        assert [one for one in page.all("script") if "src" not in one] == []
+    quote = await open_site.ask()
+    read = await open_site.words(quote, evil)
+    assert evil not in read.answer.text
+    assert evil in read.words
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/quotes/q-none", 404), ("/orders/o-none", 404), ("/designs/none", 404), ("/p/p-none", 404)],
+)
+async def test_what_is_not_there_is_said_to_people_and_to_programs(
+    site: Site, path: str, status: int
+) -> None:
+    page = await site.get(path, status)
+    assert "there is no" in page.words.lower() or "no release" in page.words
+    assert page.all("main")
+    told = await site.client.get(path, headers={"Accept": "application/json"})
+    assert told.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_form_filled_wrongly_is_refused_with_the_field(open_site: Site) -> None:
+    page = await open_site.get("/designs/hook")
+    answer = await open_site.submit(page, "/quotes", lat="north")
+    assert answer.status_code == 422
+    assert "lat" in Page(answer).words
