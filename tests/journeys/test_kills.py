@@ -110,14 +110,19 @@ def kill_point(city: City, kind: str, victim: str, stage: str) -> Outcome:
     revive(city.world, city.lab, victim)
     job = wait_until_received(city, ordered)
     starts = machine.starts()[before:]
+    until(lambda: ended(machine, starts), 20, "the machine to note the end of its job")
     ends = {end["start"]: end["how"] for end in machine.ends()}
     assert all(start["bed"] == "clear" for start in starts), "a start on an occupied bed"
     states = attempt_states(city, job["id"])
     assert len(starts) <= len(states), "more physical starts than attempts"
     assert states.count("finished") == 1, f"made {states.count('finished')} times"
-    how = [str(ends.get(start["start"], "running")) for start in starts]
+    how = [str(ends[start["start"]]) for start in starts]
     assert how[-1] == "complete"
     return Outcome(victim, stage, states, how, len(states))
+
+
+def ended(machine: Machine, starts: list[dict[str, object]]) -> bool:
+    return {start["start"] for start in starts} <= {end["start"] for end in machine.ends()}
 
 
 def wait_for_stage(city: City, machine: Machine, before: int, stage: str) -> None:
