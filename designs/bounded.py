@@ -30,7 +30,7 @@ class Limits:
 
     memory_bytes: int = 2**30
     cpu_s: int = 30
-    wall_s: float = 90.0
+    wall_s: float = 180.0
     file_bytes: int = 512 * 2**20
 
 

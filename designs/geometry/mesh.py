@@ -3,7 +3,7 @@
 It never repairs silently: what was changed or looks wrong is in `Mesh.notes`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,10 +28,16 @@ STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attri
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """`vertices` (n, 3) in mm, `faces` (m, 3) indices, counter-clockwise seen from outside."""
+    """`vertices` (n, 3) in mm, `faces` (m, 3) indices, counter-clockwise seen from outside.
+
+    `gaps` counts edges without a neighbour: 0 means the surface closes. `shells` counts connected
+    pieces.
+    """
 
     vertices: Points
     faces: Indices
+    gaps: int = 0
+    shells: int = 1
     notes: tuple[Finding, ...] = ()
 
     @property
@@ -79,15 +85,20 @@ def read_mesh(path: str | Path, format: str) -> Mesh:  # noqa: A002 - the word o
 def sound(parts: Iterable[tuple[Points, Indices]]) -> Mesh:
     """One checked mesh of several (vertices, faces), each welded by itself; raises `Refused`."""
     welded = [_welded(vertices, faces) for vertices, faces in parts]
-    offsets = np.cumsum([0, *(len(v) for v, _ in welded)])
-    if not any(len(f) for _, f in welded):
+    offsets = np.cumsum([0, *(len(v) for v, _, _ in welded)])
+    if not any(len(f) for _, f, _ in welded):
         raise Refused(
             "there is no triangle with an area in it", "the file", "Export the part again"
         )
-    vertices = np.concatenate([v for v, _ in welded])
-    faces = np.concatenate([f + o for (_, f), o in zip(welded, offsets[:-1], strict=True)])
+    vertices = np.concatenate([v for v, _, _ in welded])
+    faces = np.concatenate([f + o for (_, f, _), o in zip(welded, offsets[:-1], strict=True)])
+    gaps = sum(open_edges for _, _, open_edges in welded)
+    del welded
     _refuse_absurd_size(vertices)
-    return _judged(*_turned_outside_out(vertices, faces))
+    shell = shell_of_each_face(len(vertices), faces)
+    faces, turned = _turned_outside_out(vertices, faces, shell, gaps)
+    _refuse_what_is_no_solid(vertices, faces, gaps)
+    return Mesh(vertices, faces, gaps, int(shell.max()) + 1, tuple(_notes(gaps, turned)))
 
 
 def mesh_facts(mesh: Mesh) -> MeshFacts:
@@ -98,8 +109,8 @@ def mesh_facts(mesh: Mesh) -> MeshFacts:
         volume_mm3=round(float(volumes_mm3(mesh.vertices, mesh.faces).sum()), 3),
         area_mm2=round(float(areas_mm2(mesh).sum()), 3),
         triangles=len(mesh.faces),
-        shells=int(shell_of_each_face(len(mesh.vertices), mesh.faces).max()) + 1,
-        watertight=open_edges(mesh.vertices, mesh.faces) == 0,
+        shells=mesh.shells,
+        watertight=mesh.gaps == 0,
     )
 
 
@@ -135,29 +146,34 @@ def volumes_mm3(vertices: Points, faces: Indices) -> Points:
     return np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
 
 
-def open_edges(vertices: Points, faces: Indices) -> int:
+def open_edges(vertex_count: int, faces: Indices) -> int:
     """How many directed edges have no opposite: 0 means the surface closes."""
-    n = np.int64(len(vertices))
+    n = np.int64(vertex_count)
     start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    forward, count = np.unique(start * n + end, return_counts=True)
-    backward, opposite = np.unique(end * n + start, return_counts=True)
-    keys = np.concatenate([forward, backward])
-    balance = np.concatenate([count, -opposite])
-    _, where = np.unique(keys, return_inverse=True)
-    return int(np.abs(np.bincount(where, weights=balance)).sum()) // 2
+    forward, backward = np.sort(start * n + end), np.sort(end * n + start)
+    if np.array_equal(forward, backward):
+        return 0
+    edges, count = np.unique(forward, return_counts=True)
+    opposite = np.searchsorted(backward, edges, "right") - np.searchsorted(backward, edges, "left")
+    return int(np.maximum(count - opposite, 0).sum())
 
 
 def shell_of_each_face(vertex_count: int, faces: Indices) -> Indices:
-    """Numbers 0… of the connected piece that each face belongs to (joined by shared vertices)."""
-    label = np.arange(vertex_count)
+    """Numbers 0… of the connected piece that each face belongs to (joined by shared vertices).
+
+    Each round hooks the higher of two joined roots to the lower one and flattens the trees.
+    """
+    root = np.arange(vertex_count)
+    one, other = faces[:, :2].ravel(), faces[:, 1:].ravel()
     while True:
-        lowest = label[faces].min(axis=1)
-        before = label.copy()
-        for corner in range(3):
-            np.minimum.at(label, faces[:, corner], lowest)
-        label = label[label]
-        if np.array_equal(label, before):
-            return np.unique(label[faces[:, 0]], return_inverse=True)[1]
+        one, other = root[one], root[other]
+        apart = one != other
+        if not apart.any():
+            return np.unique(root[faces[:, 0]], return_inverse=True)[1]
+        one, other = one[apart], other[apart]
+        np.minimum.at(root, np.maximum(one, other), np.minimum(one, other))
+        while not np.array_equal(flatter := root[root], root):
+            root = flatter
 
 
 def _magic(path: Path) -> bytes:
@@ -165,21 +181,32 @@ def _magic(path: Path) -> bytes:
         return file.read(4)
 
 
-def _welded(vertices: Points, faces: Indices) -> tuple[Points, Indices]:
+def _welded(vertices: Points, faces: Indices) -> tuple[Points, Indices, int]:
     """Equal corners become one vertex; if that leaves gaps, corners closer than 0.1 µm do too."""
-    exact = _merged(vertices + 0.0, faces, vertices + 0.0)
-    if not len(exact[1]) or open_edges(*exact) == 0:
-        return exact
-    rounded = _merged(exact[0], exact[1], np.round(exact[0] / _WELD_MM))
-    return rounded if len(rounded[1]) and open_edges(*rounded) == 0 else exact
+    exact, exact_faces = _merged(vertices, faces, vertices + 0.0)  # -0.0 is 0.0
+    gaps = open_edges(len(exact), exact_faces)
+    if gaps:
+        rounded, rounded_faces = _merged(exact, exact_faces, np.round(exact / _WELD_MM) + 0.0)
+        if len(rounded_faces) and open_edges(len(rounded), rounded_faces) == 0:
+            return rounded, rounded_faces, 0
+    return exact, exact_faces, gaps
 
 
 def _merged(vertices: Points, faces: Indices, keys: Points) -> tuple[Points, Indices]:
-    packed = np.ascontiguousarray(keys).view([("", keys.dtype)] * 3).ravel()
-    _, first, where = np.unique(packed, return_index=True, return_inverse=True)
+    _, first, where = np.unique(_mixed(keys), return_index=True, return_inverse=True)
     faces = where.ravel()[faces]
     a, b, c = faces.T
     return vertices[first], faces[(a != b) & (b != c) & (c != a)]
+
+
+def _mixed(keys: Points) -> NDArray[np.uint64]:
+    """One number for each row, practically never the same for two; sorting these is fast."""
+    bits = np.ascontiguousarray(keys).view(np.uint64)
+    mixed = np.zeros(len(keys), dtype=np.uint64)
+    for axis, odd in enumerate((0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)):
+        mixed = (mixed ^ bits[:, axis]) * np.uint64(odd)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
 
 
 def _refuse_absurd_size(vertices: Points) -> None:
@@ -192,16 +219,18 @@ def _refuse_absurd_size(vertices: Points) -> None:
         )
 
 
-def _turned_outside_out(vertices: Points, faces: Indices) -> tuple[Points, Indices, int]:
+def _turned_outside_out(
+    vertices: Points, faces: Indices, shell: Indices, gaps: int
+) -> tuple[Indices, int]:
     """Shells drawn inside out are turned; a hollow inside another shell stays as it is."""
-    shell = shell_of_each_face(len(vertices), faces)
     volume: Points = np.bincount(shell, weights=volumes_mm3(vertices, faces)).astype(np.float64)
-    if len(volume) > 10_000 or open_edges(vertices, faces):
+    if len(volume) > 10_000 or gaps:
         turn = np.full(len(volume), volume.sum() < 0)
     else:
         turn = _inside_out(vertices, faces, shell, volume)
-    faces = np.where(turn[shell][:, None], faces[:, ::-1], faces)
-    return vertices, faces, int(turn.sum())
+    if turn.any():
+        faces = np.where(turn[shell][:, None], faces[:, ::-1], faces)
+    return faces, int(turn.sum())
 
 
 def _inside_out(
@@ -220,36 +249,31 @@ def _inside_out(
     return turn
 
 
-def _judged(vertices: Points, faces: Indices, turned: int) -> Mesh:
-    gaps = open_edges(vertices, faces)
-    volume = float(volumes_mm3(vertices, faces).sum())
+def _refuse_what_is_no_solid(vertices: Points, faces: Indices, gaps: int) -> None:
     if gaps > _LOOSE_EDGES * 3 * len(faces):
         raise Refused(
             f"{gaps} of its {3 * len(faces)} edges are open: these are loose surfaces, not a solid",
             "the surface",
             "Close the solid in the design program and export it again",
         )
-    if volume < 1e-3:
+    if float(volumes_mm3(vertices, faces).sum()) < 1e-3:
         raise Refused(
             "it encloses no volume", "the surface", "Give the surface a thickness, export a solid"
         )
-    notes: list[Finding] = []
+
+
+def _notes(gaps: int, turned: int) -> Iterator[Finding]:
     if gaps:
-        notes.append(
-            Finding(
-                severity=Severity.WARNING,
-                where=f"{gaps} open edges",
-                what="the surface has gaps, so its volume is a guess",
-                do="Close it in the design program; the slicer will otherwise close it its own way",
-            )
+        yield Finding(
+            severity=Severity.WARNING,
+            where=f"{gaps} open edges",
+            what="the surface has gaps, so its volume is a guess",
+            do="Close it in the design program; the slicer will otherwise close it its own way",
         )
     if turned:
-        notes.append(
-            Finding(
-                severity=Severity.NOTE,
-                where="the surface" if turned == 1 else f"{turned} shells",
-                what="it was inside out and has been turned",
-                do="Nothing to do",
-            )
+        yield Finding(
+            severity=Severity.NOTE,
+            where="the surface" if turned == 1 else f"{turned} shells",
+            what="it was inside out and has been turned",
+            do="Nothing to do",
         )
-    return Mesh(vertices, faces, tuple(notes))

@@ -4,8 +4,10 @@ It works within a budget of faces and pixels, whatever it is given; what is over
 """
 
 import io
+import itertools
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +19,8 @@ from designs.geometry.extrude import solid
 from designs.geometry.mesh import Indices, Mesh, Points, normals
 
 SHEET_MM = 3.0  # shown thickness of a sheet part that does not say
-_FRAGMENTS = 40_000_000  # pixels of all triangles, hidden ones included
-_FACES_AT_ONCE = 50_000
+_FRAGMENTS = 16_000_000  # pixels of all triangles, hidden ones included
+_AT_ONCE = 500_000  # rows or pixels held in memory
 _GLB_FACES = 60_000
 _LIGHT = np.array([-0.45, 0.55, 0.7]) / np.linalg.norm([-0.45, 0.55, 0.7])  # right, up, to the eye
 _PRINTED = np.array([0.20, 0.56, 0.58])
@@ -158,8 +160,8 @@ def _rastered(corners: Points, px: int) -> tuple[Points, Indices]:
     chosen = np.arange(0, len(corners), step)
     depth = np.full(px * px, -np.inf)
     owner = np.full(px * px, -1, dtype=np.int64)
-    for start in range(0, len(chosen), _FACES_AT_ONCE):
-        part = chosen[start : start + _FACES_AT_ONCE]
+    for low, high in _portions(np.ptp(corners[chosen, :, 1], axis=1) + 2):
+        part = chosen[low:high]
         for pixel, z, face in _fragments(corners[part], px):
             np.maximum.at(depth, pixel, z)
             won = z >= depth[pixel]
@@ -177,14 +179,20 @@ def _fragments(corners: Points, px: int):  # noqa: ANN202 - yields (pixel, depth
     last = np.clip(np.floor(right - 0.5), -1, px - 1).astype(int)
     width = np.maximum(last - first + 1, 0)
     slope = _plane(corners)
-    ends = np.searchsorted(np.cumsum(width), np.arange(0, width.sum() + 1, 4_000_000), "right")
-    for low, high in zip(ends, [*ends[1:], len(width)], strict=True):
+    for low, high in _portions(width):
         which, column = _counted(first[low:high], width[low:high])
         span = which + low
         owner, y = face[span], row[span]
         flat = slope[owner]
         z = flat[:, 0] * (column + 0.5) + flat[:, 1] * (y + 0.5) + flat[:, 2]
         yield y * px + column, z, owner
+
+
+def _portions(sizes: NDArray[np.floating | np.integer]) -> Iterator[tuple[int, int]]:
+    """Consecutive (from, to) that hold about `_AT_ONCE` together, each at least one."""
+    number = np.cumsum(sizes) // _AT_ONCE
+    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1), len(sizes)]
+    return ((int(a), int(b)) for a, b in itertools.pairwise(cuts) if b > a)
 
 
 def _counted(start: Indices, count: Indices) -> tuple[Indices, Indices]:
