@@ -26,7 +26,7 @@ def make(order: Order, program: Path) -> Made:
 
 def sheet(order: Order, program: Path) -> Sheet:
     """What the child is asked for; raises `PrepareRefused` without a thickness."""
-    if order.thickness_mm is None:
+    if order.thickness_mm is None or order.thickness_mm <= 0:
         what = "a sheet part needs the thickness of its sheet"
         raise PrepareRefused([refusal("thickness", what, "state the thickness in mm")])
     return Sheet(

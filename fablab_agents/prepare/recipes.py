@@ -109,10 +109,14 @@ def filament(material: str) -> Filament:
 
 def milling(material: str, thickness_mm: float, tool_mm: float, profile: MachineProfile) -> Depths:
     row = _mill_row(material)
-    spoil = profile.mill.spoilboard_mm if profile.mill else 0.0
+    through_mm = min(THROUGH_MM, profile.mill.spoilboard_mm if profile.mill else 0.0)
+    reach_mm = -profile.envelope_mm.min[2] - through_mm
+    if thickness_mm > reach_mm:
+        what = f"{thickness_mm:g} mm is deeper than this mill reaches: {reach_mm:g} mm"
+        raise PrepareRefused([refusal("thickness", what, "choose thinner stock or a larger mill")])
     return Depths(
         thickness_mm=thickness_mm,
-        through_mm=min(THROUGH_MM, spoil),
+        through_mm=through_mm,
         stepdown_mm=row.stepdown * tool_mm,
         tool_mm=tool_mm,
     )

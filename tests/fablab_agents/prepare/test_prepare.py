@@ -170,6 +170,8 @@ def test_a_plate_is_cut_by_the_laser(tmp_path: Path, plate_svg: Path, order: Mak
     ("process", "others", "said"),
     [
         (MILL, {}, "needs the thickness"),
+        (MILL, {"thickness_mm": -6}, "needs the thickness"),
+        (MILL, {"thickness_mm": 18}, "deeper than this mill reaches: 14.8 mm"),
         (MILL, {"thickness_mm": 6, "tool_mm": 6}, "too small for the 6 mm cutter"),
         (MILL, {"thickness_mm": 6, "material": "granite"}, "nothing is known"),
         (LASER, {"thickness_mm": 30}, "too thick for a laser"),
