@@ -39,7 +39,7 @@ def machine_s(machine: Machine, lines: Iterable[str]) -> float:
 def _wait(board: Marlin | Grbl, now_s: float, number: int) -> float:
     while board.blocked:
         wake_s = board.wake_s()
-        if wake_s is None:
+        if wake_s is None or board.wants_person:
             raise CannotRehearse(f"line {number}: the program waits for a person")
         now_s = max(now_s, wake_s)
         board.run(now_s)

@@ -41,6 +41,8 @@ class Firmware(Protocol):
     @property
     def blocked(self) -> bool: ...
     @property
+    def wants_person(self) -> bool: ...
+    @property
     def still(self) -> bool: ...
     @property
     def moving(self) -> bool: ...
@@ -195,7 +197,7 @@ class Workshop:
 
     def _jump(self) -> None:
         for _ in range(JUMPS_PER_TURN):
-            if not self.firmware.blocked:
+            if not self.firmware.blocked or self.firmware.wants_person:
                 break
             self._skip()
         lull = time.monotonic() - self._heard_at > LULL_S
@@ -217,7 +219,7 @@ class Workshop:
             return max(0.0, self._boots_at - time.monotonic())
         wake_s = self.firmware.wake_s()
         if self.clock.jumps and wake_s is not None:
-            if self.firmware.blocked:
+            if self.firmware.blocked and not self.firmware.wants_person:
                 return 0.0
             if self.firmware.moving:
                 return LULL_S

@@ -203,6 +203,15 @@ def test_a_jam_waits_for_a_person(shop: Shop):
     assert host.until("ok")
 
 
+def test_a_clock_that_jumps_still_waits_for_people(shop: Shop):
+    host = shop(busy_s=0.3).host()
+    host.put(b"M0\n")
+    time.sleep(1.0)
+    assert host.until("echo:busy: paused for user")
+    host.put(b"M108\n")
+    assert 1 <= len(host.until("ok")) <= 8
+
+
 def test_advanced_ok_names_its_line_and_room(shop: Shop):
     host = shop(advanced_ok=True).host()
     host.ask(numbered(0, "M110 N0"))

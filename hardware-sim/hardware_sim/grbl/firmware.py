@@ -320,6 +320,11 @@ class Grbl:
         return self._task is not None and not self.dead
 
     @property
+    def wants_person(self) -> bool:
+        """It stands in a hold and waits for cycle start."""
+        return self.mover.held
+
+    @property
     def still(self) -> bool:
         """Spindle off and motionless, nothing in hand."""
         busy = self._task is not None or self.mover.held or self.moving or b"\n" in self._rx

@@ -169,6 +169,11 @@ class Marlin:
         return self._task is not None and not self.dead
 
     @property
+    def wants_person(self) -> bool:
+        """Only a person at the machine (or M108) can make it go on."""
+        return self.commands.user_wanted
+
+    @property
     def still(self) -> bool:
         """Cold and motionless, nothing in hand."""
         cold = self.hotend.target_c == 0 and self.bed.target_c == 0

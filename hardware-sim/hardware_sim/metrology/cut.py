@@ -14,6 +14,7 @@ What the figures mean
 Blind spots: cuts that only touch waste; the surface finish and exact depth below "through".
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,8 +93,7 @@ def compare(
     if cut.outline.is_empty:
         raise Unmeasurable("nothing is cut deep or strongly enough to free a part")
     pieces = _pieces(cut)
-    drawing, shift = _register(cut, pieces, drawing, placement)
-    design = affinity.translate(placement.of(drawing.material), *shift)
+    drawing, design, turn = _laid(cut, pieces, drawing, placement)
     reach = _reachable(design, cut.radius_mm)
     part = _part(pieces, design)
     missing = _uncut(design, reach, part, cut)
@@ -106,6 +106,7 @@ def compare(
         "size_mm": [round(bounds[2] - bounds[0], 3), round(bounds[3] - bounds[1], 3)],
         "design_size_mm": [round(v, 3) for v in _size(design)],
         "design_units": drawing.units,
+        "turned_deg": turn,
         "area_mm2": round(part.area, 2),
         "design_area_mm2": round(design.area, 2),
         "worst_outline": {"at_mm": where},
@@ -124,6 +125,24 @@ def _pieces(cut: Cut) -> list[shapely.Polygon]:
     low_x, low_y, high_x, high_y = cut.outline.bounds
     stock = shapely.box(low_x - 5, low_y - 5, high_x + 5, high_y + 5)
     return polygons(stock.difference(cut.outline))
+
+
+def _laid(
+    cut: Cut, pieces: list[shapely.Polygon], drawing: Drawing, placement: Placement
+) -> tuple[Drawing, BaseGeometry, float]:
+    """The design on what was cut: as placed, or in the quarter turn that fits best."""
+    best: tuple[Drawing, BaseGeometry, float] | None = None
+    least = math.inf
+    for choice in placement.choices():
+        scaled, shift = _register(cut, pieces, drawing, choice)
+        design = affinity.translate(choice.of(scaled.material), *shift)
+        off = design.symmetric_difference(_part(pieces, design)).area / design.area
+        if off < least:
+            best, least = (scaled, design, choice.copies[0].rotation_deg), off
+        if off < SAME_SIZE:
+            break
+    assert best is not None
+    return best
 
 
 def _register(

@@ -37,6 +37,13 @@ class Placement:
     """All copies on one plate or sheet."""
 
     copies: tuple[Copy, ...] = (Copy(),)
+    given: bool = False
+
+    def choices(self) -> "list[Placement]":
+        """Itself if it was given; else the design as drawn and in quarter turns."""
+        if self.given:
+            return [self]
+        return [Placement((Copy(rotation_deg=turn),)) for turn in (0.0, 90.0, 180.0, 270.0)]
 
     def of(self, region: BaseGeometry) -> BaseGeometry:
         """All copies of a region together."""
@@ -55,4 +62,4 @@ def read(path: Path | None) -> Placement:
         raise Unmeasurable(f"{path}: not a placement: {error!r}") from error
     if not copies:
         raise Unmeasurable(f"{path}: it places no copy")
-    return Placement(copies)
+    return Placement(copies, given=True)

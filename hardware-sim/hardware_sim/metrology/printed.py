@@ -44,6 +44,7 @@ APART_MM = 2.0
 WINDOW = 10
 ISLAND_MM2 = 1.0
 LOW_FLOW = 0.8
+SPARSE = 0.2
 Section = Callable[[float], BaseGeometry]
 
 
@@ -216,7 +217,7 @@ def _inspect(layer: Layer, section: Section, faces: Floats, *, first: bool) -> _
     walls = _walls(layer, edges[designs.index(design)])
     missing, extra = _islands(made, designs, layer.z_mm)
     if first:
-        extra += _holes(voids[filled])
+        extra += _holes(voids[filled], design)
     return _LayerFindings(
         layer.z_mm, layer.height_mm, outline, where, made.area, design.area,
         walls, missing, extra,
@@ -280,10 +281,10 @@ def _alone(region: BaseGeometry, other: BaseGeometry) -> list[shapely.Polygon]:
     return [p for p, both in zip(parts, shared, strict=True) if both < 0.5 * p.area]
 
 
-def _holes(voids: NDArray[np.object_]) -> list[str]:
-    """Voids in the first layer, which is laid solid: holes that the design does not have."""
+def _holes(voids: NDArray[np.object_], design: BaseGeometry) -> list[str]:
+    """Voids in a first layer that is laid solid: holes that the design does not have."""
     wide = [v for v in voids if v.buffer(-THIN_MM).area > ISLAND_MM2]
-    if len(wide) > 10:  # this first layer is not laid solid
+    if sum(v.area for v in wide) > SPARSE * design.area:
         return []
     return [f"hole of {v.area:.1f} mm² at {_at(v)} in the first layer" for v in wide]
 

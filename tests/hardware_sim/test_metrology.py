@@ -1,0 +1,262 @@
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import shapely
+from shapely import affinity
+
+from hardware_sim.config import load
+from hardware_sim.metrology.measure import Question, measure
+from hardware_sim.metrology.report import Conformance, Deviations
+from tests.hardware_sim import programs
+from tests.hardware_sim.conftest import FOLDER_ENV
+
+PLATE = programs.plate(62, 24, (20, 12, 3))
+LAYERS = 20
+
+
+@pytest.fixture(scope="module")
+def stl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("designs")
+    return programs.write_stl(folder / "plate.stl", PLATE, LAYERS * programs.LAYER_MM)
+
+
+def asked(tmp_path: Path, machine: str, design: Path, lines: list[str]) -> Question:
+    program = tmp_path / "program.gcode"
+    program.write_text("\n".join(lines) + "\n")
+    return Question(load(machine), design, program)
+
+
+def deviating(answer: Conformance) -> Deviations:
+    assert answer.verdict == "deviates", answer
+    assert answer.deviations is not None
+    return answer.deviations
+
+
+# --- printed ---------------------------------------------------------------------------------
+
+
+def test_a_true_print_is_within_and_its_figures_are_small(tmp_path: Path, stl: Path):
+    answer = measure(asked(tmp_path, "printer-220", stl, programs.printed(lambda _: PLATE, LAYERS)))
+    assert answer.verdict == "within", answer
+    assert answer.kind == "program conformance"
+    assert answer.deviations is not None
+    assert answer.deviations.outline_mm < 0.1
+    assert abs(answer.deviations.volume_pct or 0) < 0.5
+    assert answer.machine_s is not None
+    assert answer.machine_s > 300
+    assert answer.made["layers"] == LAYERS
+    assert float(str(answer.made["apart_mm3"])) == pytest.approx(
+        8 * programs.FILAMENT_MM2, rel=0.01
+    )
+
+
+def test_a_missing_layer_is_named(tmp_path: Path, stl: Path):
+    lines = programs.printed(lambda _: PLATE, LAYERS, skip=frozenset([7]))
+    off = deviating(measure(asked(tmp_path, "printer-220", stl, lines)))
+    assert off.missing == ["layer between z 1.40 and 1.80"]
+
+
+def test_a_missing_top_is_named(tmp_path: Path, stl: Path):
+    lines = programs.printed(lambda _: PLATE, LAYERS, skip=frozenset([19]))
+    off = deviating(measure(asked(tmp_path, "printer-220", stl, lines)))
+    assert off.missing == ["everything between z 3.80 and 4.00"]
+
+
+@pytest.mark.parametrize("thin", [range(5, 15), range(LAYERS)])
+def test_five_percent_too_little_plastic_is_seen(tmp_path: Path, stl: Path, thin: range):
+    def flow(layer: int) -> float:
+        return 0.95 if layer in thin else 1.0
+
+    lines = programs.printed(lambda _: PLATE, LAYERS, flow)
+    off = deviating(measure(asked(tmp_path, "printer-220", stl, lines)))
+    assert off.volume_pct == pytest.approx(-5, abs=0.7)
+    assert off.missing == []
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0.5, 0.0), (-0.36, 0.36)])
+def test_a_hole_shifted_by_half_a_millimetre_is_seen(
+    tmp_path: Path, stl: Path, dx: float, dy: float
+):
+    moved = programs.plate(62, 24, (20 + dx, 12 + dy, 3))
+    lines = programs.printed(lambda _: moved, LAYERS)
+    off = deviating(measure(asked(tmp_path, "printer-220", stl, lines)))
+    assert 0.4 < off.outline_mm < 0.6
+
+
+def test_one_percent_of_scale_is_seen_from_60_mm_on(tmp_path: Path, stl: Path):
+    grown = affinity.scale(PLATE, 1.01, 1.01, origin=(31, 12))
+    off = deviating(
+        measure(asked(tmp_path, "printer-220", stl, programs.printed(lambda _: grown, LAYERS)))
+    )
+    assert off.outline_mm == pytest.approx(0.62, abs=0.1)
+
+
+def test_a_hole_in_a_solid_first_layer_that_is_not_in_the_design(tmp_path: Path, stl: Path):
+    more = shapely.Polygon(PLATE.exterior, [*PLATE.interiors, programs.ring(45, 12, 3)])
+    lines = programs.printed(lambda _: more, LAYERS, share_at=lambda n: 1.0 if n == 0 else 0.15)
+    off = deviating(measure(asked(tmp_path, "printer-220", stl, lines)))
+    assert any("in the first layer" in e for e in off.extra)
+
+
+def test_a_hole_that_was_closed_is_seen(tmp_path: Path, stl: Path):
+    closed = shapely.Polygon(PLATE.exterior)
+    off = deviating(
+        measure(asked(tmp_path, "printer-220", stl, programs.printed(lambda _: closed, LAYERS)))
+    )
+    assert off.outline_mm > 1
+
+
+def test_an_island_apart_from_the_design_is_extra_or_apart(tmp_path: Path, stl: Path):
+    stray = shapely.union_all([PLATE, shapely.box(18, 10, 22, 14)])
+    off = deviating(
+        measure(asked(tmp_path, "printer-220", stl, programs.printed(lambda _: stray, LAYERS)))
+    )
+    assert sum(e.startswith("island") for e in off.extra) == LAYERS
+
+
+def test_two_placed_copies_are_compared_together(tmp_path: Path, stl: Path):
+    both = shapely.union_all([PLATE, affinity.translate(PLATE, 0, 40)])
+    question = asked(tmp_path, "printer-220", stl, programs.printed(lambda _: both, LAYERS))
+    place = tmp_path / "placement.json"
+    rows = [{"dx_mm": 0, "dy_mm": dy, "dz_mm": 0, "rotation_deg": 0} for dy in (0, 40)]
+    place.write_text(json.dumps({"copies": rows}))
+    assert measure(replace(question, placement=place)).verdict == "within"
+    assert measure(question).verdict == "deviates"
+
+
+@pytest.mark.parametrize(
+    ("design", "lines", "why"),
+    [
+        ("none.stl", ["G28", "M84"], "no bead"),
+        ("none.step", ["G28"], "no bead"),
+        ("broken.stl", ["M83", "G1 Z.2", "G1 X10 E1", "G1 Y10 E1"], "triangles"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(tmp_path: Path, design: str, lines: list[str], why: str):
+    path = tmp_path / design
+    path.write_bytes(b"\0" * 84)
+    answer = measure(asked(tmp_path, "printer-220", path, lines))
+    assert answer.verdict == "unmeasurable"
+    assert why in str(answer.why) or "triangles" in str(answer.why) or "mesh" in str(answer.why)
+
+
+def test_a_program_that_waits_for_a_person_is_not_made(tmp_path: Path, stl: Path):
+    lines = programs.printed(lambda _: PLATE, LAYERS)
+    answer = measure(asked(tmp_path, "printer-220", stl, [*lines[:50], "M0", *lines[50:]]))
+    assert answer.verdict == "deviates"
+    assert "waits for a person" in str(answer.why)
+
+
+@pytest.mark.skipif(shutil.which("prusa-slicer") is None, reason="PrusaSlicer is not installed")
+def test_untouched_prusaslicer_output_is_within(tmp_path: Path, stl: Path):
+    sliced = tmp_path / "sliced.gcode"
+    command = ["prusa-slicer", "--export-gcode", "--loglevel", "1", "--skirts", "0"]
+    command += ["--layer-height", "0.2", "--first-layer-height", "0.2", "--center", "110,110"]
+    subprocess.run([*command, str(stl), "-o", str(sliced)], check=True, capture_output=True)
+    answer = measure(Question(load("printer-220"), stl, sliced))
+    assert answer.verdict == "within", answer
+
+
+# --- milled and burned -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def svg(tmp_path: Path) -> Path:
+    return programs.write_svg(tmp_path / "plate.svg", PLATE)
+
+
+def test_a_true_milling_is_within_and_tells_its_tabs(tmp_path: Path, svg: Path):
+    question = asked(tmp_path, "mill-3018", svg, programs.milled(PLATE, tabs=True))
+    answer = measure(replace(question, thickness_mm=3.0))
+    assert answer.verdict == "within", answer
+    assert answer.deviations is not None
+    assert answer.deviations.outline_mm < 0.02
+    assert answer.deviations.volume_pct is None
+    assert (answer.made["tabs"], answer.made["tab_length_mm"]) == (2, pytest.approx(14, abs=2))
+    assert answer.made["gouged_mm2"] == 0
+
+
+def test_a_true_burning_is_within_even_a_quarter_turn_round(tmp_path: Path, svg: Path):
+    turned = affinity.rotate(PLATE, 90, origin=(0, 0))
+    for region, turn in ((PLATE, 0), (turned, 90), (affinity.rotate(turned, 90), 180)):
+        answer = measure(asked(tmp_path, "laser-400", svg, programs.burned(region)))
+        assert answer.verdict == "within", answer
+        assert answer.made["turned_deg"] in (turn, (turn + 180) % 360)
+
+
+def test_cuts_that_miss_the_drawing_are_seen(tmp_path: Path, svg: Path):
+    moved = programs.plate(62, 24, (20.5, 12, 3))
+    off = deviating(measure(asked(tmp_path, "laser-400", svg, programs.burned(moved))))
+    assert off.outline_mm == pytest.approx(0.5, abs=0.05)
+    grown = affinity.scale(PLATE, 1.01, 1.01)
+    off = deviating(measure(asked(tmp_path, "laser-400", svg, programs.burned(grown))))
+    assert off.outline_mm > 0.25
+
+
+def test_a_contour_not_cut_is_missing_and_a_foreign_one_is_extra(tmp_path: Path, svg: Path):
+    plain = shapely.Polygon(PLATE.exterior)
+    off = deviating(measure(asked(tmp_path, "laser-400", svg, programs.burned(plain))))
+    assert [m.rsplit(": ")[1] for m in off.missing] == ["not cut"]
+    more = shapely.Polygon(PLATE.exterior, [*PLATE.interiors, programs.ring(45, 12, 4)])
+    off = deviating(measure(asked(tmp_path, "laser-400", svg, programs.burned(more))))
+    assert off.missing == []
+    assert any("hole of 5" in e for e in off.extra)
+
+
+def test_a_cut_that_does_not_go_through_is_missing(tmp_path: Path, svg: Path):
+    question = asked(tmp_path, "mill-3018", svg, programs.milled(PLATE, thick=2.5))
+    off = deviating(measure(replace(question, thickness_mm=3.0)))
+    assert {m.rsplit(": ")[1] for m in off.missing} == {"not cut through"}
+
+
+def test_a_rapid_through_the_part_is_a_gouge(tmp_path: Path, svg: Path):
+    lines = programs.milled(PLATE)
+    lifts = [i for i, line in enumerate(lines) if line == "G0 Z5"]
+    del lines[lifts[1]]  # no lift between the hole and the outside
+    off = deviating(measure(asked(tmp_path, "mill-3018", svg, lines)))
+    assert any("into the part" in e for e in off.extra)
+
+
+def test_a_hole_smaller_than_the_tool_is_missing(tmp_path: Path):
+    small = programs.plate(62, 24, (20, 12, 1))
+    svg = programs.write_svg(tmp_path / "small.svg", small)
+    plain = shapely.Polygon(small.exterior)
+    off = deviating(measure(asked(tmp_path, "mill-3018", svg, programs.milled(plain))))
+    assert off.missing[0].endswith("too small for the tool")
+
+
+def test_dxf_lines_and_arcs_make_the_same_part(tmp_path: Path):
+    import ezdxf
+
+    drawing = ezdxf.new(units=6)  # says metres, is drawn in millimetres, as many are
+    space = drawing.modelspace()
+    corners = [(5, 5), (67, 5), (67, 29), (5, 29)]
+    for a, b in zip(corners, [*corners[1:], corners[0]], strict=True):
+        space.add_line(a, b)
+    space.add_arc((25, 17), 3, 0, 180)
+    space.add_arc((25, 17), 3, 180, 360)
+    path = tmp_path / "plate.dxf"
+    drawing.saveas(path)
+    answer = measure(asked(tmp_path, "laser-400", path, programs.burned(PLATE)))
+    assert answer.verdict == "within", answer
+    assert answer.made["design_units"] == "mm"
+
+
+def test_the_command_answers_in_json_and_status(tmp_path: Path, svg: Path):
+    def run(lines: list[str], design: Path) -> tuple[int, dict[str, object]]:
+        question = asked(tmp_path, "laser-400", design, lines)
+        command = [sys.executable, "-m", "hardware_sim", "measure", "--machine", "laser-400"]
+        command += ["--design", str(design), str(question.program), "--json"]
+        done = subprocess.run(command, env=FOLDER_ENV, capture_output=True, check=False)
+        return done.returncode, json.loads(done.stdout)
+
+    status, said = run(programs.burned(PLATE), svg)
+    assert (status, said["verdict"]) == (0, "within")
+    assert set(said) >= {"verdict", "deviations", "machine_s", "made", "kind"}
+    assert run(programs.burned(shapely.Polygon(PLATE.exterior)), svg)[0] == 1
+    assert run(["G0 X1", "M2"], svg)[0] == 3
