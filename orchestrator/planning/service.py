@@ -27,6 +27,7 @@ from orchestrator.policy.model import IN_FORCE
 from orchestrator.store import JsonValue, Store, Unit, new_id
 
 _SOLVE_S = 2.0
+_FAIR_TRIES = 2
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -125,6 +126,7 @@ def _quoted_part(
     )
     found = scheduling.quote(asked, job)
     by_id = {bench.id: bench for bench in benches}
+    names = {bench.id: f"{bench.machine.title} at {bench.place.name}" for bench in benches}
     options = [
         option
         for each in found.options
@@ -140,7 +142,7 @@ def _quoted_part(
         quality=wish.quality,
         options=model.chosen_first(options, wish.choose.get(part.name)),
         why_not=tuple(
-            WhyNot(lab=each.lab_name, why=model.plainly(each.reason, benches, IN_FORCE.currency))
+            WhyNot(lab=each.lab_name, why=model.plainly(each.reason, names, IN_FORCE.currency))
             for each in found.refusals
         ),
     )
@@ -327,7 +329,9 @@ async def _parts_of(unit: Unit, jobs: Iterable[JobRow]) -> dict[str, Part]:
 
 
 def _asked_labs(job: JobRow, agreed: str | None, benches: Sequence[Bench]) -> Sequence[Bench]:
-    """The lab that the maker agreed to, as long as it has a machine for it; then any."""
+    """The lab that the maker agreed to, while it can and has not failed twice; then any."""
+    if job.tries >= _FAIR_TRIES:
+        return benches
     agent = (agreed or "").partition("/")[0]
     theirs = [
         bench

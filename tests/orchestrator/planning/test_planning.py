@@ -256,6 +256,20 @@ async def test_a_machine_to_avoid_is_not_planned_on(town: Town):
     assert (await town.jobs(jobs))[0].agent == far
 
 
+async def test_a_lab_that_failed_twice_is_not_the_only_one_any_more(town: Town):
+    await town.publish()
+    near = await town.open_lab("Near", 1, PRINTER)
+    far = await town.open_lab("Far", 30, PRINTER)
+    jobs = await town.order(await town.quote(choose={"hook": far}))
+    for tries, agent in ((1, far), (2, near)):
+        async with town.store.unit() as unit:
+            (await orders.job(unit, jobs[0])).tries = tries
+        await service.replan(town.store)
+        assert (await town.jobs(jobs))[0].agent == agent
+        async with town.store.unit() as unit:
+            await orders.unplan_job(unit, jobs[0], "it went wrong")
+
+
 async def test_a_job_that_moved_while_the_plan_was_made_is_left_alone(town: Town):
     await town.publish()
     near = await town.open_lab("Near", 1, PRINTER)
