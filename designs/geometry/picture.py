@@ -66,20 +66,32 @@ def glb(mesh: Mesh, colour: tuple[float, ...] | None = None) -> bytes:
     x, y, z = (small.vertices - small.vertices.mean(axis=0)).T / 1000
     points = np.column_stack([x, z, -y]).astype("<f4")
     corners, places = small.faces.astype("<u4").tobytes(), points.tobytes()
-    scene = {
+    scene = _scene(points, len(corners), small.faces.size, colour or tuple(_PRINTED))
+    text = json.dumps(scene, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = _chunk(b"JSON", text) + _chunk(b"BIN\0", corners + places)
+    return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
+
+
+def _scene(
+    points: NDArray[np.float32], corner_bytes: int, corners: int, colour: tuple[float, ...]
+) -> dict[str, object]:
+    """The scene's description: corner numbers first in the buffer, then places."""
+    matt = {"baseColorFactor": [*colour, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.6}
+    return {
         "asset": {"version": "2.0"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0}],
         "meshes": [{"primitives": [{"attributes": {"POSITION": 1}, "indices": 0, "material": 0}]}],
-        "materials": [{"pbrMetallicRoughness": _matt(colour or tuple(_PRINTED))}],
-        "buffers": [{"byteLength": len(corners) + len(places)}],
+        "materials": [{"pbrMetallicRoughness": matt}],
+        "buffers": [{"byteLength": corner_bytes + points.nbytes}],
         "bufferViews": [
-            {"buffer": 0, "byteLength": len(corners), "target": 34963},
-            {"buffer": 0, "byteOffset": len(corners), "byteLength": len(places), "target": 34962},
+            {"buffer": 0, "byteLength": corner_bytes, "target": 34963},
+            {"buffer": 0, "byteOffset": corner_bytes, "byteLength": points.nbytes, "target": 34962},
         ],
         "accessors": [
-            {"bufferView": 0, "componentType": 5125, "count": small.faces.size, "type": "SCALAR"},
+            {"bufferView": 0, "componentType": 5125, "count": corners, "type": "SCALAR"},
             {
                 "bufferView": 1,
                 "componentType": 5126,
@@ -90,14 +102,6 @@ def glb(mesh: Mesh, colour: tuple[float, ...] | None = None) -> bytes:
             },
         ],
     }
-    text = json.dumps(scene, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    chunks = _chunk(b"JSON", text) + _chunk(b"BIN\0", corners + places)
-    return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
-
-
-def _matt(colour: tuple[float, ...]) -> dict[str, object]:
-    return {"baseColorFactor": [*colour, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.6}
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
