@@ -107,7 +107,10 @@ def _public_key(key: Mapping[str, Any]) -> dict[str, Any]:
 
 def trust_env(url: str) -> bool:
     """Whether a shop's proxy settings apply: never to this machine itself."""
-    return urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}
+    try:
+        return urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}
+    except ValueError:
+        return True
 
 
 def enrol(url: str, code: str, version: str, lab: str | None = None) -> Identity:
@@ -119,7 +122,7 @@ def enrol(url: str, code: str, version: str, lab: str | None = None) -> Identity
     try:
         with httpx.Client(timeout=30, trust_env=trust_env(base)) as client:
             answer = client.post(f"{base}/agent/v1/enrol", json=asked)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise EnrolRefused(f"{base} cannot be reached: {error}") from None
     if not answer.is_success:
         raise EnrolRefused(_problem(base, answer.status_code, answer.content))

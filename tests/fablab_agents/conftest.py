@@ -535,7 +535,7 @@ def lab(
     """A lab with one simulated laser; not started yet."""
     folder = tmp_path / "agent"
     lab = Lab(folder, keys, mosquitto.port, files)
-    link = workshop.start("laser-1", "laser-400")
+    link = workshop.start("laser-1", "laser-400", speed=50)
     (folder / "agent.toml").write_text(LASER.format(link=link))
     yield lab
     lab.close()

@@ -76,7 +76,7 @@ async def test_killed_at_a_synced_commit(at: int, lab: Lab, keys: Keys, workshop
     async with city_at(lab.identity.mqtt.port, keys) as city:
         attempt = seed(lab, city, keys)
         ended = await outcome(lab, city, workshop, attempt, *strace("fdatasync", at))
-        print(f"commit {at}: {' → '.join(city.states(attempt))}")  # noqa: T201 - the table of kill points
+        print(f"commit {at}: {' → '.join(city.states(attempt))}")
         judge(workshop, city, attempt, ended)
 
 
@@ -88,5 +88,5 @@ async def test_killed_at_a_byte_to_the_machine(
     async with city_at(lab.identity.mqtt.port, keys) as city:
         attempt = seed(lab, city, keys)
         ended = await outcome(lab, city, workshop, attempt, *strace("write", at, "-P", port))
-        print(f"write {at}: {' → '.join(city.states(attempt))}")  # noqa: T201 - the table of kill points
+        print(f"write {at}: {' → '.join(city.states(attempt))}")
         judge(workshop, city, attempt, ended)

@@ -126,7 +126,7 @@ def _cube() -> bytes:
 async def test_a_full_disk_stops_new_work_keeps_the_running_job_and_says_so(
     lab: Lab, city: City, keys: Keys, workshop: Workshop
 ) -> None:
-    attempt = seed(lab, city, keys, CUT.replace("M5\n", "G4 P1\n" * 5 + "M5\n"))
+    attempt = seed(lab, city, keys, CUT.replace("M5\n", "G4 P60\n" * 4 + "M5\n"))
     agent = lab.start()
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     async with attended(lab):

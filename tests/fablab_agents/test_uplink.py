@@ -170,7 +170,7 @@ async def test_a_lost_grant_is_asked_for_with_the_same_nonce_and_old_grants_star
             await city.tell(messages.Granted(grant=city.grant_for(claim, **wrong)))
         city.answers_claims = True
         await city.until_state(attempt, State.FINISHED)
-        for _ in range(200):
+        for _ in range(25):
             await city.tell(messages.Granted(grant=city.grants[-1]))
             await city.tell(city.outbox[1])
         second = make_ticket(jobs=("j-2",))
@@ -208,7 +208,7 @@ async def test_a_withdrawn_attempt_never_starts(
 async def test_a_stop_from_the_city_interrupts(
     lab: Lab, city: City, keys: Keys, workshop: Workshop
 ) -> None:
-    attempt = seed(lab, city, keys, CUT.replace("F3000", "F100") + "G4 P30\n" * 50)
+    attempt = seed(lab, city, keys, CUT.replace("M5\n", "G4 P60\n" * 50 + "M5\n"))
     lab.start()
     async with attended(lab):
         await city.until_state(attempt, State.RUNNING)
@@ -224,7 +224,7 @@ async def test_a_stop_from_the_city_interrupts(
 async def test_the_broker_dies_while_a_machine_runs(
     lab: Lab, city: City, keys: Keys, workshop: Workshop, mosquitto: Any
 ) -> None:
-    attempt = seed(lab, city, keys, CUT.replace("M5\n", "G4 P1\n" * 4 + "M5\n"))
+    attempt = seed(lab, city, keys, CUT.replace("M5\n", "G4 P60\n" * 4 + "M5\n"))
     agent = lab.start()
     async with attended(lab):
         await city.until_state(attempt, State.RUNNING)

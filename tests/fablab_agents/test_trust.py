@@ -1,0 +1,171 @@
+import base64
+import json
+import stat
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from fablab_agents.protocol import tickets
+from fablab_agents.protocol.tickets import BadEnvelope
+from fablab_agents.trust import EnrolRefused, Identity, NotEnrolled, enrol
+from tests.fablab_agents.conftest import Keys, identity, make_ticket
+
+
+def test_what_a_pinned_key_signed_is_read(keys: Keys) -> None:
+    ticket = make_ticket()
+    verify = identity(keys).verifier()
+    assert tickets.verify_ticket(keys.sign(ticket), verify) == ticket
+
+
+def test_two_keys_in_rotation_are_both_believed(keys: Keys) -> None:
+    other = Keys("key-2")
+    me = identity(keys).model_copy(update={"keys": (keys.public, other.public)})
+    for signer in (keys, other):
+        assert tickets.verify_ticket(signer.sign(make_ticket()), me.verifier())
+
+
+def test_every_flipped_bit_is_refused(keys: Keys) -> None:
+    envelope = keys.sign(make_ticket())
+    verify = identity(keys).verifier()
+    raw = envelope.encode()
+    accepted = 0
+    for at in range(0, len(raw) * 8, 7):  # each byte, at one bit or two
+        flipped = bytearray(raw)
+        flipped[at // 8] ^= 1 << at % 8
+        try:
+            verify(flipped.decode("latin-1"))
+        except BadEnvelope:
+            continue
+        # base64 has unused bits at its end: then the very same bytes were signed
+        parts = [base64.urlsafe_b64decode(p + "==") for p in flipped.decode().split(".")]
+        assert parts == [base64.urlsafe_b64decode(p + "==") for p in envelope.split(".")]
+        accepted += 1
+    assert accepted <= 3
+
+
+@pytest.mark.parametrize("alg", ["none", "HS256", "EdDSA"])
+def test_another_algorithm_is_refused(keys: Keys, alg: str) -> None:
+    header, body, signature = keys.sign(make_ticket()).split(".")
+    told = json.loads(base64.urlsafe_b64decode(header + "=="))
+    forged = base64.urlsafe_b64encode(json.dumps({**told, "alg": alg}).encode()).decode()
+    with pytest.raises(BadEnvelope):
+        identity(keys).verifier()(f"{forged.rstrip('=')}.{body}.{signature}")
+
+
+def test_a_strangers_key_is_refused_under_any_name(keys: Keys) -> None:
+    verify = identity(keys).verifier()
+    for stranger in (Keys("key-9"), Keys(keys.kid)):
+        with pytest.raises(BadEnvelope):
+            verify(stranger.sign(make_ticket()))
+
+
+def test_the_identity_is_kept_for_its_owner_alone(keys: Keys, tmp_path: Path) -> None:
+    me = identity(keys)
+    me.save(tmp_path)
+    path = tmp_path / "identity.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert Identity.load(tmp_path) == me
+    assert me.secret not in repr(me)
+
+
+def test_without_an_identity_the_line_to_type_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NotEnrolled, match="cosmolocal-agent enrol"):
+        Identity.load(tmp_path)
+    (tmp_path / "identity.json").write_text("{}")
+    with pytest.raises(NotEnrolled, match="cannot be used"):
+        Identity.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"agent": "../evil"},
+        {"keys": ()},
+        {"keys": ({"kty": "oct", "k": "x", "kid": "1"},)},
+        {"secret": "short"},
+    ],
+)
+def test_an_identity_that_cannot_be_trusted_is_refused(
+    keys: Keys, broken: dict[str, object]
+) -> None:
+    good = identity(keys).model_dump()
+    with pytest.raises(ValidationError):
+        Identity.model_validate({**good, **broken})
+
+
+def test_a_private_key_is_never_pinned(keys: Keys) -> None:
+    good = identity(keys).model_dump()
+    leaky = {**keys.public, "d": "private"}
+    assert "d" not in Identity.model_validate({**good, "keys": (leaky,)}).keys[0]
+
+
+class Orchestrator:
+    """Answers one enrolment with what it was told to."""
+
+    def __init__(self) -> None:
+        self.status, self.body = 200, b""
+        self.asked: list[dict[str, str]] = []
+        outer = self
+
+        class Door(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                outer.asked.append(json.loads(self.rfile.read(length)))
+                self.send_response(outer.status if self.path == "/agent/v1/enrol" else 404)
+                self.end_headers()
+                self.wfile.write(outer.body)
+
+            def log_message(self, *said: object) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Door)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def orchestrator() -> Iterator[Orchestrator]:
+    orchestrator = Orchestrator()
+    yield orchestrator
+    orchestrator.close()
+
+
+def test_a_code_becomes_an_identity(orchestrator: Orchestrator, keys: Keys) -> None:
+    me = identity(keys)
+    orchestrator.body = me.model_dump_json().encode()
+    given = enrol(f"{orchestrator.url}/", "CODE", "0.1.0", "Lab Nord")
+    assert given == me.model_copy(update={"url": orchestrator.url})
+    assert orchestrator.asked == [{"code": "CODE", "version": "0.1.0", "lab": "Lab Nord"}]
+
+
+def test_a_refused_code_is_told_in_the_orchestrators_words(orchestrator: Orchestrator) -> None:
+    orchestrator.status = 403
+    orchestrator.body = b'{"title":"No","detail":"the code was used"}'
+    with pytest.raises(EnrolRefused, match="No: the code was used"):
+        enrol(orchestrator.url, "CODE", "0.1.0")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]"])
+def test_another_kind_of_server_is_noticed(orchestrator: Orchestrator, body: bytes) -> None:
+    orchestrator.body = body
+    with pytest.raises(EnrolRefused):
+        enrol(orchestrator.url, "CODE", "0.1.0")
+    orchestrator.status = 404
+    with pytest.raises(EnrolRefused, match="is this the orchestrator's address"):
+        enrol(orchestrator.url, "CODE", "0.1.0")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "not a url", "http://[::1"])
+def test_an_address_that_cannot_be_reached_is_said(url: str) -> None:
+    with pytest.raises(EnrolRefused, match="cannot be reached"):
+        enrol(url, "CODE", "0.1.0")
