@@ -20,7 +20,8 @@ from designs.geometry.mesh import Indices, Points, sound, write_stl
 if TYPE_CHECKING:
     from manifold3d import Manifold
 
-_ROUND = 32  # chords in a quarter of a circle
+_ROUND = 32  # chords in a quarter of a circle, for sheets
+_COARSE_MM = 0.02  # what printing does not show: fewer facets make shorter programs
 
 
 def disc(diameter_mm: float, x: float = 0, y: float = 0) -> Polygon:
@@ -62,7 +63,7 @@ def slab(profile: BaseGeometry, height_mm: float, chamfer_mm: float = 0.6) -> "M
     """The profile as a solid from z 0 up, its upper and lower edges chamfered at 45 degrees."""
     from manifold3d import Manifold, Mesh64
 
-    triangles = extruded(polygon(shapely.simplify(profile, 0.004)), height_mm, chamfer_mm)
+    triangles = extruded(polygon(shapely.simplify(profile, _COARSE_MM)), height_mm, chamfer_mm)
     mesh = sound([as_mesh(triangles)])
     return Manifold(Mesh64(mesh.vertices, mesh.faces.astype(np.uint64)))
 
@@ -71,14 +72,15 @@ def turned(profile: Sequence[tuple[float, float]]) -> "Manifold":
     """A profile of (radius, height) turned about the z axis."""
     from manifold3d import CrossSection, FillRule, Manifold
 
-    return Manifold.revolve(CrossSection([np.array(profile)], FillRule.EvenOdd), 4 * _ROUND)
+    return Manifold.revolve(CrossSection([np.array(profile)], FillRule.EvenOdd), 2 * _ROUND)
 
 
 def prism(profile: Polygon, height_mm: float, z_mm: float = 0) -> "Manifold":
     """A plain upright body, mostly to cut away."""
     from manifold3d import CrossSection, FillRule, Manifold
 
-    outlines = [np.array(ring) for ring in rings(profile)]
+    coarse = polygon(shapely.simplify(profile, _COARSE_MM))
+    outlines = [np.array(ring) for ring in rings(coarse)]
     body = Manifold.extrude(CrossSection(outlines, FillRule.EvenOdd), height_mm)
     return body.translate((0, 0, z_mm))
 

@@ -6,7 +6,7 @@ from designs.library.shapes import disc, plate, polygon, rounded, save_stl, slab
 
 CABLES, PITCH = 4, 9.5
 CABLE, MOUTH = 5.4, 3.4  # a cable is pushed through the mouth and stays
-DEEP, TALL = 15.0, 9.0
+DEEP, TALL = 15.0, 7.0
 
 
 def build(out_dir: Path) -> None:

@@ -7,7 +7,7 @@ from manifold3d import Manifold
 
 from designs.library.shapes import disc, prism, save_stl, slab, stroke, teardrop, turned
 
-THICK, WIDE = 5.5, 14.0  # of the strip; WIDE is the printed height
+THICK, WIDE = 5.5, 12.0  # of the strip; WIDE is the printed height
 CURL = 9.5  # radius of the curl, to the middle of the strip
 SCREW, HEAD = 4.3, 8.4
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from designs.library.shapes import disc, hexagon, prism, save_stl, turned
 
-FACE, NECK, TALL = 32.0, 15.0, 22.0
+FACE, NECK, TALL = 28.0, 14.0, 20.0
 SCREW, NUT, NUT_DEEP = 4.4, 7.3, 3.6
-FLUTES, FLUTE = 12, 5.0
+FLUTES, FLUTE = 10, 5.0
 
 
 def build(out_dir: Path) -> None:
@@ -34,4 +34,4 @@ def build(out_dir: Path) -> None:
 
 def _slope() -> list[tuple[float, float]]:
     """From the face to the neck: (turn, height); never flatter than it can be printed."""
-    return [(t, 7.5 + 12.0 * t / (np.pi / 2)) for t in np.linspace(0.12, np.pi / 2, 24)]
+    return [(t, 7.5 + 10.0 * t / (np.pi / 2)) for t in np.linspace(0.12, np.pi / 2, 24)]
