@@ -96,6 +96,25 @@ def resident_mb(pid: int) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def measured(
+    folder: Path, spec: LabSpec, orders: int
+) -> tuple[list[dict[str, float]], dict[str, float]]:
+    """The seconds of each order, and the resident megabytes of both programs after the last."""
+    with World(folder / "world", free_port(), free_port(), speed=0) as world:
+        world.start_orchestrator(60)
+        lab = world.add_lab(spec)
+        runs: list[dict[str, float]] = []
+        with world.api() as api:
+            for number in range(orders):
+                stl = folder / f"box-{number}.stl"
+                stl.write_text(box(8 + number * 0.05, 8, 2))
+                runs.append(one(api, lab, stl))
+                if number % 10 == 9:
+                    print(f"  {number + 1} of {orders}", flush=True)
+        pids = {"orchestrator": world.orchestrator.process, "agent": lab.agent.process}
+        return runs, {name: resident_mb(child.pid) for name, child in pids.items() if child}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=100)
@@ -103,23 +122,7 @@ def main() -> int:
     spec = LABS[0]
     lab_of_one = LabSpec(spec.slug, spec.name, spec.address, spec.lat, spec.lon, spec.machines[:1])
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        with World(Path(folder) / "world", free_port(), free_port(), speed=0) as world:
-            world.start_orchestrator(60)
-            lab = world.add_lab(lab_of_one)
-            runs: list[dict[str, float]] = []
-            with world.api() as api:
-                for number in range(args.orders):
-                    stl = Path(folder) / f"box-{number}.stl"
-                    stl.write_text(box(8 + number * 0.05, 8, 2))
-                    runs.append(one(api, lab, stl))
-                    if number % 10 == 9:
-                        print(f"  {number + 1} of {args.orders}", flush=True)
-            assert world.orchestrator.process is not None
-            assert lab.agent.process is not None
-            memory = {
-                "orchestrator": resident_mb(world.orchestrator.process.pid),
-                "agent": resident_mb(lab.agent.process.pid),
-            }
+        runs, memory = measured(Path(folder), lab_of_one, args.orders)
     show(runs, memory)
     return 0
 

@@ -115,8 +115,10 @@ def upload(args: argparse.Namespace, files: dict[str, Path], form: dict[str, Any
 def told(answer: dict[str, Any]) -> str:
     release = answer["release"]
     lines = [
-        (f"published {release['design']} {release['version']}"
-        f"{' (private)' if release['private'] else ''}"),
+        (
+            f"published {release['design']} {release['version']}"
+            f"{' (private)' if release['private'] else ''}"
+        ),
         f"  release {answer['sha256']}",
     ]
     for part in release["parts"]:
