@@ -203,11 +203,12 @@ def deviation(inspection: dict[str, Any] | None) -> str:
     )
 
 
-def printed(table: Sequence[dict[str, str]], wrap: int = 48) -> str:
-    """The table as text, `why` wrapped."""
-    shown = [{**row, "why": row["why"][:wrap]} for row in table]
-    widths = {c: max(len(c), *(len(row[c]) for row in shown)) for c in COLUMNS}
-    lines = ["  ".join(c.ljust(widths[c]) for c in COLUMNS)]
-    lines.append("  ".join("-" * widths[c] for c in COLUMNS))
-    lines += ["  ".join(row[c].ljust(widths[c]) for c in COLUMNS) for row in shown]
-    return "\n".join(line.rstrip() for line in lines)
+def printed(table: Sequence[dict[str, str]]) -> str:
+    """The table as text; the reasons, which are sentences, below it."""
+    columns = [column for column in COLUMNS if column != "why"]
+    widths = {c: max(len(c), *(len(row[c]) for row in table)) for c in columns}
+    lines = ["  ".join(c.ljust(widths[c]) for c in columns)]
+    lines.append("  ".join("-" * widths[c] for c in columns))
+    lines += ["  ".join(row[c].ljust(widths[c]) for c in columns) for row in table]
+    reasons = dict.fromkeys(f"  {row['part']}: {row['why']}" for row in table)
+    return "\n".join([*(line.rstrip() for line in lines), "", "Why there:", *reasons])
