@@ -20,7 +20,7 @@ bead; a flow that is wrong all the way through a program without straight double
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
@@ -45,6 +45,7 @@ WINDOW = 10
 ISLAND_MM2 = 1.0
 LOW_FLOW = 0.8
 SPARSE = 0.2
+DEEP = 3.0  # bead widths
 Section = Callable[[float], BaseGeometry]
 
 
@@ -184,6 +185,18 @@ def _beads(layer: Layer) -> BaseGeometry:
     return shapely.union_all(shapely.buffer(lines, widths[starts] / 2, quad_segs=4))
 
 
+def _skin(layer: Layer, designs: list[BaseGeometry]) -> Layer:
+    """Without the beads that lie so deep in the material that no outline depends on them."""
+    depth = DEEP * float(np.median(layer.widths_mm))
+    deep = shapely.intersection_all(designs).buffer(-depth, quad_segs=2)
+    shapely.prepare(deep)
+    lines = shapely.linestrings(layer.ends.reshape(-1, 2, 2))
+    kept = ~np.asarray(shapely.contains(deep, lines), dtype=bool)
+    if not kept.any():
+        return layer
+    return replace(layer, ends=layer.ends[kept], section_mm2=layer.section_mm2[kept])
+
+
 def _voids(beads: BaseGeometry) -> NDArray[np.object_]:
     low_x, low_y, high_x, high_y = beads.bounds
     around = shapely.box(low_x - 1, low_y - 1, high_x + 1, high_y + 1)
@@ -205,11 +218,11 @@ def _inspect(layer: Layer, section: Section, faces: Floats, *, first: bool) -> _
     flat = bool((np.abs(faces - middle) < FLAT_MM).any())
     heights = [middle, middle - FLAT_MM, middle + FLAT_MM] if flat else [middle]
     designs = [section(z) for z in heights]
-    beads = _beads(layer)
+    beads = _beads(layer if first else _skin(layer, designs))
     voids = _voids(beads)
     filled = _in_material(voids, shapely.union_all(designs))
     made = shapely.union_all([beads, *voids[filled]])
-    design = max(designs, key=shapely.area) if flat else designs[0]
+    design = designs[0]
     if flat:
         design = min(designs, key=lambda d: shapely.area(d.symmetric_difference(made)))
     edges = [Edges(d) for d in designs]
