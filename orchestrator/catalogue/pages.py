@@ -10,7 +10,8 @@ from designs.design import OWN_WORK
 from designs.processes import PROCESSES
 from orchestrator.catalogue import service
 from orchestrator.catalogue.api import ReleaseView, release_view
-from orchestrator.store import Store
+from orchestrator.catalogue.tables import ReleaseRow
+from orchestrator.store import Store, Unit
 from orchestrator.web.pages import Slots, page
 
 
@@ -42,16 +43,25 @@ def router(slots: Slots) -> APIRouter:
         design: str, request: Request, version: str | None = None
     ) -> HTMLResponse:
         async with _store(request).view() as unit:
-            view = release_view(await service.newest(unit, design, version))
-            return page(
-                request,
-                "catalogue/design.html",
-                view=view,
-                release=view.release,
-                licence=licence_words(view.release.licence),
-                order=await slots.render("design.order", request, unit, view.sha256),
-                makes=await slots.render("design.makes", request, unit, view.sha256),
-            )
+            return await shown(request, unit, await service.newest(unit, design, version))
+
+    @routes.get("/releases/{sha256}")
+    async def release(sha256: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+        """The same by the release's hash: the only way to somebody's private work."""
+        async with _store(request).view() as unit:
+            return await shown(request, unit, await service.row(unit, sha256))
+
+    async def shown(request: Request, unit: Unit, row: ReleaseRow) -> HTMLResponse:
+        view = release_view(row)
+        return page(
+            request,
+            "catalogue/design.html",
+            view=view,
+            release=view.release,
+            licence=licence_words(view.release.licence),
+            order=await slots.render("design.order", request, unit, view.sha256),
+            makes=await slots.render("design.makes", request, unit, view.sha256),
+        )
 
     return routes
 

@@ -168,8 +168,9 @@ async def row(unit: Unit, sha256: str) -> ReleaseRow:
 
 
 async def newest(unit: Unit, design: str, version: str | None = None) -> ReleaseRow:
-    """The newest release of a design, or the one of that version."""
-    wanted = select(ReleaseRow).where(ReleaseRow.design == design)
+    """The newest release of a design, or the one of that version; private ones have no name."""
+    named = select(ReleaseRow).where(ReleaseRow.design == design)
+    wanted = named.where(ReleaseRow.private.is_(False))
     if version is not None:
         wanted = wanted.where(ReleaseRow.version == version)
     found = await unit.session.scalar(wanted.order_by(ReleaseRow.published_at.desc()).limit(1))

@@ -81,6 +81,9 @@ async def test_own_work_is_private_and_not_listed(store: Store, tmp_path: Path) 
     assert published.release.private
     async with store.view() as unit:
         assert not await service.listed(unit)
+        assert (await service.row(unit, published.release.sha256)).private
+        with pytest.raises(service.NoSuchRelease):
+            await service.newest(unit, published.release.design)
 
 
 @pytest.mark.parametrize(
