@@ -1,0 +1,66 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from fablab_agents.protocol import messages
+from fablab_agents.protocol.attempts import State
+from fablab_agents.protocol.messages import BadMessage, read_down, read_presence, read_up
+from fablab_agents.protocol.tickets import canonical
+
+NONCE, SHA = "0" * 32, "a" * 64
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+UP: list[Any] = [
+    messages.Hello(boot="b-1", version="1", head_seq=0, acked_down=0, attempts=(), machines=()),
+    messages.Report(boot="b-1", seq=1, attempt="a-1", fence=1, state=State.ACCEPTED, at=AT),
+    messages.Claim(boot="b-1", attempt="a-1", fence=1, machine="m-1", nonce=NONCE, program=SHA),
+    messages.UpAck(boot="b-1", seq=1),
+]
+DOWN: list[Any] = [
+    messages.Welcome(boot="b-1", acked_up=0),
+    messages.Offer(seq=1, ticket="a.b.c"),
+    messages.Withdraw(seq=1, attempt="a-1", fence=1, why="x"),
+    messages.Stop(seq=1, attempt="a-1", fence=1, why="x"),
+    messages.Granted(grant="a.b.c"),
+    messages.Denied(attempt="a-1", nonce=NONCE, why="x"),
+    messages.DownAck(seq=1),
+]
+
+
+@pytest.mark.parametrize("message", UP)
+def test_what_an_agent_says_is_read_as_it_was_said(message: Any) -> None:
+    assert read_up(canonical(message)) == message
+
+
+@pytest.mark.parametrize("message", DOWN)
+def test_what_the_orchestrator_says_is_read_as_it_was_said(message: Any) -> None:
+    assert read_down(canonical(message)) == message
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b"\xff\xfe",
+        b'{"kind":"dance"}',
+        b'{"kind":"ack","boot":"b-1","seq":1,"more":1}',
+        b'{"kind":"ack","boot":"b-1","seq":1,"seq":2}',
+        b'{"kind":"ack","boot":"b-1","seq":0}',
+        b'{"kind":"ack","boot":"B 1","seq":1}',
+        b'{"kind":"ack","boot":"b-1","seq":NaN}',
+        b"[" * 60_000,
+        b'{"kind":"offer","seq":1,"ticket":"' + b"x" * messages.MAX_BYTES + b'"}',
+    ],
+)
+def test_what_is_no_message_is_told_so(raw: bytes) -> None:
+    for read in (read_up, read_down, read_presence):
+        with pytest.raises(BadMessage):
+            read(raw)
+
+
+def test_a_report_without_a_time_zone_is_none() -> None:
+    raw = canonical(UP[1]).replace(b"12:00:00Z", b"12:00:00")
+    with pytest.raises(BadMessage, match="timezone"):
+        read_up(raw)

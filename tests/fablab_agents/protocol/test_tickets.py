@@ -1,0 +1,60 @@
+import json
+from typing import Any
+
+import pytest
+
+from fablab_agents.protocol import tickets
+from fablab_agents.protocol.tickets import BadEnvelope, canonical, strict_json
+from tests.fablab_agents.conftest import make_ticket
+from tests.fablab_agents.test_journal import grant_of
+
+
+def trusting(envelope: str) -> bytes:
+    """A verifier that believes everything: what is left is what the words say."""
+    return envelope.encode()
+
+
+def test_a_ticket_is_read_from_exactly_the_signed_bytes() -> None:
+    ticket = make_ticket()
+    assert tickets.verify_ticket(canonical(ticket).decode(), trusting) == ticket
+
+
+def test_the_canonical_form_is_one() -> None:
+    raw = canonical(make_ticket())
+    told = json.loads(raw)
+    assert raw == json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+
+
+def test_a_grant_is_no_ticket_and_a_ticket_no_grant() -> None:
+    ticket = make_ticket()
+    with pytest.raises(BadEnvelope, match="grant where a ticket"):
+        tickets.verify_ticket(canonical(grant_of(ticket)).decode(), trusting)
+    with pytest.raises(BadEnvelope, match="ticket where a grant"):
+        tickets.verify_grant(canonical(ticket).decode(), trusting)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"v": 2},
+        {"fence": 0},
+        {"jobs": []},
+        {"file": "A" * 64},
+        {"attempt": "../a"},
+        {"quantity": 0},
+        {"not_after": "2026-11-22T12:00:00"},
+        {"more": 1},
+        {"machine": None},
+    ],
+)
+def test_a_ticket_that_does_not_say_what_it_must_is_refused(wrong: dict[str, Any]) -> None:
+    told = {**json.loads(canonical(make_ticket())), **wrong}
+    with pytest.raises(BadEnvelope):
+        tickets.verify_ticket(json.dumps(told), trusting)
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    with pytest.raises(BadEnvelope, match="twice"):
+        strict_json(b'{"fence":9,"fence":1}')
+    with pytest.raises(BadEnvelope, match="twice"):
+        strict_json(b'{"a":{"fence":9,"fence":1}}')
