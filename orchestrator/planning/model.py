@@ -299,10 +299,12 @@ def named(word: str) -> str:
     return title if title[:2].upper() == title[:2] else title[0].lower() + title[1:]
 
 
-def plainly(reason: str, benches: Iterable[Bench], currency: str) -> str:
-    """Scheduling's words with titles in the place of its ids, and money as people write it."""
-    names = {each: named(each) for each in _TITLES}
-    names |= {each.id: f"{each.machine.title} at {each.place.name}" for each in benches}
+def plainly(reason: str, machines: Mapping[str, str], currency: str) -> str:
+    """Scheduling's words with titles in the place of its ids, and money as people write it.
+
+    `machines`: by id, what to call them.
+    """
+    names = {each: named(each) for each in _TITLES} | dict(machines)
     longest_first = "|".join(re.escape(each) for each in sorted(names, key=len, reverse=True))
     said = re.sub(rf"(?<![\w/-])({longest_first})(?![\w/-])", lambda found: names[found[1]], reason)
     return re.sub(rf"(\d+) {currency} cents", lambda found: money(int(found[1]), currency), said)
@@ -337,7 +339,7 @@ def option_of(
         minutes=round(each.p50_s * pieces / 60, 1),
         grams=round(each.grams * pieces, 1),
         estimate_s=each.p90_s,
-        why=plainly(found.reason, [bench], policy.currency),
+        why=plainly(found.reason, {}, policy.currency),
     )
 
 

@@ -18,10 +18,11 @@ from orchestrator.labs import service as labs
 from orchestrator.labs.service import LabStanding
 from orchestrator.orders import model as orders_model
 from orchestrator.orders import service as orders
-from orchestrator.orders.model import Maker, Quoted
+from orchestrator.orders.model import JobState, Maker, Quoted
 from orchestrator.orders.tables import OrderRow
-from orchestrator.planning import service
+from orchestrator.planning import model, service
 from orchestrator.planning.model import Quote, QuotedPart, Wish
+from orchestrator.policy.model import IN_FORCE
 from orchestrator.store import Store, Unit
 from orchestrator.web.pages import Slots, check_form, form_token, fragment, page, plain, see_other
 
@@ -71,8 +72,23 @@ class Words:
 
 
 def fill(slots: Slots) -> None:
-    """Let a design's page ask who can make it."""
+    """Let a design's page ask who can make it, and an order's page say what is planned."""
     slots.fill("design.order", _form)
+    slots.fill("order.job", _planned)
+
+
+async def _planned(_request: Request, unit: Unit, job_id: str) -> str:
+    """Where and when a job is to be made, or why nowhere yet; nothing once a lab has it."""
+    job = await orders.job(unit, job_id)
+    plan = (await service.assignments(unit, [job_id])).get(job_id)
+    if plan is None or job.state not in {JobState.WANTED, JobState.PLANNED}:
+        return ""
+    names = {
+        each.id: f"{each.machine.title} at {each.lab.name}" for each in await labs.machines(unit)
+    }
+    where = names.get(f"{plan.agent}/{plan.machine}", "") if job.state == JobState.PLANNED else ""
+    why = model.plainly(plan.why, names, IN_FORCE.currency)
+    return fragment("planning/job.html", where=where, ready_at=plan.end_at, why=why)
 
 
 async def _form(request: Request, unit: Unit, release_sha256: str) -> str:
@@ -181,9 +197,6 @@ async def _page(
         choices=choices(quote),
         helps={item.part: what_helps(item, release.part(item.part)) for item in quote.items},
         points=[_point(each, each.lab.id in chosen) for each in await labs.labs(unit)],
-        transport_minor=sum(
-            item.options[0].transport_minor for item in quote.items if item.options
-        ),
         words=words,
     )
 
