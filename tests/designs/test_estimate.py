@@ -11,7 +11,7 @@ from designs.geometry.drawing import drawing_facts, read_drawing
 from designs.geometry.mesh import mesh_facts, read_mesh
 from designs.processes import FDM, LASER, MILL
 
-REAL = Path("/work/shared/data/designs")
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "designs"
 # Seconds of PrusaSlicer 2.5's own estimate and mm³ deposited, 0.2 mm, 15 % grid, two walls.
 PRINTED = {
     "glia-stethoscope/eartube.stl": 2073,

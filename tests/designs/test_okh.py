@@ -9,7 +9,7 @@ from designs.errors import Refused
 from designs.library import slugs
 from designs.okh import Manifest, PartEntry, read, slug, write
 
-REAL = Path("/work/shared/data/designs")
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "designs"
 LINES = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1)
 SHORT = LINES.map(lambda text: text[:40])
 

@@ -8,7 +8,7 @@ from designs.errors import Refused, Severity
 from designs.geometry.drawing import as_svg, drawing_facts, read_drawing
 from tests.designs.geometry.drawings import dxf, square, svg
 
-REAL = Path("/work/shared/data/designs")
+REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "designs"
 
 
 def read(tmp_path, content: bytes, units=None):

@@ -7,7 +7,7 @@ from designs.errors import Refused, Severity
 from designs.geometry.mesh import mesh_facts, read_mesh, write_stl
 from tests.designs.geometry import solids
 
-REAL = Path("/work/shared/data/designs")
+REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "designs"
 NAN, INF = float("nan"), float("inf")
 
 
