@@ -21,6 +21,7 @@ _3MF = "{http://schemas.microsoft.com/3dmanufacturing/core/2015/02}"
 _PART = "{http://schemas.microsoft.com/3dmanufacturing/production/2015/06}path"
 _UNITS = {"micron": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "inch": 25.4, "foot": 304.8}
 BIGGEST_PART_BYTES = 256 << 20
+OFF_CORNERS_MM = 1e-4
 
 
 class UnreadableDesign(ValueError):
@@ -192,6 +193,7 @@ class Slicer:
         self._solid = solid
         heights = solid.points[solid.faces][:, :, 2]
         self._low, self._high = heights.min(axis=1), heights.max(axis=1)
+        self._levels = np.unique(solid.points[:, 2])
         volumes = _volumes(solid.points, solid.faces)
         self._hollow = {
             int(s) for s in np.unique(solid.shells) if volumes[solid.shells == s].sum() < 0
@@ -200,6 +202,9 @@ class Slicer:
 
     def at(self, z_mm: float) -> BaseGeometry:
         """The region of material at a height: per shell even-odd, shells united, cavities cut."""
+        # A plane through corners of the mesh has no clean section: it steps off them, upwards.
+        if len(self._levels) and np.abs(self._levels - z_mm).min() < OFF_CORNERS_MM / 2:
+            z_mm += OFF_CORNERS_MM
         crossing = np.flatnonzero((self._low < z_mm) & (self._high > z_mm))
         solid = self._solid
         filled: list[BaseGeometry] = []
