@@ -102,7 +102,7 @@ def test_reading_and_asking_work_without_scripts(look: Look, server: Server) -> 
 
 
 def test_every_page_fits_every_screen_and_can_be_read(look: Look, server: Server) -> None:
-    page = look("/orders")
+    page = look("/orders", reduced_motion="reduce")  # colours change at once
     order = page.locator("main a").first.get_attribute("href")
     quote = _quote(page)
     for path in ("/", "/labs", "/orders", order, quote, f"/p/{server.passport}", "/api/docs"):
