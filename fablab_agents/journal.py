@@ -42,6 +42,8 @@ CREATE TABLE IF NOT EXISTS attempts(
     started_at TEXT, forgotten INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE IF NOT EXISTS moves(
     seq INTEGER PRIMARY KEY AUTOINCREMENT, attempt TEXT NOT NULL, report TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS attempts_by_state ON attempts(state);
+CREATE INDEX IF NOT EXISTS moves_by_attempt ON moves(attempt);
 CREATE TABLE IF NOT EXISTS fences(job TEXT PRIMARY KEY, fence INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS marks(
     machine TEXT PRIMARY KEY, bed TEXT NOT NULL, attempt TEXT, person TEXT NOT NULL,
@@ -499,6 +501,12 @@ class Journal:
     ) -> None:
         state = move(row.state, to, by)
         self._set(db, row.id, state=state, at=moment.at.isoformat())
+        if by is Actor.AGENT and state in MAY_HAVE_STARTED:
+            # A mark that was put between the intent and the first byte saw another bed.
+            db.execute(
+                "UPDATE marks SET bed = ?, attempt = NULL WHERE machine = ? AND bed = ?",
+                [Bed.OCCUPIED, row.machine, Bed.CLEAR],
+            )
         program = row.program if state is State.STAGED else None
         words["cause"] = words.get("cause", "")[:_CAUSE_MAX]
         # The number is the database's to give: it is written in when the row is read again.

@@ -137,6 +137,33 @@ def test_the_intent_uses_up_the_mark_and_can_be_had_once(journal: Journal) -> No
         journal.begin(ticket.attempt, grant_of(ticket), AT, attended=True)
 
 
+def test_a_mark_put_while_the_machine_gets_going_clears_no_bed(journal: Journal) -> None:
+    """A second press of "bed clear", between the intent and the first byte."""
+    ticket = make_ticket()
+    staged(journal, ticket)
+    journal.put_mark("laser-1", "Ana", AT)
+    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+    journal.put_mark("laser-1", "Ana", AT)
+    journal.move(ticket.attempt, State.RUNNING, Actor.AGENT, AT)
+    assert journal.bed("laser-1", AT.elapsed_s) is Bed.OCCUPIED
+    journal.end(ticket.attempt, State.FINISHED, AT)
+    later = make_ticket(jobs=("j-2",))
+    staged(journal, later, seq=2)
+    with pytest.raises(NotReady, match="bed is clear"):
+        journal.begin(later.attempt, grant_of(later, nonce="2" * 32), AT, attended=False)
+
+
+def test_a_journal_of_years_is_not_read_whole_at_every_look(journal: Journal) -> None:
+    with sqlite3.connect(journal.path) as db:
+        for query in (
+            "SELECT * FROM attempts WHERE state IN (SELECT value FROM json_each('[]'))",
+            "SELECT * FROM moves WHERE attempt = 'a-1'",
+        ):
+            [*_, plan] = db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()[:1]
+            assert "USING INDEX" in plan[-1]
+    db.close()
+
+
 def test_no_intent_without_a_mark(journal: Journal) -> None:
     ticket = make_ticket()
     staged(journal, ticket)
