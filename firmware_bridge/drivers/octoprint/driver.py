@@ -73,10 +73,16 @@ class OctoPrintDriver:
         return self._run
 
     def recover(self, handle: str) -> Run | None:
-        """Our file is printing, or its history says how it ended: a run that tells; else None."""
+        """Our file is printing, or its history says how it ended: a run that tells; else None.
+
+        Raises `NeedsPerson` when the file itself is gone, and its history with it.
+        """
         job, file = self._server.job(), self._server.file(handle)
         running = job.file == handle and job.doing in (Doing.WORKING, Doing.PAUSED, Doing.ENDING)
-        if not running and (file is None or file.prints.last is None):
+        if not running and file is None:
+            # Printed, deleted, or never begun: to guess would be to make the part twice.
+            raise NeedsPerson(f"OctoPrint no longer has {handle}: nobody knows how it ended")
+        if not running and file is not None and file.prints.last is None:
             return None
         self._run = OctoPrintRun(self._server, handle, self._timeouts, None)
         return self._run

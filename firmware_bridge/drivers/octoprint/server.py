@@ -16,15 +16,21 @@ class Server:
 
     def __init__(self, address: str, api_key: str) -> None:
         self._address = address
-        self._http = httpx.Client(
-            base_url=address,
-            headers={"X-Api-Key": api_key},
+        self._api_key = api_key
+        self._http = self._client()
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self._address,
+            headers={"X-Api-Key": self._api_key},
             timeout=quirks.REQUEST_S,
             trust_env=False,
         )
 
     def close(self) -> None:
+        """Let go of the connections; the next request makes new ones."""
         self._http.close()
+        self._http = self._client()
 
     def version(self) -> str:
         return codec.read(codec.Version, self._get("/api/version")).text

@@ -138,7 +138,8 @@ def test_a_print_runs_once_to_its_end_and_is_found_again(driver: Driver, tmp_pat
     again = driver.recover(run.handle)
     assert again is not None
     assert follow(again)[-1].outcome == "finished"
-    assert driver.recover("attempt-never-000000000000.gcode") is None
+    with pytest.raises(NeedsPerson, match="no longer has"):
+        driver.recover("attempt-never-000000000000.gcode")
     twice = follow(driver.start(made))
     assert (twice[-1].outcome, "never started twice" in twice[-1].detail) == ("interrupted", True)
 
@@ -205,6 +206,17 @@ def test_a_wrong_key_a_wrong_address_and_a_wrong_server(server: Server) -> None:
     with pytest.raises(ProtocolError) as error:
         codec.read(codec.Job, b'{"state": 5}')
     assert error.value.transcript == '{"state": 5}'
+
+
+def test_a_driver_that_was_closed_asks_again() -> None:
+    driver = open_driver(
+        {"driver": "octoprint", "link": f"http://127.0.0.1:{octoprint.free_port()}", "api_key": "k"}
+    )
+    for _ in range(2):
+        with pytest.raises(LinkLost):
+            driver.connect()
+        assert driver.status().condition is Condition.OFFLINE
+        driver.close()
 
 
 def test_the_server_dies_in_the_middle(start: Callable[[], Server], tmp_path: Path) -> None:
