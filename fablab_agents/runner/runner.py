@@ -5,6 +5,7 @@ can happen. Only fetching, preparing and the machines themselves are waited for.
 """
 
 import asyncio
+import contextlib
 import secrets
 import shutil
 import time
@@ -152,14 +153,14 @@ class Runner:
                 await self._news()
 
     def step(self) -> None:
-        """One round; a journal that cannot be written stops it until the disk is well."""
+        """One round; a journal or a folder that cannot be used stops it until the disk is well."""
         try:
             self._mend()
             actions = next_actions(self.view())
             for action in actions:
                 self._do(action)
             self._housekeeping()
-        except JournalBroken as error:
+        except (JournalBroken, OSError) as error:
             self._say(str(error))
             return
         if actions:
@@ -312,7 +313,8 @@ class Runner:
             _log.warning("not done", attempt=name, why=str(error))
         except Exception as error:  # noqa: BLE001
             _log.exception("work on an attempt broke", attempt=name)
-            self._broke(name, error)
+            with contextlib.suppress(JournalBroken, IllegalMove):
+                self._broke(name, error)
         finally:
             self._memory.busy.discard(name)
             self._memory.stopping.discard(name)
@@ -331,11 +333,12 @@ class Runner:
 
     def _spawn_stop(self, name: str, why: str) -> None:
         assert self._tasks is not None
-        self._memory.stopping.add(name)
-        self._tasks.create_task(self._ask_stop(name, why), name=f"stop {name}")
+        bench = self.benches.get(self._must(name).machine)
+        if bench is not None:
+            self._memory.stopping.add(name)
+            self._tasks.create_task(self._ask_stop(name, bench, why), name=f"stop {name}")
 
-    async def _ask_stop(self, name: str, why: str) -> None:
-        bench = self.benches[self._must(name).machine]
+    async def _ask_stop(self, name: str, bench: Bench, why: str) -> None:
         _log.warning("stopping", attempt=name, machine=bench.id, why=why)
         try:
             await bench.ask(lambda run: run.stop(why))

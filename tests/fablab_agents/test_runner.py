@@ -2,16 +2,22 @@
 
 import asyncio
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 
+from fablab_agents.config import Config
+from fablab_agents.journal import Journal
 from fablab_agents.protocol import messages
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.tickets import Recipe
+from fablab_agents.runner import Runner, clock
 from tests.fablab_agents.conftest import (
     CUT,
     PRINT,
@@ -142,9 +148,20 @@ async def test_a_full_disk_stops_new_work_keeps_the_running_job_and_says_so(
     assert len(workshop.starts("laser-1")) == 1
 
 
-def _page(lab: Lab) -> bytes:
-    import httpx
+async def test_a_folder_that_cannot_be_read_ends_nothing(tmp_path: Path) -> None:
+    """A network disk that is away: the machines go on, and so does the loop when it is back."""
+    folder = tmp_path / "agent"
+    with closing(Journal.open(tmp_path / "journal.db", "lab-nord", "b1", clock().at)) as journal:
+        async with httpx.AsyncClient() as client:
+            runner = Runner(Config(), folder, journal, {}, client)
+            shutil.rmtree(folder)
+            runner.step()
+            folder.mkdir()
+            runner.step()
+            assert runner.trouble() is None
 
+
+def _page(lab: Lab) -> bytes:
     return httpx.get(lab.console, trust_env=False).content
 
 
