@@ -13,7 +13,10 @@ from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.tickets import BadEnvelope, Nonce, Sha256, Slug, strict_json
 
 MAX_BYTES = 64 * 1024
-Seq = Annotated[int, Field(ge=1)]
+COUNT_MAX = 2**30
+"""No count of ours comes near it, and every database holds one more."""
+Seq = Annotated[int, Field(ge=1, le=COUNT_MAX)]
+Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 _T = TypeVar("_T")
 
 
@@ -97,8 +100,8 @@ class Hello(_Model):
     kind: Literal["hello"] = "hello"
     boot: Slug
     version: str
-    head_seq: Annotated[int, Field(ge=0)]
-    acked_down: Annotated[int, Field(ge=0)]
+    head_seq: Count
+    acked_down: Count
     attempts: tuple[AttemptStatus, ...]
     machines: tuple[Machine, ...]
 
@@ -158,7 +161,7 @@ class Progress(_Model):
     attempt: Slug
     machine: Slug
     fraction: Annotated[float, Field(ge=0, le=1)]
-    line: int
+    line: Count
     temperatures_c: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
 
@@ -178,7 +181,7 @@ class Welcome(_Model):
 
     kind: Literal["welcome"] = "welcome"
     boot: Slug
-    acked_up: Annotated[int, Field(ge=0)]
+    acked_up: Count
 
 
 class Offer(_Model):

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 import aiomqtt
 import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from fablab_agents.protocol import messages, topics
 from fablab_agents.protocol.messages import (
@@ -145,6 +146,10 @@ class Gateway:
                 return _shortened(await self._store.run(lambda unit: self._take_all(unit, batch)))
             except StoreBusy:
                 _log.warning("the database is busy; messages wait", waiting=len(batch))
+            except (OperationalError, InterfaceError) as error:
+                # Gone, restarting or full: no fault of the message, so nothing is given up.
+                _log.warning("the database is away; messages wait", why=str(error.orig))
+                await asyncio.sleep(_WAIT_MAX_S)
             except Exception:  # noqa: BLE001 - logged in full
                 if len(batch) == 1:
                     _log.exception("a message could not be taken", agent=batch[0].agent)
@@ -241,7 +246,10 @@ class Gateway:
             if self._progress:
                 said = [(agent, each) for (agent, _), each in self._progress.items()]
                 self._progress.clear()
-                await self._patiently(lambda unit, said=said: service.progress(unit, said))
+                try:
+                    await self._patiently(lambda unit, said=said: service.progress(unit, said))
+                except Exception:  # noqa: BLE001 - logged in full; telemetry may be lost
+                    _log.exception("telemetry was dropped")
 
     async def _patiently(self, work: Callable[[Unit], Awaitable[None]]) -> None:
         while True:

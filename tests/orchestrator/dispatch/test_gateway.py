@@ -13,6 +13,7 @@ from typing import Any
 
 import aiomqtt
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from fablab_agents.protocol import messages, topics
 from fablab_agents.protocol.attempts import State
@@ -227,8 +228,54 @@ async def test_rubbish_from_one_agent_stops_nothing(city: City, bell: Doorbell):
         for payload in (b"", b"{", b"\xff\xfe", b'{"kind":"hello"}', b"[]", b'{"kind":"offer"}'):
             await agent.raw(payload)
         await agent.raw(json.dumps({"kind": "ack", "boot": "b", "seq": 10**30}).encode())
+        vast = {"kind": "hello", "boot": "b", "version": "1", "attempts": [], "machines": []}
+        await agent.raw(json.dumps({**vast, "head_seq": 0, "acked_down": 2**63 - 1}).encode())
+        await agent.say(hello().model_copy(update={"machines": (city.printer,)}))
+        assert (await agent.hear(Welcome)).acked_up == 0
+        await _plan(city)
+        assert (await agent.hear(Offer)).seq == 1
+
+
+async def test_telemetry_that_cannot_be_kept_is_dropped_and_nothing_else(
+    city: City, bell: Doorbell, monkeypatch: pytest.MonkeyPatch
+):
+    dropped = asyncio.Event()
+
+    async def spoiled(*_: Any) -> None:
+        dropped.set()
+        raise OverflowError
+
+    monkeypatch.setattr(service, "progress", spoiled)
+    async with running(bell, city) as gateway, connected(bell, city) as agent:
+        await agent.say(
+            Progress(boot="boot-1", attempt="a-1", machine="printer-1", fraction=0.5, line=4)
+        )
+        await asyncio.wait_for(dropped.wait(), 15)
         await agent.say(hello())
         assert (await agent.hear(Welcome)).acked_up == 0
+        assert gateway.connected
+
+
+async def test_a_report_waits_for_a_database_that_is_away(
+    city: City, bell: Doorbell, monkeypatch: pytest.MonkeyPatch
+):
+    folding, away = service._fold, [True]
+
+    async def away_once(unit: Any, agent: str, said: Report) -> None:
+        if away:
+            away.clear()
+            raise OperationalError("", {}, OSError("server closed the connection"))
+        await folding(unit, agent, said)
+
+    monkeypatch.setattr(service, "_fold", away_once)
+    async with running(bell, city), connected(bell, city) as agent:
+        await agent.say(hello())
+        await agent.hear(Welcome)
+        await agent.report(1, "a-stray", State.ACCEPTED)
+        assert (await agent.hear(DownAck)).seq == 1
+    kinds = await city.kinds()
+    assert "report.shelved" not in kinds
+    assert kinds.count("attempt.stray") == 1
 
 
 async def test_a_report_that_cannot_be_folded_does_not_hold_up_the_next(
