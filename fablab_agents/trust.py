@@ -69,8 +69,8 @@ class Identity(BaseModel):
             raise NotEnrolled(f"{path} cannot be used: {error}") from None
 
     def save(self, folder: Path) -> None:
-        """Written whole or not at all, readable by its owner alone."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Written whole or not at all, readable by its owner alone, as is a folder made for it."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # agent.toml may hold API keys
         fresh = folder / f".{FILE}.new"
         fresh.unlink(missing_ok=True)
         opened = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 
 import httpx
 
+MOST_BYTES: Final = 256 << 20
 _CHUNK = 1 << 16
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 
@@ -48,6 +49,8 @@ class Files:
 
     async def get(self, client: httpx.AsyncClient, sha256: str, size_bytes: int) -> Path:
         """The file, from here or from the orchestrator; FileRefused or FileAway otherwise."""
+        if size_bytes > MOST_BYTES:
+            raise FileRefused(f"the file is larger than the {MOST_BYTES >> 20} MiB taken here")
         path = self.path(sha256)
         if await asyncio.to_thread(sha256_of, path) == sha256:
             return path

@@ -80,6 +80,12 @@ async def test_a_file_with_other_bytes_is_refused(lab: Lab, city: City, files: F
     assert "not what the offer names" in said.cause
 
 
+async def test_a_file_that_would_fill_the_disk_is_not_asked_for(tmp_path: Path) -> None:
+    async with httpx.AsyncClient(base_url="http://127.0.0.1:9") as client:
+        with pytest.raises(FileRefused, match="larger"):
+            await Kept(tmp_path).get(client, "a" * 64, 10**12)
+
+
 async def test_messages_that_mean_nothing_start_nothing_and_harm_nothing(
     lab: Lab, city: City, keys: Keys
 ) -> None:
