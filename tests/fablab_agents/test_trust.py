@@ -64,11 +64,12 @@ def test_a_strangers_key_is_refused_under_any_name(keys: Keys) -> None:
 
 
 def test_the_identity_is_kept_for_its_owner_alone(keys: Keys, tmp_path: Path) -> None:
-    me = identity(keys)
-    me.save(tmp_path)
-    path = tmp_path / "identity.json"
+    me, folder = identity(keys), tmp_path / "agent"
+    me.save(folder)
+    path = folder / "identity.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert Identity.load(tmp_path) == me
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert Identity.load(folder) == me
     assert me.secret not in repr(me)
 
 

@@ -4,12 +4,15 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from fablab_agents.protocol import messages, topics
 from fablab_agents.protocol.attempts import State
+from fablab_agents.runner import files as store
 from tests.fablab_agents.conftest import (
     AGENT,
     COASTER,
@@ -82,8 +85,8 @@ async def test_a_file_with_other_bytes_is_refused(lab: Lab, city: City, files: F
 
 async def test_a_file_that_would_fill_the_disk_is_not_asked_for(tmp_path: Path) -> None:
     async with httpx.AsyncClient(base_url="http://127.0.0.1:9") as client:
-        with pytest.raises(FileRefused, match="larger"):
-            await Kept(tmp_path).get(client, "a" * 64, 10**12)
+        with pytest.raises(store.FileRefused, match="larger"):
+            await store.Files(tmp_path).get(client, "a" * 64, 10**12)
 
 
 async def test_messages_that_mean_nothing_start_nothing_and_harm_nothing(
