@@ -125,7 +125,7 @@ def told_quote(answer: dict[str, Any]) -> str:
 
 
 def told_item(item: dict[str, Any], currency: str) -> list[str]:
-    lines = [f"  {item['quantity']} × {item['part']} ({item['process']}, {item['material']})"]
+    lines = [f"  {item['pieces']} × {item['part']} ({item['process']}, {item['material']})"]
     for number, option in enumerate(item["options"]):
         sign = "→" if number == 0 else " "
         lines.append(
