@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 HERE: Final = Path(__file__).parent / "pictures"
 FLAGS: Final = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
@@ -47,9 +47,11 @@ def take_all(browser: Browser, url: str, order: dict[str, Any]) -> None:
     page.set_default_timeout(120_000)
     take(page, "/", "catalogue")
     page.goto(f"/designs/{DESIGN}")
-    page.wait_for_function(
-        "[...document.querySelectorAll('model-viewer')].every((viewer) => viewer.loaded)"
-    )
+    for viewer in page.locator("model-viewer").all():
+        viewer.scroll_into_view_if_needed()
+        expect(viewer).to_have_js_property("loaded", True, timeout=120_000)
+    page.keyboard.press("Home")
+    page.wait_for_timeout(1500)
     keep(page, "design")
     page.get_by_label("Latitude").fill("41.3809")
     page.get_by_label("Longitude").fill("2.1500")

@@ -10,22 +10,23 @@ from orchestrator.store import Unit
 from orchestrator.web.pages import Slots, fragment
 
 WORDS = {
-    State.OFFERED: "offered to",
-    State.ACCEPTED: "being prepared by",
+    State.OFFERED: "offered for",
+    State.ACCEPTED: "being prepared for",
     State.STAGED: "prepared; waits for a person at",
-    State.GRANTED: "about to start at",
-    State.STARTING: "starting at",
-    State.RUNNING: "being made at",
-    State.PAUSED: "paused at",
-    State.FINISHED: "finished at",
-    State.FAILED: "failed at",
-    State.INTERRUPTED: "interrupted at",
-    State.REFUSED: "refused by",
+    State.GRANTED: "about to start on",
+    State.STARTING: "starting on",
+    State.RUNNING: "being made on",
+    State.PAUSED: "paused on",
+    State.FINISHED: "finished on",
+    State.FAILED: "failed on",
+    State.INTERRUPTED: "interrupted on",
+    State.REFUSED: "refused for",
     State.WITHDRAWN: "withdrawn from",
-    State.NOT_STARTED: "not started at",
-    State.UNKNOWN: "unknown whether made at",
-    State.SUPERSEDED: "given up on at",
+    State.NOT_STARTED: "not started on",
+    State.UNKNOWN: "unknown whether made on",
+    State.SUPERSEDED: "given up on",
 }
+HEATERS = {"T": "nozzle", "B": "bed", "tool0": "nozzle"}
 BAD = {State.FAILED, State.INTERRUPTED, State.UNKNOWN, State.REFUSED}
 
 
@@ -45,4 +46,5 @@ async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
         machines=machines,
         words={str(state): words for state, words in WORDS.items()},
         bad={str(state) for state in BAD},
+        heaters=HEATERS,
     )

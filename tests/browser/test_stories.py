@@ -44,7 +44,7 @@ def test_from_the_catalogue_to_an_order_that_is_followed_live(look: Look, server
     page.get_by_role("link", name="Coat hook").click()
     viewer = page.locator("model-viewer")
     viewer.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('model-viewer').loaded")
+    expect(viewer).to_have_js_property("loaded", True, timeout=60_000)
     place = page.get_by_label("Latitude")
     before = place.input_value()
     page.locator(".map").click(position={"x": 60, "y": 150})

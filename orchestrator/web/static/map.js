@@ -12,7 +12,7 @@
   }
 
   function point(map, at, paint, words, above) {
-    return L.circleMarker(at, { radius: 8, color: paint, fillColor: paint, fillOpacity: 0.9, weight: 2, interactive: false })
+    return L.circleMarker(at, { pane: "places", radius: 8, color: paint, fillColor: paint, fillOpacity: 0.9, weight: 2, interactive: false })
       .addTo(map)
       .bindTooltip(text(words), { permanent: true, direction: above ? "top" : "bottom", offset: [0, above ? -8 : 8] });
   }
@@ -31,6 +31,7 @@
     const labs = JSON.parse(box.dataset.points);
     const place = box.dataset.place && JSON.parse(box.dataset.place);
     const map = L.map(box, { attributionControl: false, scrollWheelZoom: false, zoomSnap: 0.25 });
+    map.createPane("places").style.zIndex = 620; // above the rings' words
     const all = labs.concat(place || []).map((p) => [p.lat, p.lon]);
     map.fitBounds(L.latLngBounds(all).pad(0.35), { maxZoom: 14 });
     for (const lab of labs)
@@ -58,7 +59,7 @@
 
   function surround(map, labs, at) {
     const reach = Math.max(1, ...labs.map((lab) => map.distance([lab.lat, lab.lon], at) / 1000));
-    return RINGS_KM.filter((km) => km <= reach * 1.5 && km >= reach / 8).map((km) => ring(map, at, km));
+    return RINGS_KM.filter((km) => km <= reach * 1.5 && km >= reach / 5).map((km) => ring(map, at, km));
   }
 
   function choose(map, form, you) {
