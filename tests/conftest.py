@@ -57,6 +57,10 @@ class _StillRunning:
         self.since.pop(nodeid, None)
         self.heard = time.monotonic()
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.terminal.write_line(f"  FAILED {report.nodeid} ({report.when})")
+
     def pytest_sessionstart(self) -> None:
         threading.Thread(target=self._tell, daemon=True).start()
 
