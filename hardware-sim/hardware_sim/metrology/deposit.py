@@ -49,6 +49,7 @@ class Deposit:
     def layers(self, keep: NDArray[np.bool_] | None = None) -> list[Layer]:
         """Beads by level, lowest first; each layer's height is its step from the one below."""
         beads = self.beads if keep is None else self.beads[keep]
+        beads = beads[beads[:, 4] > Z_STEP_MM]  # what is pushed out on the bed itself is no layer
         beads = beads[np.argsort(beads[:, 4], kind="stable")]
         steps = np.flatnonzero(np.diff(beads[:, 4]) > Z_STEP_MM) + 1
         layers: list[Layer] = []

@@ -185,10 +185,10 @@ def _beads(layer: Layer) -> BaseGeometry:
     return shapely.union_all(shapely.buffer(lines, widths[starts] / 2, quad_segs=4))
 
 
-def _skin(layer: Layer, designs: list[BaseGeometry]) -> Layer:
+def _skin(layer: Layer, design: BaseGeometry) -> Layer:
     """Without the beads that lie so deep in the material that no outline depends on them."""
     depth = DEEP * float(np.median(layer.widths_mm))
-    deep = shapely.intersection_all(designs).buffer(-depth, quad_segs=2)
+    deep = design.buffer(-depth, quad_segs=2)
     shapely.prepare(deep)
     lines = shapely.linestrings(layer.ends.reshape(-1, 2, 2))
     kept = ~np.asarray(shapely.contains(deep, lines), dtype=bool)
@@ -218,9 +218,11 @@ def _inspect(layer: Layer, section: Section, faces: Floats, *, first: bool) -> _
     flat = bool((np.abs(faces - middle) < FLAT_MM).any())
     heights = [middle, middle - FLAT_MM, middle + FLAT_MM] if flat else [middle]
     designs = [section(z) for z in heights]
-    beads = _beads(layer if first else _skin(layer, designs))
+    sure = shapely.intersection_all(designs) if flat else designs[0]
+    possible = shapely.union_all(designs) if flat else designs[0]
+    beads = _beads(layer if first else _skin(layer, sure))
     voids = _voids(beads)
-    filled = _in_material(voids, shapely.union_all(designs))
+    filled = _in_material(voids, possible)
     made = shapely.union_all([beads, *voids[filled]])
     design = designs[0]
     if flat:
@@ -228,7 +230,7 @@ def _inspect(layer: Layer, section: Section, faces: Floats, *, first: bool) -> _
     edges = [Edges(d) for d in designs]
     outline, where = _outline(made, designs, edges)
     walls = _walls(layer, edges[designs.index(design)])
-    missing, extra = _islands(made, designs, layer.z_mm)
+    missing, extra = _islands(made, sure, possible, layer.z_mm)
     if first:
         extra += _holes(voids[filled], design)
     return _LayerFindings(
@@ -273,11 +275,9 @@ def _worse(
 
 
 def _islands(
-    made: BaseGeometry, designs: list[BaseGeometry], z_mm: float
+    made: BaseGeometry, sure: BaseGeometry, possible: BaseGeometry, z_mm: float
 ) -> tuple[list[str], list[str]]:
     """Whole pieces of a layer that were not made, or made where there is no design."""
-    sure = shapely.intersection_all(designs)
-    possible = shapely.union_all(designs)
     missing = _alone(_printable(sure), made)
     extra = _alone(made, possible)
     return (
@@ -328,7 +328,8 @@ def _walls(layer: Layer, edges: Edges) -> _Walls:
     start, end = edges.distance(ends[:, :2]), edges.distance(ends[:, 2:])
     along = np.maximum(np.abs(start - middle), np.abs(end - middle))
     given = layer.section_mm2[close] / height
-    due = 2 * middle - height * (1 - math.pi / 4)
+    # The ends of a bead lie on the wall's true line; its middle cuts the corner of a curve.
+    due = start + end - height * (1 - math.pi / 4)
     outermost = (middle > 0.3 * width) & (middle < 0.8 * width) & (due > 0)
     beside = middle > 1.1 * width
     straight = (along < 0.003) & (lengths > 1.0)

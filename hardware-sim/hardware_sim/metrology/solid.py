@@ -1,5 +1,5 @@
 """Promises the exact cross-sections of a mesh at given heights, and its volume.
-Never repairs a mesh: what does not close is closed by the shortest chord and counted.
+Never repairs a mesh: what does not close is closed by a straight chord.
 """
 
 import io
@@ -198,10 +198,15 @@ class Slicer:
         self._hollow = {
             int(s) for s in np.unique(solid.shells) if volumes[solid.shells == s].sum() < 0
         }
-        self.gaps = 0
+        self._known: dict[float, BaseGeometry] = {}
 
     def at(self, z_mm: float) -> BaseGeometry:
         """The region of material at a height: per shell even-odd, shells united, cavities cut."""
+        if z_mm not in self._known:
+            self._known[z_mm] = self._cut(z_mm)
+        return self._known[z_mm]
+
+    def _cut(self, z_mm: float) -> BaseGeometry:
         # A plane through corners of the mesh has no clean section: it steps off them, upwards.
         if len(self._levels) and np.abs(self._levels - z_mm).min() < OFF_CORNERS_MM / 2:
             z_mm += OFF_CORNERS_MM
@@ -254,7 +259,6 @@ class Slicer:
         for key in [*starts, *touching]:
             chain = _walk(key, touching, ends, used)
             if len(chain) > 2:
-                self.gaps += chain[0] != chain[-1]
                 loops.append(np.array([at[k] for k in chain]))
         return loops
 
