@@ -17,6 +17,8 @@ COUNT_MAX = 2**30
 """No count of ours comes near it, and every database holds one more."""
 Seq = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
+Length = Annotated[float, Field(ge=0, le=100_000)]
+Price = Annotated[int, Field(ge=0, le=100_000_000)]
 _T = TypeVar("_T")
 
 
@@ -25,7 +27,7 @@ class BadMessage(Exception):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Condition(StrEnum):
@@ -57,14 +59,14 @@ class Machine(_Model):
     """Machine class for estimates, the profile's name: `generic-fdm-220`, `generic-cnc-3018` …"""
     processes: tuple[Slug, ...]
     materials: tuple[Slug, ...]
-    envelope_mm: tuple[float, float, float]
+    envelope_mm: tuple[Length, Length, Length]
     tolerance_mm: float
     thickness_max_mm: float | None = None
     tool_mm: float | None = None
     attended: bool
     """A person starts it at the machine, and stays: mills and lasers always."""
-    rate_minor_per_h: int
-    setup_minor: int
+    rate_minor_per_h: Price
+    setup_minor: Price
     currency: str = "EUR"
     simulated: bool = False
     offered: bool

@@ -85,22 +85,26 @@ class Owed:
         moment = self._now()
         self.owe(lambda: self._end(attempt, to, moment, cause=cause))
 
-    def ended(self, attempt: str, ended: Ended, machine_s: float | None) -> None:
-        """The driver's last word."""
+    def ended(self, attempt: str, ended: Ended, machine_s: float | None, *, attended: bool) -> None:
+        """The driver's last word.
+
+        A machine that tells no time of its own counts from its start; only where a person had to
+        stay are these minutes that person's.
+        """
         moment, to = self._now(), _OUTCOMES[ended.outcome]
         cause = f"{ended.cause}: {ended.detail}" if ended.detail else ended.cause
 
         def write() -> None:
             row = self._journal.find(attempt)
             began = row.started_at if row else None
-            minutes = (moment.at - (began or moment.at)).total_seconds() / 60
+            ran_s = max(0.0, (moment.at - (began or moment.at)).total_seconds())
             self._end(
                 attempt,
                 to,
                 moment,
                 cause=cause,
-                minutes=round(minutes, 2),
-                machine_s=machine_s,
+                minutes=round(ran_s / 60, 2) if attended else None,
+                machine_s=round(ran_s, 1) if machine_s is None else machine_s,
                 evidence={"last_line": ended.last_line},
             )
 

@@ -87,7 +87,9 @@ class Running:
                         self._owed.pauses(name, by)
                     case Ended():
                         doing = bench.doing
-                        self._owed.ended(name, event, doing.machine_s if doing else None)
+                        told_s = doing.machine_s if doing else None
+                        attended = bench.entry.started_by_a_person(bench.kind)
+                        self._owed.ended(name, event, told_s, attended=attended)
         except BridgeError as error:
             self._owed.ends(name, State.UNKNOWN, str(error))
         except Exception as error:  # noqa: BLE001 - a driver's bug is this attempt's doubt, no more

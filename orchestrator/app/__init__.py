@@ -3,6 +3,7 @@
 It decides nothing: backward flow between rooms is wired here, by event, inside the unit of work.
 """
 
+import asyncio
 import os
 import secrets
 from collections.abc import Callable
@@ -112,8 +113,11 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
         host=settings.mqtt_public_host or settings.mqtt_host, port=settings.mqtt_port
     )
 
+    telling = asyncio.Lock()  # two at once could write the older list over the newer one
+
     async def tell_broker() -> None:
-        await write_passwords(settings, app.state.store)
+        async with telling:
+            await write_passwords(settings, app.state.store)
 
     reach = labs_api.Reach(mqtt, settings.public_url, signer.public, tell_broker)
     app.include_router(catalogue_api.routes)
