@@ -1,6 +1,7 @@
 """What people do on the pages, in a real browser against a real server."""
 
 import re
+import signal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -82,7 +83,7 @@ def test_the_labs_page_follows_without_reload_and_after_a_restart(
         server.post("/api/labs", {"name": name, "lat": 41.4, "lon": 2.2})
         expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=20_000)
         if name == "Third":
-            server.stop()
+            server.stop(signal.SIGKILL)
             server.start()
     assert page.evaluate("window.sameDocument")
 
