@@ -12,7 +12,7 @@ from typing import Literal, TextIO
 How = Literal["complete", "reset", "hangup", "killed", "stopped"]
 Bed = Literal["clear", "occupied"]
 SETTLED_S = 0.5  # wall seconds of silence after a program's own end
-QUIET_S = 5.0  # wall seconds of silence of a cold, still machine without such an end
+QUIET_S = 30.0  # wall seconds of silence of a cold, still machine without such an end
 PRELUDE_LINES = 1000
 
 
