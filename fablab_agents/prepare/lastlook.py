@@ -22,6 +22,9 @@ LOST_MM = 1.0  # this far off, it lost a wall
 NEAR_MM = 0.02
 MOST_LAYERS = 80  # as many sections of the solid are looked at
 HEATS = frozenset({"M104", "M109", "M140", "M190"})
+_THIN = (
+    "thicken walls thinner than 0.5 mm; if it has none, report this as a fault of the preparation"
+)
 _WRONG = "do not run it; report this program as a fault of the preparation"
 
 
@@ -109,9 +112,8 @@ def _layers(beads: Beads, triangles: Array, want: Printing) -> Iterator[Finding]
         yield refusal(f"height {top:g} mm", f"a layer is missing below it ({gap:.2f} mm)", _WRONG)
         return
     if abs(float(tops[-1]) - height) > want.layer_mm:
-        yield refusal(
-            "height", f"it ends at {tops[-1]:.2f} mm, the part at {height:.2f} mm", _WRONG
-        )
+        what = f"it ends at {tops[-1]:.2f} mm, the part at {height:.2f} mm"
+        yield refusal("height", what, _THIN)
 
 
 def _outlines(beads: Beads, triangles: Array, want: Printing) -> list[Finding]:
@@ -126,7 +128,7 @@ def _outlines(beads: Beads, triangles: Array, want: Printing) -> list[Finding]:
     worst = max(off, key=lambda pair: pair[1], default=(0.0, 0.0))
     if worst[1] > LOST_MM:
         what = f"the layer is {worst[1]:.2f} mm off the part's outline"
-        return [refusal(f"height {worst[0]:g} mm", what, "thicken what is thinner than the nozzle")]
+        return [refusal(f"height {worst[0]:g} mm", what, _THIN)]
     if worst[1] > WARN_MM:
         return [
             Finding(

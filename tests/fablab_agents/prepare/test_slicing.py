@@ -14,7 +14,7 @@ PROFILE = profiles.load("generic-fdm-220")
 
 def config(**others: str) -> dict[str, str]:
     shared = recipes.print_settings("normal")
-    return slicing.settings(shared, recipes.filament("pla"), PROFILE, (20, 20, 20)) | others
+    return slicing.settings(shared, recipes.filament("pla"), PROFILE, (10, 10, 4)) | others
 
 
 def sliced(stl: Path, folder: Path, limits: sandbox.Limits, **others: str) -> slicing.Sliced:
