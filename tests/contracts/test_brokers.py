@@ -322,10 +322,10 @@ async def test_a_client_that_stops_breathing_is_given_up(broker: Guarded):
     async with client(broker, "orchestrator") as city:
         await listen_to_all(city)
         process = await _breathing(broker)
-        here = await asyncio.wait_for(anext(aiter(city.messages)), 30)
-        assert here.payload == b"here"
-        process.send_signal(signal.SIGSTOP)
         try:
+            here = await asyncio.wait_for(anext(aiter(city.messages)), 30)
+            assert here.payload == b"here"
+            process.send_signal(signal.SIGSTOP)
             message = await asyncio.wait_for(anext(aiter(city.messages)), 30)
         finally:
             process.kill()
