@@ -49,19 +49,24 @@ class Inspector(threading.Thread):
                 if self._home.is_set():
                     return
                 reading = self.read(api, make)
-                api.post(f"/api/makes/{make['id']}/inspection", json=reading).raise_for_status()
+                if reading is not None:
+                    door = f"/api/makes/{make['id']}/inspection"
+                    api.post(door, json=reading).raise_for_status()
 
-    def read(self, api: httpx.Client, make: dict[str, Any]) -> dict[str, Any]:
-        """The inspection of one make, as the orchestrator takes it."""
+    def read(self, api: httpx.Client, make: dict[str, Any]) -> dict[str, Any] | None:
+        """The inspection of one make; None while the machine's own record is not closed."""
         lab = next(lab for lab in self._world.labs if lab.agent_id == make["agent"])
         machine = lab.machine(make["machine"])
-        program = received(machine, datetime.fromisoformat(make["made_at"]))
+        start = started(machine, datetime.fromisoformat(make["made_at"]))
         inspector = f"simulated inspector of {lab.spec.name}"
-        if program is None:
+        if start is None:
             note = "the machine has no record of a start"
             return {
                 "verdict": "unmeasurable", "kind": KIND, "inspector": inspector, "note": note
             }  # fmt: skip
+        if start not in {end["start"] for end in machine.ends()}:
+            return None
+        program = machine.record / f"job-{start}.gcode"
         part = self._part(api, make)
         design = self._design(api, make["release"], part)
         readings = self._measured(machine.spec.simulator, design, part["thickness_mm"], program)
@@ -111,12 +116,12 @@ class Inspector(threading.Thread):
         return path
 
 
-def received(machine: Machine, made_at: datetime) -> Path | None:
-    """What the machine received for its last start before `made_at`.
+def started(machine: Machine, made_at: datetime) -> object | None:
+    """The number of the machine's last start before `made_at`.
 
     A machine starts nothing new before the finish of the last was told, so that start is the one.
     """
     before = [
         start for start in machine.starts() if datetime.fromisoformat(str(start["at"])) <= made_at
     ]
-    return machine.record / f"job-{before[-1]['start']}.gcode" if before else None
+    return before[-1]["start"] if before else None

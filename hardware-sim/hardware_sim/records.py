@@ -28,6 +28,7 @@ class Journal:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._prelude: deque[tuple[str, bool]] = deque(maxlen=PRELUDE_LINES)
+        self._after: list[tuple[str, bool]] = []
         self._program: TextIO | None = None
         self._numbered_only = False
         self._ending = False
@@ -49,6 +50,9 @@ class Journal:
     def physical(self, sim_s: float, *, numbered: bool) -> None:
         """The machine is about to heat, move, spin or burn."""
         if self.running and self._ending:
+            # What came after the program's own end was already the next one's beginning.
+            self._prelude.extend(self._after)
+            self._after.clear()
             self.end("complete", sim_s)
         if self.running:
             return
@@ -71,6 +75,8 @@ class Journal:
         """One line was carried out; numbers and checksums are stripped already."""
         if not self.running:
             self._prelude.append((line, numbered))
+        elif self._ending:
+            self._after.append((line, numbered))
         elif numbered or not self._numbered_only:
             self.lines += 1
             if self._program is not None:
@@ -80,6 +86,7 @@ class Journal:
         """A host begins to count anew: what it said before belongs to no program."""
         if not self.running or self._ending:
             self._prelude.clear()
+            self._after.clear()
 
     def program_over(self) -> None:
         """The program itself said that it is over; the machine is cold."""
@@ -95,7 +102,11 @@ class Journal:
         if not self.running:
             return
         how = "complete" if self._ending else how
-        self.running = self._ending = False
+        self._ending = False
+        for line, numbered in self._after:
+            self.executed(line, numbered=numbered)
+        self._after.clear()
+        self.running = False
         if self._program is not None:
             self._program.close()
             self._program = None
