@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -85,10 +86,19 @@ class Printing(_Value):
     temperatures_c: frozenset[float]
 
 
+class Looked(NamedTuple):
+    """Of a print program: layers, plastic laid, and the outline without a bead (worst layer)."""
+
+    layers: int
+    deposited_mm3: float
+    lost_mm: float
+
+
 class Judged(_Value):
     """What guard and last look found worth telling about a program that they let pass."""
 
     findings: tuple[Finding, ...]
+    lost_mm: float = 0.0
     seconds: float
     extruded_mm3: float
     facts: dict[str, float | str]

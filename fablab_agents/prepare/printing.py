@@ -6,10 +6,11 @@ It hands the slicer nothing but our own STL and settings, and believes nothing i
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from designs import bounded
-from designs.errors import Finding
+from designs.errors import DesignRefused, Finding
 from fablab_agents.prepare import recipes, sandbox, slicing
 from fablab_agents.prepare.order import (
     Judged,
@@ -25,6 +26,13 @@ from fablab_agents.prepare.order import (
 from fablab_agents.prepare.post import plain
 from firmware_bridge.profiles import MachineProfile
 
+LOST_MM = 3.0  # so much of a layer's outline may lie bare before thin walls are tried
+HEATS = (
+    "first_layer_temperature",
+    "temperature",
+    "first_layer_bed_temperature",
+    "bed_temperature",
+)
 LIMITS = sandbox.Limits(cpu_s=120, wall_s=300, memory_bytes=1 << 30)
 
 
@@ -33,22 +41,67 @@ def tool(_: Order) -> str:
     return slicing.find_slicer().version
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One part on its way: the rebuilt solid, the settings, and where the program goes."""
+
+    order: Order
+    slicer: slicing.Slicer
+    solid: Solid
+    stl: Path
+    program: Path
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Try:
+    sliced: slicing.Sliced
+    judged: Judged
+
+
 def make(order: Order, program: Path) -> Made:
     """The program for this order, written to `program`; raises `DesignRefused`, `SlicerMissing`."""
     slicer = slicing.find_slicer()
     shared = recipes.print_settings(order.quality)
     filament = recipes.filament(order.material)
-    with tempfile.TemporaryDirectory(prefix="cosmolocal-") as name:
-        folder, stl = Path(name), Path(name) / "part.stl"
+    with tempfile.TemporaryDirectory(prefix="cosmolocal-") as folder:
+        stl = Path(folder) / "part.stl"
         solid = _rebuilt(order, stl)
         config = slicing.settings(shared, filament, order.profile, solid.size_mm)
-        sliced = slicing.slice_solid(slicer, stl, config, folder, LIMITS)
-        title = f"; cosmolocal {plain(order.part_name)}, {plain(order.material)}\n"
-        save(program, title + sliced.text)
-        judged = _judged(order, program, stl, config)
-    facts = {**judged.facts, "slicer": slicer.version, "box": sliced.box}
-    seconds = sliced.seconds + filament.heating_s
-    return _told(order, program, solid, judged.model_copy(update={"facts": facts}), seconds)
+        work = _Work(order, slicer, solid, stl, program, config)
+        best = _best(work)
+        _write(work, best.sliced)
+    return _told(work, best, best.sliced.seconds + filament.heating_s)
+
+
+def _best(work: _Work) -> _Try:
+    """Slices, and once more with single lines for thin walls if the first lost some of them.
+
+    Not at once: such lines end short of where the wall ends.
+    """
+    tries: list[_Try] = []
+    for thin_walls in ("0", "1"):
+        try:
+            tries.append(_try(replace(work, config={**work.config, "thin_walls": thin_walls})))
+        except DesignRefused:
+            if thin_walls == "1" and not tries:
+                raise
+            continue
+        if tries[-1].judged.lost_mm <= LOST_MM:
+            break
+    return min(tries, key=lambda attempt: attempt.judged.lost_mm)
+
+
+def _try(work: _Work) -> _Try:
+    sliced = slicing.slice_solid(work.slicer, work.stl, work.config, work.stl.parent, LIMITS)
+    _write(work, sliced)
+    return _Try(sliced, _judged(work))
+
+
+def _write(work: _Work, sliced: slicing.Sliced) -> None:
+    order = work.order
+    title = f"; cosmolocal {plain(order.part_name)}, {plain(order.material)}\n"
+    save(work.program, title + sliced.text)
 
 
 def _rebuilt(order: Order, stl: Path) -> Solid:
@@ -71,40 +124,36 @@ def _too_large(solid: Solid, profile: MachineProfile) -> Iterator[Finding]:
             yield refusal("size", what, "choose a larger printer, or divide the part")
 
 
-def _judged(order: Order, program: Path, stl: Path, config: Mapping[str, str]) -> Judged:
-    heats = (
-        "first_layer_temperature",
-        "temperature",
-        "first_layer_bed_temperature",
-        "bed_temperature",
-    )
+def _judged(work: _Work) -> Judged:
+    config = work.config
     want = Printing(
         layer_mm=float(config["layer_height"]),
         first_layer_mm=float(config["first_layer_height"]),
         filament_mm=float(config["filament_diameter"]),
-        temperatures_c=frozenset(float(config[key]) for key in heats),
+        temperatures_c=frozenset(float(config[key]) for key in HEATS),
     )
     answer = bounded.run(
         "fablab_agents.prepare.solids:judge",
-        str(program),
-        str(stl),
-        order.profile.model_dump_json(),
-        order.material,
+        str(work.program),
+        str(work.stl),
+        work.order.profile.model_dump_json(),
+        work.order.material,
         want.model_dump(mode="json"),
         limits=bounded.MAKING,
     )
     return Judged.model_validate(answer)
 
 
-def _told(order: Order, program: Path, solid: Solid, judged: Judged, seconds: int) -> Made:
-    data = program.read_bytes()
-    dx, dy, dz = solid.moved_mm
+def _told(work: _Work, best: _Try, seconds: int) -> Made:
+    data = work.program.read_bytes()
+    dx, dy, dz = work.solid.moved_mm
+    density = recipes.density_g_cm3(work.order.material)
     return Made(
         sha256=hashlib.sha256(data).hexdigest(),
         lines=data.count(b"\n"),
         seconds=seconds,
-        grams=round(judged.extruded_mm3 / 1000 * recipes.density_g_cm3(order.material), 2),
+        grams=round(best.judged.extruded_mm3 / 1000 * density, 2),
         placement=Placement(dx_mm=dx, dy_mm=dy, dz_mm=dz, rotation_deg=0),
-        findings=(*solid.findings, *judged.findings),
-        facts=judged.facts,
+        findings=(*work.solid.findings, *best.judged.findings),
+        facts={**best.judged.facts, "slicer": work.slicer.version, "box": best.sliced.box},
     )

@@ -27,9 +27,10 @@ def judge(program: str, stl: str, profile: str, material: str, asked: bounded.Js
     """Child's work: last look, then guard; raises `DesignRefused`. `profile` is its JSON."""
     want = Printing.model_validate(asked)
     text = Path(program).read_text(encoding="ascii")
-    seen, facts = lastlook.look(text, read_mesh(stl, "stl").triangles, want)
+    seen, looked = lastlook.look(text, read_mesh(stl, "stl").triangles, want)
     refuse_if_any(seen)
     machine = MachineProfile.model_validate_json(profile)
     verdict = judged.by_guard(Path(program), machine, None, material)
-    told = {"findings": (*seen, *verdict.findings), "facts": {**verdict.facts, **facts}}
+    facts = {**verdict.facts, "layers": looked.layers, "deposited_mm3": looked.deposited_mm3}
+    told = {"findings": (*seen, *verdict.findings), "lost_mm": looked.lost_mm, "facts": facts}
     return verdict.model_copy(update=told).model_dump(mode="json")

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from fablab_agents.prepare import lastlook
-from fablab_agents.prepare.order import Printing
+from fablab_agents.prepare import beads, lastlook
+from fablab_agents.prepare.order import Looked, Printing
 
 WANT = Printing(
     layer_mm=0.2, first_layer_mm=0.2, filament_mm=1.75, temperatures_c=frozenset({60.0, 210.0})
@@ -50,7 +50,7 @@ def test_a_true_program_passes_and_its_figures_are_right() -> None:
     findings, facts = lastlook.look(program(), box_triangles(), WANT)
     assert findings == ()
     laid = 20 * 4 * (SIDE - WIDTH) * AREA_MM2
-    assert facts == {"deposited_mm3": pytest.approx(laid, rel=1e-3), "layers": 20}
+    assert facts == Looked(20, pytest.approx(laid, rel=1e-3), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,17 @@ def test_damage_is_named(broken: str, words: str) -> None:
     assert words in said(broken)
 
 
+def test_a_lost_wall_is_told_with_how_much_of_it() -> None:
+    last = f"G1 X{WIDTH / 2} Y{WIDTH / 2} E"
+    holed = "\n".join(
+        line.replace(" E", " ;") if line.startswith(last) else line
+        for line in program().split("\n")
+    )
+    findings, facts = lastlook.look(holed, box_triangles(), WANT)
+    assert facts.lost_mm == pytest.approx(SIDE, abs=2)
+    assert "too thin for the nozzle" in str(findings[0])
+
+
 def test_what_was_drawn_back_is_no_bead() -> None:
-    beads = lastlook.read("G1 Z0.2\nG1 X0 Y0 E-5\nG1 X10 Y0 E5\nG1 X20 Y0 E1", 1.75)
-    assert beads.volume_mm3.tolist() == [pytest.approx(np.pi / 4 * 1.75**2)]
+    found = beads.read("G1 Z0.2\nG1 X0 Y0 E-5\nG1 X10 Y0 E5\nG1 X20 Y0 E1", 1.75)
+    assert found.volume_mm3.tolist() == [pytest.approx(np.pi / 4 * 1.75**2)]

@@ -108,12 +108,24 @@ def test_a_wall_thinner_than_the_nozzle_is_not_left_out_in_silence(
     tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
 ) -> None:
     plate = box_stl(20, 10, 1).read_text().replace("endsolid box\n", "")
-    wall = box_stl(20, 0.35, 5, at=(0, -5, 0)).read_text().replace("solid box\n", "", 1)
+    wall = box_stl(20, 0.1, 5, at=(0, -5, 0)).read_text().replace("solid box\n", "", 1)
     file = tmp_path / "both.stl"
     file.write_text(plate + wall)
     with pytest.raises(PrepareRefused) as refused:
         prepare(order(file, PRINT, "pla"), tmp_path / "out")
     assert "thicken walls thinner than 0.5 mm" in words(refused)
+
+
+@pytest.mark.usefixtures("slicer")
+def test_a_thin_wall_is_printed_as_one_line(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
+) -> None:
+    plate = box_stl(20, 10, 4).read_text().replace("endsolid box\n", "")
+    wall = box_stl(0.42, 12, 4, at=(10, 9.5, 0)).read_text().replace("solid box\n", "", 1)
+    file = tmp_path / "both.stl"
+    file.write_text(plate + wall)
+    made = prepare(order(file, PRINT, "pla"), tmp_path / "out")
+    assert not [f for f in made.findings if "lost" in f.what]
 
 
 @pytest.mark.usefixtures("slicer")

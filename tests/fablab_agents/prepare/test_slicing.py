@@ -20,7 +20,9 @@ def config(**others: str) -> dict[str, str]:
 def sliced(stl: Path, folder: Path, limits: sandbox.Limits, **others: str) -> slicing.Sliced:
     work = folder / "work"
     work.mkdir()
-    return slicing.slice_solid(slicing.find_slicer(), stl, config(**others), work, limits)
+    inside = work / "part.stl"  # the box shows the slicer nothing but its folder
+    inside.write_bytes(stl.read_bytes())
+    return slicing.slice_solid(slicing.find_slicer(), inside, config(**others), work, limits)
 
 
 def test_a_missing_slicer_is_told_with_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
