@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from designs.errors import Finding, Severity
 from fablab_agents.prepare.beads import Beads, read
-from fablab_agents.prepare.order import Looked, Printing, refusal
+from fablab_agents.prepare.order import LOST_MM, Looked, Printing, refusal
 
 Array = NDArray[np.float64]
 
 WARN_MM = 0.3  # a layer this far off lost an edge thinner than the nozzle
 REFUSE_MM = 1.0  # this far off, it lost more than an edge
-LOST_MM = 3.0  # so much of a layer's outline may lie bare: sharp tips do
 FAR_MM = 0.7  # an outline further than this from the middle of any bead is bare
 SAMPLE_MM = 0.5
 NEAR_MM = 0.02

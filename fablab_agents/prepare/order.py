@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from designs.errors import DesignRefused, Finding, Severity
 from firmware_bridge.profiles import MachineProfile
 
+LOST_MM = 3.0  # so much of a layer's outline may lie bare in a good print: sharp tips do
+
 
 @dataclass(frozen=True)
 class Order:

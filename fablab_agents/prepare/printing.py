@@ -13,6 +13,7 @@ from designs import bounded
 from designs.errors import DesignRefused, Finding
 from fablab_agents.prepare import recipes, sandbox, slicing
 from fablab_agents.prepare.order import (
+    LOST_MM,
     Judged,
     Made,
     Order,
@@ -26,7 +27,6 @@ from fablab_agents.prepare.order import (
 from fablab_agents.prepare.post import plain
 from firmware_bridge.profiles import MachineProfile
 
-LOST_MM = 3.0  # so much of a layer's outline may lie bare before thin walls are tried
 HEATS = (
     "first_layer_temperature",
     "temperature",
