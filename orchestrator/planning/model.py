@@ -21,8 +21,8 @@ from orchestrator.orders.model import Item, PriceLine, Quoted, money
 from orchestrator.policy.model import PricePolicy
 
 HORIZON: Final = timedelta(days=30)
-BEGIN_S: Final = 120
-"""Homing, purging, travelling to the part: in a program's time, not in an estimate's."""
+BEGIN_S: Final = 300
+"""Heating, homing, purging, travelling to the part: in a program's time, not in an estimate's."""
 _TITLES: Final = {each.id: each.title for each in (*PROCESSES, *MATERIALS)}
 _UNUSABLE: Final = frozenset({"offline", "fault"})
 
