@@ -145,4 +145,5 @@ def _bubblewrap(folder: Path) -> list[str]:
         "/proc",
     ]
     own = ["--bind", str(folder), str(folder), "--chdir", str(folder)]
-    return [shutil.which("bwrap") or "bwrap", *binds, *alone, "--tmpfs", "/tmp", *own]  # noqa: S108 - inside the box
+    # The empty /tmp first: what is bound below it, such as this checkout, must stay seen.
+    return [shutil.which("bwrap") or "bwrap", "--tmpfs", "/tmp", *binds, *alone, *own]  # noqa: S108 - inside the box
