@@ -80,9 +80,11 @@ def refused(args: argparse.Namespace, answered: Answered) -> int:
     if args.json:
         print(json.dumps(answered.problem, ensure_ascii=False))
         return REFUSED
-    sys.stderr.write(f"refused: {answered}\n")
-    for finding in answered.problem.get("findings", []):
-        sys.stderr.write(f"  {finding['where']}: {finding['what']}. {finding['do']}.\n")
+    findings = [
+        f"{f['where']}: {f['what']}. {f['do']}." for f in answered.problem.get("findings", [])
+    ]
+    for words in findings or [str(answered)]:
+        sys.stderr.write(f"refused: {words}\n")
     return REFUSED
 
 

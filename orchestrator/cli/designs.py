@@ -1,11 +1,12 @@
 """`cosmolocal publish`: a folder or some files become a release, or a list of what to mend."""
 
 import argparse
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli.client import Answered, Commands, add_server, ask, call, refused, show
+from orchestrator.cli.client import USAGE, Answered, Commands, add_server, ask, call, refused, show
 
 _EPILOG = """\
 With an OKH manifest (okh.toml or okh.yml) in the folder, its parts are published as it says.
@@ -70,7 +71,7 @@ def gather(paths: list[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in paths:
         if not path.exists():
-            raise SystemExit(f"cosmolocal publish: there is no {path}")
+            raise wrong(f"there is no {path}")
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
         base = path if path.is_dir() else path.parent
         for file in inside:
@@ -78,8 +79,14 @@ def gather(paths: list[Path]) -> dict[str, Path]:
             if file.is_file() and not _hidden(name) and file.suffix.lower() in _TAKEN:
                 found[name] = file
     if not found:
-        raise SystemExit("cosmolocal publish: nothing here can be published (STL, 3MF, DXF, SVG)")
+        raise wrong("nothing here can be published: add an STL, 3MF, DXF or SVG")
     return found
+
+
+def wrong(words: str) -> SystemExit:
+    """Ends the command as wrongly used."""
+    sys.stderr.write(f"cosmolocal publish: {words}\n")
+    return SystemExit(USAGE)
 
 
 def _hidden(name: str) -> bool:
