@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 from hardware_sim.clock import Clock
-from hardware_sim.config import ConfigRefused, load
+from hardware_sim.config import ConfigRefused, MarlinMachine, load
 from hardware_sim.control import Control
 from hardware_sim.records import Journal
 from hardware_sim.workshop import Workshop
 
+UNASKED_MIN_WALL_S = 0.1  # a real host takes ten reports a second, not three hundred
 UNITS = ("mm", "cm", "m", "in", "px", "pt")
 
 
@@ -66,6 +67,8 @@ def measure(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> int:
     """Start one machine and stay until SIGTERM."""
     machine = load(args.config)
+    if isinstance(machine, MarlinMachine):
+        machine = machine.model_copy(update={"unasked_min_s": UNASKED_MIN_WALL_S * args.speed})
     workshop = Workshop(machine, Clock(args.speed), Journal(args.record), args.link)
     control = None if args.control is None else Control(args.control, workshop.act)
     port = "" if workshop.port is None else workshop.port.name

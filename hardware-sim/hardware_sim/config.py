@@ -67,6 +67,8 @@ class MarlinMachine(_Machine):
     advanced_ok: bool = False
     emergency_parser: bool = False
     busy_s: float = 2.0
+    unasked_min_s: float = 0.0
+    """Nothing unasked sooner than this after the last; a host lives at wall speed."""
     extrude_min_c: float = 170.0
     filament_mm: float = 1.75
     nozzle_mm: float = 0.4

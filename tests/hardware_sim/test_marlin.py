@@ -66,6 +66,14 @@ def test_waiting_for_heat_keeps_the_host_informed(shop: Shop):
     assert " B:60.00 /60.00" in host.ask("M105")[-1]
 
 
+def test_a_fast_clock_does_not_flood_its_host(shop: Shop):
+    host = shop(speed=600).host()
+    host.ask("M155 S2")  # every 3 ms of the wall, if nothing held it back
+    time.sleep(1.0)
+    said = host.ask("M105")
+    assert 5 <= sum(x.startswith(" T:") for x in said) <= 12
+
+
 def test_cold_extrusion_is_an_echo_and_an_ok(shop: Shop):
     assert shop().host().ask("G1 X5 E3") == ["echo: cold extrusion prevented", "ok"]
 

@@ -394,7 +394,8 @@ class Commands:
             self.next_report_s = now_s + self._report_every_s
 
     def _auto_report(self, words: Words) -> None:
-        self._report_every_s = min(60.0, max(0.0, words.get("S", 0.0)))
+        asked_s = min(60.0, max(0.0, words.get("S", 0.0)))
+        self._report_every_s = asked_s and max(asked_s, self._machine.unasked_min_s)
         self.next_report_s = self.now_s + self._report_every_s if self._report_every_s else None
 
     def _answer_temperatures(self, _words: Words) -> None:

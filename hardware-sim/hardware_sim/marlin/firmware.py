@@ -125,7 +125,7 @@ class Marlin:
                     return
                 command = self.intake.queue.popleft()
                 self._number = command.number
-                self._busy_s = now_s + self.machine.busy_s
+                self._busy_s = now_s + max(self.machine.busy_s, self.machine.unasked_min_s)
                 self._task = commands.begin(command, now_s)
             if self._task is not None and not self._go_on(self._task, now_s):
                 return
@@ -147,7 +147,7 @@ class Marlin:
             if self.machine.busy_s and now_s >= self._busy_s:
                 waiting = "paused for user" if self.commands.user_wanted else "processing"
                 self.say(f"echo:busy: {waiting}")
-                self._busy_s = now_s + self.machine.busy_s
+                self._busy_s = now_s + max(self.machine.busy_s, self.machine.unasked_min_s)
             return False
         self._task = None
         return True
