@@ -198,7 +198,8 @@ def main() -> int:
     if absent:
         sys.stderr.write(f"demo: there is no file {', '.join(absent)}\n")
         return USAGE
-    signal.signal(signal.SIGTERM, _ended)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT
+        signal.signal(number, _ended)
     folder = args.keep or Path(tempfile.mkdtemp(prefix="cosmolocal-demo-"))
     try:
         return Demo(args, folder).run()
