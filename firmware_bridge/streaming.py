@@ -38,6 +38,25 @@ class Timeouts:
     homing_s: float = 120.0
 
 
+@dataclass(slots=True)
+class Tally:
+    """What a run did on the wire, in lines of the program and in bytes; times are the run's clock.
+
+    `sent` counts each line of the program once, `resends` every repetition, `probes` the questions
+    asked by repeating a line; a window is what was in flight at once, our own lines with it.
+    """
+
+    sent: int = 0
+    acked: int = 0
+    bytes_out: int = 0
+    resends: int = 0
+    probes: int = 0
+    window_max: int = 0
+    window_max_bytes: int = 0
+    first_sent_at: float = 0.0
+    last_acked_at: float = 0.0
+
+
 class Conversation(Protocol):
     """A machine's side of one job, without I/O: told what came and when, it says what to send."""
 
@@ -47,6 +66,8 @@ class Conversation(Protocol):
     def take_bytes(self) -> bytes: ...
     def take_events(self) -> list[Event]: ...
     def status(self) -> Status: ...
+    @property
+    def tally(self) -> Tally: ...
     @property
     def patience_s(self) -> float: ...
     @property
@@ -143,12 +164,17 @@ class SerialRun:
     def status(self) -> Status:
         return self._talk.status()
 
+    @property
+    def tally(self) -> Tally:
+        return self._talk.tally
+
     def _turn(self) -> None:
         try:
             self._talk.tick(time.monotonic(), self._wish, self._why)
             out = self._talk.take_bytes()
             if out:
                 self._link.write(out)
+                self._talk.tally.bytes_out += len(out)
             data = self._link.read(self._talk.patience_s)
             if data:
                 self._talk.hear(data, time.monotonic())

@@ -24,7 +24,7 @@ from firmware_bridge.driver import (
 )
 from firmware_bridge.drivers.grbl import codec, quirks
 from firmware_bridge.gcode import Place
-from firmware_bridge.streaming import Timeouts, Wish
+from firmware_bridge.streaming import Tally, Timeouts, Wish
 
 PROGRESS_EVERY_S = 0.5
 TICK_S = 0.05
@@ -64,6 +64,7 @@ class GrblConversation:
         self._job = job
         self._timeouts = timeouts
         self._codec = codec.Codec()
+        self.tally = Tally()
         self._phase = Phase.SETTING
         self._out = bytearray()
         self._events: list[Event] = []
@@ -174,6 +175,8 @@ class GrblConversation:
                 return
             sent = self._flying.popleft()
             self._flying_bytes -= sent.size
+            self.tally.acked += 1
+            self.tally.last_acked_at = self._now
             self._acked_line = sent.file_line
             self._idle_since = None  # it moves on, however often it is seen standing
             if not self._started:
@@ -281,9 +284,17 @@ class GrblConversation:
             self._flying_bytes += size
             self._out += command + b"\n"
             self._next = None
+            self._count()
         if not self._flying:
             self._enter(Phase.PROVING)
             self._reports = 0
+
+    def _count(self) -> None:
+        tally = self.tally
+        tally.sent += 1
+        tally.first_sent_at = tally.first_sent_at or self._now
+        tally.window_max = max(tally.window_max, len(self._flying))
+        tally.window_max_bytes = max(tally.window_max_bytes, self._flying_bytes)
 
     def _peek(self) -> tuple[int, bytes] | None:
         if self._next is None and not self._dry:

@@ -23,7 +23,7 @@ from firmware_bridge.driver import (
     Status,
 )
 from firmware_bridge.drivers.marlin import codec, quirks
-from firmware_bridge.streaming import Timeouts, Wish
+from firmware_bridge.streaming import Tally, Timeouts, Wish
 
 PROGRESS_EVERY_S = 0.5
 TICK_S = 0.05
@@ -56,6 +56,7 @@ class MarlinConversation:
         self._lines = max(lines, 1)
         self._timeouts = t
         self._codec = codec.Codec()
+        self.tally = Tally()
         self._phase = Phase.NUMBERING
         self._out = bytearray()
         self._events: list[Event] = []
@@ -236,6 +237,8 @@ class MarlinConversation:
             self._history.clear()
             self._number = quirks.FIRST_NUMBER
         if line.file_line:
+            self.tally.acked += 1
+            self.tally.last_acked_at = self._now
             self._acked_line = max(self._acked_line, line.file_line)
             self._begin_once()
 
@@ -312,6 +315,7 @@ class MarlinConversation:
         known = {ln.number: ln for ln in (*self._history, *self._flying, *self._again)}
         taken = [line for number, line in sorted(known.items()) if number <= truth]
         self._syncs_failed += sum(line.sync for line in self._flying if line.number <= truth)
+        self.tally.resends += sum(line.number > truth for line in self._flying)
         self._flying.clear()
         self._history.clear()
         for line in taken:
@@ -370,6 +374,9 @@ class MarlinConversation:
             self._flying.append(line)
             self._out += line.wire
             room -= len(line.wire)
+        tally = self.tally
+        tally.window_max = max(tally.window_max, len(self._flying))
+        tally.window_max_bytes = max(tally.window_max_bytes, quirks.IN_FLIGHT_BYTES - room)
 
     def _keep(self, line: Line | None) -> None:
         if line is not None and not self._again:
@@ -386,6 +393,8 @@ class MarlinConversation:
             return self._line(b"M105", 0)
         if not self._closing:
             for file_line, command in self._source:
+                self.tally.first_sent_at = self.tally.first_sent_at or self._now
+                self.tally.sent += 1
                 return self._line(command, file_line)
             self._closing = True
         return self._line(self._tail.popleft(), 0) if self._tail else None
@@ -416,6 +425,7 @@ class MarlinConversation:
             self._out += START_NUMBERING
         else:
             self._be_careful()
+            self.tally.probes += 1
             self._out += self._flying[0].wire
 
     def _moved(self, now: float) -> None:
