@@ -92,6 +92,8 @@ class Machine(_Table):
     link: str
     baud: int | None = None
     api_key: str | None = Field(default=None, repr=False)
+    user: str | None = None
+    password: str | None = Field(default=None, repr=False)
     homing: bool = False
     timeouts: dict[str, float] = Field(default_factory=dict[str, float])
     materials: tuple[Slug, ...]
@@ -217,8 +219,9 @@ unattended_hours = "00:00-24:00"     # when machines with attended = false may s
 # id = "printer-1"
 # title = "Printer 1"
 # profile = "generic-fdm-220"        # a shipped profile or the path of your own
-# driver = "marlin"                  # marlin | grbl | octoprint
+# driver = "marlin"                  # marlin | grbl | octoprint | moonraker | prusalink
 # link = "/dev/serial/by-id/..."     # or http://127.0.0.1:5000 with api_key = "..."
+#                                    # prusalink: user = "maker" and password = "..."
 # materials = ["pla"]
 # attended = false                   # mills and lasers: always started by a person
 # offered = true                     # to the network

@@ -37,7 +37,6 @@ POLL_S: Final = 2.0
 PATIENCE_S: Final = 15.0
 RETRY_MAX_S: Final = 15.0
 _TOLERANCE_MM: Final[Mapping[str, float]] = {"fdm": 0.3, "mill": 0.1, "laser": 0.1}
-_SERVERS: Final = frozenset({"octoprint"})
 _log = structlog.get_logger()
 _T = TypeVar("_T")
 
@@ -51,7 +50,7 @@ def open_driver(entry: config.Machine) -> Driver:
     """The driver that the shop's entry names; raises BridgeError in words."""
     from firmware_bridge import registry
 
-    fields = entry.model_dump(include={"driver", "link", "baud", "api_key", "homing", "timeouts"})
+    fields = entry.model_dump(include=set(registry.Entry.model_fields))
     return registry.open_driver({name: value for name, value in fields.items() if value})
 
 
@@ -146,7 +145,9 @@ class Bench:
     @property
     def outlives(self) -> bool:
         """Its jobs live at a print server and go on without this agent."""
-        return self.entry.driver in _SERVERS
+        from firmware_bridge import registry
+
+        return registry.outlives(self.entry.driver)
 
     @property
     def kind(self) -> str:

@@ -4,6 +4,7 @@ One row for each driver; nothing else needs to change when one is added. It open
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,7 +24,9 @@ class Entry(BaseModel):
     driver: str
     link: str = Field(min_length=1)
     baud: int = Field(default=115200, gt=0)
-    api_key: str = ""
+    api_key: str = Field(default="", repr=False)
+    user: str = ""
+    password: str = Field(default="", repr=False)
     homing: bool = False
     timeouts: dict[str, float] = Field(default_factory=dict[str, float])
 
@@ -31,18 +34,35 @@ class Entry(BaseModel):
         return Timeouts(**self.timeouts)
 
 
-DRIVERS: Mapping[str, Callable[[Entry], Driver]] = {
-    "marlin": lambda entry: MarlinDriver(entry.link, entry.baud, entry.patience()),
-    "grbl": lambda entry: GrblDriver(entry.link, entry.baud, entry.patience(), homing=entry.homing),
-    "octoprint": lambda entry: OctoPrintDriver(entry.link, entry.api_key, entry.patience()),
+@dataclass(frozen=True)
+class Row:
+    """How a driver is made of an entry; `outlives`: its jobs live at a server, not with us."""
+
+    open: Callable[[Entry], Driver]
+    outlives: bool = False
+
+
+DRIVERS: Mapping[str, Row] = {
+    "marlin": Row(lambda entry: MarlinDriver(entry.link, entry.baud, entry.patience())),
+    "grbl": Row(
+        lambda entry: GrblDriver(entry.link, entry.baud, entry.patience(), homing=entry.homing)
+    ),
+    "octoprint": Row(
+        lambda entry: OctoPrintDriver(entry.link, entry.api_key, entry.patience()), outlives=True
+    ),
 }
+
+
+def outlives(driver: str) -> bool:
+    """Whether the jobs of this driver's machines go on when whoever asked for them is gone."""
+    return driver in DRIVERS and DRIVERS[driver].outlives
 
 
 def open_driver(entry: Mapping[str, object]) -> Driver:
     """The driver of this entry, not yet connected; raises `Refused` for an entry it cannot read."""
     try:
         parsed = Entry.model_validate(entry)
-        return DRIVERS[parsed.driver](parsed)
+        return DRIVERS[parsed.driver].open(parsed)
     except KeyError as error:
         known = ", ".join(sorted(DRIVERS))
         raise Refused(f"there is no driver {error}; there are: {known}") from None
