@@ -6,14 +6,13 @@ by comparing notes. A bad message harms no other.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 import aiomqtt
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from fablab_agents.protocol import messages, topics
 from fablab_agents.protocol.messages import (
@@ -34,7 +33,7 @@ from orchestrator.dispatch import access, outbox, service
 from orchestrator.dispatch.signing import Signer
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
-from orchestrator.store import Store, StoreBusy, Unit, rung
+from orchestrator.store import Store, StoreAway, Unit, rung
 
 _log = structlog.get_logger("gateway")
 _BATCH: Final = 100
@@ -65,6 +64,7 @@ class Heard:
 
 
 Reply = tuple[str, Down]
+_T = TypeVar("_T")
 
 
 class Gateway:
@@ -111,7 +111,7 @@ class Gateway:
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         # Nobody counts as online until this connection has heard of them.
-        await self._store.run(labs.hear_anew)
+        await self._patiently(labs.hear_anew)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen(client), name="gateway: listen")
             tasks.create_task(self._work(client), name="gateway: work")
@@ -141,26 +141,20 @@ class Gateway:
 
     async def _take(self, batch: list[Heard]) -> list[Reply]:
         """Take all of the batch in one transaction, or, if one spoils it, each in its own."""
-        while True:
-            try:
-                return _shortened(await self._store.run(lambda unit: self._take_all(unit, batch)))
-            except StoreBusy:
-                _log.warning("the database is busy; messages wait", waiting=len(batch))
-            except (OperationalError, InterfaceError) as error:
-                # Gone, restarting or full: no fault of the message, so nothing is given up.
-                _log.warning("the database is away; messages wait", why=str(error.orig))
-                await asyncio.sleep(_WAIT_MAX_S)
-            except Exception:  # noqa: BLE001 - logged in full
-                if len(batch) == 1:
-                    _log.exception("a message could not be taken", agent=batch[0].agent)
-                    return await self._shelve(batch[0])
-                return [reply for each in batch for reply in await self._take([each])]
+        try:
+            taken = await self._patiently(lambda unit: self._take_all(unit, batch))
+            return _shortened(taken)
+        except Exception:  # noqa: BLE001 - logged in full
+            if len(batch) == 1:
+                _log.exception("a message could not be taken", agent=batch[0].agent)
+                return await self._shelve(batch[0])
+            return [reply for each in batch for reply in await self._take([each])]
 
     async def _shelve(self, heard: Heard) -> list[Reply]:
         """A report that nothing can be done with must not hold up those behind it."""
         if heard.channel != "up" or not isinstance(said := messages.read_up(heard.raw), Report):
             return []
-        reply = await self._store.run(lambda unit: service.shelve(unit, heard.agent, said))
+        reply = await self._patiently(lambda unit: service.shelve(unit, heard.agent, said))
         return [(heard.agent, reply)]
 
     async def _take_all(self, unit: Unit, batch: list[Heard]) -> list[Reply]:
@@ -231,8 +225,7 @@ class Gateway:
     async def _send(self, client: aiomqtt.Client) -> None:
         while True:
             bell = self._store.bell
-            async with self._store.view() as unit:
-                sends = await outbox.to_send(unit, unit.now - _AGAIN_AFTER)
+            sends = await self._waiting(self._to_send)
             for each in sends:
                 await client.publish(topics.down(each.agent), each.body, qos=1)
             if sends:
@@ -251,13 +244,24 @@ class Gateway:
                 except Exception:  # noqa: BLE001 - logged in full; telemetry may be lost
                     _log.exception("telemetry was dropped")
 
-    async def _patiently(self, work: Callable[[Unit], Awaitable[None]]) -> None:
+    async def _to_send(self) -> Sequence[outbox.Send]:
+        async with self._store.view() as unit:
+            return await outbox.to_send(unit, unit.now - _AGAIN_AFTER)
+
+    async def _patiently(self, work: Callable[[Unit], Awaitable[_T]]) -> _T:
+        return await self._waiting(lambda: self._store.run(work))
+
+    async def _waiting(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Until the database is there: what waits is not lost by waiting."""
+        wait_s = _WAIT_MIN_S
         while True:
             try:
-                await self._store.run(work)
-                return
-            except StoreBusy:
-                await asyncio.sleep(_WAIT_MIN_S)
+                return await work()
+            except StoreAway as error:
+                if wait_s == _WAIT_MIN_S:
+                    _log.warning("messages wait", why=str(error))
+                await asyncio.sleep(wait_s)
+                wait_s = min(_WAIT_MAX_S, wait_s * 2)
 
 
 def _shortened(replies: list[Reply]) -> list[Reply]:

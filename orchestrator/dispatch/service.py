@@ -3,7 +3,7 @@
 It never talks to the broker: what is to be sent stands in the outbox, what to answer is returned.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select, update
@@ -134,8 +134,13 @@ def _ticket(
     )
 
 
-async def offerable(unit: Unit) -> list[tuple[JobRow, MachineStanding]]:
-    """The next planned job of every machine that is there and has no live attempt."""
+async def offerable(
+    unit: Unit, without: Container[str] = ()
+) -> list[tuple[JobRow, MachineStanding]]:
+    """The next planned job of every machine that is there and has no live attempt.
+
+    `without` names jobs that cannot be offered; the next behind them has its turn.
+    """
     planned = await _in_turn(unit, await orders.planned_jobs(unit))
     if not planned:
         return []
@@ -144,7 +149,9 @@ async def offerable(unit: Unit) -> list[tuple[JobRow, MachineStanding]]:
     found: list[tuple[JobRow, MachineStanding]] = []
     for job in planned:
         standing = standings.get(f"{job.agent}/{job.machine}")
-        if standing is not None and standing.id not in taken and _takes_offers(standing):
+        if job.id in without or standing is None or standing.id in taken:
+            continue
+        if _takes_offers(standing):
             taken.add(standing.id)
             found.append((job, standing))
     return found
@@ -162,9 +169,16 @@ async def _in_turn(unit: Unit, planned: Sequence[JobRow]) -> list[JobRow]:
     return sorted(planned, key=turn)
 
 
-async def offer_planned(unit: Unit, signer: Signer) -> list[str]:
+async def offer_planned(unit: Unit, signer: Signer, without: Container[str] = ()) -> list[str]:
     """Offer what can be offered now; the attempts' ids."""
-    return [(await offer(unit, signer, *each)).id for each in await offerable(unit)]
+    return [(await offer(unit, signer, *each)).id for each in await offerable(unit, without)]
+
+
+async def offer_one(unit: Unit, signer: Signer, job_id: str, without: Container[str]) -> None:
+    """Offer this job if it still can be offered."""
+    for job, on in await offerable(unit, without):
+        if job.id == job_id:
+            await offer(unit, signer, job, on)
 
 
 def _takes_offers(standing: MachineStanding) -> bool:

@@ -7,7 +7,7 @@ import structlog
 from orchestrator.orders.model import IllegalMove
 from orchestrator.orders.service import Raced
 from orchestrator.planning import service
-from orchestrator.store import Store, StoreBusy, rung
+from orchestrator.store import Store, StoreAway, rung
 from scheduling import InvalidPlan, ProblemError
 
 _log = structlog.get_logger("planning")
@@ -25,7 +25,7 @@ async def run(store: Store) -> NoReturn:
         try:
             # What could not be placed is looked at afresh once a minute: time alone changes it.
             last = await service.replan(store, None if looks % _FRESH_AFTER_LOOKS == 0 else last)
-        except (StoreBusy, Raced, IllegalMove) as error:
+        except (StoreAway, Raced, IllegalMove) as error:
             _log.info("later again", why=str(error))
         except (InvalidPlan, ProblemError) as error:
             _log.error("no valid plan; the one in force stays", why=str(error))

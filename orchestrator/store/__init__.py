@@ -5,7 +5,7 @@ it knows no order, lab or machine.
 """
 
 from orchestrator.store.blobs import Blobs, DamagedBlob, MissingBlob
-from orchestrator.store.engine import Event, JsonValue, Store, StoreBusy, Unit, rung
+from orchestrator.store.engine import Event, JsonValue, Store, StoreAway, StoreBusy, Unit, rung
 from orchestrator.store.tables import Base, Utc, new_id
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "JsonValue",
     "MissingBlob",
     "Store",
+    "StoreAway",
     "StoreBusy",
     "Unit",
     "Utc",

@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 from sqlalchemy import Connection, event, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from orchestrator.store.blobs import Blobs
@@ -29,7 +29,11 @@ _BUSY_STATES = {"40001", "40P01", "55P03"}
 _T = TypeVar("_T")
 
 
-class StoreBusy(Exception):
+class StoreAway(Exception):
+    """The database is gone, restarting or full; what was asked is no fault of the asker."""
+
+
+class StoreBusy(StoreAway):
     """Somebody else held the database too long; nothing was changed, it may be tried again."""
 
 
@@ -89,9 +93,10 @@ class Store:
     async def unit(self) -> AsyncGenerator[Unit]:
         """A unit of work that writes: committed on a clean exit, rolled back on any error.
 
-        Raises StoreBusy when another writer held on for more than ten seconds.
+        Raises StoreBusy when another writer held on for more than ten seconds, StoreAway when
+        there is no database to write to.
         """
-        with _busy():
+        with _said_why():
             async with AsyncSession(self._engine, expire_on_commit=False) as session:
                 await self._take_turn(session)
                 unit = Unit(session, datetime.now(UTC), [])
@@ -105,8 +110,9 @@ class Store:
     @contextlib.asynccontextmanager
     async def view(self) -> AsyncGenerator[Unit]:
         """A unit that only reads, from one settled moment; it waits for no writer."""
-        async with AsyncSession(self._reading, expire_on_commit=False) as session:
-            yield Unit(session, datetime.now(UTC), [])
+        with _said_why():
+            async with AsyncSession(self._reading, expire_on_commit=False) as session:
+                yield Unit(session, datetime.now(UTC), [])
 
     async def run(self, work: Callable[[Unit], Awaitable[_T]], tries: int = 4) -> _T:
         """Do `work` in a unit of its own, again from the start if the store was busy."""
@@ -196,13 +202,15 @@ async def rung(bell: asyncio.Event, within_s: float) -> None:
 
 
 @contextlib.contextmanager
-def _busy() -> Generator[None]:
+def _said_why() -> Generator[None]:
     try:
         yield
     except DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None)
         if state in _BUSY_STATES or "database is locked" in str(error.orig):
             raise StoreBusy("the database was busy; nothing was changed, try again") from error
+        if isinstance(error, OperationalError | InterfaceError):
+            raise StoreAway(f"the database is away: {error.orig}") from error
         raise
 
 

@@ -14,13 +14,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from designs.errors import DesignRefused
-from orchestrator.store import MissingBlob, StoreBusy
+from orchestrator.store import MissingBlob, StoreAway
 from orchestrator.web.pages import page
 
 Wording = Mapping[type[Exception], int]
 """Which errors of the rooms are whose fault: their message is the answer, with this status."""
 _log = structlog.get_logger("web")
-_COMMON: Final[Wording] = {MissingBlob: 404, StoreBusy: 503}
+_COMMON: Final[Wording] = {MissingBlob: 404, StoreAway: 503}
 
 
 def install(app: FastAPI, rooms: Wording) -> None:

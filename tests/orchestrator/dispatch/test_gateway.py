@@ -278,6 +278,26 @@ async def test_a_report_waits_for_a_database_that_is_away(
     assert kinds.count("attempt.stray") == 1
 
 
+async def test_what_is_to_be_sent_waits_for_a_database_that_is_away(
+    city: City, bell: Doorbell, monkeypatch: pytest.MonkeyPatch
+):
+    reading, away = outbox.to_send, [True]
+
+    async def away_once(unit: Any, before: datetime) -> Any:
+        if away:
+            away.clear()
+            raise OperationalError("", {}, OSError("server closed the connection"))
+        return await reading(unit, before)
+
+    monkeypatch.setattr(outbox, "to_send", away_once)
+    async with running(bell, city), connected(bell, city) as agent:
+        await agent.say(hello().model_copy(update={"machines": (city.printer,)}))
+        await agent.hear(Welcome)
+        await _plan(city)
+        assert (await agent.hear(Offer)).seq == 1
+    assert not away
+
+
 async def test_a_report_that_cannot_be_folded_does_not_hold_up_the_next(
     city: City, bell: Doorbell, monkeypatch: pytest.MonkeyPatch
 ):
