@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Decision = Literal["accept", "review", "reject"]
-Severity = Literal["review", "reject"]
+Severity = Literal["note", "review", "reject"]
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 PER_RULE = 5
@@ -16,7 +16,7 @@ PER_RULE = 5
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`line` counts from 1; 0 means the program as a whole."""
+    """`line` counts from 1; 0 means the program as a whole. A note is told and decides nothing."""
 
     rule: str
     line: int
@@ -36,7 +36,8 @@ class Stock:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`seconds` is path over feed without acceleration, so a lower bound; `bbox_mm` holds what is
-    deposited, cut or burnt; `end_mm` is the last position, None where the program leaves it open.
+    deposited, cut or burnt, `outline_mm` its convex hull seen from above, counter-clockwise;
+    `end_mm` is the last position, None where the program leaves it open.
     """
 
     lines: int
@@ -45,13 +46,21 @@ class Facts:
     extruded_mm3: float
     cut_length_mm: float
     end_mm: tuple[float | None, float | None, float | None]
+    filament_mm: float = 0.0
+    layers: int = 0
+    outline_mm: tuple[tuple[float, float], ...] = ()
+    hottest_c: tuple[float, float] | None = None
+    """Nozzle and bed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """`footer` is what the guard wants appended before the program may run, empty mostly."""
+
     decision: Decision
     findings: tuple[Finding, ...]
     facts: Facts
+    footer: bytes = b""
 
 
 @dataclass(slots=True)
@@ -67,11 +76,14 @@ class Findings:
     def review(self, rule: str, line: int, message: str) -> None:
         self._add(rule, line, message, "review")
 
+    def note(self, rule: str, line: int, message: str) -> None:
+        self._add(rule, line, message, "note")
+
     def decision(self) -> Decision:
         severities = {finding.severity for finding in self.found}
         if "reject" in severities:
             return "reject"
-        return "review" if severities else "accept"
+        return "review" if "review" in severities else "accept"
 
     def all(self) -> tuple[Finding, ...]:
         more = [
