@@ -1,0 +1,135 @@
+"""Hosts that are one process for each job: ours, printcore, and plain pyserial as the reference."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TOOLS: Final = ROOT / ".tools"
+_LOOK_S: Final = 0.05
+
+
+class CannotHaveError(Exception):
+    """A peer is not here and could not be brought; the message says why, in words."""
+
+
+class ProcessHost:
+    """A command that streams one file and ends with status 0 when it believes the job finished."""
+
+    def __init__(self, name: str, command: Callable[[str, int, Path], Sequence[str]]) -> None:
+        self.name = name
+        self._command = command
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Nothing to start: there is no server."""
+
+    def stop(self) -> None:
+        self.leave()
+
+    def send(self, port: str, baud: int, program: Path) -> int:
+        self._process = subprocess.Popen(
+            self._command(port, baud, program), cwd=ROOT, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return self._process.pid
+
+    def wait(self, seconds: float, beat: Callable[[], None]) -> str:
+        process = self._process
+        assert process is not None
+        ends = time.monotonic() + seconds
+        while process.poll() is None:
+            if time.monotonic() >= ends:
+                return "time limit"
+            beat()
+            time.sleep(_LOOK_S)
+        assert process.stdout is not None
+        said = process.stdout.read().strip().splitlines()
+        return self._ending(process.returncode, said[-1] if said else "")
+
+    @staticmethod
+    def _ending(status: int, said: str) -> str:
+        if status == 0:
+            return "finished"
+        try:
+            report = json.loads(said)
+        except ValueError:
+            return said[-90:] or f"status {status}"
+        return " ".join(str(report.get(key, "")) for key in ("outcome", "cause", "detail", "error")).strip()
+
+    def leave(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def ours(driver: str) -> ProcessHost:
+    """`cosmolocal-agent stream`, as anybody would type it."""
+    agent = str(Path(sys.executable).with_name("cosmolocal-agent"))
+    return ProcessHost(
+        "cosmolocal",
+        lambda port, baud, program: [
+            agent, "stream", "--driver", driver, "--port", port, "--baud", str(baud),
+            "--no-guard", "--yes", "--json", str(program),
+        ],
+    )  # fmt: skip
+
+
+def plain(manner: str) -> ProcessHost:
+    """pyserial and a loop: `send-and-wait`, `windowed`, `grbl-send-and-wait` or `grbl-counting`."""
+    return ProcessHost(
+        f"pyserial {manner.removeprefix('grbl-')}",
+        lambda port, baud, program: [
+            sys.executable, "-m", "bench.peers.plain", manner, port, str(baud), str(program)
+        ],
+    )  # fmt: skip
+
+
+def printcore() -> ProcessHost:
+    """Printrun's printcore 2.2.0 in an environment of its own; raises `CannotHaveError`."""
+    python = _printcore_python()
+    script = str(Path(__file__).with_name("printcore_job.py"))
+    return ProcessHost(
+        "printcore 2.2.0",
+        lambda port, baud, program: [python, script, port, str(baud), str(program)],
+    )
+
+
+def _printcore_python() -> str:
+    home = TOOLS / "printcore"
+    python = home / "bin" / "python"
+    if not (home / "made").exists():
+        # Without its dependencies: its window toolkit does not build where there is no screen.
+        make_environment(home, ["--no-deps", "Printrun==2.2.0", "pyserial", "psutil", "platformdirs"])
+    return str(python)
+
+
+def make_environment(home: Path, wanted: Sequence[str]) -> None:
+    """A virtual environment at `home` with these packages; raises `CannotHaveError`."""
+    uv = shutil.which("uv") or next((str(at) for at in sorted(TOOLS.glob("*/bin/uv"))), None)
+    print(f"  installing {wanted[-1] if len(wanted) == 1 else home.name} into .tools/{home.name}", flush=True)
+    if uv:
+        steps = [
+            [uv, "venv", "-q", "--clear", "--python", sys.executable, str(home)],
+            [uv, "pip", "install", "-q", "--python", str(home / "bin" / "python"), *wanted],
+        ]
+    else:
+        steps = [
+            [sys.executable, "-m", "venv", "--clear", str(home)],
+            [str(home / "bin" / "python"), "-m", "pip", "install", "-q", *wanted],
+        ]
+    for step in steps:
+        done = subprocess.run(step, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            shutil.rmtree(home, ignore_errors=True)
+            raise CannotHaveError(f"{home.name} could not be installed: {done.stderr.strip()[-200:]}")
+    (home / "made").touch()
