@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from firmware_bridge.guard import arcs
+from firmware_bridge.guard import arcs, blocks
+from firmware_bridge.guard.outline import Layers, Point, Rectangle, crosses
 from firmware_bridge.guard.reading import Reader, Words, code
-from firmware_bridge.guard.verdict import Box, Facts, Findings
+from firmware_bridge.guard.verdict import Facts, Findings
 from firmware_bridge.profiles import FilamentLimits, MachineProfile
+from firmware_bridge.profiles.blocks import Hole
 
 Number = float | None
 
@@ -31,27 +33,38 @@ _SWING_C: Final = 100.0
 _SWINGS_MAX: Final = 10
 _DWELL_TOTAL_S: Final = 1800.0
 _LIFT_BEFORE_HOMING_MM: Final = 20.0
+# Lower than the highest layer by more than this, a nozzle may hit what stands there already.
+_LOW_MM: Final = 0.3
 
 # Settings that slicers write, each word with the most that is sane: mm/s², mm/s, per cent.
 _BOUNDS: Final[dict[str, dict[str, tuple[float, float]]]] = {
-    "M201": dict.fromkeys("XYZE", (0, 50_000)),
-    "M203": dict.fromkeys("XYZE", (0, 1_000)),
-    "M204": dict.fromkeys("PRTS", (0, 50_000)),
-    "M205": {**dict.fromkeys("XYZE", (0, 100)), "S": (0, 1e3), "T": (0, 1e3), "J": (0, 1)},
-    "M220": {"S": (10, 200)},
+    "M201": dict.fromkeys("XYZE", (10, 50_000)),
+    "M203": dict.fromkeys("XYZE", (0.1, 1_000)),
+    "M204": dict.fromkeys("PRTS", (10, 50_000)),
+    "M205": {
+        **dict.fromkeys("XYZE", (0, 100)), **dict.fromkeys("ST", (0, 100)),
+        "B": (0, 100_000), "J": (0, 1),
+    },
+    "M220": {"S": (10, 200), "B": (0, 0), "R": (0, 0)},
     "M221": {"S": (50, 150), "T": (0, 0)},
     "M900": {"K": (0, 2), "L": (0, 2), "T": (0, 0)},
-    "M106": {"S": (0, 255), "P": (0, 0)},
-    "M107": {"P": (0, 0)},
     "M300": {"S": (0, 20_000), "P": (0, 10_000)},
     "M73": {"P": (0, 100), "R": (0, 1e6), "Q": (0, 100), "S": (0, 1e6)},
     "M155": {"S": (0, 60)},
+    "M486": {"S": (-1, 10_000), "T": (0, 10_000)},
+    "M572": {"S": (0, 2), "D": (0, 0)},
+    "M74": {"W": (0, 100_000)},
     "G10": {},
     "G11": {},
     "G17": {},
     "G21": {},
 }  # fmt: skip
-_NO_WORDS: Final = frozenset({"G90", "G91", "M82", "M83", "M105", "M114", "M117", "M400", "T0"})
+_NO_WORDS: Final = frozenset(
+    {"G90", "G91", "M82", "M83", "M105", "M114", "M117", "M400", "M75", "M76", "M77", "T0"}
+)
+# What holds in an approved block all the same, where a program filled in the numbers.
+_HELD: Final = frozenset({"arc", "blob", "dwell", "envelope", "feed", "setting", "temperature"})
+_CIRCLES: Final = range(10)
 _MOTION: Final = frozenset({"G0", "G1"})
 
 
@@ -68,13 +81,20 @@ class PrintJudge:
         self._feed = 0.0
         self._e = 0.0  # the firmware's number
         self._fed = self._fed_most = 0.0  # filament since the start; its high-water mark
-        self._still_e = 0.0
-        self._hotend = self._bed = self._waited = 0.0
+        self._heap = 0.0  # filament in one place: what lines carry away is taken off
+        self._area = math.pi * self._fdm.filament_mm**2 / 4
+        self._drain = _SECTION_MAX_MM2 / self._area
+        self._hotend = self._bed = self._chamber = self._waited = 0.0
         self._swings = 0
         self._dwelt_s = 0.0
         self._seconds = 0.0
-        self._box_low = [math.inf] * 3
-        self._box_high = [-math.inf] * 3
+        self._moves = 0
+        self._layers = Layers()
+        self._laid = False  # the last move laid material down
+        self._obstacles: tuple[float, list[Rectangle]] | None = None
+        self._hottest = (0.0, 0.0)
+        self._lifted = 0.0
+        self._shop = profile.blocks
         self._handlers: dict[str, Callable[[int, str, dict[str, Number]], None]] = {
             **dict.fromkeys(("G2", "G3"), self._arc),
             "G4": self._dwell,
@@ -83,7 +103,9 @@ class PrintJudge:
             **dict.fromkeys(("G90", "G91", "M82", "M83"), self._mode),
             **dict.fromkeys(("M104", "M109"), self._heat_hotend),
             **dict.fromkeys(("M140", "M190"), self._heat_bed),
+            **dict.fromkeys(("M141", "M191"), self._heat_chamber),
             **dict.fromkeys(("M84", "M18"), self._motors_off),
+            **dict.fromkeys(("M106", "M107"), self._fan),
             "M17": self._nothing,
         }
 
@@ -92,9 +114,8 @@ class PrintJudge:
     def line(self, number: int, raw: bytes) -> None:
         match = _MOVE.fullmatch(raw)
         if match is None:
-            words = self._reader.words(number, raw)
-            if words:
-                self._command(number, words)
+            if not self._approved_line(number, raw):
+                self._read(number, raw)
             return
         _, f1, x, y, z, e, f2 = match.groups()
         if f1 and f2:
@@ -107,6 +128,61 @@ class PrintJudge:
             None if e is None else float(e),
             float(f1 or f2) if f1 or f2 else None,
         )
+
+    def _read(self, number: int, raw: bytes) -> None:
+        words = self._reader.words(number, raw)
+        if words:
+            self._command(number, words)
+
+    # ------------------------------------------------------------------ the shop's own lines
+
+    def block_line(self, filled: blocks.Filled, place: blocks.Place) -> None:
+        """A line of a block: its effect counts, its words are the shop's, not so its numbers."""
+        shop = self._shop
+        assert shop is not None
+        self._findings.heard = _HELD if filled.values else frozenset()
+        self._read(filled.number, filled.raw)
+        self._findings.heard = None
+        for hole, value in filled.values:
+            self._fill(filled.number, hole, value)
+        if place.last and place.block == "start":
+            self._homed = _AXES if shop.after.homed else self._homed
+            if shop.after.hot:
+                self._hotend = self._waited = max(self._hotend, self._coldest)
+        elif place.last and shop.end_is_off:
+            self._hotend = self._bed = self._chamber = 0.0
+
+    def _fill(self, number: int, hole: Hole, value: str) -> None:
+        if hole.kind in ("word", "quoted"):
+            return
+        given = float(value)
+        tops = {
+            "hotend": self._hotend_top,
+            "bed": self._bed_top,
+            "chamber": self._fdm.chamber_max_c,
+        }
+        low, high = (0.0, tops[hole.kind]) if hole.kind in tops else (hole.low, hole.high)
+        if not low <= given <= high:
+            rule = "temperature" if hole.kind in tops else "block"
+            self._findings.reject(
+                rule, number, f"{hole.shown} is {given:g} here; {low:g} to {high:g} allowed"
+            )
+        if hole.kind == "hotend":
+            self._hotend = given
+        elif hole.kind == "bed":
+            self._bed = given
+        elif hole.kind == "chamber":
+            self._chamber = given
+
+    def _approved_line(self, number: int, raw: bytes) -> bool:
+        """One of the lines that the shop lets stand anywhere; True when it was one."""
+        filled = blocks.line_of(self._shop.lines, number, raw) if self._shop else None
+        if filled is None or self._shop is None:
+            return False
+        if not self._shop.are_approved:
+            self._findings.review("block", number, "one of the shop's own lines, not approved yet")
+        self.block_line(filled, blocks.Place("body", last=False))
+        return True
 
     def _command(self, number: int, words: Words) -> None:
         name = code(*words[0])
@@ -185,21 +261,27 @@ class PrintJudge:
             and low[2] - _EDGE_MM <= nz <= high[2] + _EDGE_MM
         ):
             self._outside(number, nx, ny, nz)
+        bottom = self._layers.top - _LOW_MM
+        if nz < bottom or pz < bottom:
+            self._travel_low(number, min(pz, nz), (px, py), (nx, ny))
         distance = math.dist((px, py, pz), (nx, ny, nz))
-        if distance and self._feed:
-            self._seconds += distance * 60 / self._feed
+        self._seconds += distance * 60 / (self._feed or self._profile.rapid_mm_min)
+        self._moves += 1
         if e is not None and self._extrude(number, e, distance) and distance:
-            self._include(px, py, pz)
-            self._include(nx, ny, nz)
+            if not self._laid:
+                self._layers.deposit(px, py, nz)
+            self._layers.deposit(nx, ny, nz)
+            self._laid = True
+        else:
+            self._laid = False
 
-    def _include(self, x: float, y: float, z: float) -> None:
-        low, high = self._box_low, self._box_high
-        low[0] = min(low[0], x)
-        high[0] = max(high[0], x)
-        low[1] = min(low[1], y)
-        high[1] = max(high[1], y)
-        low[2] = min(low[2], z)
-        high[2] = max(high[2], z)
+    def _travel_low(self, number: int, z: float, start: Point, end: Point) -> None:
+        if self._obstacles is None or self._obstacles[0] != z:
+            self._obstacles = (z, self._layers.in_the_way(z + _LOW_MM))
+        if any(crosses(box, start, end) for box in self._obstacles[1]):
+            self._findings.review(
+                "low", number, f"goes at Z{z:g} through what is printed up to {self._layers.top:g}"
+            )
 
     def _outside(self, number: int, x: float, y: float, z: float) -> None:
         size = " × ".join(f"{lo:g}…{hi:g}" for lo, hi in zip(self._low, self._high, strict=True))
@@ -208,21 +290,25 @@ class PrintJudge:
 
     def _check_homed(self, number: int, x: Number, y: Number, z: Number) -> None:
         moved = {axis for axis, value in zip("XYZ", (x, y, z), strict=True) if value is not None}
-        lift = not self._absolute and moved == {"Z"} and 0 <= (z or 0) <= _LIFT_BEFORE_HOMING_MM
-        if not moved <= self._homed and not lift:
+        lift = not self._absolute and moved == {"Z"} and (z or 0) >= 0
+        if lift and "Z" not in self._homed:
+            self._lifted += z or 0
+        if not moved <= self._homed and not (lift and self._lifted <= _LIFT_BEFORE_HOMING_MM):
             self._findings.reject("homing", number, "moves before homing (G28)")
             self._homed = _AXES
 
     def _set_feed(self, number: int, feed: float) -> None:
         self._feed = feed
         if not 0 < feed <= self._profile.feed_max_mm_min:
+            self._feed = 0.0
             top = self._profile.feed_max_mm_min
             self._findings.reject(
                 "feed", number, f"F{feed:g}: feeds are above 0 up to {top:g} mm/min"
             )
 
     def _arc(self, number: int, name: str, given: dict[str, Number]) -> None:
-        if set(given) - set("XYZEFIJR") or None in given.values():
+        strange = set(given) - set("XYZEFIJRP") or None in given.values()
+        if strange or (given.get("P") or 0) not in _CIRCLES:
             self._findings.reject("words", number, f"{name} with words that it does not take")
             return
         get = given.get
@@ -253,13 +339,12 @@ class PrintJudge:
         self._absolute = absolute
         if given.get("Z") is not None:
             self._move(number, None, None, given["Z"], None, None)
-        if self._feed:
-            self._seconds = max(before, self._seconds - chord * 60 / self._feed)
-            self._seconds += arc.length * 60 / self._feed
+        rate = self._feed or self._profile.rapid_mm_min
+        self._seconds = max(before, self._seconds - chord * 60 / rate) + arc.length * 60 / rate
         z = self._z
-        extruding = given.get("E") is not None and self._extrude(
-            number, given["E"] or 0.0, arc.length
-        )
+        length = arc.length * (1 + (given.get("P") or 0))
+        self._seconds += (length - arc.length) * 60 / (self._feed or self._profile.rapid_mm_min)
+        extruding = given.get("E") is not None and self._extrude(number, given["E"] or 0.0, length)
         for x, y in (arc.low, arc.high):
             inside = all(
                 low - _EDGE_MM <= at <= high + _EDGE_MM
@@ -267,13 +352,14 @@ class PrintJudge:
             )
             if not inside:
                 self._outside(number, x, y, z)
-            if extruding:
-                self._include(x, y, z)
+        if extruding:
+            for x, y in arc.points:
+                self._layers.deposit(x, y, z)
 
     def _home(self, number: int, name: str, given: dict[str, Number]) -> None:
-        if set(given) - set("XYZ"):
-            self._findings.reject("words", number, f"{name} takes only axes")
-        axes = frozenset(given) or _AXES
+        if set(given) - set("XYZWO"):
+            self._findings.reject("words", number, f"{name} takes only axes, O and W")
+        axes = frozenset(given) & _AXES or _AXES
         if "Z" in axes and self._fed_most > self._fdm.blob_max_mm:
             self._findings.review("homing", number, "homes Z over a part that is being printed")
         low = self._low
@@ -281,6 +367,7 @@ class PrintJudge:
         self._y = low[1] if "Y" in axes else self._y
         self._z = low[2] if "Z" in axes else self._z
         self._homed = _AXES if self._homed | axes == _AXES else self._homed | axes
+        self._lifted = 0.0
 
     def _set_position(self, number: int, name: str, given: dict[str, Number]) -> None:
         if set(given) != {"E"}:
@@ -322,30 +409,24 @@ class PrintJudge:
         if delta < 0:
             self._retract(number, fed)
             return False
-        self._still_e = 0.0 if distance else self._still_e + delta
         if self._hotend < self._coldest or self._waited < self._coldest:
             self._cold(number)
-        if self._still_e > self._fdm.blob_max_mm:
-            self._findings.reject(
-                "blob", number, f"pushes {self._still_e:.0f} mm of filament in one place"
-            )
-            self._still_e = 0.0
-        elif (
-            delta > _SECTION_FROM_MM
-            and distance
-            and delta * self._area > _SECTION_MAX_MM2 * distance
-        ):
+        drained = self._drain * distance
+        if delta > _SECTION_FROM_MM and distance and delta > drained:
             self._findings.reject(
                 "blob", number, f"{delta:.1f} mm of filament over {distance:.2f} mm"
             )
-        if fed > self._fed_most:
+        fresh = fed - self._fed_most
+        self._heap = max(0.0, self._heap + max(fresh, 0.0) - drained)
+        if self._heap > self._fdm.blob_max_mm:
+            self._findings.reject(
+                "blob", number, f"pushes {self._heap:.0f} mm of filament in one place"
+            )
+            self._heap = 0.0
+        if fresh > 0:
             self._fed_most = fed
             return True
         return False
-
-    @property
-    def _area(self) -> float:
-        return math.pi * self._fdm.filament_mm**2 / 4
 
     def _retract(self, number: int, fed: float) -> None:
         if self._fed_most - fed > _RETRACT_REVIEW_MM:
@@ -369,11 +450,18 @@ class PrintJudge:
         self._coldest = max(self._coldest, limits.hotend_c[0])
         return limits
 
-    def _heat_hotend(self, number: int, name: str, given: dict[str, Number]) -> None:
+    @property
+    def _hotend_top(self) -> float:
         top = self._fdm.hotend_max_c
-        if self._material is not None:
-            top = min(top, self._material.hotend_c[1])
-        target = self._target(number, name, given, top)
+        return top if self._material is None else min(top, self._material.hotend_c[1])
+
+    @property
+    def _bed_top(self) -> float:
+        top = self._fdm.bed_max_c
+        return top if self._material is None else min(top, self._material.bed_c[1])
+
+    def _heat_hotend(self, number: int, name: str, given: dict[str, Number]) -> None:
+        target = self._target(number, name, given, self._hotend_top)
         if target is None:
             return
         if abs(target - self._hotend) >= _SWING_C:
@@ -381,15 +469,24 @@ class PrintJudge:
         if self._swings > _SWINGS_MAX:
             self._findings.reject("swings", number, "heats and cools the nozzle again and again")
         self._hotend = target
+        self._hottest = (max(self._hottest[0], target), self._hottest[1])
         self._waited = target if name == "M109" else min(self._waited, target)
 
     def _heat_bed(self, number: int, name: str, given: dict[str, Number]) -> None:
-        top = self._fdm.bed_max_c
-        if self._material is not None:
-            top = min(top, self._material.bed_c[1])
-        target = self._target(number, name, given, top)
+        target = self._target(number, name, given, self._bed_top)
         if target is not None:
             self._bed = target
+            self._hottest = (self._hottest[0], max(self._hottest[1], target))
+
+    def _heat_chamber(self, number: int, name: str, given: dict[str, Number]) -> None:
+        target = self._target(number, name, given, self._fdm.chamber_max_c)
+        if target is not None:
+            self._chamber = target
+
+    def _fan(self, number: int, name: str, given: dict[str, Number]) -> None:
+        speed, which = given.get("S") or 0.0, given.get("P") or 0.0
+        if set(given) - {"S", "P"} or not 0 <= speed <= 255 or which not in range(self._fdm.fans):
+            self._findings.reject("setting", number, f"{name}: no such fan, or beyond S0 to S255")
 
     def _target(self, number: int, name: str, given: dict[str, Number], top: float) -> Number:
         if set(given) - set("SRT") or given.get("T") not in (None, 0.0):
@@ -408,22 +505,27 @@ class PrintJudge:
 
     @property
     def moved(self) -> bool:
-        return self._seconds > 0
+        return self._moves > 0
 
     def facts(self, lines: int) -> Facts:
-        box: Box | None = None
-        if self._box_low[0] <= self._box_high[0]:
-            low, high = self._box_low, self._box_high
-            box = ((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+        layers = self._layers
+        layers.close()
+        box = None if layers.low is None or layers.high is None else (layers.low, layers.high)
+        homed = self._homed
         end = (
-            self._x if "X" in self._homed else None,
-            self._y if "Y" in self._homed else None,
-            self._z if "Z" in self._homed else None,
+            self._x if "X" in homed else None,
+            self._y if "Y" in homed else None,
+            self._z if "Z" in homed else None,
         )
-        return Facts(lines, self._seconds, box, self._fed_most * self._area, 0.0, end)
+        return Facts(
+            lines, self._seconds, box, self._fed_most * self._area, 0.0, end,
+            filament_mm=self._fed_most, layers=len(layers.heights),
+            outline_mm=layers.hull.corners(), hottest_c=self._hottest,
+        )  # fmt: skip
 
     def close(self, lines: int) -> None:
-        if self._hotend > 0:
-            self._findings.review("left on", lines, f"ends with the nozzle at {self._hotend:g} °C")
-        if self._bed > 0:
-            self._findings.review("left on", lines, f"ends with the bed at {self._bed:g} °C")
+        for what, target in (
+            ("nozzle", self._hotend), ("bed", self._bed), ("chamber", self._chamber)
+        ):  # fmt: skip
+            if target > 0:
+                self._findings.note("left on", lines, f"ends with the {what} at {target:g} °C")

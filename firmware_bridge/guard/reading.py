@@ -15,19 +15,30 @@ _PLAIN: Final = bytes({9, 10, 13, *range(32, 127), *range(128, 256)})
 _STRAY_RETURN: Final = re.compile(rb"\r(?!\n|\Z)")
 _AT_ONCE: Final = re.compile(r"[!~?$%\x18]")
 _NUMBER: Final = r"-?(?:\d{1,7}(?:\.\d{0,8})?|\.\d{1,8})"
-_MARLIN: Final = re.compile(rf"[GMT](?:0|[1-9]\d{{0,3}})(?:\.[1-9])?(?: [A-Z](?:{_NUMBER})?)*")
+_MARLIN: Final = re.compile(rf"[GMT](?:0|[1-9]\d{{0,3}})(?:\.[1-9])?(?: +[A-Z](?:{_NUMBER})?)*")
 _GRBL: Final = re.compile(rf"(?:[A-Z] ?{_NUMBER} ?)+")
 _WORD: Final = re.compile(rf"([A-Z]) ?({_NUMBER})?")
-_TEXT_CODES: Final = re.compile(r"M117(?: |$)")
+# What follows is shown or kept as a name, never read as words: a message, the name of an object.
+_TEXT_CODES: Final = re.compile(r"(M117)(?: |$)|(M486) (?:S\d{1,4} )?A")
 _TWO_SPELLINGS: Final = re.compile(r"[GMT] ?(?:0\d\d|0\d\.|\d+\.(?!\d)|\d+\.\d*0|-|\.)")
+_CONTAINERS: Final = {
+    b"GCDE": "binary G-code (.bgcode)",
+    b"PK\x03\x04": "a packed file (.3mf or .zip)",
+    b"\xef\xbb\xbf": "text with a byte order mark",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+}
 
 Words = list[tuple[str, float | None]]
 
 
-def check_bytes(data: bytes, profile: MachineProfile, findings: Findings) -> None:
-    """Size and forbidden bytes, over the whole file at once."""
-    if len(data) > profile.bytes_max:
-        findings.reject("size", 0, f"{len(data)} bytes; at most {profile.bytes_max} are taken")
+def container(data: bytes) -> str | None:
+    """What a file is that only looks like a program from outside, or None."""
+    return next((what for magic, what in _CONTAINERS.items() if data.startswith(magic)), None)
+
+
+def check_bytes(data: bytes, findings: Findings) -> None:
+    """Forbidden bytes, over the whole file at once."""
     odd = data.translate(None, _PLAIN)
     if odd:
         at = data.index(odd[:1])
@@ -37,6 +48,14 @@ def check_bytes(data: bytes, profile: MachineProfile, findings: Findings) -> Non
     if stray:
         line = data.count(b"\n", 0, stray.start()) + 1
         findings.reject("control", line, "a carriage return in mid-line hides a second command")
+
+
+def command(raw: bytes) -> bytes:
+    """What of a line reaches the wire: the rule of `gcode.commands`; may be empty."""
+    bare = raw.split(b";", 1)[0]
+    if b"(" in bare:
+        bare = gcode.strip(bare.decode("utf-8", "replace")).encode()
+    return bare.strip()
 
 
 class Reader:
@@ -50,36 +69,40 @@ class Reader:
 
     def words(self, number: int, raw: bytes) -> Words | None:
         """The words of a line, or None when it holds no command or is refused."""
-        command = gcode.strip(raw.decode("utf-8", "replace"))
-        if not command:
+        told = command(raw).decode("utf-8", "replace")
+        if not told:
             return None
-        if not self._readable(number, command):
+        if not self._readable(number, told):
             return None
-        if _TEXT_CODES.match(command):
-            return [("M", 117.0)]
-        return [(m[1], float(m[2]) if m[2] else None) for m in _WORD.finditer(command)]
+        text = None if self._grbl else _TEXT_CODES.match(told)
+        if text:
+            return [("M", float((text[1] or text[2])[1:]))]
+        return [(m[1], float(m[2]) if m[2] else None) for m in _WORD.finditer(told)]
 
-    def _readable(self, number: int, command: str) -> bool:
-        for rule, message in self._faults(command):
+    def _readable(self, number: int, told: str) -> bool:
+        for rule, message in self._faults(told):
             self._findings.reject(rule, number, message)
             return False
         return True
 
-    def _faults(self, command: str) -> Iterator[tuple[str, str]]:
-        shown = command[:40].encode("ascii", "backslashreplace").decode()
-        if len(command) > self._max:
-            yield "length", f"{len(command)} characters; the machine reads {self._max}"
-        if not command.isascii():
+    def _faults(self, told: str) -> Iterator[tuple[str, str]]:
+        shown = told[:40].encode("ascii", "backslashreplace").decode()
+        text = not self._grbl and _TEXT_CODES.match(told)
+        if len(told) > self._max:
+            yield "length", f"{len(told)} characters; the machine reads {self._max}"
+        if not told.isascii():
             yield "ascii", f"a character that machines do not read: {shown}"
-        if command[0] in "Nn" or ("*" in command and not _TEXT_CODES.match(command)):
+        if told[0] in "Nn" or ("*" in told and not text):
             yield "numbered", f"its own line number or checksum: {shown}"
-        if self._grbl and _AT_ONCE.search(command):
+        if self._grbl and _AT_ONCE.search(told):
             yield "realtime", f"a character that the controller obeys at once: {shown}"
-        if not _TEXT_CODES.match(command) and not self._spelled(command):
+        if text and "//" in told:
+            yield "host", f"words that a host could take for an order of the machine: {shown}"
+        if not text and not self._spelled(told):
             yield "spelling", f"not in the one spelling that is read: {shown}"
 
-    def _spelled(self, command: str) -> bool:
-        return bool(self._form.fullmatch(command)) and not _TWO_SPELLINGS.search(command)
+    def _spelled(self, told: str) -> bool:
+        return bool(self._form.fullmatch(told)) and not _TWO_SPELLINGS.search(told)
 
 
 def code(letter: str, value: float | None) -> str:

@@ -51,6 +51,14 @@ class Facts:
     outline_mm: tuple[tuple[float, float], ...] = ()
     hottest_c: tuple[float, float] | None = None
     """Nozzle and bed."""
+    travel_mm: Box | None = None
+    """Everything that the tool's point passes, in work coordinates."""
+    depth_mm: float = 0.0
+    """The deepest cut below the top of the stock."""
+    power_max: float = 0.0
+    end_machine_mm: tuple[float | None, float | None, float | None] = (None, None, None)
+    end_modes: tuple[str, ...] = ()
+    """As GRBL's $G tells them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,8 @@ class Findings:
 
     found: list[Finding] = field(default_factory=list[Finding])
     counts: Counter[tuple[str, Severity]] = field(default_factory=Counter[tuple[str, Severity]])
+    heard: frozenset[str] | None = None
+    """While lines are read that a person approved: the rules that hold all the same."""
 
     def reject(self, rule: str, line: int, message: str) -> None:
         self._add(rule, line, message, "reject")
@@ -94,6 +104,8 @@ class Findings:
         return (*self.found, *more)
 
     def _add(self, rule: str, line: int, message: str, severity: Severity) -> None:
+        if self.heard is not None and rule not in self.heard:
+            return
         self.counts[rule, severity] += 1
         if self.counts[rule, severity] <= PER_RULE:
             self.found.append(Finding(rule, line, message, severity))

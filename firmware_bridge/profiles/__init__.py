@@ -3,14 +3,24 @@
 A profile is the shop's word about its machine. Nothing here asks the machine or the network.
 """
 
+import hashlib
+import json
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)  # fmt: skip
 
 from firmware_bridge.errors import ProfileBroken
+from firmware_bridge.profiles.blocks import compile_block
 
 Vector = tuple[float, float, float]
 Range = tuple[float, float]
@@ -39,9 +49,49 @@ class Fdm(_Table):
     filament_mm: float = Field(gt=0, le=4)
     hotend_max_c: float = Field(gt=0, le=500)
     bed_max_c: float = Field(ge=0, le=200)
+    chamber_max_c: float = Field(default=0, ge=0, le=120)
+    fans: int = Field(default=1, ge=0, le=10)
     cold_below_c: float = Field(default=170, gt=0)
     blob_max_mm: float = Field(default=30, gt=0)
     materials: dict[Slug, FilamentLimits]
+
+
+class After(_Table):
+    """What the machine is after the start block, where that cannot be read from its lines."""
+
+    homed: bool = False
+    hot: bool = False
+
+
+class Blocks(_Table):
+    """The shop's own start and end of a program, as its slicer has them, and single lines that may
+    stand anywhere. `approved` is the digest that a person approved, read from beside the profile.
+    """
+
+    start: str = ""
+    end: str = ""
+    lines: tuple[str, ...] = ()
+    after: After = After()
+    end_is_off: bool = False
+    approved: str = ""
+
+    @field_validator("start", "end", "lines")
+    @classmethod
+    def _understood(cls, given: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for text in (given,) if isinstance(given, str) else given:
+            if text:
+                compile_block(text)
+        return given
+
+    @property
+    def digest(self) -> str:
+        """Of everything that a person approves."""
+        told = self.model_dump(mode="json", exclude={"approved"})
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def are_approved(self) -> bool:
+        return self.approved == self.digest
 
 
 class Mill(_Table):
@@ -81,6 +131,7 @@ class MachineProfile(_Table):
     bytes_max: int = Field(default=256_000_000, gt=0)
     codes: frozenset[Code]
     review: frozenset[Code] = frozenset()
+    blocks: Blocks | None = None
     fdm: Fdm | None = None
     mill: Mill | None = None
     laser: Laser | None = None
@@ -97,6 +148,9 @@ class MachineProfile(_Table):
         given = {kind for kind, table in tables.items() if table is not None}
         if given != {self.kind}:
             msg = f'a profile of kind "{self.kind}" has one table [{self.kind}] and no other'
+            raise ValueError(msg)
+        if self.blocks is not None and self.fdm is None:
+            msg = "[blocks] are for printers"
             raise ValueError(msg)
         return self
 
@@ -128,9 +182,8 @@ def load(name_or_path: str | Path) -> MachineProfile:
     try:
         if where in names():
             text = (resources.files(__name__) / f"{where}.toml").read_text(encoding="utf-8")
-        else:
-            text = Path(where).read_text(encoding="utf-8")
-        return MachineProfile.model_validate(tomllib.loads(text))
+            return MachineProfile.model_validate(tomllib.loads(text))
+        return MachineProfile.model_validate(_own(Path(where)))
     except FileNotFoundError:
         known = ", ".join(names())
         raise ProfileBroken(f"no profile or file {where!r}; shipped ones: {known}") from None
@@ -140,3 +193,40 @@ def load(name_or_path: str | Path) -> MachineProfile:
         raise ProfileBroken(f"profile {where}: {at}: {first['msg']}") from None
     except (OSError, ValueError) as error:
         raise ProfileBroken(f"profile {where} cannot be read: {error}") from None
+
+
+def approval_of(path: Path) -> Path:
+    """Where it is remembered that a person approved the blocks of this profile."""
+    return path.with_name(f"{path.name}.approved")
+
+
+def approve(path: Path, profile: MachineProfile, person: str, at: str) -> None:
+    """Remember that a person saw and approved this profile's blocks; any change needs it anew."""
+    if profile.blocks is None:
+        raise ProfileBroken(f"profile {path} has no [blocks] to approve")
+    record = {"blocks": profile.blocks.digest, "person": person, "at": at}
+    approval_of(path).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _own(path: Path) -> dict[str, Any]:
+    """A shop's own file, with the files of its blocks read and their approval looked up."""
+    told = tomllib.loads(path.read_text(encoding="utf-8"))
+    blocks: dict[str, Any] | None = told.get("blocks")
+    if not isinstance(blocks, dict):
+        return told
+    for name in ("start", "end"):
+        file = blocks.pop(f"{name}_file", None)
+        if file is not None:
+            blocks[name] = (path.parent / str(file)).read_text(encoding="utf-8")
+    if "approved" in blocks:
+        raise ProfileBroken(f"profile {path}: nobody approves blocks in the profile; see --approve")
+    blocks["approved"] = _approved(path)
+    return told
+
+
+def _approved(path: Path) -> str:
+    try:
+        record = json.loads(approval_of(path).read_text(encoding="utf-8"))
+        return str(record["blocks"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -154,7 +154,8 @@ def test_a_printer_wants_homing_first_and_heat_off_at_the_end() -> None:
     half = judge(b"G28 X Y\nG1 X10 F600\nG1 Z5\n", PRINTER)
     assert [f.line for f in half.findings] == [3]
     hot = judge((PRINT_HEAD + PRINT_LINE).encode(), PRINTER)
-    assert (hot.decision, rules(hot)) == ("review", {"left on"})
+    assert (hot.decision, rules(hot)) == ("accept", {"left on"})
+    assert hot.footer.startswith(b"M104 S0\nM140 S0\n")
 
 
 def test_a_material_narrows_the_temperatures() -> None:
