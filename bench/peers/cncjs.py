@@ -5,7 +5,9 @@ It is installed from its package on first use and left out where node or the reg
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,8 +16,7 @@ from typing import Final
 
 import httpx
 
-from bench.peers.process import TOOLS, CannotHaveError
-from demo.children import die_with_parent
+from bench.peers.process import TOOLS, CannotHaveError, gone_with_parent
 from demo.octoprint import free_port
 
 _HOME: Final = TOOLS / "cncjs"
@@ -33,6 +34,7 @@ class Cncjs:
         self._server: subprocess.Popen[bytes] | None = None
         self._job: subprocess.Popen[str] | None = None
         self._url = ""
+        self._well = False
 
     def start(self) -> None:
         if self._server is not None:
@@ -48,7 +50,7 @@ class Cncjs:
         words = ["node", str(program), "-p", str(port), "-H", "127.0.0.1", "-c", str(settings)]
         self._server = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - it only sets a flag
+            preexec_fn=gone_with_parent,  # noqa: PLW1509 - it only sets a flag
         )  # fmt: skip
         self._until_ready()
 
@@ -75,12 +77,14 @@ class Cncjs:
 
     def send(self, port: str, baud: int, program: Path) -> int:
         self.start()
+        assert self._server is not None
+        self._server.send_signal(signal.SIGCONT)
+        self._well = False
         script = Path(__file__).with_name("cncjs_job.cjs")
         words = ["node", str(script), str(_HOME), self._url, port, str(baud), str(program)]
         self._job = subprocess.Popen(
             words, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         )
-        assert self._server is not None
         return self._server.pid
 
     def wait(self, seconds: float, beat: Callable[[], None]) -> str:
@@ -93,6 +97,7 @@ class Cncjs:
             beat()
             time.sleep(0.05)
         assert job.stdout is not None
+        self._well = job.returncode == 0
         return job.stdout.read().strip()[-90:] or f"status {job.returncode}"
 
     def leave(self) -> None:
@@ -105,7 +110,11 @@ class Cncjs:
         job.wait()
         assert job.stdout is not None
         job.stdout.close()
-        if self._server is not None:
+        if self._server is None:
+            return
+        if self._well:
+            self._server.send_signal(signal.SIGSTOP)  # at rest it must not disturb the others
+        else:
             self._server.kill()
             self._server.wait()
             self._server = None
@@ -117,7 +126,7 @@ def _install() -> None:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise CannotHaveError("CNCjs needs node and npm, which are not here")
-    print("  installing CNCjs into .tools/cncjs", flush=True)
+    print("  installing CNCjs into .tools/cncjs", file=sys.stderr, flush=True)
     _HOME.mkdir(parents=True, exist_ok=True)
     (_HOME / "package.json").write_text('{"name": "bench-cncjs", "private": true}')
     done = subprocess.run(

@@ -41,11 +41,10 @@ token().then((key) => {
     });
     socket.on('workflow:state', (state) => {
         if (state === 'running') { running = true; return; }
-        if (running && state === 'idle') { end('finished', 0); }
+        if (running && state === 'idle') {
+            socket.emit('close', port);
+            setTimeout(() => end('finished', 0), 200);
+        }
         if (running && state === 'paused') { end('paused at an error', 1); }
-    });
-    process.on('SIGTERM', () => {
-        socket.emit('close', port);
-        setTimeout(() => process.exit(1), 300);
     });
 }).catch((error) => end(String(error), 1));

@@ -5,6 +5,7 @@ Each variant is one server in a folder of its own; a job that does not end costs
 
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -15,9 +16,8 @@ from typing import Any, Final
 
 import httpx
 
-from bench.peers.process import TOOLS, CannotHaveError, make_environment
+from bench.peers.process import TOOLS, CannotHaveError, gone_with_parent, make_environment
 from demo import octoprint as installed
-from demo.children import die_with_parent
 
 _START_S: Final = 120.0
 _CONNECT_S: Final = 40.0
@@ -109,13 +109,14 @@ class OctoPrint:
         settings = _BASE.format(port=port) + self._variant.settings
         (self._base / "config.yaml").write_text(settings)
         self._api = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"X-Api-Key": key}, timeout=30
+            base_url=f"http://127.0.0.1:{port}", headers={"X-Api-Key": key}, timeout=30,
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
         with (self._base / "console.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(program), "--basedir", str(self._base), "serve", "--iknowwhatimdoing"],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - it only sets a flag
+                preexec_fn=gone_with_parent,  # noqa: PLW1509 - it only sets a flag
             )  # fmt: skip
         self._until_ready()
 
@@ -151,6 +152,7 @@ class OctoPrint:
 
     def stop(self) -> None:
         if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
             installed.stop(self._process)
             self._process = None
         if self._api is not None:
@@ -164,6 +166,9 @@ class OctoPrint:
 
     def send(self, port: str, baud: int, program: Path) -> int:
         self.start()
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+        self._must_restart = True
         wanted = {"command": "connect", "port": port, "baudrate": baud, "printerProfile": "_default"}
         self._asked().post("/api/connection", json=wanted).raise_for_status()
         self._until_operational()
@@ -172,7 +177,6 @@ class OctoPrint:
             files={"file": (program.name, program.read_bytes())},
             data={"select": "true", "print": "true"},
         ).raise_for_status()
-        assert self._process is not None
         return self._process.pid
 
     def _until_operational(self) -> None:
@@ -183,7 +187,6 @@ class OctoPrint:
             if state == "Operational":
                 return
             time.sleep(_LOOK_S)
-        self._must_restart = True
         raise CannotHaveError(f"{self.name} did not get to know the board: {state}")
 
     def _state(self) -> str:
@@ -200,10 +203,11 @@ class OctoPrint:
             state, done = str(job["state"]), job["progress"]["completion"]
             begun = begun or state.startswith(("Printing", "Starting", "Finishing"))
             if state.startswith(("Error", "Offline")):
+                self._must_restart = False
                 return f"gave up: {job.get('error') or state}"[:90]
             if state == "Operational" and (begun or done == 100):
+                self._must_restart = False
                 return "finished" if done == 100 else f"stopped at {done or 0:.0f} %"
-        self._must_restart = True
         return "time limit"
 
     def leave(self) -> None:
@@ -217,6 +221,7 @@ class OctoPrint:
             self._asked().post("/api/connection", json={"command": "disconnect"})
             while not self._state().startswith(("Closed", "Offline", "Error")):
                 time.sleep(_LOOK_S)
+            self._process.send_signal(signal.SIGSTOP)  # at rest it must not disturb the others
         except httpx.HTTPError:
             self.stop()
 

@@ -1,7 +1,9 @@
 """Hosts that are one process for each job: ours, printcore, and plain pyserial as the reference."""
 
+import ctypes
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,12 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 TOOLS: Final = ROOT / ".tools"
 _LOOK_S: Final = 0.05
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def gone_with_parent() -> None:
+    """For a server's first moment: it dies with the bench, even one that was put to rest."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class CannotHaveError(Exception):
@@ -116,7 +124,7 @@ def _printcore_python() -> str:
 def make_environment(home: Path, wanted: Sequence[str]) -> None:
     """A virtual environment at `home` with these packages; raises `CannotHaveError`."""
     uv = shutil.which("uv") or next((str(at) for at in sorted(TOOLS.glob("*/bin/uv"))), None)
-    print(f"  installing {wanted[-1] if len(wanted) == 1 else home.name} into .tools/{home.name}", flush=True)
+    print(f"  installing {wanted[-1] if len(wanted) == 1 else home.name} into .tools/{home.name}", file=sys.stderr, flush=True)
     if uv:
         steps = [
             [uv, "venv", "-q", "--clear", "--python", sys.executable, str(home)],

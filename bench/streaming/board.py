@@ -31,6 +31,7 @@ _BITS_PER_BYTE: Final = 10
 _HOST_QUEUE_BYTES: Final = 4096  # what a serial driver of the host takes before its write blocks
 _LOOK_S: Final = 0.01
 _BOOT_S: Final = 0.1
+_ALIVE_S: Final = 2.0
 _PR_SET_TIMERSLACK: Final = 29
 
 
@@ -101,6 +102,7 @@ class Wire:
         self.move_bytes = 0
         self.first_at = 0.0
         self.last_at = 0.0
+        self.tell_at = 0.0
         self.language: Language
 
     # -- towards the board
@@ -167,8 +169,12 @@ class Wire:
                 self.first_at = at
                 self.dirt.armed = self.dirt.lines > 0 or self.dirt.acks > 0
                 tell({"event": "first"})
+                self.tell_at = at
             elif self.moves == self.expect:
                 tell({"event": "last"})
+            if at >= self.tell_at:
+                self.tell_at = at + _ALIVE_S
+                tell({"event": "alive"})
 
     # -- towards the host
 

@@ -141,7 +141,7 @@ class Marlin:
         if not _TAKEN.match(command):
             self.facts["unknown"] += 1
             self.wire.say(b'echo:Unknown command: "%s"\n' % command, begins)
-            self._finish(command, number, size, begins)
+            self._done(number, begins)
             return
         ends = begins + self._takes_s(command, begins)
         self._keep_alive(begins, ends)
@@ -149,9 +149,12 @@ class Marlin:
             self._finish(command, number, size, ends)
 
     def _finish(self, command: bytes, number: int | None, size: int, at: float) -> None:
+        self.wire.ran(command, size, at)
+        self._done(number, at)
+
+    def _done(self, number: int | None, at: float) -> None:
         self.ready = at
         self.done.append(at)
-        self.wire.ran(command, size, at)
         self.wire.acknowledge(self._ok(number, at), at)
 
     def _ok(self, number: int | None, at: float) -> bytes:

@@ -6,7 +6,6 @@ the host's process has cost.
 
 import json
 import os
-import queue
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from bench.streaming.programs import Compared, Job, compare
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _BITS_PER_BYTE: Final = 10
+STALLED_S: Final = 60.0
 _TERMIOS_BAUD: Final = 115200  # what a host sets where the board does not pace
 
 
@@ -103,14 +103,16 @@ class Board:
         said = json.loads(self.process.stdout.readline())
         self.port = str(said["port"])
         self.has_priority = bool(said["priority"])
-        self.moments: queue.Queue[tuple[str, float]] = queue.Queue()
+        self.cpu_at: dict[str, float] = {}
+        self.alive_at = 0.0
         self.watch: Callable[[], float] = lambda: 0.0
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
         for text in self.process.stdout:
-            self.moments.put((str(json.loads(text)["event"]), self.watch()))
+            self.alive_at = time.monotonic()
+            self.cpu_at[str(json.loads(text)["event"])] = self.watch()
 
     def end(self) -> dict[str, Any]:
         self.process.send_signal(signal.SIGTERM)
@@ -118,16 +120,23 @@ class Board:
         return json.loads(self.record_path.read_text())
 
 
+class StalledError(Exception):
+    """The board has executed no move for so long that nobody would wait any more."""
+
+
 @dataclass
 class Heart:
-    """Says what goes on every 4 s, so that nothing is silent for long."""
+    """Says what goes on every 4 s, so that nothing is silent for long; it ends a dead run."""
 
     label: str
+    board: Board
     begun: float = field(default_factory=time.monotonic)
     said: float = field(default_factory=time.monotonic)
 
     def beat(self) -> None:
         now = time.monotonic()
+        if now - max(self.board.alive_at, self.begun) > STALLED_S:
+            raise StalledError
         if now - self.said >= 4:
             self.said = now
             print(f"  … {self.label}, {now - self.begun:.0f} s", file=sys.stderr, flush=True)
@@ -148,25 +157,23 @@ def measure(host: Host, line: Line, job: Job, *, limit_s: float, label: str = ""
         folder = Path(name)
         program = job.write(folder / f"job-{os.urandom(3).hex()}.gcode")
         board = Board(line, len(job.moves), folder)
-        heart = Heart(label or host.name)
+        heart = Heart(label or host.name, board)
         try:
             pid = host.send(board.port, line.baud or _TERMIOS_BAUD, program)
             board.watch = lambda: cpu_s(pid)
-            begun = cpu_s(pid)
             ended = host.wait(limit_s, heart.beat)
+        except StalledError:
+            ended = f"hangs: nothing for {STALLED_S:.0f} s"
         finally:
             host.leave()
             record = board.end()
-    return _result(host.name, ended, line, job, record, _cpu(board, begun))
+    return _result(host.name, ended, line, job, record, _cpu(board))
 
 
-def _cpu(board: Board, begun: float) -> float | None:
+def _cpu(board: Board) -> float | None:
     """Seconds of processor time between the first move and the last, None without both."""
-    del begun
-    moments = dict(list(board.moments.queue))
-    if "first" not in moments or not moments.get("last"):
-        return None
-    return moments["last"] - moments["first"]
+    first, last = board.cpu_at.get("first"), board.cpu_at.get("last")
+    return last - first if first is not None and last else None
 
 
 def _result(
