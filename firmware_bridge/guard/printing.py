@@ -5,14 +5,14 @@ It believes no comment and no slicer; a code it does not interpret is refused.
 
 import math
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
 
 from firmware_bridge.guard import arcs, blocks
 from firmware_bridge.guard.outline import Layers, Point, Rectangle, crosses
 from firmware_bridge.guard.reading import Reader, Words, code
 from firmware_bridge.guard.verdict import Facts, Findings
-from firmware_bridge.profiles import FilamentLimits, MachineProfile
+from firmware_bridge.profiles import Blocks, FilamentLimits, MachineProfile
 from firmware_bridge.profiles.blocks import Hole
 
 Number = float | None
@@ -65,10 +65,63 @@ _NO_WORDS: Final = frozenset(
 # What holds in an approved block all the same, where a program filled in the numbers.
 _HELD: Final = frozenset({"arc", "blob", "dwell", "envelope", "feed", "setting", "temperature"})
 _CIRCLES: Final = range(10)
+_COMMENT: Final = ord(";")
 _MOTION: Final = frozenset({"G0", "G1"})
 
 
-class PrintJudge:
+_APPROVE: Final = (
+    "Nobody has approved it as it stands now: look at it with"
+    " `cosmolocal-agent guard --machine FILE.toml --approve`"
+)
+Framed = dict[int, tuple[blocks.Filled, blocks.Place]]
+
+
+def judge(
+    lines: Sequence[bytes], profile: MachineProfile, findings: Findings, material: str | None
+) -> Facts | None:
+    """The facts of a program, its faults told to `findings`; None where nothing moves."""
+    who = _Judge(profile, findings, material)
+    framed = _framed(lines, profile.blocks, findings)
+    tell = who.line
+    for number, raw in enumerate(lines, 1):
+        if raw and raw[0] != _COMMENT:
+            if number in framed:
+                who.block_line(*framed[number])
+            else:
+                tell(number, raw)
+    count = len(lines) - (not lines[-1])
+    who.close(count)
+    return who.facts(count) if who.moved else None
+
+
+def _framed(lines: Sequence[bytes], shop: Blocks | None, findings: Findings) -> Framed:
+    """The lines of the shop's start and end blocks by their number."""
+    if shop is None:
+        return {}
+    found: Framed = {}
+    if shop.start:
+        found |= _placed(blocks.find(shop.start, blocks.head(lines)), "start", shop, findings)
+    if shop.end:
+        found |= _placed(blocks.find(shop.end, blocks.tail(lines)), "end", shop, findings)
+    return found
+
+
+def _placed(
+    found: Sequence[blocks.Filled], which: Literal["start", "end"], shop: Blocks, findings: Findings
+) -> Framed:
+    if not found:
+        findings.note(
+            "block", 0, f"the shop's {which} block is not in it: every line is judged strictly"
+        )
+    elif not shop.are_approved:
+        findings.review("block", found[0].number, f"this is the shop's {which} block. {_APPROVE}")
+    last = len(found) - 1
+    return {
+        filled.number: (filled, blocks.Place(which, at == last)) for at, filled in enumerate(found)
+    }
+
+
+class _Judge:
     def __init__(self, profile: MachineProfile, findings: Findings, material: str | None) -> None:
         assert profile.fdm is not None
         self._profile, self._fdm, self._findings = profile, profile.fdm, findings

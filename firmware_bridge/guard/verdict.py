@@ -4,6 +4,7 @@ Values only; nothing here judges.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -88,6 +89,11 @@ class Findings:
 
     def note(self, rule: str, line: int, message: str) -> None:
         self._add(rule, line, message, "note")
+
+    def each(self, rule: str, lines: Iterable[int], message: str) -> None:
+        """Reject each of these lines for the same reason."""
+        for line in lines:
+            self._add(rule, line, message, "reject")
 
     def decision(self) -> Decision:
         severities = {finding.severity for finding in self.found}

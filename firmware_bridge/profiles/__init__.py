@@ -98,12 +98,16 @@ class Mill(_Table):
     spindle_max_rpm: float = Field(gt=0)
     stock_mm: float = Field(gt=0)
     spoilboard_mm: float = Field(default=0.2, ge=0)
+    safe_z_mm: float = Field(default=1, ge=0)
     materials: tuple[Slug, ...] = ()
 
 
 class Laser(_Table):
     power_max: float = Field(gt=0)
     constant_power: Literal["accept", "review", "reject"] = "review"
+    glow_share: float = Field(default=0.002, ge=0, le=0.05)
+    feed_min_mm_min: float = Field(default=10, ge=0)
+    passes_max: int = Field(default=8, ge=1)
     materials: tuple[Slug, ...] = ()
     forbidden_materials: tuple[Slug, ...] = ()
 
@@ -113,7 +117,8 @@ class MachineProfile(_Table):
 
     `machine_min_mm`/`machine_max_mm` are its travel in machine coordinates; `work_zero_mm` is
     where the program's zero lies in them, or None when nobody knows: then only the extent of a
-    program can be held against the travel.
+    program can be held against the travel. `g28_mm` is the place stored for G28, in machine
+    coordinates, where the shop knows it.
     """
 
     name: Slug
@@ -123,6 +128,7 @@ class MachineProfile(_Table):
     machine_min_mm: Vector
     machine_max_mm: Vector
     work_zero_mm: Vector | None = (0.0, 0.0, 0.0)
+    g28_mm: Vector | None = None
     feed_max_mm_min: float = Field(gt=0)
     rapid_mm_min: float = Field(gt=0)
     dwell_max_s: float = Field(default=60, gt=0)
