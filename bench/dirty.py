@@ -33,7 +33,11 @@ def cases(language: str, seed: int, quick: bool) -> list[Case]:
     """The faults of one seed; the case's name is shared by the seeds."""
     hosts = (s.OURS, s.CNCJS, s.COUNTING)
     if language == "marlin":
-        hosts = (s.OURS, s.TUNED) if quick else (s.OURS, s.TUNED, s.AS_INSTALLED, s.PRINTCORE, s.WINDOWED)
+        hosts = (
+            (s.OURS, s.TUNED)
+            if quick
+            else (s.OURS, s.TUNED, s.AS_INSTALLED, s.PRINTCORE, s.WINDOWED)
+        )
     name = {"marlin": "Marlin", "grbl": "GRBL"}[language]
     made: list[Case] = []
     for fault, lines, acks, count in _FAULTS:
@@ -78,7 +82,8 @@ def show(found: Session, names: list[str]) -> str:
         if case == name
     ]
     columns = [
-        "fault", "host", "exact", "missing", "altered", "repeated", "run after an error", "lines/s", "ended"
+        "fault", "host", "exact", "missing", "altered", "repeated", "after an error", "lines/s",
+        "ended",
     ]  # fmt: skip
     title = "Dirty line, 1 Mbaud; a run is given 150 s; figures by seed"
     return table(title, columns, rows, words=(0, 1, 8))
@@ -116,7 +121,12 @@ def promises(found: Session) -> list[Target]:
         made += [
             Target("acks 1 %: ours ÷ OctoPrint tuned", over("Marlin acks 1 %"), 5.0),
             Target("lines 1 %: ours ÷ OctoPrint tuned (aim 1.5)", over("Marlin lines 1 %"), 1.0),
-            Target("dirty Marlin: share of runs exact and finished", share(marlin, is_exact), 1.0, unit="%"),
+            Target(
+                "dirty Marlin: share of runs exact and finished",
+                share(marlin, is_exact),
+                1.0,
+                unit="%",
+            ),
         ]
     if grbl:
         made += [
@@ -147,7 +157,7 @@ def is_honest(result: Result) -> bool:
 
 
 def max_after(results: list[Result]) -> float:
-    """Moves executed after the first error: what was in the board's buffer already is unavoidable."""
+    """Moves executed after the first error; what lay in the board's buffer cannot be helped."""
     return float(max(result.facts.get("after error", 0) for result in results))
 
 

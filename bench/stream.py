@@ -1,4 +1,4 @@
-"""Streaming beside OctoPrint, printcore, CNCjs and plain pyserial: speed, cost, fairness, a dirty line
+"""Streaming beside OctoPrint, printcore, CNCjs and plain pyserial: speed, cost, a dirty line
 
 One run, hosts interleaved, medians. The line's physical limit is 8N1: ten bits for each byte. Every
 host drives a board of the bench's own, in a process of its own, over a pseudo-terminal; the board
@@ -6,13 +6,14 @@ paces both directions like a UART and keeps what it executed. Ours is `cosmoloca
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import reduce
 from operator import xor
 from pathlib import Path
@@ -100,7 +101,7 @@ def loaded_cases(quick: bool) -> list[Case]:
 
 
 @contextlib.contextmanager
-def busy_cores() -> Iterator[None]:
+def busy_cores() -> Generator[None]:
     """A loop that never rests on every core."""
     loops = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"])
@@ -148,7 +149,6 @@ def ceiling(language: str, count: int = 60000) -> float:
 def eight(quick: bool) -> list[float]:
     """Lines a second of each of eight Marlin boards at 250k, driven by one process of ours."""
     job = printing(lines(5000, quick))
-    speeds: list[float] = []
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folders = [Path(name) / str(number) for number in range(_MACHINES)]
         for folder in folders:
@@ -159,7 +159,8 @@ def eight(quick: bool) -> list[float]:
         host = ProcessHost(
             "eight",
             lambda _port, baud, path: [
-                sys.executable, "-m", "bench.streaming.eight", "marlin", str(baud), str(path), *ports
+                sys.executable, "-m", "bench.streaming.eight", "marlin", str(baud), str(path),
+                *ports,
             ],
         )  # fmt: skip
         try:
@@ -168,8 +169,9 @@ def eight(quick: bool) -> list[float]:
         finally:
             host.leave()
             records = [board.end() for board in boards]
-    for record in records:
-        speeds.append((int(record["moves"]) - 1) / max(float(record["seconds"]), 1e-9))
+    speeds = [
+        (int(record["moves"]) - 1) / max(float(record["seconds"]), 1e-9) for record in records
+    ]
     print(f"  eight: {min(speeds):,.0f} to {max(speeds):,.0f} lines/s, {ended}", file=sys.stderr)
     return speeds if ended == "finished" else []
 
@@ -220,7 +222,9 @@ def show_planner(found: Session, cases: list[Case]) -> str:
         for case in cases
         for host in case.hosts
     ]  # fmt: skip
-    title = "Planner dry: share of a job of 0.35 mm segments at 100 mm/s and 115200, 15 blocks ahead"
+    title = (
+        "Planner dry: share of a job of 0.35 mm segments at 100 mm/s and 115200, 15 blocks ahead"
+    )
     return table(title, ["job", "host", "dry", "wire", "bytes overrun"], rows, words=(0, 1))
 
 
@@ -231,7 +235,10 @@ def show_loaded(found: Session, cases: list[Case]) -> str:
         rows.append(
             [
                 case.name.removeprefix("loaded "),
-                *(number(found.median(case.name, host, lambda r: r.lines_per_s)) for host in (s.OURS, s.TUNED)),
+                *(
+                    number(found.median(case.name, host, lambda r: r.lines_per_s))
+                    for host in (s.OURS, s.TUNED)
+                ),
                 number(ratio(found, case.name, s.TUNED), 2),
                 number(ratio(found, quiet, s.TUNED), 2),
             ]
@@ -249,14 +256,26 @@ def ratio(found: Session, case: str, peer: str) -> float | None:
 def not_exact(found: Session) -> str:
     """Runs on a clean line whose board did not execute exactly the file: there should be none."""
     rows = [
-        [case, host, str(result.compared.missing), str(result.compared.altered), str(result.overruns), result.ended]
+        [
+            case,
+            host,
+            str(result.compared.missing),
+            str(result.compared.altered),
+            str(result.overruns),
+            result.ended,
+        ]
         for (case, host), results in found.results.items()
         for result in results
         if not result.compared.exact or result.ended != "finished"
     ]
     if not rows:
         return "Every run on a clean line was byte-exact and said finished.\n"
-    return table("Runs that were not exact", ["case", "host", "missing", "altered", "overrun", "ended"], rows, words=(0, 1, 5))
+    return table(
+        "Runs that were not exact",
+        ["case", "host", "missing", "altered", "overrun", "ended"],
+        rows,
+        words=(0, 1, 5),
+    )
 
 
 def promises(found: Session, only: list[str], speeds: list[float]) -> list[Target]:
@@ -293,18 +312,25 @@ def promises(found: Session, only: list[str], speeds: list[float]) -> list[Targe
             Target("planner dry, GRBL", dry("planner GRBL"), 0.001, at_most=True, unit="%"),
         ],
         "eight": [
-            Target("eight machines, slowest ÷ fastest", min(speeds) / max(speeds) if speeds else None, 0.9, unit="%")
+            Target("eight machines, slowest ÷ fastest", fairness(speeds), 0.9, unit="%")
         ],
         "loaded": [
             Target(
                 f"loaded: ratio to OctoPrint ÷ the quiet one, {baud}",
-                over(ratio(found, f"loaded {baud}", s.TUNED), ratio(found, f"Marlin {baud}", s.TUNED)),
+                over(
+                    ratio(found, f"loaded {baud}", s.TUNED),
+                    ratio(found, f"Marlin {baud}", s.TUNED),
+                ),
                 1.0,
             )
             for baud in ("115200", "250k", "1M", "unlimited")
         ],
     }  # fmt: skip
     return [target for part in PARTS if part in only for target in by_part.get(part, [])]
+
+
+def fairness(speeds: list[float]) -> float | None:
+    return min(speeds) / max(speeds) if speeds else None
 
 
 def over(upper: float | None, lower: float | None) -> float | None:
@@ -348,9 +374,9 @@ def report(
     speeds: list[float], carried: dict[str, float], begun: dict[str, Any],
 ) -> str:  # fmt: skip
     parts = [
-        f"{begun['cores']} cores, load {begun['load'][0]} at the start and {os.getloadavg()[0]:.2f} at the end, "
-        f"Python {begun['python']}, {begun['at']}\n"
-        f"The board's own ceiling: Marlin {carried['marlin']:,.0f}, GRBL {carried['grbl']:,.0f} lines/s\n"
+        f"{begun['cores']} cores, load {begun['load'][0]} at the start, {os.getloadavg()[0]:.2f} "
+         f"at the end, Python {begun['python']}, {begun['at']}\nThe board's own ceiling: "
+         f"Marlin {carried['marlin']:,.0f}, GRBL {carried['grbl']:,.0f} lines/s\n"
     ]  # fmt: skip
     if "marlin" in only:
         parts += [show_speeds(found, "Marlin", made["marlin"]), show_cost(found, made["marlin"])]
@@ -375,7 +401,7 @@ def finish(
 ) -> None:  # fmt: skip
     whole = {
         "machine": begun, "ceiling": carried, "eight": speeds, "missing": found.missing,
-        "targets": [{"what": t.what, "wanted": t.wanted, "found": t.found, "met": t.met} for t in promised],
+        "targets": [{**dataclasses.asdict(target), "met": target.met} for target in promised],
         "runs": s.as_json(found.results),
     }  # fmt: skip
     path = s.keep("stream", text, whole)

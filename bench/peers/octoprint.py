@@ -109,7 +109,9 @@ class OctoPrint:
         settings = _BASE.format(port=port) + self._variant.settings
         (self._base / "config.yaml").write_text(settings)
         self._api = httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", headers={"X-Api-Key": key}, timeout=30,
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"X-Api-Key": key},
+            timeout=30,
             limits=httpx.Limits(max_keepalive_connections=0),
         )
         with (self._base / "console.log").open("ab") as log:
@@ -169,7 +171,12 @@ class OctoPrint:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
         self._must_restart = True
-        wanted = {"command": "connect", "port": port, "baudrate": baud, "printerProfile": "_default"}
+        wanted = {
+            "command": "connect",
+            "port": port,
+            "baudrate": baud,
+            "printerProfile": "_default",
+        }
         self._asked().post("/api/connection", json=wanted).raise_for_status()
         self._until_operational()
         self._asked().post(

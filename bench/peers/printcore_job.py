@@ -3,6 +3,7 @@
 import importlib
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 
@@ -10,8 +11,7 @@ def main() -> int:
     port, baud, path = sys.argv[1:4]
     core: Any = importlib.import_module("printrun.printcore")
     gcoder: Any = importlib.import_module("printrun.gcoder")
-    with open(path, encoding="utf-8") as lines:
-        program: Any = gcoder.LightGCode([line.strip() for line in lines])
+    program: Any = gcoder.LightGCode(Path(path).read_text(encoding="utf-8").splitlines())
     printer: Any = core.printcore(port, int(baud))
     while not printer.online:
         time.sleep(0.05)

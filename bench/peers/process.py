@@ -68,7 +68,9 @@ class ProcessHost:
             report = json.loads(said)
         except ValueError:
             return said[-90:] or f"status {status}"
-        return " ".join(str(report.get(key, "")) for key in ("outcome", "cause", "detail", "error")).strip()
+        return " ".join(
+            str(report.get(key, "")) for key in ("outcome", "cause", "detail", "error")
+        ).strip()
 
     def leave(self) -> None:
         process, self._process = self._process, None
@@ -93,7 +95,7 @@ def ours(driver: str) -> ProcessHost:
 
 
 def plain(manner: str) -> ProcessHost:
-    """pyserial and a loop: `send-and-wait`, `windowed`, `grbl-send-and-wait` or `grbl-counting`."""
+    """Pyserial and a loop: `send-and-wait`, `windowed`, `grbl-send-and-wait` or `grbl-counting`."""
     return ProcessHost(
         f"pyserial {manner.removeprefix('grbl-')}",
         lambda port, baud, program: [
@@ -117,14 +119,20 @@ def _printcore_python() -> str:
     python = home / "bin" / "python"
     if not (home / "made").exists():
         # Without its dependencies: its window toolkit does not build where there is no screen.
-        make_environment(home, ["--no-deps", "Printrun==2.2.0", "pyserial", "psutil", "platformdirs"])
+        make_environment(
+            home, ["--no-deps", "Printrun==2.2.0", "pyserial", "psutil", "platformdirs"]
+        )
     return str(python)
 
 
 def make_environment(home: Path, wanted: Sequence[str]) -> None:
     """A virtual environment at `home` with these packages; raises `CannotHaveError`."""
     uv = shutil.which("uv") or next((str(at) for at in sorted(TOOLS.glob("*/bin/uv"))), None)
-    print(f"  installing {wanted[-1] if len(wanted) == 1 else home.name} into .tools/{home.name}", file=sys.stderr, flush=True)
+    print(
+        f"  installing {wanted[-1] if len(wanted) == 1 else home.name} into .tools/{home.name}",
+        file=sys.stderr,
+        flush=True,
+    )
     if uv:
         steps = [
             [uv, "venv", "-q", "--clear", "--python", sys.executable, str(home)],
@@ -139,5 +147,7 @@ def make_environment(home: Path, wanted: Sequence[str]) -> None:
         done = subprocess.run(step, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             shutil.rmtree(home, ignore_errors=True)
-            raise CannotHaveError(f"{home.name} could not be installed: {done.stderr.strip()[-200:]}")
+            raise CannotHaveError(
+                f"{home.name} could not be installed: {done.stderr.strip()[-200:]}"
+            )
     (home / "made").touch()

@@ -11,13 +11,11 @@ idle pays this process's waking (some 0.1 ms, less than any USB adapter).
 import argparse
 import ctypes
 import errno
-import fcntl
 import json
 import os
 import select
 import signal
 import sys
-import termios
 import time
 import tty
 from collections import deque
@@ -161,7 +159,7 @@ class Wire:
     def ran(self, command: bytes, size: int, at: float) -> None:
         """A command was executed; moves of the job (G1 with words) are what speed is counted in."""
         self.executed.append(command)
-        if command.startswith(b"G1 X") or command.startswith(b"G1X"):
+        if command.startswith((b"G1 X", b"G1X")):
             self.moves += 1
             self.move_bytes += size
             self.last_at = at
@@ -280,7 +278,7 @@ class Port:
 
 
 def quiet_hardware() -> bool:
-    """Boards do not slow down because a host is busy: ask for exact timers and a better priority."""
+    """A board is not slowed down by a busy host: exact timers, and a better priority if allowed."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1)
     try:
         os.setpriority(os.PRIO_PROCESS, 0, -15)
@@ -297,7 +295,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bad-lines", type=float, default=0.0, help="share of lines altered")
     parser.add_argument("--bad-acks", type=float, default=0.0, help="share of acks spoilt")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--block-ms", type=float, default=0.0, help="what one move takes; 0: no body")
+    parser.add_argument(
+        "--block-ms", type=float, default=0.0, help="what one move takes; 0: no body"
+    )
     parser.add_argument("--advanced-ok", action="store_true")
     parser.add_argument("--homing-s", type=float, default=0.0)
     parser.add_argument("--expect", type=int, default=0, help="moves of the job")
@@ -306,8 +306,8 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    from bench.streaming.grbl import Grbl  # noqa: PLC0415 - they need the wire's types
-    from bench.streaming.marlin import Marlin  # noqa: PLC0415
+    from bench.streaming.grbl import Grbl
+    from bench.streaming.marlin import Marlin
 
     args = arguments()
     calm = quiet_hardware()

@@ -1,4 +1,4 @@
-"""A dirty line by seed: which lines lose a byte's meaning, which acknowledgements never arrive whole.
+"""A dirty line by seed: which lines are altered, which acknowledgements never arrive whole.
 
 It decides from the seed alone, so that every host meets the same dice; it moves no bytes itself.
 """

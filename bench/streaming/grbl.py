@@ -16,7 +16,7 @@ _WORD: Final = re.compile(rb"([A-Z])([+-]?(?:\d+\.?\d*|\.\d+))")
 _FAST: Final = re.compile(rb"G1 X-?\d+\.\d+ Y-?\d+\.\d+ F\d+")
 _LETTERS: Final = frozenset(b"FGIJKLMNPRSTXYZ")
 _NOT_NEGATIVE: Final = frozenset(b"FNPTS")
-_G: Final = {
+_G: Final[dict[float, str]] = {
     0: "motion", 1: "motion", 2: "motion", 3: "motion", 80: "motion", 38.2: "motion",
     38.3: "motion", 38.4: "motion", 38.5: "motion", 4: "once", 10: "once", 28: "once", 28.1: "once",
     30: "once", 30.1: "once", 53: "once", 92: "once", 92.1: "once", 17: "plane", 18: "plane",
@@ -24,14 +24,19 @@ _G: Final = {
     55: "system", 56: "system", 57: "system", 58: "system", 59: "system", 61: "path",
     90: "distance", 91: "distance", 91.1: "arc", 93: "feed", 94: "feed",
 }  # fmt: skip
-_M: Final = {
+_M: Final[dict[float, str]] = {
     0: "stop", 1: "stop", 2: "stop", 30: "stop", 3: "spindle", 4: "spindle", 5: "spindle",
     7: "coolant", 8: "coolant", 9: "coolant", 56: "override",
 }  # fmt: skip
+_DEFAULTS: Final = (
+    ("motion", "G0"), ("system", "G54"), ("plane", "G17"), ("units", "G21"), ("distance", "G90"),
+    ("feed", "G94"), ("spindle", "M5"), ("coolant", "M9"),
+)  # fmt: skip
 _SETTINGS: Final = (
     (0, "10"), (1, "25"), (2, "0"), (3, "0"), (4, "0"), (5, "0"), (6, "0"), (10, "1"),
     (11, "0.010"), (12, "0.002"), (13, "0"), (20, "0"), (21, "0"), (22, "0"), (23, "0"),
-    (24, "25.000"), (25, "500.000"), (26, "250"), (27, "1.000"), (30, "12000"), (31, "0"), (32, "0"),
+    (24, "25.000"), (25, "500.000"), (26, "250"), (27, "1.000"), (30, "12000"), (31, "0"),
+    (32, "0"),
     (100, "800.000"), (101, "800.000"), (102, "800.000"), (110, "8000.000"), (111, "8000.000"),
     (112, "800.000"), (120, "100.000"), (121, "100.000"), (122, "50.000"), (130, "300.000"),
     (131, "300.000"), (132, "45.000"),
@@ -234,7 +239,10 @@ class Grbl:
         if text == b"$#":
             zero = ":0.000,0.000,0.000]\r\n"
             names = ("G54", "G55", "G56", "G57", "G58", "G59", "G28", "G30", "G92")
-            return "".join(f"[{name}{zero}" for name in names) + "[TLO:0.000]\r\n[PRB:0.000,0.000,0.000:0]\r\n"
+            return (
+                "".join(f"[{name}{zero}" for name in names)
+                + "[TLO:0.000]\r\n[PRB:0.000,0.000,0.000:0]\r\n"
+            )
         if text == b"$C":
             return "[MSG:Disabled]\r\n" if self.check else "[MSG:Enabled]\r\n"
         if text == b"$N":
@@ -251,12 +259,9 @@ class Grbl:
                 self._mode(letter.decode(), float(value), found)
             if len(found) == 11:
                 break
-        get = found.get
-        return (
-            f"[GC:{get('motion', 'G0')} {get('system', 'G54')} {get('plane', 'G17')} {get('units', 'G21')}"
-            f" {get('distance', 'G90')} {get('feed', 'G94')} {get('spindle', 'M5')} {get('coolant', 'M9')}"
-            f" T{get('T', '0')} F{get('F', '0')} S{get('S', '0')}]\r\n"
-        )
+        modes = " ".join(found.get(group, default) for group, default in _DEFAULTS)
+        rest = " ".join(letter + found.get(letter, "0") for letter in "TFS")
+        return f"[GC:{modes} {rest}]\r\n"
 
     @staticmethod
     def _mode(letter: str, value: float, found: dict[str, str]) -> None:

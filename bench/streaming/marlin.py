@@ -16,6 +16,7 @@ BUFSIZE: Final = 4
 MAX_COMMAND: Final = 95
 _BUSY_S: Final = 2.0
 _LEADING = re.compile(rb"\s*[+-]?\d+")
+_NUMBER = re.compile(rb"N\s*[+-]?\d*\s*")
 _WORD = re.compile(rb"([XYZE])(-?\d*\.?\d+)")
 _CAPS: Final = (
     b"SERIAL_XON_XOFF:0", b"BINARY_FILE_TRANSFER:0", b"EEPROM:0", b"VOLUMETRIC:1",
@@ -24,8 +25,11 @@ _CAPS: Final = (
     b"THERMAL_PROTECTION:1", b"BUSY_PROTOCOL:1",
 )  # fmt: skip
 _HEAT: Final = b"T:21.00 /0.00 B:21.00 /0.00 @:0 B@:0"
-_TAKEN: Final = re.compile(rb"(?:G(?:0|1|2|3|4|17|21|28|90|91|92)|M(?:2[01]|27|73|8[234]|10[4-9]|1[14]0"
-                           rb"|11[3457]|155|190|20[1345]|22[01]|400|413|524|900)|T0)(?![0-9])")  # fmt: skip
+_TAKEN: Final = re.compile(
+    rb"(?:G(?:0|1|2|3|4|17|21|28|90|91|92)"
+    rb"|M(?:2[01]|27|73|8[234]|10[4-9]|1[14]0|11[23457]|155|190|20[1345]|22[01]|400|413|524|900)"
+    rb"|T0)(?![0-9])"
+)
 
 
 def leading_number(text: bytes) -> int:
@@ -91,43 +95,45 @@ class Marlin:
             self._line(body, len(line), read_at)
 
     def _line(self, body: bytes, size: int, at: float) -> None:
+        body = body.lstrip(b" ")
         if not body:
             return
-        body = body.lstrip(b" ")
         number = None
         if body.startswith(b"N"):
-            star = body.rfind(b"*")
             m110 = b"M110" in body
             number = self._number(body, m110)
-            if number != self.last_number + 1 and not m110:
-                return self._refuse(b"Line Number is not Last Line Number+1, Last Line: ", at)
-            if star < 0:
-                return self._refuse(b"No Checksum with line number, Last Line: ", at)
-            if reduce(xor, body[:star], 0) != leading_number(body[star + 1 :]):
-                return self._refuse(b"checksum mismatch, Last Line: ", at)
+            if complaint := self._complaint(body, number, m110):
+                self._refuse(complaint, at)
+                return
             self.last_number = number
-            body = body[:star].split(b" ", 1)[-1] if b" " in body[:star] else self._tight(body[:star])
+            body = _NUMBER.sub(b"", body, count=1)
         else:
             self.facts["without number"] += 1
-            body = body.split(b"*", 1)[0]
-        self._execute(body.strip(), number, size, at)
-        return None
+        self._execute(body.rpartition(b"*")[0].strip() or body.strip(), number, size, at)
+
+    def _complaint(self, body: bytes, number: int, m110: bool) -> bytes:
+        """What Marlin finds wrong with a numbered line, or nothing."""
+        if number != self.last_number + 1 and not m110:
+            return b"Line Number is not Last Line Number+1, Last Line: "
+        star = body.rfind(b"*")
+        if star < 0:
+            return b"No Checksum with line number, Last Line: "
+        if reduce(xor, body[:star], 0) != leading_number(body[star + 1 :]):
+            return b"checksum mismatch, Last Line: "
+        return b""
 
     @staticmethod
     def _number(body: bytes, m110: bool) -> int:
         second = body.find(b"N", 4) if m110 else -1
-        return leading_number(body[(second if second > 0 else 0) + 1 :])
-
-    @staticmethod
-    def _tight(body: bytes) -> bytes:
-        """`N12G1X3`: the command begins where the number ends."""
-        return re.sub(rb"^N\s*[+-]?\d*", b"", body)
+        return leading_number(body[max(0, second) + 1 :])
 
     def _refuse(self, why: bytes, at: float) -> None:
         self.facts["resends"] += 1
         self.wire.deaf_until = max(self.wire.deaf_until, at)
         self.wire.partial = b""
-        self.wire.say(b"Error:%s%d\nResend: %d\n" % (why, self.last_number, self.last_number + 1), at)
+        self.wire.say(
+            b"Error:%s%d\nResend: %d\n" % (why, self.last_number, self.last_number + 1), at
+        )
         self.wire.acknowledge(b"ok\n", at)
 
     # -- commands
@@ -199,8 +205,10 @@ class Marlin:
 
     def _answer(self, command: bytes, at: float) -> None:
         if command.startswith(b"M115"):
-            name = b"FIRMWARE_NAME:Marlin bugfix-2.1.x (bench) SOURCE_CODE_URL:github.com PROTOCOL_VERSION:1.0 "
-            name += b"MACHINE_TYPE:bench EXTRUDER_COUNT:1 UUID:cede2a2f-41a2-4748-9b12-c55c62f367ff\n"
+            name = b"FIRMWARE_NAME:Marlin bugfix-2.1.x (bench) PROTOCOL_VERSION:1.0 "
+            name += (
+                b"MACHINE_TYPE:bench EXTRUDER_COUNT:1 UUID:cede2a2f-41a2-4748-9b12-c55c62f367ff\n"
+            )
             self.wire.say(name + b"".join(b"Cap:%s\n" % cap for cap in _CAPS), at)
         elif command.startswith(b"M114"):
             self.wire.say(b"X:%.2f Y:%.2f Z:%.2f E:%.2f Count X:0 Y:0 Z:0\n" % self._position(), at)

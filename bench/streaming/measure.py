@@ -26,7 +26,7 @@ _TERMIOS_BAUD: Final = 115200  # what a host sets where the board does not pace
 
 
 class Host(Protocol):
-    """A program that streams: ours or a peer. `start` and `stop` bracket a server, where it has one."""
+    """A program that streams, ours or a peer; `start` and `stop` are for one with a server."""
 
     name: str
 

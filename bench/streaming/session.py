@@ -12,7 +12,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,7 +143,7 @@ def said(result: Result) -> str:
 
 
 @contextlib.contextmanager
-def session() -> Iterator[Session]:
+def session() -> Generator[Session]:
     """A session whose servers end with it."""
     made = Session()
     try:
@@ -157,9 +157,13 @@ def arguments(about: str | None, parts: Sequence[str], *, runs: int) -> argparse
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="short jobs, one run, fewer peers")
-    parser.add_argument("--only", choices=parts, action="append", help="this part alone (may repeat)")
+    parser.add_argument(
+        "--only", choices=parts, action="append", help="this part alone (may repeat)"
+    )
     parser.add_argument("--runs", type=int, help=f"of which the median counts (default {runs})")
-    parser.add_argument("--json", action="store_true", help="on standard output JSON and nothing else")
+    parser.add_argument(
+        "--json", action="store_true", help="on standard output JSON and nothing else"
+    )
     asked = parser.parse_args()
     asked.only = asked.only or list(parts)
     asked.runs = asked.runs or (1 if asked.quick else runs)

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 
 def table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (0,)
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    words: Sequence[int] = (0,),
 ) -> str:
     """Figures stand to the right, the columns numbered in `words` to the left."""
     grid = [list(columns), *[list(row) for row in rows]]
