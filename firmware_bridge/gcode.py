@@ -7,18 +7,32 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-_PARENS = re.compile(r"\([^()]*\)")
+_COMMENT = re.compile(rb";.*|\((?:[^()]|\([^()]*\))*\)", re.DOTALL)
+_TAPE_MARK = b"%"
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _WORD = re.compile(rf"([A-Za-z])\s*({_NUMBER})?\s*")
 
 Word = tuple[str, float | None]
 
 
+def command(raw: bytes) -> bytes:
+    """What of a line reaches a machine: without `;` and `( )` comments and outer blanks.
+
+    Whichever opens first holds the other; a pair of parentheses may stand within another. A line
+    that is only `%`, the mark of a paper tape, holds no command. The answer may be empty.
+    """
+    bare = raw
+    if b"(" in raw:
+        bare = _COMMENT.sub(b" ", raw)
+    elif b";" in raw:
+        bare = raw.split(b";", 1)[0]
+    bare = bare.strip()
+    return b"" if bare == _TAPE_MARK else bare
+
+
 def strip(line: str) -> str:
-    """The command of a line: without `;` and `( )` comments and outer blanks; may be empty."""
-    if "(" in line:
-        line = _PARENS.sub(" ", line.split(";", 1)[0])
-    return line.split(";", 1)[0].strip()
+    """`command` for text."""
+    return command(line.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 def words(command: str) -> tuple[Word, ...] | None:
@@ -45,17 +59,13 @@ def commands(data: bytes) -> Iterator[tuple[int, bytes]]:
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
         number += 1
-        raw = data[start:end]
+        told = command(data[start:end])
         start = end + 1
-        command = raw.split(b";", 1)[0]
-        if b"(" in command:
-            command = strip(command.decode("utf-8", "replace")).encode("utf-8")
-        command = command.strip()
-        if command:
-            if not command.isascii():
+        if told:
+            if not told.isascii():
                 msg = f"line {number} has a character that machines do not read"
                 raise ValueError(msg)
-            yield number, command
+            yield number, told
 
 
 Frame = Literal["work", "machine"]

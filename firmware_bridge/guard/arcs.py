@@ -1,6 +1,7 @@
-"""The geometry of G2 and G3 in the XY plane: where an arc goes at most, and how long it is.
+"""The geometry of G2 and G3 in a plane: where an arc goes at most, and how long it is.
 
-Pure arithmetic in mm; it knows no machine.
+Pure arithmetic in mm; it knows no machine. The sums and limits are those of GRBL 1.1's gcode.c
+(steps 3 and 20) and motion_control.c, so that an arc which passes here passes there.
 """
 
 import math
@@ -12,6 +13,11 @@ Point = tuple[float, float]
 _RADIUS_MM = 0.005
 _RADIUS_MAX_MM = 0.5
 _RADIUS_SHARE = 0.001
+# GRBL config.h, ARC_ANGULAR_TRAVEL_EPSILON: a smaller turn is a full circle.
+_FULL_RAD = 5e-7
+# GRBL counts in single precision: a chord this share longer than the diameter may still pass.
+_CHORD_SHARE = 1e-6
+_TURN = 2 * math.pi
 _QUARTERS: tuple[tuple[float, Point], ...] = (
     (0.0, (1, 0)),
     (0.5 * math.pi, (0, 1)),
@@ -22,11 +28,12 @@ _QUARTERS: tuple[tuple[float, Point], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """The box that the arc touches and its length, both in mm."""
+    """The box that the arc touches, its length, its ends and outermost points; all in mm."""
 
     low: Point
     high: Point
     length: float
+    points: tuple[Point, ...]
 
 
 class NoArcError(ValueError):
@@ -42,7 +49,7 @@ def by_centre(start: Point, end: Point, offset: Point, *, clockwise: bool) -> Ar
     if radius == 0:
         raise NoArcError("an arc of no radius")
     if apart > _RADIUS_MAX_MM or (apart > _RADIUS_MM and apart > _RADIUS_SHARE * radius):
-        raise NoArcError(f"its ends lie {radius:.3f} and {other:.3f} mm from its centre")
+        raise NoArcError(f"an arc whose ends lie {radius:.3f} and {other:.3f} mm from its centre")
     return _around(start, end, centre, radius, clockwise)
 
 
@@ -51,7 +58,7 @@ def by_radius(start: Point, end: Point, radius: float, *, clockwise: bool) -> Ar
     chord = math.dist(start, end)
     if chord == 0:
         raise NoArcError("an arc by radius that ends where it starts")
-    if chord > 2 * abs(radius) * (1 + _RADIUS_SHARE):
+    if chord > 2 * abs(radius) * (1 + _CHORD_SHARE):
         raise NoArcError(f"a radius of {radius:.3f} mm does not reach over {chord:.3f} mm")
     height = math.sqrt(max(radius * radius - chord * chord / 4, 0.0))
     if clockwise == (radius > 0):
@@ -63,15 +70,14 @@ def by_radius(start: Point, end: Point, radius: float, *, clockwise: bool) -> Ar
 
 
 def _around(start: Point, end: Point, centre: Point, radius: float, clockwise: bool) -> Arc:
-    turn = 2 * math.pi
     first, last = (end, start) if clockwise else (start, end)
     begin = math.atan2(first[1] - centre[1], first[0] - centre[0])
-    sweep = (math.atan2(last[1] - centre[1], last[0] - centre[0]) - begin) % turn or turn
-    if sweep < 1e-9:
-        sweep = turn
+    sweep = (math.atan2(last[1] - centre[1], last[0] - centre[0]) - begin) % _TURN
+    if sweep < _FULL_RAD or sweep > _TURN - _FULL_RAD:
+        sweep = _TURN
     points = [start, end]
     for angle, (dx, dy) in _QUARTERS:
-        if (angle - begin) % turn <= sweep:
+        if (angle - begin) % _TURN <= sweep:
             points.append((centre[0] + dx * radius, centre[1] + dy * radius))
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    return Arc((min(xs), min(ys)), (max(xs), max(ys)), radius * sweep)
+    return Arc((min(xs), min(ys)), (max(xs), max(ys)), radius * sweep, tuple(points))

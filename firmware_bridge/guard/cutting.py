@@ -1,364 +1,377 @@
-"""Judges a program for a mill or a laser: a modal reading of GRBL's codes against one profile.
+"""Judges a program for a mill or a laser: GRBL's reading of each line, held against one profile.
 
 It believes no comment and no CAM system; a code it does not interpret is refused.
 """
 
 import math
+import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
-from firmware_bridge.guard import arcs
-from firmware_bridge.guard.reading import Reader, Words, code
+import numpy as np
+
+from firmware_bridge import gcode
+from firmware_bridge.guard import grbl, swift
+from firmware_bridge.guard.laser import LaserRules
+from firmware_bridge.guard.milling import EDGE_MM, MillRules
+from firmware_bridge.guard.modal import Interpreter, State
+from firmware_bridge.guard.moves import NOWHERE, STOCK, Bools, Col, Moves, Table
 from firmware_bridge.guard.verdict import Box, Facts, Findings, Stock
-from firmware_bridge.profiles import MachineProfile, Vector
+from firmware_bridge.profiles import MachineProfile
 
-_EDGE_MM: Final = 1e-3
-_INCH_MM: Final = 25.4
+_CHUNK_BYTES: Final = 1 << 18
+_ROWS: Final = 1 << 15
 _DWELL_TOTAL_S: Final = 600.0
-# Groups of GRBL (gcode.c): two words of one group in a line are an error.
-_GROUPS: Final = {
-    "motion": frozenset({"G0", "G1", "G2", "G3", "G38.2", "G80"}),
-    "units": frozenset({"G20", "G21"}),
-    "distance": frozenset({"G90", "G91"}),
-    "system": frozenset(f"G{number}" for number in range(54, 60)),
-    "spindle": frozenset({"M3", "M4", "M5"}),
-    "stop": frozenset({"M0", "M1", "M2", "M30"}),
-}
-_INTERPRETED: Final = frozenset().union(*_GROUPS.values()) | {
-    *("G4", "G17", "G40", "G49", "G53", "G91.1", "G94"),
-    *("M6", "M7", "M8", "M9"),
-    *(f"T{number}" for number in range(10)),
-}
-_VALUES: Final = frozenset("XYZIJRFSP")
-_MOVING: Final = ("G0", "G1", "G2", "G3")
+_TAPE_MARK: Final = b"%"
+_AXES: Final = "XYZ"
 
 
-class CutJudge:
-    """State carries millimetres of the program's coordinates; an axis is None until it is told."""
+class _Rules(Protocol):
+    def cuts(self, moves: Moves) -> Bools: ...
+    def look(self, moves: Moves) -> None: ...
+    def close(self, state: State, lines: int) -> None: ...
+
+
+def judge(
+    data: bytes,
+    profile: MachineProfile,
+    findings: Findings,
+    stock: Stock | None = None,
+    material: str | None = None,
+) -> Facts | None:
+    """The facts of a program, its faults told to `findings`; None where nothing moves."""
+    _check_material(profile, findings, material)
+    rules = _rules(profile, findings, stock)
+    limits, tally = _Limits(profile, findings, stock), _Tally(profile)
+    reading = _Reading(data, profile, findings)
+    for moves in reading.moves():
+        limits.look(moves)
+        rules.look(moves)
+        tally.add(moves, rules.cuts(moves))
+    limits.close()
+    rules.close(reading.state, reading.lines)
+    return tally.facts(reading.state, reading.lines) if tally.moved else None
+
+
+def _rules(profile: MachineProfile, findings: Findings, stock: Stock | None) -> _Rules:
+    if profile.laser is not None:
+        return LaserRules(profile.laser, findings)
+    if profile.mill is not None:
+        return MillRules(profile.mill, findings, stock)
+    msg = "only mills and lasers are judged here"
+    raise ValueError(msg)
+
+
+def _check_material(profile: MachineProfile, findings: Findings, material: str | None) -> None:
+    laser, known = profile.laser, (profile.laser or profile.mill)
+    if material is None or known is None:
+        return
+    words = set(re.split(r"[^a-z]+", material.lower()))
+    name = "_".join(re.findall(r"[a-z0-9]+", material.lower()))
+    bad = laser.forbidden_materials if laser is not None else ()
+    if any(word == name or word in words for word in bad):
+        findings.reject("material", 0, f"{material} must never meet a laser: toxic or on fire")
+    elif known.materials and name not in {word.replace("-", "_") for word in known.materials}:
+        findings.review("material", 0, f"{material} is not among those this machine works")
+
+
+# ── from text to moves ───────────────────────────────────────────────────────────────────────
+
+
+class _Reading:
+    """The program's lines, run one by one or, where they are plain, many at once."""
+
+    def __init__(self, data: bytes, profile: MachineProfile, findings: Findings) -> None:
+        self._data, self._profile, self._findings = data, profile, findings
+        self._table = Table()
+        self._machine = Interpreter(profile, self._table)
+        self._swift = profile.line_max_bytes >= swift.LONGEST
+        self._tool: float | None = None
+        self._mark_at = 0
+        self._begun = False
+        self.lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+
+    @property
+    def state(self) -> State:
+        return self._machine.state
+
+    def moves(self) -> Iterator[Moves]:
+        """All that the program does, stretch by stretch."""
+        number = 1
+        for chunk in self._chunks():
+            number = self._run(number, chunk)
+            if len(self._table) >= _ROWS:
+                yield self._table.take()
+        yield self._table.take()
+
+    def _chunks(self) -> Iterator[bytes]:
+        data, start = self._data, 0
+        while start < len(data):
+            end = data.find(b"\n", start + _CHUNK_BYTES)
+            if end < 0:
+                tail = data[start:]
+                yield tail if tail.endswith(b"\n") else tail + b"\n"
+                return
+            yield data[start : end + 1]
+            start = end + 1
+
+    def _run(self, number: int, chunk: bytes) -> int:
+        rows = swift.split(chunk)
+        raw: list[bytes] | None = None
+        for start, end, plain in swift.runs(rows):
+            if plain and self._run_plain(number + start, rows[start:end]):
+                continue
+            raw = raw or chunk.split(b"\n")
+            for index in range(start, end):
+                if raw[index]:
+                    self._line(number + index, raw[index])
+        return number + len(rows)
+
+    def _run_plain(self, number: int, rows: list[swift.Words]) -> bool:
+        state = self.state
+        if not self._swift or state.ended_at or self._mark_at:
+            return False
+        made = swift.run(number, rows, state)
+        if made is None:
+            return False
+        self._begun = True
+        self._table.extend(made)
+        return True
+
+    def _line(self, number: int, raw: bytes) -> None:
+        command = gcode.command(raw)
+        if not command or self._is_mark(number, command):
+            return
+        self._check_end(number)
+        try:
+            block = grbl.block(command, self._profile.line_max_bytes)
+            self._allow(number, block)
+            self._machine.run(number, block)
+        except grbl.LineError as error:
+            self._findings.reject(error.rule, number, str(error))
+
+    def _is_mark(self, number: int, command: bytes) -> bool:
+        """A lone % opens or closes a program on paper tape; it never reaches the wire."""
+        if command != _TAPE_MARK:
+            return False
+        if self._begun:
+            self._mark_at = number
+        self._begun = True
+        return True
+
+    def _check_end(self, number: int) -> None:
+        state, self._begun = self._machine.state, True
+        at = state.ended_at or self._mark_at
+        if at:
+            self._findings.reject("end", number, f"goes on after its end in line {at}")
+        state.ended_at = self._mark_at = 0
+
+    def _allow(self, number: int, block: grbl.Block) -> None:
+        profile = self._profile
+        for name in sorted(block.codes - profile.codes):
+            if name in profile.review:
+                rule = "offset" if name in _ZEROS else "person"
+                self._findings.review(
+                    rule, number, f"{name}: {_PERSON.get(name, 'changes the set-up')}"
+                )
+            elif name in ("M7", "M8"):
+                raise grbl.LineError("coolant", f"{name}: this machine has no coolant or air")
+            else:
+                said = _NEVER.get(name, "not allowed on this machine")
+                raise grbl.LineError("offset" if name in _ZEROS else "code", f"{name}: {said}")
+        tool = block.values.get("T", self._tool)
+        if self._tool is not None and tool != self._tool and "M6" not in block.codes:
+            self._findings.review("person", number, f"T{tool:g}: wants another tool")
+        self._tool = tool
+
+
+_PERSON: Final[dict[str, str]] = {
+    "M0": "stops and waits for a person",
+    "M1": "a stop for a person, which GRBL runs past",
+    "M4": "turns the spindle backwards",
+    "M6": "a tool change: GRBL has none and stops there; a person has to split the program",
+    "G92": "moves the program's zero, for the next program too",
+    "G92.1": "takes back the zero that somebody set",
+    "G30": "goes to a place that only the controller knows",
+    "M7": "mist or air, which most controllers do not have",
+    **dict.fromkeys(("G55", "G56", "G57", "G58", "G59"), "another work zero, unknown here"),
+    **dict.fromkeys(("G38.2", "G38.3", "G38.4", "G38.5"), "feels for a probe that a person sets"),
+}
+_NEVER: Final[dict[str, str]] = {
+    "G10": "changes a work zero in the controller's memory for ever",
+    "G28.1": "changes a place in the controller's memory for ever",
+    "G30.1": "changes a place in the controller's memory for ever",
+    "G43.1": "shifts Z by a tool length that nobody measured here",
+}
+_ZEROS: Final = frozenset(
+    {"G10", "G28.1", "G30.1", "G43.1", "G92", "G92.1", "G55", "G56", "G57", "G58", "G59"}
+)
+
+
+# ── limits that mill and laser share ─────────────────────────────────────────────────────────
+
+
+class _Limits:
+    """Travel, depth, feed, power, waits, and moves from a place that nobody told."""
 
     def __init__(self, profile: MachineProfile, findings: Findings, stock: Stock | None) -> None:
         self._profile, self._findings = profile, findings
-        self._reader = Reader(profile, findings)
-        self._low, self._high = profile.envelope_mm
-        self._floor = self._deepest(stock)
-        self._laser = profile.laser is not None
-        self._at: list[float | None] = [None, None, None]
-        self._motion = "G0"
-        self._scale = 1.0
-        self._absolute = True
-        self._feed = 0.0
-        self._spin = "M5"
-        self._power = 0.0
-        self._power_asked = 0
-        self._constant_at = 0
+        low, high = profile.envelope_mm
+        self._low, self._high = list(low), list(high)
+        self._depth = _deepest(profile, stock)
+        self._extents: dict[tuple[int, int], tuple[float, float]] = {}
         self._dwelt_s = 0.0
+
+    def look(self, moves: Moves) -> None:
+        self._look_feed(moves)
+        self._look_power(moves)
+        self._look_dwell(moves)
+        for axis in range(3):
+            self._look_start(moves, axis)
+            if self._profile.work_zero_mm is not None:
+                held = moves.moving & moves.known(axis)
+                self._look_box(moves, axis, held, self._low[axis], self._high[axis])
+            self._look_depth(moves, axis)
+            self._look_extent(moves, axis)
+
+    def _look_feed(self, moves: Moves) -> None:
+        top, feed = self._profile.feed_max_mm_min, moves[Col.FEED]
+        findings = self._findings
+        findings.each("feed", moves.lines(moves.fed & (feed <= 0)), "cuts without a feed (F)")
+        said = f"a feed above the machine's {top:g} mm/min"
+        findings.each("feed", moves.lines(moves.fed & (feed > top)), said)
+
+    def _look_power(self, moves: Moves) -> None:
+        laser, mill = self._profile.laser, self._profile.mill
+        top = laser.power_max if laser else mill.spindle_max_rpm if mill else 0.0
+        what = "laser power" if laser else "spindle speed"
+        over = (moves[Col.TOLD_S] > 0) & (moves[Col.POWER] > top)
+        self._findings.each("power", moves.lines(over), f"{what} above S{top:g}")
+
+    def _look_dwell(self, moves: Moves) -> None:
+        waits, top = moves[Col.DWELL], self._profile.dwell_max_s
+        said = f"waits longer than {top:g} s (GRBL counts P in seconds)"
+        self._findings.each("dwell", moves.lines(waits > top), said)
+        before, self._dwelt_s = self._dwelt_s, self._dwelt_s + float(waits.sum())
+        if before <= _DWELL_TOTAL_S < self._dwelt_s:
+            line = moves.line(int(np.argmax(before + np.cumsum(waits) > _DWELL_TOTAL_S)))
+            self._findings.reject("dwell", line, f"waits {_DWELL_TOTAL_S:g} s in all, and longer")
+
+    def _look_start(self, moves: Moves, axis: int) -> None:
+        lost = moves.moving & moves.told(axis) & (moves[Col.PLACE + axis] == NOWHERE)
+        for index in np.flatnonzero(lost)[:1]:
+            said = f"moves {_AXES[axis]} from where the machine happens to be"
+            self._findings.review("start", moves.line(int(index)), said)
+
+    def _look_box(self, moves: Moves, axis: int, held: Bools, low: float, high: float) -> None:
+        said = f"{_AXES[axis]} leaves {low:g} to {high:g} mm"
+        out = held & (moves[Col.HIGH + axis] > high + EDGE_MM)
+        self._findings.each("envelope", moves.lines(out), said)
+        out = held & (moves[Col.LOW + axis] < low - EDGE_MM)
+        self._findings.each("envelope", moves.lines(out), said)
+
+    def _look_depth(self, moves: Moves, axis: int) -> None:
+        if axis == 2 and self._profile.mill is not None:
+            floor = self._depth
+            deep = moves.moving & moves.known(2) & (moves[Col.LOW + 2] < floor - EDGE_MM)
+            said = f"deeper than the stock and what may be cut into the table (Z{floor:g})"
+            self._findings.each("depth", moves.lines(deep), said)
+
+    def _look_extent(self, moves: Moves, axis: int) -> None:
+        """Where nobody knows how the zero lies, at least the way must fit into the travel."""
+        places = np.where(moves.moving, moves[Col.PLACE + axis], -1)
+        for place in np.unique(places[places >= 0]).astype(int):
+            if place == STOCK and self._profile.work_zero_mm is not None:
+                continue
+            there = places == place
+            low = float(moves[Col.LOW + axis][there].min())
+            high = float(moves[Col.HIGH + axis][there].max())
+            before = self._extents.get((place, axis), (math.inf, -math.inf))
+            self._extents[place, axis] = (min(low, before[0]), max(high, before[1]))
+
+    def close(self) -> None:
+        for (_, axis), (low, high) in self._extents.items():
+            travel = self._high[axis] - self._low[axis]
+            if high - low > travel + 2 * EDGE_MM:
+                said = f"{_AXES[axis]} needs {high - low:g} mm, the travel is {travel:g}"
+                self._findings.reject("envelope", 0, said)
+
+
+def _deepest(profile: MachineProfile, stock: Stock | None) -> float:
+    mill = profile.mill
+    if mill is None:
+        return -math.inf
+    return -(mill.stock_mm if stock is None else stock.z_mm) - mill.spoilboard_mm
+
+
+# ── what it comes to ─────────────────────────────────────────────────────────────────────────
+
+
+class _Bounds:
+    def __init__(self) -> None:
+        self._low, self._high = np.full(3, math.inf), np.full(3, -math.inf)
+
+    def add(self, moves: Moves, which: Bools) -> None:
+        for axis in range(3) if which.any() else ():
+            known = which & (moves[Col.PLACE + axis] != NOWHERE)
+            if known.any():
+                self._low[axis] = min(self._low[axis], moves[Col.LOW + axis][known].min())
+                self._high[axis] = max(self._high[axis], moves[Col.HIGH + axis][known].max())
+
+    def box(self) -> Box | None:
+        if not np.isfinite(self._low[:2]).all():
+            return None
+        flat = np.isfinite(self._low)
+        low, high = np.where(flat, self._low, 0.0), np.where(flat, self._high, 0.0)
+        x0, y0, z0 = map(float, low)
+        x1, y1, z1 = map(float, high)
+        return ((x0, y0, z0), (x1, y1, z1))
+
+
+class _Tally:
+    def __init__(self, profile: MachineProfile) -> None:
+        self._rapid, self._zero = profile.rapid_mm_min, profile.work_zero_mm
         self._seconds = 0.0
         self._cut_mm = 0.0
-        self._box_low = [math.inf] * 3
-        self._box_high = [-math.inf] * 3
-        self._seen_low = [math.inf] * 3
-        self._seen_high = [-math.inf] * 3
-        self._ended_at = 0
+        self._power = 0.0
+        self._cut, self._travelled = _Bounds(), _Bounds()
+        self.moved = False
 
-    def _deepest(self, stock: Stock | None) -> float:
-        mill = self._profile.mill
-        if mill is None:
-            return self._low[2]
-        thickness = mill.stock_mm if stock is None else stock.z_mm
-        return -thickness - mill.spoilboard_mm
+    def add(self, moves: Moves, cuts: Bools) -> None:
+        rate = np.where(moves.rapid, self._rapid, moves[Col.FEED])
+        timed = moves.moving & (rate > 0)
+        length = moves[Col.LENGTH]
+        self._seconds += float((length[timed] * 60 / rate[timed]).sum() + moves[Col.DWELL].sum())
+        self._cut_mm += float(length[cuts].sum())
+        on = (moves[Col.SPIN] != 5) & (moves[Col.POWER] > self._power)
+        self._power = float(moves[Col.POWER][on].max()) if on.any() else self._power
+        self._cut.add(moves, cuts)
+        self._travelled.add(moves, moves.moving)
+        self.moved = self.moved or bool(moves.moving.any())
 
-    # ------------------------------------------------------------------ lines
+    def facts(self, state: State, lines: int) -> Facts:
+        cut = self._cut.box()
+        return Facts(
+            lines,
+            self._seconds,
+            cut,
+            0.0,
+            self._cut_mm,
+            _told(state, "work", [a - s for a, s in zip(state.at, state.shift, strict=True)]),
+            travel_mm=self._travelled.box(),
+            depth_mm=max(0.0, -cut[0][2]) if cut else 0.0,
+            power_max=self._power,
+            end_machine_mm=_told(state, "machine", self._machine(state)),
+            end_modes=state.modes(),
+        )
 
-    def line(self, number: int, raw: bytes) -> None:
-        words = self._reader.words(number, raw)
-        if not words:
-            return
-        if self._ended_at:
-            self._findings.reject("end", number, f"goes on after its end in line {self._ended_at}")
-            self._ended_at = 0
-        codes = [code(letter, value) for letter, value in words if letter in "GMT"]
-        values = {letter: value for letter, value in words if letter not in "GMT"}
-        if self._understood(number, words, codes, values):
-            self._apply(number, set(codes), {k: v for k, v in values.items() if v is not None})
+    def _machine(self, state: State) -> list[float]:
+        zero = self._zero or (0.0, 0.0, 0.0)
+        return [a + z for a, z in zip(state.at, zero, strict=True)]
 
-    def _understood(
-        self, number: int, words: Words, codes: list[str], values: dict[str, float | None]
-    ) -> bool:
-        for rule, message in self._misunderstandings(words, codes, values):
-            self._findings.reject(rule, number, message)
-            return False
-        for name in codes:
-            if name in self._profile.review:
-                self._findings.review("person", number, f"{name} waits for a person or set-up")
-        return True
 
-    def _misunderstandings(
-        self, words: Words, codes: list[str], values: dict[str, float | None]
-    ) -> Iterator[tuple[str, str]]:
-        allowed = self._profile.codes | self._profile.review
-        for name in codes:
-            if name not in allowed:
-                yield "code", f"{name} is not allowed on this machine"
-            elif name not in _INTERPRETED:
-                yield "code", f"{name}: the guard does not know its effect"
-        if len(codes) + len(values) != len(words):
-            yield "words", "a word that stands twice in the line"
-        strange = sorted(set(values) - _VALUES)
-        if strange:
-            yield "words", f"{', '.join(strange)}: words this machine does not take"
-        for group, members in _GROUPS.items():
-            if len(members.intersection(codes)) > 1:
-                yield "words", f"two codes for {group} in one line"
-
-    # ------------------------------------------------------------------ one line's effect
-
-    def _apply(self, number: int, codes: set[str], values: dict[str, float]) -> None:
-        self._set_modes(codes)
-        if "F" in values:
-            self._set_feed(number, values["F"] * self._scale)
-        self._set_power(number, codes, values)
-        if "G4" in codes:
-            self._dwell(number, values)
-            return
-        motion = codes & _GROUPS["motion"]
-        self._motion = motion.pop() if motion else self._motion
-        axes = {axis: values[axis] for axis in "XYZ" if axis in values}
-        if "G53" in codes:
-            self._machine_move(number, axes)
-        elif axes or {"I", "J", "R"} & set(values):
-            self._work_move(number, axes, values)
-        elif self._laser and self._burns and "S" in values and self._motion != "G0":
-            self._rest(number)
-        if codes & {"M2", "M30"}:
-            self._spin, self._power, self._ended_at = "M5", 0.0, number
-
-    def _set_modes(self, codes: set[str]) -> None:
-        if codes & _GROUPS["units"]:
-            self._scale = _INCH_MM if "G20" in codes else 1.0
-        if codes & _GROUPS["distance"]:
-            self._absolute = "G90" in codes
-        if codes & (_GROUPS["system"] - {"G54"}):
-            self._at = [None, None, None]
-
-    def _set_feed(self, number: int, feed: float) -> None:
-        self._feed = feed
-        top = self._profile.feed_max_mm_min
-        if not 0 < feed <= top:
-            self._findings.reject(
-                "feed", number, f"F{feed:g}: above 0 up to {top:g} mm/min allowed"
-            )
-
-    def _set_power(self, number: int, codes: set[str], values: dict[str, float]) -> None:
-        limit = self._profile.laser.power_max if self._profile.laser else self._rpm_max
-        if "S" in values:
-            self._power, self._power_asked = values["S"], number
-            if not 0 <= self._power <= limit:
-                what = "laser power" if self._laser else "spindle speed"
-                self._findings.reject(
-                    "power", number, f"{what} S{self._power:g}; 0 to {limit:g} allowed"
-                )
-        turned = codes & _GROUPS["spindle"]
-        self._spin = turned.pop() if turned else self._spin
-
-    @property
-    def _rpm_max(self) -> float:
-        return self._profile.mill.spindle_max_rpm if self._profile.mill else 0.0
-
-    @property
-    def _burns(self) -> bool:
-        """Beam or spindle: on, and not at zero."""
-        return self._spin != "M5" and self._power > 0
-
-    def _dwell(self, number: int, values: dict[str, float]) -> None:
-        seconds = values.get("P", 0.0)
-        self._seconds += max(seconds, 0.0)
-        self._dwelt_s += seconds
-        if not 0 <= seconds <= self._profile.dwell_max_s or self._dwelt_s > _DWELL_TOTAL_S:
-            self._findings.reject("dwell", number, f"waits {seconds:g} s")
-        if self._laser and self._burns and seconds > 0:
-            self._rest(number)
-
-    def _rest(self, number: int) -> None:
-        if self._spin == "M3":
-            self._findings.reject("beam at rest", number, "the beam burns while nothing moves")
-
-    # ------------------------------------------------------------------ motion
-
-    def _machine_move(self, number: int, axes: dict[str, float]) -> None:
-        low, high = self._profile.machine
-        if self._motion not in ("G0", "G1"):
-            self._findings.reject("words", number, "G53 goes with G0 or G1")
-        for index, axis in enumerate("XYZ"):
-            if axis not in axes:
-                continue
-            place = axes[axis] * self._scale
-            if not low[index] - _EDGE_MM <= place <= high[index] + _EDGE_MM:
-                self._findings.reject(
-                    "envelope", number, f"machine {axis}{place:g} lies outside its travel"
-                )
-            zero = self._profile.work_zero_mm
-            self._at[index] = None if zero is None else place - zero[index]
-
-    def _work_move(self, number: int, axes: dict[str, float], values: dict[str, float]) -> None:
-        start = (self._at[0], self._at[1], self._at[2])
-        end = [self._target(number, index, axis, axes) for index, axis in enumerate("XYZ")]
-        self._at = list(end)
-        if self._motion not in _MOVING:
-            if self._motion == "G80":
-                self._findings.reject("words", number, "axis words without a motion code")
-            return
-        if self._motion != "G0" and not self._feed:
-            self._findings.reject("feed", number, "cuts without a feed (F)")
-        here = [(s if s is not None else (e or 0.0)) for s, e in zip(start, end, strict=True)]
-        there = [e if e is not None else h for e, h in zip(end, here, strict=True)]
-        low, high, length = self._path(number, here, there, values)
-        self._check_box(number, low, high, [value is not None for value in end])
-        self._judge_motion(number, start, there, set(axes))
-        self._account(low, high, length, here[2], there[2])
-
-    def _target(self, number: int, index: int, axis: str, axes: dict[str, float]) -> float | None:
-        before = self._at[index]
-        if axis not in axes:
-            return before
-        value = axes[axis] * self._scale
-        if self._absolute:
-            return value
-        if before is None:
-            self._findings.review(
-                "start", number, f"moves {axis} from where the machine happens to be"
-            )
-        return (before or 0.0) + value
-
-    def _path(
-        self, number: int, here: list[float], there: list[float], values: dict[str, float]
-    ) -> tuple[Vector, Vector, float]:
-        low = (min(here[0], there[0]), min(here[1], there[1]), min(here[2], there[2]))
-        high = (max(here[0], there[0]), max(here[1], there[1]), max(here[2], there[2]))
-        if self._motion not in ("G2", "G3"):
-            return low, high, math.dist(here, there)
-        arc = self._arc(number, here, there, values)
-        if arc is None:
-            return low, high, 0.0
-        length = math.hypot(arc.length, there[2] - here[2])
-        return (*arc.low, low[2]), (*arc.high, high[2]), length
-
-    def _arc(
-        self, number: int, here: list[float], there: list[float], values: dict[str, float]
-    ) -> arcs.Arc | None:
-        start, end = (here[0], here[1]), (there[0], there[1])
-        clockwise = self._motion == "G2"
-        try:
-            if "R" in values:
-                radius = values["R"] * self._scale
-                return arcs.by_radius(start, end, radius, clockwise=clockwise)
-            offset = (values.get("I", 0.0) * self._scale, values.get("J", 0.0) * self._scale)
-            return arcs.by_centre(start, end, offset, clockwise=clockwise)
-        except arcs.NoArcError as error:
-            self._findings.reject("arc", number, str(error))
-            return None
-
-    def _check_box(self, number: int, low: Vector, high: Vector, told: list[bool]) -> None:
-        for index, axis in enumerate("XYZ"):
-            if not told[index]:
-                continue
-            self._seen_low[index] = min(self._seen_low[index], low[index])
-            self._seen_high[index] = max(self._seen_high[index], high[index])
-            if self._profile.work_zero_mm is None:
-                continue
-            bottom = max(self._low[index], self._floor) if index == 2 else self._low[index]
-            top = self._high[index]
-            if low[index] < bottom - _EDGE_MM or high[index] > top + _EDGE_MM:
-                out = low[index] if low[index] < bottom - _EDGE_MM else high[index]
-                rule = "depth" if index == 2 and out < bottom else "envelope"
-                self._findings.reject(
-                    rule, number, f"{axis}{out:g} mm; {bottom:g} to {top:g} is allowed"
-                )
-
-    def _judge_motion(
-        self,
-        number: int,
-        start: tuple[float | None, float | None, float | None],
-        there: list[float],
-        axes: set[str],
-    ) -> None:
-        if self._laser:
-            self._judge_beam(number)
-            return
-        if start[2] is None and axes & {"X", "Y"} and "Z" not in axes:
-            self._findings.review("start", number, "moves across before it lifts the tool (Z)")
-        if self._motion == "G0":
-            self._judge_rapid(number, start[2], there[2], axes)
-        elif there[2] < -_EDGE_MM and not self._burns:
-            self._findings.reject("spindle", number, "cuts with the spindle standing still")
-
-    def _judge_rapid(self, number: int, from_z: float | None, to_z: float, axes: set[str]) -> None:
-        inside = (from_z if from_z is not None else to_z) < -_EDGE_MM
-        if inside and axes & {"X", "Y"}:
-            self._findings.reject("rapid", number, "crosses the stock at rapid speed (G0)")
-        elif to_z < -_EDGE_MM and (from_z is None or to_z < from_z - _EDGE_MM):
-            self._findings.review("rapid", number, "plunges into the stock at rapid speed (G0)")
-
-    def _judge_beam(self, number: int) -> None:
-        """G0 blanks the beam in laser mode; a program may not lean on that with M3, nor ask for
-        power in the very line of a rapid. Constant power marks where it turns: a shop may mind.
-        """
-        if not self._burns:
-            return
-        if self._motion == "G0":
-            if self._spin == "M3" or self._power_asked == number:
-                self._findings.reject("beam in rapid", number, "moves at rapid with the beam on")
-        elif self._spin == "M3" and not self._constant_at:
-            self._constant_at = number
-
-    def _account(self, low: Vector, high: Vector, length: float, z0: float, z1: float) -> None:
-        rate = self._profile.rapid_mm_min if self._motion == "G0" else self._feed
-        if rate:
-            self._seconds += length * 60 / rate
-        cuts = self._burns if self._laser else min(z0, z1) < -_EDGE_MM
-        if self._motion == "G0" or not cuts:
-            return
-        self._cut_mm += length
-        for index in range(3):
-            self._box_low[index] = min(self._box_low[index], low[index])
-            self._box_high[index] = max(self._box_high[index], high[index])
-
-    # ------------------------------------------------------------------ the end
-
-    @property
-    def moved(self) -> bool:
-        return any(low <= high for low, high in zip(self._seen_low, self._seen_high, strict=True))
-
-    def facts(self, lines: int) -> Facts:
-        box: Box | None = None
-        if self._box_low[0] <= self._box_high[0]:
-            low, high = self._box_low, self._box_high
-            box = ((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-        end = (self._at[0], self._at[1], self._at[2])
-        return Facts(lines, self._seconds, box, 0.0, self._cut_mm, end)
-
-    def close(self, lines: int) -> None:
-        if self._burns:
-            what = "the laser" if self._laser else "the spindle"
-            self._findings.review("left on", lines, f"ends with {what} on; M5 belongs at its end")
-        if self._constant_at:
-            self._constant_power()
-        if self._profile.work_zero_mm is None:
-            self._check_extent()
-
-    def _constant_power(self) -> None:
-        laser = self._profile.laser
-        message = "burns with constant power (M3); M4 fades it where the head slows"
-        if laser is not None and laser.constant_power == "reject":
-            self._findings.reject("constant power", self._constant_at, message)
-        elif laser is not None and laser.constant_power == "review":
-            self._findings.review("constant power", self._constant_at, message)
-
-    def _check_extent(self) -> None:
-        """Nobody knows where the work lies: at least it must fit into the travel."""
-        for index, axis in enumerate("XYZ"):
-            extent = self._seen_high[index] - self._seen_low[index]
-            travel = self._high[index] - self._low[index]
-            if extent > travel + _EDGE_MM:
-                self._findings.reject(
-                    "envelope", 0, f"{axis} needs {extent:g} mm, the travel is {travel:g}"
-                )
+def _told(
+    state: State, frame: str, at: list[float]
+) -> tuple[float | None, float | None, float | None]:
+    x, y, z = (a if by == frame else None for a, by in zip(at, state.told_by, strict=True))
+    return (x, y, z)

@@ -12,7 +12,11 @@ from firmware_bridge import gcode
         ("(move) G1 X5 (there) Y6", "G1 X5   Y6"),
         ("; only words", ""),
         ("  G28\r\n", "G28"),
-        ("(a ; b) G1", "(a"),
+        ("(a ; b) G1", "G1"),
+        ("(Pocket (copy)) G1", "G1"),
+        ("; (a) G1", ""),
+        ("%", ""),
+        ("%wait", "%wait"),
         ("G1 (open", "G1 (open"),
     ],
 )

@@ -1,0 +1,124 @@
+"""What a mill must not do: cut with a standing spindle, rush into the stock, or stay down in it.
+
+It judges rows of moves against one profile and one stock; it never reads a line.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from firmware_bridge.guard.modal import State
+from firmware_bridge.guard.moves import NOWHERE, STOCK, Bools, Col, Floats, Moves
+from firmware_bridge.guard.verdict import Findings, Stock
+from firmware_bridge.profiles import Mill
+
+EDGE_MM: Final = 1e-3
+_SAME_PLACE_MM: Final = 0.05
+# How far a cut may leave the stock that was told: a big cutter's radius and its lead-in.
+_BESIDE_MM: Final = 15.0
+
+
+class MillRules:
+    def __init__(self, mill: Mill, findings: Findings, stock: Stock | None) -> None:
+        self._mill, self._findings, self._stock = mill, findings, stock
+        self._cuts = _Cuts()
+        self._beside_at = 0
+
+    def cuts(self, moves: Moves) -> Bools:
+        """Which of them remove material."""
+        return moves.fed & (moves[Col.LOW + 2] < -EDGE_MM) & moves.known(2)
+
+    def look(self, moves: Moves) -> None:
+        findings = self._findings
+        turning = (moves[Col.SPIN] != 5) & (moves[Col.POWER] > 0)
+        inside = moves[Col.LOW + 2] < -EDGE_MM
+        leaving = ~moves.across & (moves[Col.X1 + 2] >= moves[Col.X0 + 2]) & ~moves.fresh(2)
+        cutting = self.cuts(moves)
+        findings.each(
+            "spindle",
+            moves.lines(cutting & ~turning & ~leaving),
+            "cuts with the spindle standing still",
+        )
+        rapid = moves.rapid & inside & moves.known(2)
+        findings.each(
+            "rapid", moves.lines(rapid & moves.across), "crosses the stock at rapid speed (G0)"
+        )
+        down = rapid & ~moves.across & ~leaving
+        self._cuts.add(moves, cutting, down)
+        findings.each(
+            "start", moves.lines(self._blind(moves)), "moves across before it lifts the tool"
+        )
+        self._look_beside(moves, cutting)
+
+    def _blind(self, moves: Moves) -> Bools:
+        sideways = moves.moving & (moves.told(0) | moves.told(1))
+        blind = sideways & (moves[Col.PLACE + 2] == NOWHERE)
+        first = np.flatnonzero(blind)[:1]
+        return np.isin(np.arange(len(moves)), first)
+
+    def _look_beside(self, moves: Moves, cutting: Bools) -> None:
+        stock = self._stock
+        if stock is None or self._beside_at:
+            return
+        reach = _BESIDE_MM
+        out = np.zeros(len(moves), dtype=np.bool_)
+        for axis, size in enumerate((stock.x_mm, stock.y_mm)):
+            low, high = moves[Col.LOW + axis], moves[Col.HIGH + axis]
+            out |= moves.known(axis) & ((low < -reach) | (high > size + reach))
+        hits = np.flatnonzero(out & cutting)
+        if hits.size:
+            self._beside_at = moves.line(int(hits[0]))
+
+    def close(self, state: State, lines: int) -> None:
+        findings = self._findings
+        for line in self._cuts.blind_plunges():
+            findings.reject("rapid", line, "plunges into the stock at rapid speed (G0)")
+        if self._beside_at:
+            findings.review("stock", self._beside_at, "cuts well beside the stock that was told")
+        if state.spin != 5 and state.power > 0:
+            findings.review("left on", lines, "ends with the spindle on; M5 belongs at its end")
+        z, safe = state.at[2], self._mill.safe_z_mm
+        if state.place[2] == STOCK and z < safe - EDGE_MM:
+            findings.review("left low", lines, f"ends with the tool at Z{z:g}; {safe:g} mm is safe")
+
+
+class _Cuts:
+    """Where the tool has been cut down to, so that a rapid back into its own hole is no plunge."""
+
+    def __init__(self) -> None:
+        self._ends: list[Floats] = []
+        self._downs: list[Floats] = []
+        self._count = 0
+
+    def add(self, moves: Moves, cutting: Bools, down: Bools) -> None:
+        order = np.arange(self._count, self._count + len(moves), dtype=np.float64)
+        self._count += len(moves)
+        columns = (Col.X1, Col.X1 + 1, Col.X1 + 2, Col.LINE)
+        rows = np.column_stack([*(moves[column] for column in columns), order])
+        self._ends.append(rows[cutting])
+        self._downs.append(rows[down])
+
+    def blind_plunges(self) -> list[int]:
+        """Lines of the rapid moves down to where no cut at that spot had been before."""
+        downs = np.concatenate([np.empty((0, 5)), *self._downs])
+        if not len(downs):
+            return []
+        ends = np.concatenate([np.empty((0, 5)), *self._ends])
+        rows = np.concatenate([ends, downs])
+        asked = np.arange(len(rows)) >= len(ends)
+        spot = np.round(rows[:, :2] / _SAME_PLACE_MM).astype(np.int64)
+        order = np.lexsort((rows[:, 4], spot[:, 1], spot[:, 0]))
+        rows, asked, spot = rows[order], asked[order], spot[order]
+        deepest = _lowest_before(np.where(asked, np.inf, rows[:, 2]), spot)
+        blind = asked & (rows[:, 2] < deepest - EDGE_MM)
+        return sorted(int(line) for line in rows[blind, 3])
+
+
+def _lowest_before(z: Floats, spot: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Floats:
+    """The running minimum of z within each stretch of equal spots; 0, the surface, at first."""
+    new = np.ones(len(z), dtype=np.bool_)
+    new[1:] = (spot[1:] != spot[:-1]).any(axis=1)
+    stretch = np.cumsum(new)
+    shift = stretch.astype(np.float64) * 1e6  # deeper than any z: each stretch starts anew
+    lowest: Floats = np.minimum.accumulate(np.minimum(z, 0.0) - shift)
+    return lowest + shift
