@@ -65,18 +65,22 @@ class Owed:
 
         def write() -> None:
             state = self._state(attempt)
-            if state in (State.STARTING, State.UNKNOWN) or (resumed and state is State.PAUSED):
+            begins = state in (State.STARTING, State.UNKNOWN) and not resumed
+            if begins or (resumed and state in (State.PAUSED, State.UNKNOWN)):
                 self._journal.move(attempt, State.RUNNING, Actor.AGENT, moment)
                 _log.info("running", attempt=attempt)
 
         self.owe(write)
 
     def pauses(self, attempt: str, by: str) -> None:
+        """A pause before the first line was taken changes nothing: it is still starting."""
         moment = self._now()
 
         def write() -> None:
-            self._journal.move(attempt, State.PAUSED, Actor.AGENT, moment, cause=f"paused by {by}")
-            _log.info("paused", attempt=attempt, by=by)
+            if self._state(attempt) in (State.RUNNING, State.UNKNOWN):
+                cause = f"paused by {by}"
+                self._journal.move(attempt, State.PAUSED, Actor.AGENT, moment, cause=cause)
+                _log.info("paused", attempt=attempt, by=by)
 
         self.owe(write)
 

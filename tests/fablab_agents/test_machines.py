@@ -23,7 +23,17 @@ from fablab_agents.protocol.attempts import LIVE, Actor, State
 from fablab_agents.protocol.messages import Bed, Claim, Condition
 from fablab_agents.runner import Runner, clock
 from firmware_bridge.driver import Condition as Says
-from firmware_bridge.driver import Ended, Event, Program, Progress, Run, Started, Status
+from firmware_bridge.driver import (
+    Ended,
+    Event,
+    Paused,
+    Program,
+    Progress,
+    Resumed,
+    Run,
+    Started,
+    Status,
+)
 from firmware_bridge.errors import BridgeError, LinkLost, NeedsPerson, Refused
 from tests.fablab_agents.conftest import LASER, PRINTER, make_ticket
 from tests.fablab_agents.test_journal import grant_of
@@ -222,6 +232,14 @@ async def test_a_start_that_the_machine_does_not_take(
         ((Started(), Ended("unknown", "silent", 1)), [State.RUNNING, State.UNKNOWN]),
         ((Started(), ValueError("a bug")), [State.RUNNING, State.UNKNOWN]),
         ((ValueError("a bug"),), [State.UNKNOWN]),
+        (
+            (Paused("us"), Resumed("us"), Started(), Ended("finished", "complete", 1)),
+            [State.RUNNING, State.FINISHED],
+        ),
+        (
+            (Started(), Paused("us"), Resumed("us"), Ended("finished", "complete", 1)),
+            [State.RUNNING, State.PAUSED, State.RUNNING, State.FINISHED],
+        ),
     ],
 )
 async def test_every_end_is_told_as_it_was(
