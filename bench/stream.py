@@ -373,11 +373,7 @@ def report(
     found: Session, only: list[str], made: dict[str, list[Case]], heavy: list[Case],
     speeds: list[float], carried: dict[str, float], begun: dict[str, Any],
 ) -> str:  # fmt: skip
-    parts = [
-        f"{begun['cores']} cores, load {begun['load'][0]} at the start, {os.getloadavg()[0]:.2f} "
-         f"at the end, Python {begun['python']}, {begun['at']}\nThe board's own ceiling: "
-         f"Marlin {carried['marlin']:,.0f}, GRBL {carried['grbl']:,.0f} lines/s\n"
-    ]  # fmt: skip
+    parts = [heading(carried, begun)]
     if "marlin" in only:
         parts += [show_speeds(found, "Marlin", made["marlin"]), show_cost(found, made["marlin"])]
     if "late" in only:
@@ -393,6 +389,15 @@ def report(
         parts.append(show_loaded(found, heavy))
     parts += [f"Without {name}: {why}\n" for name, why in found.missing.items()]
     return "\n".join(parts) + "\n"
+
+
+def heading(carried: dict[str, float], begun: dict[str, Any]) -> str:
+    load = f"load {begun['load'][0]} at the start, {os.getloadavg()[0]:.2f} at the end"
+    return (
+        f"{begun['cores']} cores, {load}, Python {begun['python']}, {begun['at']}\n"
+        f"The board's own ceiling, lines/s: Marlin {carried['marlin']:,.0f}, "
+        f"GRBL {carried['grbl']:,.0f}\n"
+    )
 
 
 def finish(

@@ -106,7 +106,8 @@ class Board:
         self.cpu_at: dict[str, float] = {}
         self.alive_at = 0.0
         self.watch: Callable[[], float] = lambda: 0.0
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -117,6 +118,9 @@ class Board:
     def end(self) -> dict[str, Any]:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(20)
+        self._listener.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         return json.loads(self.record_path.read_text())
 
 
