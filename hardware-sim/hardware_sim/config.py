@@ -80,6 +80,12 @@ class MarlinMachine(_Machine):
 class _Grbl(_Machine):
     planner_blocks: int = Field(default=15, ge=2)
     settings: dict[str, float] = {}
+    build_info: str = ""
+    """What `$I=` stored: the last field of the version line."""
+    door_switch: bool = False
+    """Compiled with ENABLE_SAFETY_DOOR_INPUT_PIN, and a switch is fitted."""
+    probe_z_mm: float | None = None
+    """Machine height at which the probe touches its plate; without it no probe is fitted."""
 
 
 class MillMachine(_Grbl):

@@ -4,7 +4,7 @@ Never runs in real time: moments come in, moments go out.
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,11 @@ class Block:
     added_s: float
     entry_max_sq: float = 0.0
     entry_sq: float = 0.0
+    asked: float = 0.0
+    """The speed that was asked for, before overrides."""
+    rapid: bool = False
+    power: float = 0.0
+    """Spindle or beam while this move runs."""
 
 
 @dataclass(slots=True)
@@ -58,9 +63,16 @@ class Planner:
     """
 
     def __init__(
-        self, capacity: int, junction: Junction, at: Vector, first_delay_s: float = 0.1
+        self,
+        capacity: int,
+        junction: Junction,
+        at: Vector,
+        first_delay_s: float = 0.1,
+        dry: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._first_delay_s = first_delay_s
+        self._dry = dry
+        self._excused_s = 0.0
         self._capacity = capacity
         self._junction = junction
         self._blocks: deque[Block] = deque()
@@ -132,6 +144,8 @@ class Planner:
             starts_s += self._first_delay_s
             if not (flush or self.full) and starts_s > now_s:
                 return False
+            self._dry(max(0.0, head.added_s - self._free_s - self._excused_s))
+        self._excused_s = 0.0
         self._blocks.popleft()
         exit_sq = 0.0
         if self._blocks:
@@ -140,6 +154,24 @@ class Planner:
             after.entry_max_sq = exit_sq
         self._running = _Running(head, exit_sq, starts_s, starts_s + profile_s(head, exit_sq))
         return True
+
+    def excuse(self, wait_s: float) -> None:
+        """The firmware itself waits that long (heat, dwell): no host could have fed the queue."""
+        self._excused_s += wait_s
+
+    def rescale(self, speed: Callable[[Block], float]) -> None:
+        """An override changed: the moves that wait get new speeds, the moving one keeps its own."""
+        for block in self._blocks:
+            block.speed = speed(block)
+            block.entry_max_sq = min(block.entry_max_sq, block.speed * block.speed)
+            block.entry_sq = min(block.entry_sq, block.entry_max_sq)
+        if self._blocks:
+            self._look_ahead()
+
+    @property
+    def moving(self) -> Block | None:
+        """The block that is being moved."""
+        return None if self._running is None else self._running.block
 
     def next_end_s(self) -> float | None:
         """When the next block gives its place free; None when nothing moves (or is held)."""
@@ -192,7 +224,7 @@ class Planner:
         self._rest = self.position(now_s)
         self._blocks.clear()
         self._running, self._last, self._held_s = None, None, None
-        self._free_s = now_s
+        self._free_s, self._excused_s = now_s, 0.0
         return self._rest
 
     def settle_at(self, position: Sequence[float]) -> None:

@@ -22,7 +22,9 @@ class Journal:
     A start is the first heating, motion, spindle or laser command after idle. It ends
     `complete` when the program said so (all heaters off and M84 or M400; M2 or M30 on GRBL)
     or when the cold machine stood still and silent for QUIET_S. If the first command of a
-    start came with a line number, only numbered lines are taken as its program.
+    start came with a line number, only numbered lines are taken as its program. `dry_s` is the
+    time that the machine stood, between its first and its last move, only because no move had
+    come: waits that the program asked for (heat, dwell) do not count.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -36,6 +38,9 @@ class Journal:
         self.starts = 0
         self.lines = 0
         self.bed: Bed = "clear"
+        self._moved = False
+        self._dry_s = 0.0
+        self._dry_times = 0
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._take_up(folder)
@@ -62,7 +67,7 @@ class Journal:
         self._append("starts.jsonl", start)
         self._set_bed("occupied")
         self.running, self._ending, self._numbered_only = True, False, numbered
-        self.lines = 0
+        self.lines, self._moved, self._dry_s, self._dry_times = 0, False, 0.0, 0
         if self._folder is not None:
             path = self._folder / f"job-{self.starts}.gcode"
             self._program = path.open("w", encoding="utf-8", newline="\n")
@@ -81,6 +86,13 @@ class Journal:
             self.lines += 1
             if self._program is not None:
                 self._program.write(line + "\n")
+
+    def moves_on(self, stood_s: float) -> None:
+        """The machine moves again after it stood `stood_s` for want of a next move."""
+        if self._moved and stood_s > 0:
+            self._dry_s += stood_s
+            self._dry_times += 1
+        self._moved = True
 
     def renumbered(self) -> None:
         """A host begins to count anew: what it said before belongs to no program."""
@@ -110,8 +122,9 @@ class Journal:
         if self._program is not None:
             self._program.close()
             self._program = None
+        dry = {"dry_s": round(self._dry_s, 6), "dry_times": self._dry_times}
         end = {"start": self.starts, "how": how, "sim_s": round(sim_s, 3), "lines": self.lines}
-        self._append("ends.jsonl", end)
+        self._append("ends.jsonl", {**end, **dry})
 
     def clear_bed(self) -> None:
         """A person took the part away."""

@@ -1,23 +1,28 @@
-"""Promises GRBL 1.1's two halves: real-time bytes at once, lines one by one with ok or error.
+"""Promises GRBL 1.1h's two halves: real-time bytes at once, lines one by one with ok or error.
 Never advances time by itself: `run(now)` does what is due by then and `wake_s` says what is next.
 
-Sources: GRBL 1.1 `protocol.c`, `system.c`, `report.c`, `doc/markdown/interface.md`.
+Source: gnea/grbl `grbl/protocol.c` (protocol_main_loop, protocol_exec_rt_system,
+protocol_exec_rt_suspend), `grbl/serial.c` (which bytes never reach a line), `grbl/main.c` (what a
+reset keeps), `grbl/motion_control.c` mc_reset, `grbl/limits.c` (homing alarms 6 to 9).
 """
 
 import math
 import re
-from collections.abc import Callable
 
 from hardware_sim.config import GrblMachine
-from hardware_sim.grbl.modal import LINE_LENGTH, GrblError, Modes, clean, parse
-from hardware_sim.grbl.moves import Mover, Task
+from hardware_sim.grbl import report
+from hardware_sim.grbl.modal import LINE_LENGTH, GrblError, clean
+from hardware_sim.grbl.moves import Alarm, Mover, Task
 from hardware_sim.grbl.settings import Settings
+from hardware_sim.grbl.system import System
 from hardware_sim.records import Journal
 
-BANNER = "\r\nGrbl 1.1h ['$' for help]"
-HELP = "[HLP:$$ $# $G $I $N $x=val $Nx=line $J=line $SLP $C $X $H ~ ! ? ctrl-x]"
 _REALTIME = re.compile(rb"[\x18!?~\x80-\xff]")
-HOMING_S = 8.0
+_LINE_END = re.compile(rb"[\r\n]")
+CRITICAL = (1, 2)
+DOOR_SPINDLE_S, DOOR_COOLANT_S = 4.0, 1.0  # config.h SAFETY_DOOR_*_DELAY
+RESET, HOLD, RESUME, STATUS = 0x18, ord("!"), ord("~"), ord("?")
+DOOR, JOG_CANCEL, SPINDLE_STOP, FLOOD = 0x84, 0x85, 0x9E, 0xA0
 
 
 class Grbl:
@@ -26,79 +31,144 @@ class Grbl:
     def __init__(self, machine: GrblMachine, journal: Journal) -> None:
         self.machine, self.journal = machine, journal
         self.settings = Settings(machine.settings)
-        self.mover = Mover(self.settings, machine.planner_blocks, journal, self.say)
+        self.mover = Mover(
+            self.settings, machine.planner_blocks, journal, self.say, machine.probe_z_mm
+        )
+        self.system = System(self)
         self.out = bytearray()
         self.dead = False  # a critical alarm: only a reset helps
-        self._rx = bytearray()
+        self.alarmed = self.asleep = self.homing = self.restarting = False
+        self.switch_fault = 0  # what the next homing ends in: 8 stuck, 9 never found
+        self._rx, self._partial = bytearray(), bytearray()
         self._lost = 0
-        self._alarm = False
-        self._check = False
-        self._asleep = False
-        self._homing = False
+        self.door_open = self._doored = self._spindle_stopped = self._asked = False
+        self._falling_asleep = False  # after the ok of `$SLP`
+        self._interrupted = False  # a line was under way when an alarm stopped the machine
+        self._restored_at_s: float | None = None
         self._task: Task | None = None
-        self._reports = 0
-        self._now_s = 0.0
+        self.now_s = 0.0
 
     # --- power ---------------------------------------------------------------------------
 
     def power_up(self, now_s: float) -> None:
         """Start afresh: spindle off, motion gone, position counted from 0."""
+        self.now_s = now_s
         self.power_off(now_s)
         self.mover.forget_position()
-        self._alarm = self.settings.on(22)
+        self.alarmed = self.settings.on(22)  # config.h HOMING_INIT_LOCK
         self._greet()
 
     def power_off(self, now_s: float) -> None:
         """Power gone: everything stops at once."""
+        self._stop(now_s)
+        self.out.clear()
+        self.alarmed = False
+
+    def _stop(self, now_s: float) -> None:
         self.mover.stop(now_s)
         self._rx.clear()
-        self.out.clear()
-        self._task = None
-        self.dead = self._alarm = self._check = self._asleep = self._homing = False
+        self._partial.clear()
+        self._task, self._restored_at_s = None, None
+        self.dead = self.asleep = self.homing = self.restarting = False
+        self._doored = self._spindle_stopped = self._asked = self._interrupted = False
+        self._falling_asleep = False
 
     def _greet(self) -> None:
-        self.say(BANNER)
-        if self._alarm:
-            self.say("[MSG:'$H'|'$X' to unlock]")
+        self.say(report.BANNER)
+        if self.alarmed:
+            self.say(report.LOCKED)
+        else:
+            self.run_startup()
+
+    def run_startup(self) -> None:
+        """system_execute_startup: at power-up when unlocked, and after homing."""
+        for text in self.system.startup:
+            if text:
+                self._start_up(text)
+
+    def _start_up(self, text: str) -> None:
+        """system_execute_startup: the stored line, then its answer, on one line."""
+        try:
+            task = self.mover.begin(text, text, self.now_s)
+            for _ in task or ():
+                break  # a startup line that has to wait goes on with the motion it queued
+            self.say(f">{text}:ok")
+        except GrblError as error:
+            self.say(f">{text}:error:{error.number}")
 
     def _reset(self, now_s: float) -> None:
-        """Ctrl-X: clean when at rest, ALARM:3 and a lost position when it cut a motion off."""
-        cut_off = self.mover.in_motion(now_s) or self._homing
+        """mc_reset: ALARM:3 and a lost position when it cut a motion off, 6 while homing."""
+        number = 6 if self.homing else 3 if self.mover.in_motion(now_s) else 0
         if not self.mover.over:
             self.journal.end("stopped", now_s)
-        alarmed = self._alarm and not self.dead
-        self.mover.stop(now_s)
-        self._rx.clear()
-        self._task = None
-        if cut_off:
-            self.say("ALARM:3")
-        self._alarm = cut_off or alarmed or self.dead
-        self.dead = self._check = self._asleep = self._homing = False
+        self._restart(number, now_s)
+
+    def _restart(self, number: int, now_s: float) -> None:
+        """Alarm first, then the ok of the line that was under way, then the welcome."""
+        if number:
+            self.say(f"ALARM:{number}")
+        if self._task is not None or self._interrupted:
+            self.say("ok")
+        locked = bool(number) or self.alarmed or self.dead or self.asleep
+        self.mover.homed = self.mover.homed and not number
+        self._stop(now_s)
+        self.alarmed = locked
         self._greet()
 
-    def _raise_alarm(self, number: int, now_s: float) -> None:
-        """A limit was hit: locked until reset, then until unlocked."""
+    def raise_alarm(self, number: int, now_s: float) -> None:
+        """Locked; after 1 and 2 nothing but a reset is even looked at."""
+        self.say(f"ALARM:{number}")
+        self.alarmed = True
+        if number not in CRITICAL:
+            return
+        self.say(report.RESET_TO_CONTINUE)
+        self._interrupted = self._task is not None
+        self._task = None
         self.mover.stop(now_s)
         self._rx.clear()
-        self._task = None
-        self.dead = self._alarm = True
-        self.say(f"ALARM:{number}")
-        self.say("[MSG:Reset to continue]")
+        self.dead = True
         self.journal.end("killed", now_s)
+
+    def fall_asleep(self) -> None:
+        """`$SLP`: everything off; only a reset wakes it, and then it is locked."""
+        self._falling_asleep = True
+
+    # --- the physical world --------------------------------------------------------------
 
     def jam(self) -> None:
         """The tool jams and drags an axis into its switch: hard limit."""
-        self._raise_alarm(1, self._now_s)
+        self.raise_alarm(1, self.now_s)
 
     def press(self) -> None:
         """Someone presses cycle start."""
-        self.mover.release(self._now_s)
+        self._resume(self.now_s)
+
+    def deeds(self) -> dict[str, object]:
+        """What can happen to this machine besides `jam` and `press`."""
+        return {
+            "panel-pause": lambda: self._hold(self.now_s),
+            "panel-stop": lambda: self._reset(self.now_s),
+            "limit-dead": lambda: setattr(self, "switch_fault", 9),
+            "limit-stuck": lambda: setattr(self, "switch_fault", 8),
+            "limit-mend": lambda: setattr(self, "switch_fault", 0),
+            "door-open": self._open_door,
+            "door-close": lambda: setattr(self, "door_open", False),
+        }
+
+    def _open_door(self) -> None:
+        if not self.machine.door_switch:
+            raise ValueError("this machine has no door switch: door_switch = true fits one")
+        self.door_open = True
+        if self.homing:
+            self._restart(7, self.now_s)
+        else:
+            self._door(self.now_s)
 
     # --- bytes and time ------------------------------------------------------------------
 
     def say(self, line: str) -> None:
         """Put one line on the wire."""
-        self.out += line.encode("ascii", "replace") + b"\r\n"
+        self.out += line.encode("latin-1", "replace") + b"\r\n"
 
     def take_output(self) -> bytes:
         """What the controller has said since the last time."""
@@ -108,13 +178,16 @@ class Grbl:
 
     def receive(self, data: bytes, now_s: float) -> None:
         """Bytes arrive: real-time ones act at once, the rest waits for room or is lost."""
-        self._now_s = now_s
+        self.now_s = now_s
+        if now_s < self.mover.deaf_until_s:
+            self._lost += len(data)  # interrupts are off during an EEPROM write
+            return
         place = 0
         for found in _REALTIME.finditer(data):
             self._store(data[place : found.start()], now_s)
             self._realtime(found[0][0], now_s)
             place = found.end()
-        self._store(data[place:], now_s)
+        self._store(data[place:] if place else data, now_s)
 
     def _store(self, data: bytes, now_s: float) -> None:
         while data:
@@ -128,67 +201,163 @@ class Grbl:
 
     def _realtime(self, byte: int, now_s: float) -> None:
         self.mover.advance(now_s)
-        if byte == 0x18:
+        if byte == RESET:
             self._reset(now_s)
-        elif byte == ord("?"):
+        elif self.dead:
+            return  # protocol_exec_rt_system waits in an empty loop for the reset
+        elif self.homing:
+            self._asked = self._asked or byte == STATUS  # answered when homing ends
+        elif byte == STATUS:
             self.say(self._status(now_s))
-        elif byte == ord("!"):
-            self.mover.hold(now_s)
-        elif byte == ord("~"):
-            self.mover.release(now_s)
-        elif byte == 0x84:
-            self.mover.hold(now_s, door=True)
-        elif byte == 0x85:
-            self.mover.cancel_jog(now_s)
+        elif byte == HOLD:
+            self._hold(now_s)
+        elif byte == RESUME:
+            self._resume(now_s)
+        elif byte == DOOR:
+            self._door(now_s)
+        elif byte == JOG_CANCEL:
+            if self.mover.jogging:
+                self.mover.cancel_jog(now_s)
+        elif byte == SPINDLE_STOP:
+            self._toggle_spindle(now_s)
+        elif byte == FLOOD:
+            if not (self.alarmed or self.asleep or self.mover.checking or self._doored):
+                self.mover.toggle_coolant()
         else:
             self.mover.override(byte)
+        self.run(now_s)
+
+    def _hold(self, now_s: float) -> None:
+        if self.alarmed or self.mover.checking or self.asleep or self._doored:
+            return
+        if self.mover.jogging:
+            self.mover.cancel_jog(now_s)
+        else:
+            self.mover.hold(now_s)
+
+    def _door(self, now_s: float) -> None:
+        if self.alarmed or self.mover.checking:
+            return
+        self.say(report.CHECK_DOOR)
+        if self.mover.jogging:
+            self.mover.cancel_jog(now_s)
+        self.mover.hold(now_s)
+        self._doored, self._restored_at_s = True, None
+
+    def _resume(self, now_s: float) -> None:
+        if not self.mover.standing(now_s) or self.asleep:
+            return
+        if self._doored:
+            self._restore(now_s)
+            return
+        if self._spindle_stopped:
+            self._toggle_spindle(now_s)
+        self.mover.release(now_s)
+
+    def _restore(self, now_s: float) -> None:
+        """The door is shut: spindle and coolant come back before the motion does."""
+        if self.door_open or self._restored_at_s is not None:
+            return
+        modes, wait_s = self.mover.modes, 0.0
+        if modes.spindle != "M5" and not self.settings.on(32):
+            wait_s += DOOR_SPINDLE_S
+        if modes.coolant != "M9":
+            wait_s += DOOR_COOLANT_S
+        self.mover.set_spindle(modes.spindle, modes.speed)
+        self._restored_at_s = now_s + wait_s
+
+    def _toggle_spindle(self, now_s: float) -> None:
+        """0x9E: only in a hold; what it stopped comes back with the cycle."""
+        if not self.mover.standing(now_s) or self._doored or self.mover.modes.spindle == "M5":
+            return
+        self._spindle_stopped = not self._spindle_stopped
+        if self._spindle_stopped:
+            self.mover.set_spindle("M5", 0.0)
+        else:
+            self.say(report.SPINDLE_BACK)
+            self.mover.set_spindle(self.mover.modes.spindle, self.mover.modes.speed)
 
     def run(self, now_s: float) -> None:
         """Do everything that is due by now."""
-        self._now_s = now_s
+        self.now_s = now_s
         self.mover.advance(now_s)
-        while not self.dead:
-            if self._task is None and not self._next_line(now_s):
+        if self.mover.hits_switch(now_s) and not self.dead:
+            self.raise_alarm(1, now_s)
+        while not self.dead and not self._suspended(now_s):
+            if self.restarting:
+                self._restart(0, now_s)
+            if self._falling_asleep:
+                self._sleep()
                 return
-            if self._task is not None:
-                try:
-                    if not self._go_on(self._task):
-                        return
-                except GrblError as error:
-                    self._task = None
-                    self._refuse(error, now_s)
-                    continue
-                self.say("ok")
+            if self._task is None:
+                if not self._next_line(now_s):
+                    return
+            elif not self._go_on(self._task):
+                return
+
+    def _sleep(self) -> None:
+        self._falling_asleep, self.asleep = False, True
+        self.mover.set_spindle("M5", 0.0)
+        self.say(report.SLEEPING)
+
+    def _suspended(self, now_s: float) -> bool:
+        """A hold, a door or sleep: no line is looked at."""
+        if self.asleep:
+            return True
+        if self._doored and self.mover.standing(now_s):
+            if self._restored_at_s is None:
+                self.mover.spindle = 0.0
+            elif now_s >= self._restored_at_s:
+                self._doored, self._restored_at_s = False, None
+                self.mover.release(now_s)
+        return self.mover.held
 
     def _go_on(self, task: Task) -> bool:
-        for wake_s in task:
-            self.mover.wake_s = wake_s
-            return False
-        self._task = None
+        try:
+            for wake_s in task:
+                self.mover.wake_s = wake_s
+                return False
+        except Alarm as alarm:
+            self._end_in_alarm(alarm)
+            return True
+        except GrblError as error:
+            self._task = None
+            self.say(f"error:{error.number}")
+            return True
+        if self._task is task:  # a homing that failed has restarted the board meanwhile
+            self._task = None
+            self.say("ok")
         return True
+
+    def _end_in_alarm(self, alarm: Alarm) -> None:
+        self.raise_alarm(alarm.number, self.now_s)
+        if alarm.number == 5:
+            self.mover.say_probe()
+        if not self.dead:
+            self._task = None
+            self.say("ok")
 
     def _next_line(self, now_s: float) -> bool:
-        """Begin the next complete line; True if there was one."""
-        end = self._rx.find(b"\n")
-        if end < 0:
+        """Begin the next complete line; True if there was one. Both CR and LF end a line."""
+        found = _LINE_END.search(self._rx)
+        if found is None:
+            self._partial += self._rx  # the main loop takes characters out of the ring at once
+            self._rx.clear()
             return False
-        raw = bytes(self._rx[:end]).decode("latin-1").strip("\r")
-        del self._rx[: end + 1]
+        raw = (self._partial + self._rx[: found.start()]).decode("latin-1")
+        self._partial.clear()
+        del self._rx[: found.end()]
         try:
             self._task = self._begin(raw, now_s)
+        except Alarm as alarm:
+            self._task = iter(())
+            self._end_in_alarm(alarm)
+        except GrblError as error:
+            self.say(f"error:{error.number}")
+        else:
             if self._task is None:
                 self.say("ok")
-        except GrblError as error:
-            self._refuse(error, now_s)
         return True
-
-    def _refuse(self, error: GrblError, now_s: float) -> None:
-        if error.number == 0:
-            self._raise_alarm(2, now_s)
-        else:
-            self.say(f"error:{error.number}")
-
-    # --- lines -----------------------------------------------------------------------------
 
     def _begin(self, raw: str, now_s: float) -> Task | None:
         text = clean(raw)
@@ -197,138 +366,89 @@ class Grbl:
         if not text:
             return None
         if text[0] == "$":
-            return self._system(text[1:])
-        if self._alarm or self._asleep:
+            return self.system.execute(text)
+        if self.alarmed or self.mover.jogging:
             raise GrblError(9)
-        line, modes = parse(text, self.mover.modes)
-        if self._check:
-            self.mover.modes = modes
-            return None
-        return self.mover.begin(raw.strip(), line, modes, now_s)
-
-    def _system(self, text: str) -> Task | None:
-        handlers: dict[str, Callable[[], Task | None]] = {
-            "": lambda: self.say(HELP),
-            "$": lambda: self._print(self.settings.lines()),
-            "G": lambda: self.say(f"[GC:{self.mover.modes.words()}]"),
-            "#": lambda: self._print(self.mover.offset_lines()),
-            "I": lambda: self._print(["[VER:1.1h.20190830:simulated]", "[OPT:V,15,128]"]),
-            "N": lambda: self._print(["$N0=", "$N1="]),
-            "C": self._toggle_check,
-            "X": self._unlock,
-            "H": self._home,
-            "SLP": self._sleep,
-        }
-        handler = handlers.get(text)
-        if handler is not None:
-            return handler()
-        if text.startswith("J="):
-            return self._jog(text[2:])
-        if "=" not in text:
-            raise GrblError(3)
-        self._only_at_rest()
-        self.settings.write(text)
-        return None
-
-    def _only_at_rest(self) -> None:
-        if self.mover.in_motion(self._now_s) or self.mover.held:
-            raise GrblError(8)
-
-    def _print(self, lines: list[str]) -> None:
-        for line in lines:
-            self.say(line)
-
-    def _toggle_check(self) -> None:
-        if self._check:
-            self.say("[MSG:Disabled]")
-            self._reset(self._now_s)
-            return
-        self._only_at_rest()
-        if self._alarm:
-            raise GrblError(9)
-        self._check = True
-        self.say("[MSG:Enabled]")
-
-    def _unlock(self) -> None:
-        if self._alarm:
-            self._alarm = False
-            self.say("[MSG:Caution: Unlocked]")
-
-    def _sleep(self) -> None:
-        self._only_at_rest()
-        self._asleep = True
-        self.mover.spindle_off()
-        self.say("[MSG:Sleeping]")
-
-    def _home(self) -> Task:
-        if not self.settings.on(22):
-            raise GrblError(5)
-        self._only_at_rest()
-        return self._homing_cycle()
-
-    def _homing_cycle(self) -> Task:
-        self._homing = True
-        until_s = self._now_s + HOMING_S
-        while self._now_s < until_s:
-            yield until_s
-        self._homing = self._alarm = False
-        self.mover.home()
-
-    def _jog(self, text: str) -> Task:
-        if self._alarm or self._check:
-            raise GrblError(9)
-        self._only_at_rest()
-        line, modes = parse("G1" + text, Modes(distance=self.mover.modes.distance))
-        if "F" not in line.values:
-            raise GrblError(22)
-        return self.mover.jog(line, modes, self._now_s)
+        return self.mover.begin(raw.strip(), text, now_s)
 
     # --- reports -----------------------------------------------------------------------------
 
     def _status(self, now_s: float) -> str:
-        mover, mask = self.mover, int(self.settings[10])
-        place = mover.position(now_s)
-        offset = mover.work_offset()
-        label = "MPos" if mask & 1 else "WPos"
-        shown = place if mask & 1 else [p - o for p, o in zip(place, offset, strict=True)]
-        parts = [self._state(now_s), f"{label}:{_triple(shown)}"]
-        if mask & 2:
-            free = self.machine.planner_blocks - mover.planner.waiting
-            parts.append(f"Bf:{max(0, free)},{self.machine.rx_buffer - len(self._rx)}")
-        parts.append(f"FS:{mover.planner.speed() * 60:.0f},{mover.spindle_speed:.0f}")
-        if self._reports % 10 == 0:
-            parts.append(f"WCO:{_triple(offset)}")
-        elif self._reports % 10 == 1:
-            parts.append(f"Ov:{mover.feed_percent},100,100")
-        self._reports += 1
-        return f"<{'|'.join(parts)}>"
+        mover = self.mover
+        block = None if mover.held else mover.planner.moving
+        status = report.Status(
+            state=self.state_name(now_s),
+            at=mover.position(now_s),
+            offset=mover.work_offset(),
+            free_blocks=max(0, self.machine.planner_blocks - mover.planner.waiting),
+            free_bytes=self.machine.rx_buffer - len(self._rx),
+            rate_mm_min=0.0 if block is None else block.speed * 60,
+            spindle=mover.spindle_now(),
+            pins=self._pins(now_s),
+            overrides=mover.overrides.shown(),
+            accessories=mover.accessories(),
+        )
+        return status.line(int(self.settings[10]), mover.refresh, inches=self.settings.on(13))
 
-    def _state(self, now_s: float) -> str:
-        if self._alarm or self.dead:
-            return "Alarm"
-        if self._check:
-            return "Check"
-        if self._asleep:
-            return "Sleep"
-        return "Home" if self._homing else self.mover.state(now_s)
+    def _pins(self, now_s: float) -> str:
+        plate = self.machine.probe_z_mm
+        touching = plate is not None and self.mover.position(now_s)[2] <= plate
+        return ("P" if touching else "") + ("D" if self.door_open else "")
+
+    def state_name(self, now_s: float) -> str:
+        """As the status report names it."""
+        mover = self.mover
+        for name, true in (
+            ("Sleep", self.asleep),
+            ("Alarm", self.alarmed),
+            ("Home", self.homing),
+            ("Check", mover.checking),
+        ):
+            if true:
+                return name
+        if self._doored:
+            return f"Door:{self._door_state(now_s)}"
+        if mover.held:
+            return f"Hold:{int(not mover.standing(now_s))}"
+        if mover.planner.waiting:
+            return "Jog" if mover.jogging else "Run"
+        return "Idle"
+
+    def _door_state(self, now_s: float) -> int:
+        """0 shut and ready, 1 ajar, 2 coming to rest, 3 going back to work."""
+        if self._restored_at_s is not None:
+            return 3
+        return 2 if not self.mover.standing(now_s) else int(self.door_open)
+
+    def end_homing(self) -> None:
+        """The switches were found: `?` that came meanwhile is answered once, still as Home."""
+        if self._asked:
+            self._asked = False
+            self.say(self._status(self.now_s))
+        self.homing = False
+
+    def fail_homing(self, number: int) -> None:
+        """A switch was not found or does not open: alarm, the line's ok, restart, locked."""
+        self.homing = False
+        self._restart(number, self.now_s)
 
     # --- what the process around it asks ---------------------------------------------------
 
     @property
     def blocked(self) -> bool:
         """A line is being waited for, so no other is read."""
-        return self._task is not None and not self.dead
+        return (self._task is not None or self._restored_at_s is not None) and not self.dead
 
     @property
     def wants_person(self) -> bool:
         """It stands in a hold and waits for cycle start."""
-        return self.mover.held
+        return (self.mover.held and self._restored_at_s is None) or self.asleep
 
     @property
     def still(self) -> bool:
         """Spindle off and motionless, nothing in hand."""
-        busy = self._task is not None or self.mover.held or self.moving or b"\n" in self._rx
-        return not busy and not self.mover.spindle_speed
+        busy = self._task is not None or self.mover.held or self.moving or self._rx
+        return not busy and not self.mover.spindle
 
     @property
     def moving(self) -> bool:
@@ -343,7 +463,7 @@ class Grbl:
         """The next moment at which `run` has something to do; None if only bytes can help."""
         if self.dead:
             return None
-        moments = [self.mover.planner.next_end_s()]
+        moments = [self.mover.planner.next_end_s(), self._restored_at_s]
         if self._task is not None:
             moments.append(self.mover.wake_s)
         known = [moment for moment in moments if moment is not None and moment < math.inf]
@@ -353,12 +473,8 @@ class Grbl:
         """Physical facts for the control channel."""
         return {
             "dead": self.dead,
-            "state": self._state(now_s),
-            "spindle": self.mover.spindle_speed,
+            "state": self.state_name(now_s),
+            "spindle": self.mover.spindle_now(),
             "position_mm": [round(v, 4) for v in self.mover.position(now_s)],
             "overrun_bytes": self._lost,
         }
-
-
-def _triple(values: tuple[float, ...] | list[float]) -> str:
-    return ",".join(f"{value:.3f}" for value in values)

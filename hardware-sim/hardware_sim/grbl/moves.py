@@ -1,15 +1,20 @@
 """Promises what GRBL's G and M codes do to offsets, motion, spindle and beam.
 Never reads bytes; a line that takes time is an iterator of the moments it waits for.
 
-Source: GRBL 1.1 `gcode.c` (order of execution), `planner.c` (junction deviation).
+Source: gnea/grbl `grbl/gcode.c` step 4 (order of execution), `grbl/motion_control.c` (mc_line,
+mc_arc, mc_probe_cycle), `grbl/planner.c` (junction deviation, step rounding),
+`grbl/spindle_control.c` (range of S), `grbl/jog.c`, `grbl/limits.c` (place after homing).
 """
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from hardware_sim.gcode import arc_centre, arc_chords
-from hardware_sim.grbl.modal import GrblError, Line, Modes
+from hardware_sim.gcode import arc_centre
+from hardware_sim.grbl import report
+from hardware_sim.grbl.modal import PROBES, GrblError, Line, Modes, read
+from hardware_sim.grbl.numbers import on_step
+from hardware_sim.grbl.overrides import Overrides
 from hardware_sim.grbl.settings import Settings
 from hardware_sim.motion import Block, Planner
 from hardware_sim.records import Journal
@@ -19,28 +24,47 @@ Place = tuple[float, float, float]
 ORIGIN: Place = (0.0, 0.0, 0.0)
 SYSTEMS = ("G54", "G55", "G56", "G57", "G58", "G59")
 PLANES = {"G17": (0, 1, 2, "I", "J"), "G18": (2, 0, 1, "K", "I"), "G19": (1, 2, 0, "J", "K")}
-SOFT_LIMIT = GrblError(0)  # becomes ALARM:2, not an error number
-MAX_FEED_SHARE, MIN_FEED_SHARE = 200, 10
+CUTTING = ("G1", "G2", "G3")
+EEPROM_S = 0.02  # a handful of changed bytes at 3.4 ms each (eeprom.c), interrupts off meanwhile
+NEEDLE = 5e-7  # config.h ARC_ANGULAR_TRAVEL_EPSILON
+LEAST_FEED_MM_S = 1 / 60  # config.h MINIMUM_FEED_RATE 1 mm/min
+
+
+class Alarm(Exception):
+    """The line ends in an alarm (`ALARM:N`)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Mover:
     """Modal state, offsets and motion of one GRBL machine, in machine millimetres."""
 
     def __init__(
-        self, settings: Settings, blocks: int, journal: Journal, say: Callable[[str], None]
+        self,
+        settings: Settings,
+        blocks: int,
+        journal: Journal,
+        say: Callable[[str], None],
+        probe_z_mm: float | None = None,
     ) -> None:
         self._settings, self._journal, self._say = settings, journal, say
-        self.planner = Planner(blocks, self._junction, ORIGIN, first_delay_s=0.0)
+        self._probe_z_mm = probe_z_mm
+        self.planner = Planner(blocks, self._junction, ORIGIN, 0.0, journal.moves_on)
         self.modes = Modes()
-        self._systems: dict[str, Place] = dict.fromkeys((*SYSTEMS, "G28", "G30"), ORIGIN)
-        self._g92 = ORIGIN
+        self.systems: dict[str, Place] = dict.fromkeys((*SYSTEMS, "G28", "G30"), ORIGIN)
+        self._g92, self._length = ORIGIN, 0.0
         self._at: Place = ORIGIN
-        self._jogging = False
-        self._held_since: tuple[float, bool] | None = None  # stands from this moment; door open?
-        self.spindle_speed = 0.0
-        self.feed_percent = 100
+        self._held_since: float | None = None  # stands from this moment
+        self._probed: tuple[Place, bool] = (ORIGIN, False)
+        self.overrides = Overrides()
+        self.refresh = report.Refresh()
+        self.jogging = self.checking = self.homed = False
+        self.spindle = 0.0  # as it turns, clamped to $30 and $31
         self.over = True  # no program is under way
         self.wake_s: float | None = None
+        self.deaf_until_s = 0.0  # an EEPROM write: bytes that come meanwhile are lost
         self._now_s = 0.0
 
     # --- state ----------------------------------------------------------------------------
@@ -49,152 +73,241 @@ class Mover:
     def held(self) -> bool:
         return self._held_since is not None
 
+    def standing(self, now_s: float) -> bool:
+        """Held, and the braking is over."""
+        return self._held_since is not None and now_s >= self._held_since
+
     def in_motion(self, now_s: float) -> bool:
         """Cutting power now would lose steps: moving, or braking into a hold."""
         if self._held_since is not None:
-            return now_s < self._held_since[0]
+            return now_s < self._held_since
         return self.planner.waiting > 0
 
-    def state(self, now_s: float) -> str:
-        """As the status report names it."""
-        if self._held_since is not None:
-            stands_s, door = self._held_since
-            return f"{'Door' if door else 'Hold'}:{int(now_s < stands_s)}"
-        if self.planner.waiting:
-            return "Jog" if self._jogging else "Run"
-        return "Idle"
-
     def position(self, now_s: float) -> Place:
-        """Machine position in mm."""
+        """Machine position in mm, on whole motor steps."""
+        steps = self._settings.axes(100)
         x, y, z = self.planner.position(now_s)
-        return x, y, z
+        return on_step(x, steps[0]), on_step(y, steps[1]), on_step(z, steps[2])
 
     def work_offset(self) -> Place:
         """Machine position minus work position."""
-        return _plus(self._systems[self.modes.system], self._g92)
+        x, y, z = _plus(self.systems[self.modes.system], self._g92)
+        return x, y, z + self._length
+
+    def spindle_now(self) -> float:
+        """What the status report calls the spindle: in laser mode each move carries its own."""
+        block = self.planner.moving
+        if block is not None and self._settings.on(32) and not self.held:
+            return block.power
+        return self.spindle
+
+    def accessories(self) -> str:
+        """S or C while the spindle's PWM is on, F while coolant flows."""
+        turning = {"M3": "S", "M4": "C"}.get(self.modes.spindle, "") if self.spindle_now() else ""
+        return turning + ("F" if self.modes.coolant == "M8" else "")
 
     def offset_lines(self) -> list[str]:
         """As `$#` prints them."""
-        rows = [f"[{name}:{_words(place)}]" for name, place in self._systems.items()]
-        return [*rows, f"[G92:{_words(self._g92)}]", "[TLO:0.000]", "[PRB:0.000,0.000,0.000:0]"]
+        inches = self._settings.on(13)
+        return report.offsets(
+            self.systems, self._g92, self._length, self._probe_line(), inches=inches
+        )
+
+    def _probe_line(self) -> str:
+        where, found = self._probed
+        return report.probe(where, found=found, inches=self._settings.on(13))
 
     def advance(self, now_s: float) -> None:
         """Let time pass."""
         self._now_s = now_s
         self.planner.advance(now_s)
-        if self._jogging and not self.planner.waiting:
-            self._jogging = False
+        if self.jogging and not self.planner.waiting and not self.held:
+            self.jogging = False
 
     # --- real time ------------------------------------------------------------------------
 
-    def hold(self, now_s: float, *, door: bool = False) -> None:
-        """Brake and stand; an open door also stops the spindle."""
+    def hold(self, now_s: float) -> None:
+        """Brake and stand."""
         if self._held_since is None:
-            self._held_since = (self.planner.hold(now_s), door)
-        elif door:
-            self._held_since = (self._held_since[0], True)
+            self._held_since = self.planner.hold(now_s)
 
-    def release(self, now_s: float) -> None:
-        """Cycle start: go on, unless it is still braking."""
-        if self._held_since is not None and now_s >= self._held_since[0]:
-            self._held_since = None
-            self.planner.release(now_s)
+    def release(self, now_s: float) -> bool:
+        """Go on, unless it is still braking."""
+        if not self.standing(now_s):
+            return False
+        self._held_since = None
+        self.planner.release(now_s)
+        return True
 
     def cancel_jog(self, now_s: float) -> None:
         """Drop what is left of a jog."""
-        if self._jogging:
-            self._at = self._stand(now_s)
-            self._jogging = False
+        self._at = self._stand(now_s)
+        self.jogging = False
 
     def override(self, byte: int) -> None:
-        """Feed override bytes; the others change nothing here."""
-        step = {0x91: 10, 0x92: -10, 0x93: 1, 0x94: -1}.get(byte)
-        if byte == 0x90:
-            self.feed_percent = 100
-        elif step is not None:
-            wanted = self.feed_percent + step
-            self.feed_percent = min(MAX_FEED_SHARE, max(MIN_FEED_SHARE, wanted))
+        """A feed, rapid or spindle override came in (overrides.py)."""
+        before = self.overrides
+        self.overrides = before.changed(byte)
+        if self.overrides == before:
+            return
+        self.refresh.overrides = 0
+        self.planner.rescale(self._speed)
+        if self.overrides.spindle != before.spindle and not self.planner.waiting:
+            self.set_spindle(self.modes.spindle, self.modes.speed)
+
+    def toggle_coolant(self) -> None:
+        """Flood on or off (0xA0)."""
+        self.modes = replace(self.modes, coolant="M9" if self.modes.coolant == "M8" else "M8")
+        self.refresh.overrides = 0
 
     def stop(self, now_s: float) -> None:
-        """Reset: motion dropped, spindle off, modes and G92 as after power-up."""
+        """Reset: motion dropped, spindle off, modes, G92 and overrides as after power-up."""
         self._at = self._stand(now_s)
-        self._held_since, self._jogging, self.over = None, False, True
-        self.spindle_speed, self.feed_percent = 0.0, 100
-        self.modes, self._g92 = Modes(), ORIGIN
+        self._held_since, self.jogging, self.checking, self.over = None, False, False, True
+        self.spindle, self.overrides, self.refresh = 0.0, Overrides(), report.Refresh()
+        self.modes, self._g92, self._length = Modes(), ORIGIN, 0.0
+        self._probed = (ORIGIN, False)
 
     def _stand(self, now_s: float) -> Place:
-        x, y, z = self.planner.stop(now_s)
-        return x, y, z
+        self.planner.stop(now_s)
+        place = self.position(now_s)
+        self.planner.settle_at(place)
+        return place
 
     def forget_position(self) -> None:
         """Power was off: wherever the machine stands is now 0."""
-        self._at = ORIGIN
+        self._at, self.homed = ORIGIN, False
         self.planner.settle_at(ORIGIN)
 
     def home(self) -> None:
-        """The homing cycle ends a pull-off away from the switches, which sit at machine 0."""
-        pull = self._settings[27]
-        self._at = (-pull, -pull, -pull)
+        """limits_go_home: a pull-off away from the switches; $23 says at which end they sit."""
+        pull, towards_0 = self._settings[27], int(self._settings[23])
+        travel = self._settings.axes(130)
+        x, y, z = (
+            pull - travel[axis] if towards_0 >> axis & 1 else -pull for axis in range(3)
+        )
+        self._at, self.homed = (x, y, z), True
         self.planner.settle_at(self._at)
 
-    def spindle_off(self) -> None:
-        self.spindle_speed = 0.0
-        self.modes = replace(self.modes, spindle="M5")
+    def set_spindle(self, mode: str, speed: float) -> None:
+        """spindle_set_state and spindle_compute_pwm_value: S within $31 and $30."""
+        self.refresh.overrides = 0
+        top, least = self._settings[30], self._settings[31]
+        wanted = speed * self.overrides.spindle / 100
+        if mode == "M5" or (mode == "M4" and self._settings.on(32)):
+            self.spindle = 0.0  # a beam in dynamic mode is dark at rest
+        elif least >= top or wanted >= top:
+            self.spindle = top
+        else:
+            self.spindle = max(wanted, least) if wanted else 0.0
 
     # --- lines ------------------------------------------------------------------------------
 
-    def begin(self, raw: str, line: Line, modes: Modes, now_s: float) -> Task:
-        """Carry out a parsed line in GRBL's order; raises GrblError before anything happens."""
+    def begin(self, raw: str, text: str, now_s: float) -> Task | None:
+        """Carry out a cleaned line; raises GrblError before anything happens."""
         self._now_s = now_s
-        once = line.commands.get("once")
-        moves = once in (None, "G53", "G28", "G30") and (
-            bool(line.axes()) or once in ("G28", "G30")
-        )
-        goals = self._goals(line, modes) if moves else []
-        spins = modes.spindle != "M5" and modes.speed > 0
-        if goals or spins:
+        line, modes = read(text, self.modes)
+        goals = self._goals(line, modes)
+        line.refuse_unused()
+        if self.checking:
+            return self._carry_out(line, modes, goals)
+        if goals or (modes.spindle != "M5" and modes.speed > 0):
             self._journal.physical(now_s, numbered=False)
             self.over = False
         self._journal.executed(raw, numbered=False)
+        if self._quick(line, modes, goals):
+            return None
         return self._carry_out(line, modes, goals)
 
-    def _carry_out(self, line: Line, modes: Modes, goals: list[tuple[Place, bool]]) -> Task:
-        laser = self._settings.on(32)
-        spun = (modes.spindle, modes.speed) != (self.modes.spindle, self.modes.speed)
-        if spun and not (laser and modes.spindle != "M5"):
-            yield from self._still()
-        if line.commands.get("coolant"):
-            yield from self._still()
-        self.spindle_speed = modes.speed if modes.spindle != "M5" else 0.0
+    def _quick(self, line: Line, modes: Modes, goals: list[Place]) -> bool:
+        """The common case, one straight move and nothing to wait for, done at once."""
+        mine = self.modes
+        if (
+            len(goals) != 1
+            or not line.commands.keys() <= {"motion", "units", "distance", "feed", "plane"}
+            or line.serves != "motion"
+            or modes.motion not in ("G0", "G1")
+            or modes.speed != mine.speed
+            or self.planner.full
+            or self._settings.on(20)
+        ):
+            return False
         self.modes = modes
-        once = line.commands.get("once")
-        if once == "G4":
+        self._plan(goals[0], rapid=modes.motion == "G0")
+        return True
+
+    def _carry_out(self, line: Line, modes: Modes, goals: list[Place]) -> Task:
+        yield from self._spindle_and_coolant(line, modes)
+        before, once = self.modes, line.commands.get("once")
+        if once == "G4" and not self.checking:
             yield from self._dwell(line.values["P"])
-        elif once is not None:
-            self._set_offsets(once, line)
-        for goal, rapid in goals:
-            while self.planner.full:
-                yield self.planner.next_end_s()
-            self._plan(goal, rapid=rapid)
+        if line.serves == "length" or before.system != modes.system:
+            yield from self._still()
+            self.refresh.offsets = 0
+        self.modes = modes
+        if line.serves == "length":
+            self._length = line.values.get("Z", 0.0) if modes.length == "G43.1" else 0.0
+        if once not in (None, "G4", "G53", "G28", "G30"):
+            yield from self._set_offsets(once, line)
+        if modes.motion in PROBES and goals:
+            yield from self._probe(modes.motion, goals[0])
+        else:
+            yield from self._move(goals, rapid=once in ("G28", "G30") or modes.motion == "G0")
         if "stopping" in line.commands:
             yield from self._stopping(line.commands["stopping"])
 
+    def _spindle_and_coolant(self, line: Line, modes: Modes) -> Task:
+        """Steps [4], [7] and [8]: everything but a laser's power on a move waits for standstill."""
+        mine, laser = self.modes, self._settings.on(32)
+        cuts = modes.motion in CUTTING
+        moving = laser and line.serves == "motion" and bool(line.axes())
+        switches = laser and not moving and mine.spindle == "M3"
+        forced = switches and cuts != (mine.motion in CUTTING)
+        if (mine.speed != modes.speed or forced) and mine.spindle != "M5" and not moving:
+            yield from self._still()
+            self._spin(mine.spindle, 0.0 if laser and not cuts else modes.speed)
+        if mine.spindle != modes.spindle:
+            yield from self._still()
+            self._spin(modes.spindle, 0.0 if laser and not cuts else modes.speed)
+        if mine.coolant != modes.coolant:
+            yield from self._still()
+            self.refresh.overrides = 0
+
+    def _spin(self, mode: str, speed: float) -> None:
+        if not self.checking:
+            self.set_spindle(mode, speed)
+
+    def _move(self, goals: list[Place], *, rapid: bool) -> Task:
+        for goal in goals:
+            self._refuse_beyond(goal)
+            if self.checking:
+                self._at = goal
+                continue
+            while self.planner.full:
+                yield self.planner.next_end_s()
+            self._plan(goal, rapid=rapid)
+
     def _stopping(self, code: str) -> Task:
+        if code == "M1":
+            return  # optional stops are not supported: ignored
         yield from self._still()
-        if code in ("M0", "M1"):
-            self.hold(self._now_s)
-            while self.held:
-                yield None
+        if code == "M0":
+            if not self.checking:
+                self.hold(self._now_s)
+                while self.held:
+                    yield None
             return
         self.modes = replace(
-            Modes(motion="G1", tool=self.modes.tool, units=self.modes.units),
-            feed_mm_min=self.modes.feed_mm_min,
-            speed=self.modes.speed,
-        )
-        self.spindle_speed, self.feed_percent = 0.0, 100
-        self.over = True
-        self._say("[MSG:Pgm End]")
-        self._journal.program_over()
+            self.modes, motion="G1", plane="G17", distance="G90", feed="G94", system="G54",
+            spindle="M5", coolant="M9",
+        )  # fmt: skip
+        self.overrides = Overrides()
+        self.refresh.offsets = 0
+        self._spin("M5", 0.0)
+        self._say(report.PROGRAM_END)
+        if not self.checking:
+            self.over = True
+            self._journal.program_over()
 
     def _still(self) -> Task:
         while self.planner.waiting:
@@ -202,60 +315,91 @@ class Mover:
 
     def _dwell(self, seconds: float) -> Task:
         yield from self._still()
+        yield from self._wait(seconds)
+
+    def _wait(self, seconds: float) -> Task:
         until_s = self._now_s + seconds
+        self.planner.excuse(seconds)
         while self._now_s < until_s:
             yield until_s
 
-    def _set_offsets(self, code: str, line: Line) -> None:
-        axes = line.axes()
-        if code == "G92":
-            base = self._systems[self.modes.system]
-            self._g92 = _with(self._g92, {i: self._at[i] - base[i] - v for i, v in axes.items()})
-        elif code == "G92.1":
-            self._g92 = ORIGIN
-        elif code in ("G28.1", "G30.1"):
-            self._systems[code[:3]] = self._at
-        elif code == "G10":
-            self._write_system(line, axes)
+    def _remember(self) -> Task:
+        """An EEPROM write: the queue runs empty first, and then the board is deaf for a while."""
+        yield from self._still()
+        self.deaf_until_s = self._now_s + EEPROM_S
+        yield from self._wait(EEPROM_S)
 
-    def _write_system(self, line: Line, axes: dict[int, float]) -> None:
+    def _set_offsets(self, code: str, line: Line) -> Task:
+        axes = line.axes()
+        if code in ("G28.1", "G30.1"):
+            yield from self._remember()
+            self.systems[code[:3]] = self._at
+            return
+        if code == "G10":
+            yield from self._write_system(line, axes)
+            return
+        yield from self._still()
+        self.refresh.offsets = 0
+        if code == "G92":
+            base = self.systems[self.modes.system]
+            there = {i: self._at[i] - base[i] - v for i, v in axes.items()}
+            if 2 in there:
+                there[2] -= self._length
+            self._g92 = _with(self._g92, there)
+        else:
+            self._g92 = ORIGIN
+
+    def _write_system(self, line: Line, axes: dict[int, float]) -> Task:
         number = int(line.values.get("P", 0))
         name = SYSTEMS[number - 1] if number else self.modes.system
         if line.values.get("L") == 20:
             axes = {i: self._at[i] - self._g92[i] - v for i, v in axes.items()}
-        self._systems[name] = _with(self._systems[name], axes)
+            if 2 in axes:
+                axes[2] -= self._length
+        yield from self._remember()
+        self.systems[name] = _with(self.systems[name], axes)
+        if name == self.modes.system:
+            self.refresh.offsets = 0
 
     # --- motion -----------------------------------------------------------------------------
 
-    def _goals(self, line: Line, modes: Modes) -> list[tuple[Place, bool]]:
-        """Where the line goes, as straight pieces with whether each is a rapid."""
+    def _goals(self, line: Line, modes: Modes) -> list[Place]:
+        """Where the line goes, as straight pieces."""
         once = line.commands.get("once")
-        target = self._target(line, modes, machine=once == "G53")
         if once in ("G28", "G30"):
-            stored = self._systems[once]
-            axes = line.axes() or dict.fromkeys((0, 1, 2), 0.0)
-            end = _with(self._at, {i: stored[i] for i in axes})
-            goals = [(target, True), (end, True)] if line.axes() else [(end, True)]
-        elif modes.motion in ("G2", "G3"):
-            goals = [(place, False) for place in self._arc(line, modes, target)]
-        else:
-            goals = [(target, modes.motion == "G0")]
-        if self._settings.on(20):
-            self._check_travel(goals)
-        return goals
+            return self._way_home(line, modes, self.systems[once])
+        if line.serves != "motion" or not line.axes():
+            return []
+        target = self._target(line, modes, machine=once == "G53")
+        if modes.motion in ("G2", "G3"):
+            return self._arc(line, modes, target)
+        if modes.motion in PROBES and target == self._at:
+            raise GrblError(33)
+        return [target]
+
+    def _way_home(self, line: Line, modes: Modes, stored: Place) -> list[Place]:
+        axes = line.axes()
+        if not axes:
+            return [stored]
+        return [self._target(line, modes), _with(self._at, {i: stored[i] for i in axes})]
 
     def _target(self, line: Line, modes: Modes, *, machine: bool = False) -> Place:
         axes = line.axes()
-        if modes.distance == "G91" and not machine:
+        if machine:
+            return _with(self._at, axes)
+        if modes.distance == "G91":
             return _with(self._at, {i: self._at[i] + v for i, v in axes.items()})
-        offset = _plus(self._systems[modes.system], self._g92)
-        return _with(self._at, {i: v + (0.0 if machine else offset[i]) for i, v in axes.items()})
+        offset = _plus(self.systems[modes.system], self._g92)
+        offset = (offset[0], offset[1], offset[2] + self._length)
+        return _with(self._at, {i: v + offset[i] for i, v in axes.items()})
 
     def _arc(self, line: Line, modes: Modes, target: Place) -> list[Place]:
         first, second, third, i_word, j_word = PLANES[modes.plane]
         start, end = (self._at[first], self._at[second]), (target[first], target[second])
         clockwise = modes.motion == "G2"
         if "R" in line.values:
+            if target == self._at:
+                raise GrblError(33)
             centre = arc_centre(start, end, line.values["R"], clockwise=clockwise)
             if centre is None:
                 raise GrblError(34)
@@ -263,59 +407,171 @@ class Mover:
             i, j = line.values.get(i_word, 0.0), line.values.get(j_word, 0.0)
             centre = (start[0] + i, start[1] + j)
             _check_radii(math.dist(start, centre), math.dist(end, centre))
+        count = self._segments(start, end, centre, clockwise=clockwise)
+        radius = math.dist(start, centre)
+        begin = math.atan2(start[1] - centre[1], start[0] - centre[0])
+        sweep = _sweep(start, end, centre, clockwise=clockwise)
+        rise = (target[third] - self._at[third]) / max(1, count)
         places: list[Place] = []
-        chord = self._settings[12]
-        for share, u, v in arc_chords(start, end, centre, clockwise=clockwise, chord_mm=chord):
-            w = self._at[third] + (target[third] - self._at[third]) * share
-            places.append(_with(self._at, {first: u, second: v, third: w}))
-        return places
+        for step in range(1, count):
+            angle = begin + sweep * step / count
+            u = centre[0] + radius * math.cos(angle)
+            v = centre[1] + radius * math.sin(angle)
+            places.append(
+                _with(self._at, {first: u, second: v, third: self._at[third] + rise * step})
+            )
+        return [*places, target]
 
-    def _check_travel(self, goals: list[tuple[Place, bool]]) -> None:
+    def _segments(
+        self,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        centre: tuple[float, float],
+        *,
+        clockwise: bool,
+    ) -> int:
+        """mc_arc: floor(|θ·r/2| / sqrt(δ·(2r - δ))), δ being $12."""
+        radius, tolerance = math.dist(start, centre), self._settings[12]
+        half_mm = abs(0.5 * _sweep(start, end, centre, clockwise=clockwise) * radius)
+        sagitta = tolerance * (2 * radius - tolerance)
+        return int(half_mm / math.sqrt(sagitta)) if sagitta > 0 else 0
+
+    def _refuse_beyond(self, place: Place) -> None:
+        """limits_soft_check."""
+        if self._settings.on(20) and self._beyond(place):
+            raise Alarm(2)
+
+    def _beyond(self, place: Place) -> bool:
         travel = self._settings.axes(130)
-        for place, _ in goals:
-            if any(v > 0 or v < -limit for v, limit in zip(place, travel, strict=True)):
-                raise SOFT_LIMIT
+        return any(v > 0 or v < -limit for v, limit in zip(place, travel, strict=True))
 
-    def jog(self, line: Line, modes: Modes, now_s: float) -> Task:
-        """Move without touching the modes; raises GrblError 15 beyond the travel."""
+    def hits_switch(self, now_s: float) -> bool:
+        """With hard limits on and a known place: the tool has run past the end of an axis."""
+        if not (self.homed and self._settings.on(21) and self.planner.waiting):
+            return False
+        pull = self._settings[27]
+        travel = self._settings.axes(130)
+        place = self.planner.position(now_s)
+        return any(v > pull or v < -top - pull for v, top in zip(place, travel, strict=True))
+
+    def jog(self, text: str, now_s: float) -> Task:
+        """`$J=`: move without touching the modes; GrblError 15 beyond the travel."""
         self._now_s = now_s
-        target = self._target(line, replace(modes, system=self.modes.system))
-        if self._settings.on(20):
-            try:
-                self._check_travel([(target, False)])
-            except GrblError as error:
-                raise GrblError(15) from error
-        self._jogging = True
-        self._plan(target, rapid=False, feed_mm_min=modes.feed_mm_min)
-        yield from ()
+        line, modes = read(text, self.modes, jog=True)
+        machine = line.commands.get("once") == "G53"
+        target = self._target(line, modes, machine=machine) if line.axes() else ORIGIN
+        if self._settings.on(20) and self._beyond(target):
+            raise GrblError(15)
+        return self._jog(target, modes.feed_mm_min)
+
+    def _jog(self, target: Place, feed_mm_min: float) -> Task:
+        while self.planner.full:
+            yield self.planner.next_end_s()
+        self._plan(target, rapid=False, feed_mm_min=feed_mm_min)
+        self.jogging = self.planner.waiting > 0
 
     def _plan(self, goal: Place, *, rapid: bool, feed_mm_min: float | None = None) -> None:
         start, self._at = self._at, goal
-        length = math.dist(start, goal)
+        dx, dy, dz = goal[0] - start[0], goal[1] - start[1], goal[2] - start[2]
+        length = math.sqrt(dx * dx + dy * dy + dz * dz)
         if length < 1e-6:
             return
-        unit = tuple((b - a) / length for a, b in zip(start, goal, strict=True))
-        feed = feed_mm_min or self.modes.feed_mm_min
+        unit = (dx / length, dy / length, dz / length)
+        asked = (self.modes.feed_mm_min if feed_mm_min is None else feed_mm_min) / 60
         if self.modes.feed == "G93" and feed_mm_min is None:
-            feed *= length
-        speed = math.inf if rapid else feed / 60 * self.feed_percent / 100
+            asked *= length
+        settings = self._settings.values
         accel = math.inf
-        tops = zip(unit, self._settings.axes(110), self._settings.axes(120), strict=True)
-        for part, top_feed, top_accel in tops:
+        for axis, part in enumerate(unit):
             if part:
-                speed = min(speed, top_feed / 60 / abs(part))
-                accel = min(accel, top_accel / abs(part))
-        self.planner.add(Block(start, goal, unit, length, speed, accel, self._now_s))
+                accel = min(accel, settings[120 + axis] / abs(part))
+        laser = self._settings.on(32)
+        dark = self.modes.spindle == "M5" or (laser and self.modes.motion not in CUTTING)
+        power = 0.0 if dark else min(self.modes.speed, self._settings[30])
+        block = Block(start, goal, unit, length, 0.0, accel, self._now_s, 0.0, 0.0, asked, rapid,
+                      power)  # fmt: skip
+        block.speed = self._speed(block)
+        self.planner.add(block)
+
+    def _speed(self, block: Block) -> float:
+        """plan_compute_profile_nominal_speed: overrides, then what each axis can do."""
+        settings = self._settings.values
+        top = math.inf
+        for axis, part in enumerate(block.unit):
+            if part:
+                top = min(top, settings[110 + axis] / 60 / abs(part))
+        if block.rapid:
+            return max(top * self.overrides.rapid / 100, LEAST_FEED_MM_S)
+        return max(min(block.asked * self.overrides.feed / 100, top), LEAST_FEED_MM_S)
 
     def _junction(self, before: Block, after: Block) -> float:
         """Junction deviation: v² = a·δ·sin(θ/2) / (1 - sin(θ/2)), θ between the two moves."""
-        cosine = -sum(a * b for a, b in zip(before.unit, after.unit, strict=True))
+        a, b = before.unit, after.unit
+        cosine = -(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
         slowest = min(before.speed, after.speed)
         if cosine < -0.999999:
             return slowest
         half = math.sqrt(max(0.0, 0.5 * (1 - min(1.0, cosine))))
         accel = min(before.accel, after.accel)
         return min(slowest, math.sqrt(accel * self._settings[11] * half / max(1e-9, 1 - half)))
+
+    # --- probing ----------------------------------------------------------------------------
+
+    def _probe(self, code: str, target: Place) -> Task:
+        """mc_probe_cycle: stops where the plate touches; 4 and 5 are its alarms."""
+        if self.checking:
+            return
+        yield from self._still()
+        away, lenient = code in ("G38.4", "G38.5"), code in ("G38.3", "G38.5")
+        plate = self._probe_z_mm
+        touching = plate is not None and self._at[2] <= plate
+        if touching != away:
+            raise Alarm(4)
+        self._refuse_beyond(target)
+        stop = self._meets(target, plate)
+        self._probed = (self._probed[0], False)
+        self._plan(target if stop is None else stop, rapid=False)
+        yield from self._still()
+        if stop is not None:
+            self._probed = (self.position(self._now_s), True)
+            self._at = self._probed[0]
+            self.planner.settle_at(self._at)
+        elif lenient:
+            self._probed = (self.position(self._now_s), False)
+        self._say_probed(failed=stop is None and not lenient)
+
+    def _say_probed(self, *, failed: bool) -> None:
+        if failed:
+            raise Alarm(5)
+        self._say(self._probe_line())
+
+    def say_probe(self) -> None:
+        """The place that the last probing ended at, said after an alarm too."""
+        self._say(self._probe_line())
+
+    def _meets(self, target: Place, plate: float | None) -> Place | None:
+        low, high = sorted((self._at[2], target[2]))
+        if plate is None or not low <= plate <= high or low == high:
+            return None
+        share = (plate - self._at[2]) / (target[2] - self._at[2])
+        x, y = (a + (b - a) * share for a, b in zip(self._at[:2], target[:2], strict=True))
+        return x, y, plate
+
+
+def _sweep(
+    start: tuple[float, float],
+    end: tuple[float, float],
+    centre: tuple[float, float],
+    *,
+    clockwise: bool,
+) -> float:
+    """mc_arc: the angle from start to end; equal ends make a full circle."""
+    ax, ay = start[0] - centre[0], start[1] - centre[1]
+    bx, by = end[0] - centre[0], end[1] - centre[1]
+    angle = math.atan2(ax * by - ay * bx, ax * bx + ay * by)
+    if clockwise:
+        return angle - 2 * math.pi if angle >= -NEEDLE else angle
+    return angle + 2 * math.pi if angle <= NEEDLE else angle
 
 
 def _check_radii(at_start: float, at_end: float) -> None:
@@ -326,13 +582,9 @@ def _check_radii(at_start: float, at_end: float) -> None:
 
 
 def _with(place: Place, changes: dict[int, float]) -> Place:
-    x, y, z = (changes.get(i, v) for i, v in enumerate(place))
-    return x, y, z
+    x, y, z = place
+    return changes.get(0, x), changes.get(1, y), changes.get(2, z)
 
 
 def _plus(a: Place, b: Place) -> Place:
     return a[0] + b[0], a[1] + b[1], a[2] + b[2]
-
-
-def _words(place: Place) -> str:
-    return ",".join(f"{value:.3f}" for value in place)
