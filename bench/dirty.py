@@ -26,6 +26,7 @@ _FAULTS: Final = (
     ("acks 0.1 %", 0.0, 0.001, 2000),
     ("acks 1 %", 0.0, 0.01, 2000),
 )
+_ADVANCED: Final = "Marlin acks 1 %, ADVANCED_OK"
 _NEVER_BUSY: Final = "Marlin acks 1 %, never busy"
 
 
@@ -54,12 +55,21 @@ def never_busy() -> Case:
     return Case(_NEVER_BUSY, line, printing(2000), (s.OURS, s.AS_INSTALLED), _LIMIT_S)
 
 
+def with_advanced_ok(seed: int) -> Case:
+    """Firmware whose `ok` names its line: what is lost can be told without asking."""
+    line = Line("marlin", _BAUD, bad_acks=0.01, seed=seed, homing_s=_HOMING_S, advanced_ok=True)
+    job = printing(2000, homing=True)
+    return Case(_ADVANCED, line, job, (s.OURS, s.TUNED), _LIMIT_S)
+
+
 def measured(found: Session, quick: bool, only: tuple[str, ...] = PARTS) -> list[str]:
     """Run them all; the names of the cases."""
     names: dict[str, None] = {}
     for seed in (1,) if quick else (1, 2, 3):
         for language in only:
             made = cases(language, seed, quick)
+            if language == "marlin" and not quick:
+                made.append(with_advanced_ok(seed))
             found.run(made, 1)
             names.update(dict.fromkeys(case.name for case in made))
     if "marlin" in only and not quick:
@@ -137,7 +147,7 @@ def promises(found: Session) -> list[Target]:
 
 
 def _marlin_names() -> set[str]:
-    return {f"Marlin {fault[0]}" for fault in _FAULTS} | {_NEVER_BUSY}
+    return {f"Marlin {fault[0]}" for fault in _FAULTS} | {_NEVER_BUSY, _ADVANCED}
 
 
 def _grbl_names() -> set[str]:
