@@ -24,6 +24,10 @@ class Filled:
     values: tuple[tuple[Hole, str], ...]
 
 
+_PROGRESS: Final = "M73 "
+"""Slicers sprinkle it anywhere, into blocks too."""
+
+
 class Place(NamedTuple):
     """In which block a line stands, and whether it is its last."""
 
@@ -55,7 +59,7 @@ def _commands(numbered: Iterable[tuple[int, bytes]]) -> Iterator[Command]:
         if not raw or raw[0] == 59:
             continue
         told = " ".join(command(raw).decode("ascii", "replace").split())
-        if told:
+        if told and not told.startswith(_PROGRESS):
             yield Command(number, raw, told)
             left -= 1
             if not left:

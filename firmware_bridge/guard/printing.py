@@ -38,6 +38,7 @@ _LOW_MM: Final = 0.3
 
 # Settings that slicers write, each word with the most that is sane: mm/s², mm/s, per cent.
 _BOUNDS: Final[dict[str, dict[str, tuple[float, float]]]] = {
+    "M200": {"D": (0, 0)},
     "M201": dict.fromkeys("XYZE", (10, 50_000)),
     "M203": dict.fromkeys("XYZE", (0.1, 1_000)),
     "M204": dict.fromkeys("PRTS", (10, 50_000)),
@@ -47,7 +48,6 @@ _BOUNDS: Final[dict[str, dict[str, tuple[float, float]]]] = {
     },
     "M220": {"S": (10, 200), "B": (0, 0), "R": (0, 0)},
     "M221": {"S": (50, 150), "T": (0, 0)},
-    "M900": {"K": (0, 2), "L": (0, 2), "T": (0, 0)},
     "M300": {"S": (0, 20_000), "P": (0, 10_000)},
     "M73": {"P": (0, 100), "R": (0, 1e6), "Q": (0, 100), "S": (0, 1e6)},
     "M155": {"S": (0, 60)},
@@ -65,6 +65,8 @@ _NO_WORDS: Final = frozenset(
 # What holds in an approved block all the same, where a program filled in the numbers.
 _HELD: Final = frozenset({"arc", "blob", "dwell", "envelope", "feed", "setting", "temperature"})
 _CIRCLES: Final = range(10)
+_ADVANCE_MAX_S: Final = 2.0
+_ADVANCE_OLD: Final = range(10, 201)
 _COMMENT: Final = ord(";")
 _MOTION: Final = frozenset({"G0", "G1"})
 
@@ -159,6 +161,7 @@ class _Judge:
             **dict.fromkeys(("M141", "M191"), self._heat_chamber),
             **dict.fromkeys(("M84", "M18"), self._motors_off),
             **dict.fromkeys(("M106", "M107"), self._fan),
+            "M900": self._advance,
             "M17": self._nothing,
         }
 
@@ -269,6 +272,13 @@ class _Judge:
                 self._findings.reject(
                     "setting", number, f"{name} {letter}{value or 0:g} is beyond reason"
                 )
+
+    def _advance(self, number: int, name: str, given: dict[str, Number]) -> None:
+        """Linear advance: K of today's firmware in s, or in whole numbers as of before 2018."""
+        new = all(0 <= (given.get(letter) or 0) <= _ADVANCE_MAX_S for letter in "KL")
+        old = given.get("K") in _ADVANCE_OLD
+        if set(given) - set("KLT") or given.get("T") not in (None, 0.0) or not (new or old):
+            self._findings.reject("setting", number, f"{name} is beyond reason")
 
     def _nothing(self, number: int, name: str, given: dict[str, Number]) -> None:
         if set(given) - set("XYZE"):

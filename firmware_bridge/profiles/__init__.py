@@ -142,6 +142,11 @@ class MachineProfile(_Table):
     mill: Mill | None = None
     laser: Laser | None = None
 
+    @field_validator("work_zero_mm", mode="before")
+    @classmethod
+    def _nobody_knows(cls, given: object) -> object:
+        return None if given == "unknown" else given
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if any(low >= high for low, high in zip(*self.machine, strict=True)):
@@ -154,6 +159,9 @@ class MachineProfile(_Table):
         given = {kind for kind, table in tables.items() if table is not None}
         if given != {self.kind}:
             msg = f'a profile of kind "{self.kind}" has one table [{self.kind}] and no other'
+            raise ValueError(msg)
+        if self.fdm is not None and self.work_zero_mm is None:
+            msg = "work_zero_mm: a printer homes, so its zero is known"
             raise ValueError(msg)
         if self.blocks is not None and self.fdm is None:
             msg = "[blocks] are for printers"
@@ -182,13 +190,20 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(row.name[:-5] for row in rows if row.name.endswith(".toml")))
 
 
+def text(name_or_path: str | Path) -> str:
+    """A profile as it is written, to start one's own from."""
+    where = str(name_or_path)
+    if where in names():
+        return (resources.files(__name__) / f"{where}.toml").read_text(encoding="utf-8")
+    return Path(where).read_text(encoding="utf-8")
+
+
 def load(name_or_path: str | Path) -> MachineProfile:
     """Read a profile by its shipped name or from a file; raises `ProfileBroken`."""
     where = str(name_or_path)
     try:
         if where in names():
-            text = (resources.files(__name__) / f"{where}.toml").read_text(encoding="utf-8")
-            return MachineProfile.model_validate(tomllib.loads(text))
+            return MachineProfile.model_validate(tomllib.loads(text(where)))
         return MachineProfile.model_validate(_own(Path(where)))
     except FileNotFoundError:
         known = ", ".join(names())

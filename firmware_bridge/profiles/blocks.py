@@ -13,7 +13,7 @@ Kind = Literal["hotend", "bed", "chamber", "number", "word", "quoted"]
 _TOKEN: Final = re.compile(
     r"\{\s*(?P<control>if|elsif|elif|else|endif)\b[^{}]*\}"
     r"|\{(?P<braces>[^{}]*)\}"
-    r"|\[(?P<brackets>[A-Za-z_][\w\[\]., ]*)\]"
+    r"|\[(?P<brackets>[A-Za-z_]\w*(?:\[\w+\])?)\]"
     r"|(?P<comment>;)|(?P<newline>[ \t\r]*\n\s*)|(?P<blank>[ \t\r]+)|(?P<text>.)",
     re.DOTALL,
 )
@@ -140,9 +140,9 @@ class _Maker:
         """By the word it follows (M104 S, BED=), then by its own name."""
         if name in ("hotend", "bed", "chamber", "number", "word"):
             return name
-        if self.line.count('"') % 2:
-            return "quoted"
         code = _CODE.match(self.line.lstrip())
+        if self.line.count('"') % 2 or (code and code[0] == "M117"):
+            return "quoted"
         key = _KEY.search(self.line)
         if code is not None:
             heats = _BY_CODE.get(code[0])
