@@ -30,7 +30,7 @@ from bench.streaming.session import Case, Session
 from bench.streaming.table import Target, number, percent, table, targets
 
 PARTS: Final = ("marlin", "late", "grbl", "planner", "eight", "loaded", "dirty")
-_BAUDS: Final = ((115200, 3000), (250000, 5000), (1000000, 10000), (0, 30000))
+_BAUDS: Final = ((115200, 2000), (250000, 4000), (1000000, 8000), (0, 20000))
 _BLOCK_MS: Final = 3.5  # 0.35 mm at 100 mm/s
 _HOMING_S: Final = 2.5  # long enough for firmware to say `busy` once
 _MACHINES: Final = 8
@@ -44,7 +44,7 @@ def speed_name(baud: int) -> str:
 
 
 def lines(count: int, quick: bool) -> int:
-    return count // 3 if quick else count
+    return count // 2 if quick else count
 
 
 def marlin_cases(quick: bool) -> list[Case]:
@@ -75,7 +75,7 @@ def grbl_cases(quick: bool) -> list[Case]:
     hosts = (s.OURS, s.CNCJS, s.COUNTING, s.ONE_BY_ONE)
     return [
         Case(f"GRBL {speed_name(baud)}", Line("grbl", baud), milling(lines(count, quick)), hosts)
-        for baud, count in ((115200, 3000), (250000, 5000), (0, 30000))
+        for baud, count in ((115200, 2000), (250000, 4000), (0, 30000))
     ]
 
 
@@ -83,8 +83,8 @@ def planner_cases(quick: bool) -> list[Case]:
     marlin = Line("marlin", 115200, block_ms=_BLOCK_MS)
     grbl = Line("grbl", 115200, block_ms=_BLOCK_MS)
     return [
-        Case("planner Marlin", marlin, printing(lines(3000, quick)), (s.OURS, s.TUNED, s.WINDOWED)),
-        Case("planner GRBL", grbl, milling(lines(3000, quick)), (s.OURS, s.CNCJS, s.COUNTING)),
+        Case("planner Marlin", marlin, printing(lines(2000, quick)), (s.OURS, s.TUNED, s.WINDOWED)),
+        Case("planner GRBL", grbl, milling(lines(2000, quick)), (s.OURS, s.CNCJS, s.COUNTING)),
     ]
 
 

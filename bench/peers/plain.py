@@ -13,7 +13,8 @@ from typing import Final
 
 import serial
 
-_SILENCE_S: Final = 2.0
+_SILENCE_S: Final = 3.0  # longer than the two seconds between two `busy`
+_QUIET_S: Final = 0.05
 _MARLIN_BYTES: Final = 120
 _MARLIN_LINES: Final = 4
 _GRBL_BYTES: Final = 127
@@ -60,7 +61,7 @@ def marlin(port: serial.Serial, commands: list[bytes], *, most: int) -> bool:
     greet(port, replies, numbered(0, b"M110 N0"))
     ready = [numbered(number, command) for number, command in enumerate(commands, 1)]
     flying: deque[int] = deque()
-    following, in_flight, swallow = 0, 0, False
+    following, in_flight = 0, 0
     while following < len(ready) or flying:
         out: list[bytes] = []
         while following < len(ready) and len(flying) < most:
@@ -75,19 +76,24 @@ def marlin(port: serial.Serial, commands: list[bytes], *, most: int) -> bool:
             port.write(b"".join(out))
         reply = replies.next()
         if reply is None:
-            following -= len(flying)
+            port.write(ready[following - len(flying)])  # its answer says how far the board is
+        elif reply.startswith(b"Resend:"):
+            following = settled(port, replies, reply) - 1
             flying.clear()
             in_flight = 0
-        elif reply.startswith(b"Resend:"):
-            following = int(reply[7:]) - 1
-            flying.clear()
-            in_flight, swallow = 0, True
-        elif reply.startswith(b"ok"):
-            if swallow:
-                swallow = False
-            elif flying:
-                in_flight -= flying.popleft()
+        elif reply.startswith(b"ok") and flying:
+            in_flight -= flying.popleft()
     return True
+
+
+def settled(port: serial.Serial, replies: Replies, reply: bytes) -> int:
+    """The number that the board wants once it has nothing more to say about lines in flight."""
+    wanted = reply
+    port.timeout = _QUIET_S
+    while (following := replies.next()) is not None:
+        wanted = following if following.startswith(b"Resend:") else wanted
+    port.timeout = _SILENCE_S
+    return int(wanted[7:])
 
 
 def grbl(port: serial.Serial, commands: list[bytes], *, room: int) -> bool:

@@ -21,7 +21,7 @@ from bench.streaming.programs import Compared, Job, compare
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _BITS_PER_BYTE: Final = 10
-STALLED_S: Final = 60.0
+STALLED_S: Final = 45.0  # OctoPrint goes on by itself after 30
 _TERMIOS_BAUD: Final = 115200  # what a host sets where the board does not pace
 
 
