@@ -7,7 +7,11 @@ Pure arithmetic in mm; it knows no machine. The sums and limits are those of GRB
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 Point = tuple[float, float]
+Floats = NDArray[np.float64]
 
 # GRBL gcode.c: the radii at both ends may differ by 0.005 mm, and above that by 0.5 mm and 0.1 %.
 _RADIUS_MM = 0.005
@@ -81,3 +85,30 @@ def _around(start: Point, end: Point, centre: Point, radius: float, clockwise: b
             points.append((centre[0] + dx * radius, centre[1] + dy * radius))
     xs, ys = [x for x, _ in points], [y for _, y in points]
     return Arc((min(xs), min(ys)), (max(xs), max(ys)), radius * sweep, tuple(points))
+
+
+def many_by_centre(
+    start: Floats, end: Floats, offset: Floats, clockwise: NDArray[np.bool_]
+) -> tuple[Floats, Floats, Floats] | None:
+    """`by_centre` for n arcs, each array (n, 2): low, high (n, 2) and lengths (n); None where one
+    of them is no arc.
+    """
+    centre = start + offset
+    radius = np.hypot(offset[:, 0], offset[:, 1])
+    away = end - centre
+    apart = np.abs(radius - np.hypot(away[:, 0], away[:, 1]))
+    wrong = (apart > _RADIUS_MAX_MM) | ((apart > _RADIUS_MM) & (apart > _RADIUS_SHARE * radius))
+    if (wrong | (radius == 0)).any():
+        return None
+    turned = clockwise[:, None]
+    first, last = np.where(turned, away, -offset), np.where(turned, -offset, away)
+    begin = np.arctan2(first[:, 1], first[:, 0])
+    sweep = (np.arctan2(last[:, 1], last[:, 0]) - begin) % _TURN
+    sweep = np.where((sweep < _FULL_RAD) | (sweep > _TURN - _FULL_RAD), _TURN, sweep)
+    low, high = np.minimum(start, end), np.maximum(start, end)
+    for angle, step in _QUARTERS:
+        passed = ((angle - begin) % _TURN <= sweep)[:, None]
+        outermost = centre + np.array(step) * radius[:, None]
+        low = np.where(passed, np.minimum(low, outermost), low)
+        high = np.where(passed, np.maximum(high, outermost), high)
+    return low, high, radius * sweep

@@ -21,8 +21,8 @@ from firmware_bridge.profiles import MachineProfile
 
 _CHUNK_BYTES: Final = 1 << 18
 _ROWS: Final = 1 << 15
+_RETRY: Final = 256
 _DWELL_TOTAL_S: Final = 600.0
-_TAPE_MARK: Final = b"%"
 _AXES: Final = "XYZ"
 
 
@@ -85,7 +85,6 @@ class _Reading:
         self._data, self._profile, self._findings = data, profile, findings
         self._table = Table()
         self._machine = Interpreter(profile, self._table)
-        self._swift = profile.line_max_bytes >= swift.LONGEST
         self._tool: float | None = None
         self._mark_at = 0
         self._begun = False
@@ -116,20 +115,27 @@ class _Reading:
             start = end + 1
 
     def _run(self, number: int, chunk: bytes) -> int:
-        rows = swift.split(chunk)
-        raw: list[bytes] | None = None
+        rows = swift.split(chunk, self._profile.line_max_bytes)
+        raw: list[bytes] = []
         for start, end, plain in swift.runs(rows):
-            if plain and self._run_plain(number + start, rows[start:end]):
-                continue
-            raw = raw or chunk.split(b"\n")
-            for index in range(start, end):
-                if raw[index]:
-                    self._line(number + index, raw[index])
+            at = start
+            while at < end:
+                if plain and self._run_plain(number + at, rows[at:end]):
+                    break
+                raw = raw or chunk.split(b"\n")
+                upto = min(end, at + _RETRY) if plain else end
+                self._run_lines(number, raw, at, upto)
+                at = upto
         return number + len(rows)
+
+    def _run_lines(self, number: int, raw: list[bytes], start: int, end: int) -> None:
+        for index in range(start, end):
+            if raw[index]:
+                self._line(number + index, raw[index])
 
     def _run_plain(self, number: int, rows: list[swift.Words]) -> bool:
         state = self.state
-        if not self._swift or state.ended_at or self._mark_at:
+        if state.ended_at or self._mark_at:
             return False
         made = swift.run(number, rows, state)
         if made is None:
@@ -140,7 +146,8 @@ class _Reading:
 
     def _line(self, number: int, raw: bytes) -> None:
         command = gcode.command(raw)
-        if not command or self._is_mark(number, command):
+        if not command:
+            self._see_mark(number, raw)
             return
         self._check_end(number)
         try:
@@ -150,14 +157,11 @@ class _Reading:
         except grbl.LineError as error:
             self._findings.reject(error.rule, number, str(error))
 
-    def _is_mark(self, number: int, command: bytes) -> bool:
+    def _see_mark(self, number: int, raw: bytes) -> None:
         """A lone % opens or closes a program on paper tape; it never reaches the wire."""
-        if command != _TAPE_MARK:
-            return False
-        if self._begun:
-            self._mark_at = number
-        self._begun = True
-        return True
+        if raw.lstrip().startswith(b"%"):
+            self._mark_at = number if self._begun else 0
+            self._begun = True
 
     def _check_end(self, number: int) -> None:
         state, self._begun = self._machine.state, True

@@ -47,7 +47,6 @@ _FORM: Final = re.compile(rf"(?:[A-Z]\s*{_NUMBER}\s*)+")
 _WORD: Final = re.compile(rf"([A-Z])\s*({_NUMBER})")
 _VALUES: Final = frozenset("FIJKLNPRSTXYZ")
 _NEVER_NEGATIVE: Final = "FNPST"
-_NUMBER_MAX: Final = 10_000_000
 _TOOL_MAX: Final = 255
 _AXES: Final = frozenset("XYZ")
 _MOTIONS: Final = frozenset(name for name, group in _GROUPS.items() if group == "motions")
@@ -89,7 +88,8 @@ def block(command: bytes, longest: int) -> Block:
         elif letter in values:
             raise LineError("words", f"{letter} stands twice in the line")
         elif letter not in _VALUES:
-            raise LineError("words", f"{letter}: GRBL does not know this word")
+            rule = "macro" if letter == "O" else "words"
+            raise LineError(rule, f"{letter}: GRBL does not know this word")
         else:
             values[letter] = float(number)
     found = Block(frozenset(codes.values()), values)
@@ -146,8 +146,6 @@ def _check_values(values: dict[str, float]) -> None:
     for letter in _NEVER_NEGATIVE:
         if values.get(letter, 0.0) < 0:
             raise LineError("words", f"{letter}{values[letter]:g} must not be negative")
-    if values.get("N", 0.0) > _NUMBER_MAX:
-        raise LineError("numbered", f"line numbers end at N{_NUMBER_MAX}")
     if values.get("T", 0.0) > _TOOL_MAX:
         raise LineError("words", f"tool numbers end at T{_TOOL_MAX}")
 

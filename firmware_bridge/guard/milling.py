@@ -22,7 +22,7 @@ class MillRules:
     def __init__(self, mill: Mill, findings: Findings, stock: Stock | None) -> None:
         self._mill, self._findings, self._stock = mill, findings, stock
         self._cuts = _Cuts()
-        self._beside_at = 0
+        self._beside_at = self._blind_at = 0
 
     def cuts(self, moves: Moves) -> Bools:
         """Which of them remove material."""
@@ -45,16 +45,15 @@ class MillRules:
         )
         down = rapid & ~moves.across & ~leaving
         self._cuts.add(moves, cutting, down)
-        findings.each(
-            "start", moves.lines(self._blind(moves)), "moves across before it lifts the tool"
-        )
+        self._look_blind(moves)
         self._look_beside(moves, cutting)
 
-    def _blind(self, moves: Moves) -> Bools:
+    def _look_blind(self, moves: Moves) -> None:
         sideways = moves.moving & (moves.told(0) | moves.told(1))
-        blind = sideways & (moves[Col.PLACE + 2] == NOWHERE)
-        first = np.flatnonzero(blind)[:1]
-        return np.isin(np.arange(len(moves)), first)
+        blind = np.flatnonzero(sideways & (moves[Col.PLACE + 2] == NOWHERE))
+        if blind.size and not self._blind_at:
+            self._blind_at = moves.line(int(blind[0]))
+            self._findings.review("start", self._blind_at, "moves across before it lifts the tool")
 
     def _look_beside(self, moves: Moves, cutting: Bools) -> None:
         stock = self._stock

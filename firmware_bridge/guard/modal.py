@@ -267,13 +267,17 @@ class Interpreter:
         if motion in (2, 3):
             length = self._bend(motion, start, end, fresh, low, high, values)
         feed = state.feed * length if state.inverse else state.feed
-        told = sum(1 << axis for axis in range(3) if _AXES[axis] in values)
+        told = sum(1 << axis for axis in range(3) if self._is_told(_AXES[axis], values))
         bits = sum(new << axis for axis, new in enumerate(fresh))
         path = (number, motion, 1.0, *start, *end, *low, *high, length, feed)
         rest = (state.spin, state.power, "S" in values, 0.0, *places, bits, told, 0.0)
         row: Row = (*path, *rest)
         self._table.add(row)
         state.at, state.place = end, places
+
+    def _is_told(self, letter: str, values: dict[str, float]) -> bool:
+        """A step of nothing (`G28 G91 Z0`) tells no place and goes nowhere."""
+        return letter in values and (self.state.absolute or values[letter] != 0)
 
     def _bend(
         self,

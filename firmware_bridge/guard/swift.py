@@ -9,31 +9,53 @@ from typing import Final
 
 import numpy as np
 
+from firmware_bridge.guard.arcs import many_by_centre
 from firmware_bridge.guard.modal import State
 from firmware_bridge.guard.moves import WIDTH, Col, Floats
 
 _PLACE: Final = rb"(-?(?:\d{1,4}\.?\d{0,8}|\.\d{1,8}))[ \t]?"
+_CENTRE: Final = rb"(-?(?:\d{1,3}\.?\d{0,6}|\.\d{1,6}))[ \t]?"
 _RATE: Final = rb"(\d{1,6}\.?\d{0,4})[ \t]?"
-# G, X, Y, Z, F, S, F again, or the whole line where it is not plain.
-_LINE: Final = re.compile(
-    rb"(?:(?:G0?([01])[ \t]?)?(?:X" + _PLACE + rb")?(?:Y" + _PLACE + rb")?(?:Z" + _PLACE + rb")?"
-    rb"(?:F" + _RATE + rb")?(?:S" + _RATE + rb")?(?:F" + _RATE + rb")?(?:;[^\n]*)?\r?|([^\n]*))\n"
-)
-LONGEST: Final = 78
-"""No plain line has a longer command."""
+
+
+def _pattern(codes: bytes, centre: bytes) -> re.Pattern[bytes]:
+    """G, X, Y, Z, I, J, K, F, S, F again, and the whole line where it is not plain."""
+    start = rb"(?:G0?([" + codes + rb"])[ \t]?)?" + b"".join(_word(a, _PLACE) for a in b"XYZ")
+    rest = centre + _word(70, _RATE) + _word(83, _RATE) + _word(70, _RATE)
+    return re.compile(rb"(?:" + start + rest + rb"(?:;[^\n]*)?\r?|([^\n]*))\n")
+
+
+def _word(letter: int, number: bytes) -> bytes:
+    return b"(?:%c%b)?" % (letter, number)
+
+
+_LINES: Final = _pattern(b"01", b"()()()")
+_ARCS: Final = _pattern(b"0123", b"".join(_word(a, _CENTRE) for a in b"IJK"))
+_HAS_ARCS: Final = re.compile(rb"G0?[23](?![0-9])")
+_NUMBERED: Final = re.compile(rb"^N\d{1,7}[ \t]?", re.MULTILINE)
 _LEAST: Final = 24
 
 Words = tuple[bytes, ...]
 
 
-def split(text: bytes) -> list[Words]:
-    """For each line of `text` (it ends with a line end) its plain words, or the line itself."""
-    return _LINE.findall(text)
+def split(text: bytes, longest: int) -> list[Words]:
+    """For each line of `text` (it ends with a line end) its plain words, or the line itself; a
+    line of more than `longest` bytes is never plain.
+    """
+    bare = _NUMBERED.sub(b"", text) if b"\nN" in text else text
+    rows: list[Words] = (_ARCS if _HAS_ARCS.search(bare) else _LINES).findall(bare)
+    ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == 10)
+    for index in np.flatnonzero(np.diff(ends, prepend=-1) > longest + 1):
+        rows[int(index)] = _LONG
+    return rows
+
+
+_LONG: Final = (*([b""] * 10), b"long")
 
 
 def runs(rows: Sequence[Words]) -> list[tuple[int, int, bool]]:
     """(from, to, plain) over all rows; short plain stretches count as not plain."""
-    odd = [i for i, row in enumerate(rows) if row[7]]
+    odd = [i for i, row in enumerate(rows) if row[-1]]
     found: list[tuple[int, int, bool]] = []
     at = 0
     for stop in (*odd, len(rows)):
@@ -51,32 +73,41 @@ def runs(rows: Sequence[Words]) -> list[tuple[int, int, bool]]:
 
 def run(first_line: int, rows: Sequence[Words], state: State) -> Floats | None:
     """The rows of these plain lines, `state` moved on; None where they must be run one by one."""
-    kept = [(i, row) for i, row in enumerate(rows) if row != _EMPTY]
-    if not kept:
-        return np.empty((0, WIDTH))
-    g, *words = zip(*(row for _, row in kept), strict=True)
-    if any(a and b for a, b in zip(words[3], words[5], strict=True)):
+    columns = list(zip(*rows, strict=True))
+    g, early, power, late = columns[0], columns[7], columns[8], columns[9]
+    axes, centres = ([_numbers(column) for column in columns[a : a + 3]] for a in (1, 4))
+    motion = _carried(_numbers(g), float(state.motion))
+    if not _known(state, g, axes) or any(a and b for a, b in zip(early, late, strict=True)):
         return None
-    axes = [_numbers(column) for column in words[:3]]
-    if not _known(state, g, axes):
-        return None
-    told_f = _numbers([a or b for a, b in zip(words[3], words[5], strict=True)])
-    told_s = _numbers(words[4])
-    made = np.zeros((len(kept), WIDTH))
-    made[:, Col.LINE] = [first_line + i for i, _ in kept]
-    made[:, Col.MOTION] = _carried(_numbers(g), float(state.motion))
-    made[:, Col.FEED] = _carried(_scaled(told_f, state.scale), state.feed)
+    told_s = _numbers(power)
+    made = np.zeros((len(rows), WIDTH))
+    made[:, Col.LINE] = np.arange(first_line, first_line + len(rows))
+    made[:, Col.MOTION] = motion
+    made[:, Col.FEED] = _feeds(early, late, state)
     made[:, Col.POWER] = _carried(told_s, state.power)
     _walk(made, axes, state)
+    if not _bend(made, centres, state):
+        return None
     made[:, Col.SPIN] = state.spin
     made[:, Col.PLACE : Col.PLACE + 3] = state.place
     made[:, Col.TOLD_S] = 0.0 if told_s is None else ~np.isnan(told_s)
-    state.motion, state.feed = int(made[-1, Col.MOTION]), float(made[-1, Col.FEED])
-    state.power = float(made[-1, Col.POWER])
+    _carry_on(made, axes, state)
     return made[(made[:, Col.MOVES] > 0) | (made[:, Col.TOLD_S] > 0)]
 
 
-_EMPTY: Final = (b"",) * 8
+def _carry_on(made: Floats, axes: Sequence[Floats | None], state: State) -> None:
+    state.motion, state.feed = int(made[-1, Col.MOTION]), float(made[-1, Col.FEED])
+    state.power = float(made[-1, Col.POWER])
+    for axis, column in enumerate(axes):
+        state.at[axis] = float(made[-1, Col.X1 + axis])
+        if column is not None and state.absolute:
+            state.told_by[axis] = "work"
+
+
+def _feeds(early: Sequence[bytes], late: Sequence[bytes], state: State) -> Floats | float:
+    """F stands before S with some writers and behind it with others."""
+    told = _numbers([a or b for a, b in zip(early, late, strict=True)])
+    return _carried(None if told is None else told * state.scale, state.feed)
 
 
 def _numbers(column: Sequence[bytes]) -> Floats | None:
@@ -85,13 +116,9 @@ def _numbers(column: Sequence[bytes]) -> Floats | None:
     return np.array([float(word) if word else np.nan for word in column])
 
 
-def _scaled(column: Floats | None, scale: float) -> Floats | None:
-    return None if column is None else column * scale
-
-
 def _known(state: State, g: Sequence[bytes], axes: Sequence[Floats | None]) -> bool:
     """Whether the plain reading holds: a plain motion, and axes whose place was told before."""
-    plain = state.motion in (0, 1) or bool(g[0])
+    plain = state.motion in (0, 1, 2, 3) or bool(g[0])
     told = [axis for axis in range(3) if axes[axis] is not None]
     placed = all(state.place[axis] == state.system for axis in told)
     return plain and not state.inverse and placed
@@ -107,21 +134,42 @@ def _carried(column: Floats | None, before: float) -> Floats | float:
 
 def _walk(made: Floats, axes: Sequence[Floats | None], state: State) -> None:
     for axis, column in enumerate(axes):
-        ends = _ends(axis, column, state)
-        made[:, Col.X1 + axis] = ends
+        made[:, Col.X1 + axis] = _ends(axis, column, state)
         made[0, Col.X0 + axis] = state.at[axis]
         made[1:, Col.X0 + axis] = made[:-1, Col.X1 + axis]
-        state.at[axis] = float(made[-1, Col.X1 + axis])
         if column is not None:
-            told = ~np.isnan(column)
-            made[:, Col.TOLD] += told * (1 << axis)
-            if state.absolute:
-                state.told_by[axis] = "work"
+            made[:, Col.TOLD] += ~np.isnan(column) * (1 << axis)
     start, end = made[:, Col.X0 : Col.X1], made[:, Col.X1 : Col.LOW]
     made[:, Col.LOW : Col.HIGH] = np.minimum(start, end)
     made[:, Col.HIGH : Col.LENGTH] = np.maximum(start, end)
     made[:, Col.LENGTH] = np.sqrt(((end - start) ** 2).sum(axis=1))
     made[:, Col.MOVES] = made[:, Col.TOLD] > 0
+
+
+def _bend(made: Floats, centres: Sequence[Floats | None], state: State) -> bool:
+    """Widens the boxes of arcs; False where a line is not a plain arc in the XY plane."""
+    arc = made[:, Col.MOTION] > 1
+    told = [np.isnan(column) if column is not None else np.True_ for column in centres]
+    bare = np.broadcast_to(np.logical_and(told[0], told[1]), len(made))
+    loose = np.broadcast_to(bare & told[2], len(made))
+    if not arc.any():
+        return bool(loose.all())
+    flat = made[:, Col.TOLD].astype(np.int64) & 3 > 0
+    if state.plane != 17 or (arc & (bare | ~flat)).any() or not loose[~arc].all():
+        return False
+    offset = np.column_stack([_offsets(column, len(made), state) for column in centres[:2]])[arc]
+    rows = made[arc]
+    bent = many_by_centre(rows[:, 3:5], rows[:, 6:8], offset, rows[:, Col.MOTION] == 2)
+    if bent is None:
+        return False
+    rows[:, Col.LOW : Col.LOW + 2], rows[:, Col.HIGH : Col.HIGH + 2], length = bent
+    rows[:, Col.LENGTH] = np.hypot(length, rows[:, Col.X1 + 2] - rows[:, Col.X0 + 2])
+    made[arc] = rows
+    return True
+
+
+def _offsets(column: Floats | None, count: int, state: State) -> Floats:
+    return np.zeros(count) if column is None else np.nan_to_num(column) * state.scale
 
 
 def _ends(axis: int, column: Floats | None, state: State) -> Floats | float:
