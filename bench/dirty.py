@@ -43,7 +43,7 @@ def cases(language: str, seed: int, quick: bool) -> list[Case]:
 
 
 def hosts(language: str, acks: float, quick: bool) -> tuple[str, ...]:
-    """As installed, OctoPrint answers bad lines as a tuned one does: it is asked about acks only."""
+    """As installed, OctoPrint answers bad lines as a tuned one does; it is asked about acks."""
     if language == "grbl":
         return (s.OURS, s.CNCJS, s.COUNTING)
     if quick:
