@@ -4,7 +4,7 @@ It holds at most one unfinished line of bounded length, and never reads or write
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import xor
@@ -18,10 +18,35 @@ Temperatures = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Ok:
-    """An acknowledgement; with ADVANCED_OK it says which line (`number`)."""
+    """An acknowledgement; ADVANCED_OK says of which line, and what its queue still takes."""
 
     temperatures_c: Temperatures | None = None
     number: int | None = None
+    free: int | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        return self.number is None and self.temperatures_c is None
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """It may have been an acknowledgement; it acknowledges nothing."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """It says `wait`: its queue is empty and it hears nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardPrint:
+    """Whether it prints a file of its own (M27), or just began to (`text`)."""
+
+    on: bool
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +71,10 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
+    """`waits`: a command waits for this heat, so no other answer can be had."""
+
     temperatures_c: Temperatures
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +120,9 @@ class Note:
 
 Reply = (
     Ok
+    | Garbled
+    | Idle
+    | CardPrint
     | Resend
     | LineRefused
     | Banner
@@ -109,13 +140,15 @@ Reply = (
 
 _OK = Ok()
 _HEATER = re.compile(r"\b([TBC]\d?):\s*(-?\d+(?:\.\d+)?)\s*/\s*(-?\d+(?:\.\d+)?)")
-_ADVANCED = re.compile(r"\bN(\d{1,9})\b")
+_OKS = {b"ok\n" * count: (_OK,) * count for count in range(1, 9)}
+_ADVANCED = re.compile(r"^ok N?(\d{1,9})\b(?:.*\bB(\d{1,3})\b)?")
 _RESEND = re.compile(r"^(?:Resend|rs):?\s*N?(\d{1,9})\s*$", re.IGNORECASE)
 _BUSY = re.compile(r"^(?:echo:\s*)?busy:\s*(.*)$")
 _UNKNOWN = re.compile(r'^echo:\s*Unknown command: "(.*)"?$')
 _FIRMWARE = re.compile(r"FIRMWARE_NAME:(.*?)(?:\s+[A-Z_]+:|$)")
 _CAP = re.compile(r"^Cap:([A-Z_]+):([01])$")
 _POSITION = re.compile(r"^X:(-?[\d.]+) Y:(-?[\d.]+) Z:(-?[\d.]+)")
+_CARD = re.compile(r"^(Not )?SD printing\b", re.IGNORECASE)
 _ODD = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e]")
 
 
@@ -126,7 +159,12 @@ class Codec:
         self._rest = b""
         self._dropping = False
 
-    def feed(self, data: bytes) -> Iterator[Reply]:
+    def feed(self, data: bytes) -> Iterable[Reply]:
+        """The replies that end within these bytes."""
+        plain = _OKS.get(data) if not self._rest and not self._dropping else None
+        return plain or self._lines(data)
+
+    def _lines(self, data: bytes) -> Iterator[Reply]:
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         for line in lines:
@@ -153,7 +191,7 @@ def parse(raw: bytes) -> Reply:
     if quirks.BANNERS.match(text):
         return Banner(text)
     if text != said:
-        return Note(text)
+        return Garbled(text)
     if text == "ok" or text.startswith("ok "):
         return _ok(text)
     if text.startswith("//"):
@@ -162,13 +200,20 @@ def parse(raw: bytes) -> Reply:
 
 
 def _ok(text: str) -> Ok:
-    number = _ADVANCED.search(text)
-    return Ok(_heaters(text) or None, int(number[1]) if number else None)
+    told = _ADVANCED.match(text)
+    number, free = (told[1], told[2]) if told else (None, None)
+    return Ok(
+        _heaters(text) or None,
+        None if number is None else int(number),
+        None if free is None else int(free),
+    )
 
 
 def _error(text: str) -> Reply:
     if quirks.LINE_REFUSED.search(text):
         return LineRefused(text)
+    if quirks.CARD.search(text):
+        return Note(text)
     return (Killed if quirks.KILLED.search(text) else Fault)(text)
 
 
@@ -181,19 +226,29 @@ def _notice(text: str) -> Reply:
         return UnknownCommand(match[1].rstrip('"'))
     if quirks.PREVENTED.search(text):
         return Fault(text)
+    if text == "wait":
+        return Idle()
     return _fact(text)
 
 
 def _fact(text: str) -> Reply:
     if heaters := _heaters(text):
-        return Heat(heaters)
+        return Heat(heaters, " W:" in text)
     if match := _FIRMWARE.search(text):
         return Firmware(match[1].strip())
     if match := _CAP.match(text):
         return Capability(match[1], match[2] == "1")
     if match := _POSITION.match(text):
         return Position((float(match[1]), float(match[2]), float(match[3])))
-    return Note(text)
+    return _rest(text)
+
+
+def _rest(text: str) -> Reply:
+    if _CARD.search(text):
+        return CardPrint(not text.startswith("Not"), text)
+    if quirks.PANEL_PRINT.match(text):
+        return CardPrint(True, text)
+    return (Garbled if quirks.BROKEN_OK.search(text) else Note)(text)
 
 
 def _heaters(text: str) -> Temperatures:

@@ -1,9 +1,10 @@
-"""One job told to Marlin: numbered lines, a window that grows on evidence, recovery by asking.
+"""One job told to Marlin: numbered lines in a window, and recovery by asking.
 
 It decides what to send from what was heard and the time; it has no port and no clock. Three rules
-keep it right on a bad line: a number is never given to a second command, the firmware's own
-"Last Line" wins over every count of oks, and after any doubt only the answer "ok T:" to a numbered
-M105 (a *sync*: it comes after all before it was executed) makes counted oks trustworthy again.
+keep it right on a bad line: the firmware's own "Last Line" wins over every count of oks; when in
+doubt it asks with a line whose number can never be the next one, which no firmware executes; and
+only "ok T:", the answer to a numbered M105 (a *sync*: it comes after all before it was executed),
+proves that what went before is done.
 """
 
 from collections import deque
@@ -23,12 +24,16 @@ from firmware_bridge.driver import (
     Status,
 )
 from firmware_bridge.drivers.marlin import codec, quirks
+from firmware_bridge.drivers.marlin.asking import Questions, Trust
+from firmware_bridge.drivers.marlin.parking import Parking
+from firmware_bridge.drivers.marlin.window import Kind, Line, Window
 from firmware_bridge.streaming import Tally, Timeouts, Wish
 
 PROGRESS_EVERY_S = 0.5
 TICK_S = 0.05
 _BEFORE_FIRST = quirks.FIRST_NUMBER - 1
 START_NUMBERING = codec.numbered(_BEFORE_FIRST, b"M110 N%d" % _BEFORE_FIRST)
+QUESTION = codec.numbered(quirks.QUESTION_NUMBER, b"M105")
 
 
 class Phase(StrEnum):
@@ -39,70 +44,60 @@ class Phase(StrEnum):
 
 
 @dataclass(slots=True)
-class Line:
-    """A command under its number; `file_line` 0 marks one of our own; a sync answers "ok T:"."""
+class Rewind:
+    """The machine asked for `number` again; we speak once its answers to older lines are in."""
 
     number: int
-    command: bytes
-    wire: bytes
-    file_line: int
-    sync: bool = False
-    renumbers: bool = False
+    since: float
+    short: bool  # nothing else was in flight: only its ok may follow
 
 
 class MarlinConversation:
-    def __init__(self, commands: Iterator[tuple[int, bytes]], lines: int, t: Timeouts) -> None:
+    def __init__(
+        self,
+        commands: Iterator[tuple[int, bytes]],
+        lines: int,
+        timeouts: Timeouts,
+        parking: Parking | None = None,
+    ) -> None:
+        self.tally = Tally()
         self._source = commands
         self._lines = max(lines, 1)
-        self._timeouts = t
+        self._timeouts = timeouts
+        self._parking = parking
         self._codec = codec.Codec()
-        self.tally = Tally()
         self._phase = Phase.NUMBERING
         self._out = bytearray()
         self._events: list[Event] = []
         self._temperatures: dict[str, tuple[float, float]] = {}
         # the stream
-        self._number = quirks.FIRST_NUMBER
-        self._flying: deque[Line] = deque()
-        self._again: deque[Line] = deque()
-        self._history: deque[Line] = deque(maxlen=quirks.HISTORY_LINES)
+        self._window = Window(self.tally)
+        self._own: deque[bytes] = deque()
         self._tail: deque[bytes] = deque((b"M400", b"M105"))
         self._closing = False
-        self._acked_line = 0
         self._started = False
         # trust
-        self._window = 1
-        self._clean = 0
-        self._doubt = False
-        self._want_sync = False
-        self._syncs_failed = 0
+        self._trust = Trust()
+        self._questions = Questions(timeouts.probe_s)
+        self._rewind: Rewind | None = None
         self._after_resend = False
-        self._surplus = 0
-        self._truth: int | None = None
-        self._truth_since = 0.0
-        self._truth_asked = 0
-        self._truth_at = -1
+        self._ok_follows = 0  # above 0: this firmware says ok after Resend; below: it does not
+        self._asked_for, self._asked_times = -1, 0
         # time
-        self._now = 0.0
-        self._heard_at = 0.0  # any byte
-        self._sense_at = 0.0  # anything that a Marlin says
-        self._moved_at = 0.0
-        self._asked_at = 0.0
-        self._probes = 0
-        self._reported_at = 0.0
+        self._now = self._heard_at = self._sense_at = 0.0
+        self._owing_since = self._reported_at = 0.0
         # people
         self._wish = Wish.RUN
         self._paused_by: str | None = None
         self._machine_waits = False
         self._ending = Ended("unknown", "", 0)
-        self._give_up_at = 0.0
-        self._safe_again_at = 0.0
+        self._give_up_at = self._safe_again_at = 0.0
 
-    # ------------------------------------------------------------------ the door
+    # ── the door ────────────────────────────────────────────────────────────────────────────
 
     @property
     def patience_s(self) -> float:
-        return quirks.DRAIN_S if self._truth is not None else TICK_S
+        return quirks.OK_AFTER_RESEND_S if self._rewind is not None else TICK_S
 
     @property
     def farewell(self) -> bytes:
@@ -120,7 +115,7 @@ class MarlinConversation:
     def status(self) -> Status:
         paused = self._paused_by is not None
         condition = Condition.PAUSED if paused else Condition.RUNNING
-        detail = f"paused by {self._paused_by}" if paused else f"line {self._acked_line}"
+        detail = f"paused by {self._paused_by}" if paused else f"line {self._window.acked_line}"
         return Status(condition, detail, dict(self._temperatures))
 
     def hear(self, data: bytes, now: float) -> None:
@@ -128,8 +123,6 @@ class MarlinConversation:
         for reply in self._codec.feed(data):
             if self._phase is Phase.OVER:
                 return
-            if not isinstance(reply, codec.Note | codec.Action):
-                self._sense_at = now
             self._take(reply)
             self._after_resend = isinstance(reply, codec.Resend)
 
@@ -147,33 +140,58 @@ class MarlinConversation:
     def lost(self, why: str) -> None:
         if self._phase is Phase.SECURING:
             self._end(self._ending, f"; then {why}")
-        elif self._closing and not self._again and all(not line.file_line for line in self._flying):
+        elif self._closing and self._window.only_ours:
             self._finish("unknown", "unplugged", f"all lines were taken, their end unseen: {why}")
         else:
             self._finish("interrupted", "unplugged", why)
 
-    # ------------------------------------------------------------------ what is heard
+    # ── what is heard ───────────────────────────────────────────────────────────────────────
 
     def _take(self, reply: codec.Reply) -> None:
         match reply:
             case codec.Ok():
+                self._sense_at = self._now
                 self._ok(reply)
+            case codec.Note():
+                pass
+            case codec.Action(name):
+                self._action(name)
+            case _:
+                self._sense_at = self._now
+                self._notice(reply)
+
+    def _notice(self, reply: codec.Reply) -> None:
+        match reply:
             case codec.Resend(number):
                 self._resend(number)
-            case codec.Heat(temperatures):
+            case codec.Garbled():
+                self._garbled()
+            case codec.Heat(temperatures, waits):
                 self._temperatures.update(temperatures)
+                if waits:
+                    self._questions.moved(self._now)
             case codec.Busy(why):
                 self._busy(why)
+            case codec.Idle():
+                self._idle()
+            case codec.Position(xyz_mm):
+                if self._paused_by is not None and self._parking is not None:
+                    self._own.extend(self._parking.leave(xyz_mm))
+            case _:
+                self._bad_news(reply)
+
+    def _bad_news(self, reply: codec.Reply) -> None:
+        match reply:
             case codec.Banner():
-                self._finish("interrupted", "reset", "the machine restarted: its position is lost")
+                self._position_lost("the machine restarted: its position is lost")
             case codec.Killed(text):
                 self._finish("failed", "halted by the machine", text)
             case codec.Fault(text):
                 self._secure("failed", "machine error", text)
             case codec.UnknownCommand(command):
                 self._unknown_command(command)
-            case codec.Action(name):
-                self._action(name)
+            case codec.CardPrint(on=True, text=text):
+                self._secure("interrupted", "foreign activity", f"it prints its own file: {text}")
             case _:
                 pass
 
@@ -182,65 +200,56 @@ class MarlinConversation:
             self._temperatures.update(ok.temperatures_c)
         if self._phase is Phase.SECURING:
             self._secured(ok)
-            return
-        if self._phase is Phase.NUMBERING and not self._after_resend:
+        elif self._after_resend and ok.is_bare and self._ok_follows > -quirks.SURE:
+            self._ok_of_resend()
+        elif self._phase is Phase.NUMBERING:
             self._phase = Phase.STREAMING
-            return
-        if self._truth is not None or self._after_resend:
-            return  # this ok answers a resend, not a line
+        elif self._rewind is None:
+            self._ok_of_line(ok)
+
+    def _ok_of_resend(self) -> None:
+        """It answers the resend, not a line; when nothing else was in flight, all is said."""
+        self._ok_follows = min(self._ok_follows + 1, quirks.SURE)
+        if self._rewind is not None and self._rewind.short:
+            self._go_on_behind(self._rewind)
+
+    def _ok_of_line(self, ok: codec.Ok) -> None:
         if self._machine_waits:
             self._machine_waits = False
             self._go_on("the machine")
-        owed = len(self._flying)
-        self._acknowledge(ok)
-        if len(self._flying) == owed:
+        before = self.tally.acked
+        if self._acknowledge(ok):
+            self._questions.moved(self._now)
+            self._trust.acked()
+            self._count(before)
+        elif ok.is_bare:
             self._one_too_many()
-        else:
-            self._moved(self._now)
-            self._widen()
 
-    def _acknowledge(self, ok: codec.Ok) -> None:
+    def _count(self, before: int) -> None:
+        """Something of the program was taken: the part may exist."""
+        if self.tally.acked > before:
+            self.tally.last_acked_at = self._now
+            self._begin_once()
+
+    def _acknowledge(self, ok: codec.Ok) -> bool:
         if ok.number is not None:
-            self._taken_up_to(ok.number)
-            self._doubt = self._want_sync = False
-        elif ok.temperatures_c is not None and any(line.sync for line in self._flying):
-            self._synced()
-        elif self._flying and not (self._doubt and self._flying[0].sync):
-            self._acked(self._flying.popleft())
+            if ok.free is not None:
+                self._window.room_for(ok.free + 1)
+            return self._window.taken_up_to(ok.number)
+        if ok.temperatures_c is None:
+            return self._window.acknowledge()
+        if self._window.synced():
+            self._trust.synced()
+            return True
+        return False
 
     def _one_too_many(self) -> None:
         """An ok for no line: the count of oks means nothing until the next sync."""
-        self._be_careful()
-        self._surplus += 1
-        if self._surplus > quirks.SURPLUS_OKS:
+        self._window.trusted = False
+        self._window.narrow(damage=False)
+        self._trust.doubts()
+        if self._trust.surplus():
             self._secure("interrupted", "babble", "the machine acknowledges what nobody sent")
-
-    def _taken_up_to(self, number: int) -> None:
-        while self._flying and self._flying[0].number <= number:
-            self._acked(self._flying.popleft())
-
-    def _synced(self) -> None:
-        """All lines up to the oldest sync are executed, and no ok is owed or in surplus."""
-        self._taken_up_to(next(line.number for line in self._flying if line.sync))
-        self._doubt = self._want_sync
-        self._syncs_failed = self._surplus = 0
-
-    def _widen(self) -> None:
-        self._clean += 1
-        if not self._doubt and self._clean >= quirks.CLEAN_ACKS_TO_WIDEN:
-            self._clean = 0
-            self._window = min(self._window + 1, quirks.IN_FLIGHT_LINES)
-
-    def _acked(self, line: Line) -> None:
-        self._history.append(line)
-        if line.renumbers:
-            self._history.clear()
-            self._number = quirks.FIRST_NUMBER
-        if line.file_line:
-            self.tally.acked += 1
-            self.tally.last_acked_at = self._now
-            self._acked_line = max(self._acked_line, line.file_line)
-            self._begin_once()
 
     def _begin_once(self) -> None:
         if not self._started:
@@ -248,20 +257,35 @@ class MarlinConversation:
             self._events.append(Started())
 
     def _busy(self, why: str) -> None:
-        self._moved(self._now)
-        if self._flying and self._flying[0].file_line:
+        self._questions.moved(self._now)
+        oldest = self._window.oldest
+        if oldest is not None and oldest.file_line:
             self._begin_once()
         if "paused for" in why and not self._machine_waits:
             self._machine_waits = True
             self._halt_for("the machine")
 
+    def _idle(self) -> None:
+        """Its queue is empty, so what it owes us was lost."""
+        if self._window.owed and not self._questions.open and self._streams_freely:
+            self._ask()
+
+    def _garbled(self) -> None:
+        """Perhaps an ok: count anew; the last answer that was owed will not come again."""
+        self._trust.doubts()
+        if self._window.owed == 1 and not self._questions.open and self._streams_freely:
+            self._ask()
+
+    @property
+    def _streams_freely(self) -> bool:
+        return self._phase is Phase.STREAMING and self._rewind is None
+
     def _unknown_command(self, command: str) -> None:
         """A command that we sent is not known there; else a line that arrived as another."""
-        lately = [*self._flying, *list(self._history)[-quirks.IN_FLIGHT_LINES :]]
-        if command.encode() in {line.command for line in lately}:
+        if command.encode() in self._window.lately():
             self._secure("failed", "unknown command", f"the machine does not know {command!r}")
         else:
-            self._be_careful()
+            self._trust.doubts()
 
     def _action(self, name: str) -> None:
         if name.startswith(("pause", "paused", "out_of_filament")):
@@ -271,72 +295,98 @@ class MarlinConversation:
         elif name.startswith("cancel"):
             self._secure("interrupted", "stopped", "cancelled at the machine")
 
-    # ------------------------------------------------------------------ doubt
-
-    def _be_careful(self) -> None:
-        self._doubt = True
-        asked = any(line.sync for line in (*self._flying, *self._again))
-        self._want_sync = not asked and self._syncs_failed < quirks.SYNC_TRIES
-        self._window = 1
-        self._clean = 0
+    # ── what must go again ──────────────────────────────────────────────────────────────────
 
     def _resend(self, number: int) -> None:
         """The firmware has all lines before `number`; the last one said before quiet counts."""
         if self._phase is Phase.SECURING:
             return
-        self._moved(self._now)
-        self._be_careful()
-        oldest = self._history[0].number if self._history else quirks.FIRST_NUMBER
-        newest = max(self._number, self._flying[-1].number + 1 if self._flying else 0)
-        if not oldest <= number <= newest or self._phase is Phase.NUMBERING:
-            self._count_asking(-1)  # garbled, or a machine that counts from elsewhere
-            return
-        if self._truth is None:
-            self._truth_since = self._now
-        self._truth = number - 1
-        self._count_asking(number)
+        if self._phase is Phase.STREAMING and number <= quirks.RESET_ASKS_FOR:
+            self._position_lost("it counts lines from 0: it restarted, its position is lost")
+        elif not self._plausible(number):
+            self._trust.doubts()
+            self._count_asking(-1)
+        elif self._window.renumbering and number == quirks.FIRST_NUMBER:
+            self._window.acknowledge()
+            self._questions.answered(self._now)
+        elif number - 1 == self._window.sent and self._rewind is None:
+            self._it_has_all()
+        else:
+            self._rewind = Rewind(number - 1, self._now, self._alone())
+            self._count_asking(number)
+
+    def _plausible(self, number: int) -> bool:
+        window = self._window
+        known = window.oldest_known <= number <= window.sent + 1
+        begun = window.renumbering and number == quirks.FIRST_NUMBER
+        return (known or begun) and self._phase is Phase.STREAMING
+
+    def _alone(self) -> bool:
+        """One line was in flight and nothing else owed an answer."""
+        window = self._window
+        return (
+            self._rewind is None
+            and window.owed == 1
+            and window.trusted
+            and not self._questions.open
+        )
 
     def _count_asking(self, number: int) -> None:
-        self._truth_asked = self._truth_asked + 1 if number == self._truth_at else 1
-        self._truth_at = number
-        if self._truth_asked > quirks.RESENDS_FOR_ONE_LINE:
-            self._secure("interrupted", "bad line", f"asked {self._truth_asked} times for one line")
+        self._asked_times = self._asked_times + 1 if number == self._asked_for else 1
+        self._asked_for = number
+        if self._asked_times > quirks.RESENDS_FOR_ONE_LINE:
+            self._secure("interrupted", "bad line", f"asked {self._asked_times} times for one line")
 
-    def _drain(self) -> None:
+    def _it_has_all(self) -> None:
+        """No line was lost, at most answers: a new sync says which."""
+        many = self._questions.open > 1
+        self._questions.answered(self._now)
+        self._window.all_read()
+        self._trust.failed += self._window.give_up_syncs()
+        self._trust.doubts()
+        if not self._trust.wants_sync:  # its answers to syncs cannot be had: take its word
+            self._window.back_to(self._window.sent)
+        if many:  # the others are answered too, and what we say now might be cut
+            self._rewind = Rewind(self._window.sent, self._now, short=False)
+
+    def _drain(self, rewind: Rewind) -> None:
         """Once all answers to the old lines are in, go on behind the last one it has."""
-        quiet = self._now - self._heard_at >= quirks.DRAIN_S
-        if self._truth is not None and (
-            quiet or self._now - self._truth_since > quirks.DRAIN_MAX_S
-        ):
-            truth, self._truth, self._after_resend = self._truth, None, False
-            self._go_on_behind(truth)
+        patience = quirks.OK_AFTER_RESEND_S if rewind.short else quirks.DRAIN_S
+        surely_none = rewind.short and self._ok_follows <= -quirks.SURE
+        quiet = self._now - self._heard_at >= patience
+        if quiet or surely_none or self._now - rewind.since > quirks.DRAIN_MAX_S:
+            if rewind.short:
+                self._ok_follows = max(self._ok_follows - 1, -quirks.SURE)
+            self._go_on_behind(rewind)
 
-    def _go_on_behind(self, truth: int) -> None:
-        known = {ln.number: ln for ln in (*self._history, *self._flying, *self._again)}
-        taken = [line for number, line in sorted(known.items()) if number <= truth]
-        self._syncs_failed += sum(line.sync for line in self._flying if line.number <= truth)
-        self.tally.resends += sum(line.number > truth for line in self._flying)
-        self._flying.clear()
-        self._history.clear()
-        for line in taken:
-            self._acked(line)
-        self._again = deque(line for number, line in sorted(known.items()) if number > truth)
-        self._be_careful()
+    def _go_on_behind(self, rewind: Rewind) -> None:
+        window = self._window
+        self._rewind, self._after_resend = None, False
+        if rewind.number < window.sent:
+            before = self.tally.acked
+            window.narrow(damage=True)
+            window.trusted = window.trusted and rewind.short
+            window.back_to(rewind.number)
+            self._trust.doubts()
+            self._count(before)
+        self._questions.answered(self._now)
 
-    # ------------------------------------------------------------------ what is said
+    # ── what is said ────────────────────────────────────────────────────────────────────────
 
     def _begin(self, now: float) -> None:
-        self._now = self._heard_at = self._sense_at = self._moved_at = self._reported_at = now
+        self._now = self._heard_at = self._sense_at = self._reported_at = now
+        self._questions.waits(now)
         self._out += START_NUMBERING
 
     def _stream(self, wish: Wish) -> None:
         self._follow(wish)
-        self._drain()
-        if self._truth is not None:
+        if self._rewind is not None:
+            self._drain(self._rewind)
+        if self._rewind is not None:
             return
-        if self._phase is Phase.STREAMING and self._paused_by is None:
+        if self._phase is Phase.STREAMING and not self._questions.open:
             self._fill()
-        if self._closing and not self._flying and not self._again and not self._tail:
+        if self._closing and not self._tail and not self._own and self._window.empty:
             self._complete()
         else:
             self._watch()
@@ -346,6 +396,8 @@ class MarlinConversation:
         before, self._wish = self._wish, wish
         if wish is Wish.PAUSE and self._paused_by is None:
             self._halt_for("the agent")
+            if self._parking is not None:
+                self._own.extend(self._parking.ask_place())
         elif wish is Wish.RUN and before is Wish.PAUSE and self._paused_by is not None:
             self._go_on(self._paused_by)
 
@@ -358,102 +410,101 @@ class MarlinConversation:
         if self._paused_by == who:
             self._paused_by = None
             self._events.append(Resumed(who))
+            if self._parking is not None:
+                self._own.extend(self._parking.come_back())
 
     def _fill(self) -> None:
-        room = quirks.IN_FLIGHT_BYTES - sum(len(line.wire) for line in self._flying)
-        while len(self._flying) < self._window:
-            line = self._again[0] if self._again else self._next()
-            if line is None or (self._flying and len(line.wire) > room):
-                self._keep(line)
+        window = self._window
+        while window.owed < window.width or (self._trust.wants_sync and window.is_read):
+            line = window.waiting() or self._next()
+            if line is None or not window.fits(line):
                 return
-            if self._again:
-                self._again.popleft()
-            if not self._flying:
-                self._moved(self._now)
-                self._asked_at = self._now
-            self._flying.append(line)
+            if not window.owed:
+                self._questions.waits(self._now)
+                self._owing_since = self._now
+            window.send(line)
             self._out += line.wire
-            room -= len(line.wire)
-        tally = self.tally
-        tally.window_max = max(tally.window_max, len(self._flying))
-        tally.window_max_bytes = max(tally.window_max_bytes, quirks.IN_FLIGHT_BYTES - room)
-
-    def _keep(self, line: Line | None) -> None:
-        if line is not None and not self._again:
-            self._again.append(line)
 
     def _next(self) -> Line | None:
         """The next line under a fresh number; None while one must return, or at the end."""
-        if self._flying and self._flying[-1].renumbers:
+        window = self._window
+        if window.made >= quirks.LAST_NUMBER:
+            return None if window.owed else self._renumber()
+        if self._trust.wants_sync:
+            self._trust.wants_sync = False
+            if not window.asks_for_sync():
+                return window.make(b"M105", 0, Kind.SYNC)
+        if self._own:
+            return window.make(self._own.popleft())
+        if self._paused_by is not None:
             return None
-        if self._number > quirks.LAST_NUMBER:
-            return None if self._flying else self._line(b"M110 N%d" % _BEFORE_FIRST, 0)
-        if self._want_sync:
-            self._want_sync = False
-            return self._line(b"M105", 0)
-        if not self._closing:
-            for file_line, command in self._source:
-                self.tally.first_sent_at = self.tally.first_sent_at or self._now
-                self.tally.sent += 1
-                return self._line(command, file_line)
-            self._closing = True
-        return self._line(self._tail.popleft(), 0) if self._tail else None
+        return self._next_of_program() or self._next_of_tail()
 
-    def _line(self, command: bytes, file_line: int) -> Line:
-        number = self._number
-        self._number += 1
-        wire = codec.numbered(number, command)
-        return Line(
-            number, command, wire, file_line, command == b"M105", command.startswith(b"M110")
-        )
+    def _renumber(self) -> Line:
+        return self._window.make(b"M110 N%d" % _BEFORE_FIRST, 0, Kind.RENUMBER)
+
+    def _next_of_program(self) -> Line | None:
+        for file_line, command in self._source:
+            if not self.tally.first_sent_at:
+                self.tally.first_sent_at = self._now
+            if self._parking is not None:
+                self._parking.see(command)
+            kind = Kind.SYNC if command == b"M105" else Kind.PLAIN
+            return self._window.make(command, file_line, kind)
+        self._closing = True
+        return None
+
+    def _next_of_tail(self) -> Line | None:
+        if not self._tail:
+            return None
+        command = self._tail.popleft()
+        return self._window.make(command, 0, Kind.SYNC if command == b"M105" else Kind.PLAIN)
 
     def _watch(self) -> None:
-        """Silence: ask by repeating the oldest line that is still owed an answer."""
-        if not self._flying and self._phase is not Phase.NUMBERING:
+        """Silence from a machine that owes an answer: ask."""
+        waits = self._window.owed or self._questions.open or self._phase is Phase.NUMBERING
+        if not waits:
             return
-        if self._now - max(self._sense_at, self._asked_at) > self._timeouts.silence_s:
+        if self._now - max(self._sense_at, self._owing_since) > self._timeouts.silence_s:
             self._out += quirks.MAKE_SAFE
             self._finish("interrupted", "silent", "the machine no longer answers")
-        elif self._now - self._moved_at > quirks.STALL_S:
+        elif self._questions.still_s(self._now) > quirks.STALL_S:
             self._secure("interrupted", "stalled", f"no answer for {quirks.STALL_S:.0f} s")
-        elif self._now - self._moved_at > self._timeouts.probe_s * 2**self._probes:
-            self._probe()
+        elif self._questions.due(self._now):
+            self._ask()
 
-    def _probe(self) -> None:
-        self._probes = min(self._probes + 1, 6)
-        if self._phase is Phase.NUMBERING:
-            self._out += START_NUMBERING
-        else:
-            self._be_careful()
-            self.tally.probes += 1
-            self._out += self._flying[0].wire
-
-    def _moved(self, now: float) -> None:
-        self._moved_at, self._probes = now, 0
+    def _ask(self) -> None:
+        self._questions.asked(self._now)
+        self.tally.probes += 1
+        self._out += START_NUMBERING if self._phase is Phase.NUMBERING else QUESTION
 
     def _report(self) -> None:
         if self._started and self._now - self._reported_at >= PROGRESS_EVERY_S:
             self._reported_at = self._now
-            fraction = min(self._acked_line / self._lines, 1.0)
-            self._events.append(Progress(fraction, self._acked_line))
+            line = self._window.acked_line
+            self._events.append(Progress(min(line / self._lines, 1.0), line))
 
-    # ------------------------------------------------------------------ the end
+    # ── the end ─────────────────────────────────────────────────────────────────────────────
 
     def _complete(self) -> None:
-        if not self._doubt:
-            self._events.append(Progress(1.0, self._acked_line))
+        line = self._window.acked_line
+        if self._window.proven:
+            self._events.append(Progress(1.0, line))
             self._finish("finished", "complete", "")
-        elif self._syncs_failed < quirks.SYNC_TRIES:
-            self._want_sync = True
+        elif self._trust.failed < quirks.SYNC_TRIES:
+            self._tail.append(b"M105")
         else:
             self._secure("unknown", "end unproven", "the machine never said that it was done")
+
+    def _position_lost(self, why: str) -> None:
+        self._finish("interrupted", "reset", why)
 
     def _secure(self, outcome: Outcome, cause: str, detail: str) -> None:
         """End it, but only after heat and motion were switched off and the machine showed it."""
         if self._phase in (Phase.SECURING, Phase.OVER):
             return
         self._phase = Phase.SECURING
-        self._ending = Ended(outcome, cause, self._acked_line, detail)
+        self._ending = Ended(outcome, cause, self._window.acked_line, detail)
         self._give_up_at = self._now + self._timeouts.stop_s
         self._safe_again_at = self._now
 
@@ -471,7 +522,7 @@ class MarlinConversation:
             self._end(self._ending)
 
     def _finish(self, outcome: Outcome, cause: str, detail: str) -> None:
-        self._end(Ended(outcome, cause, self._acked_line, detail))
+        self._end(Ended(outcome, cause, self._window.acked_line, detail))
 
     def _end(self, ended: Ended, more: str = "") -> None:
         if self._phase is not Phase.OVER:

@@ -66,8 +66,10 @@ class MarlinDriver:
         link = self._ready()
         data = read_program(program)
         for line, command in self._commands(data):
-            if len(command) > quirks.LINE_MAX_BYTES:
-                raise Refused(f"line {line} is longer than the {quirks.LINE_MAX_BYTES} it can read")
+            if len(command) > quirks.COMMAND_MAX_BYTES:
+                raise Refused(
+                    f"line {line} is longer than the {quirks.COMMAND_MAX_BYTES} it can read"
+                )
             if quirks.HOST_ONLY.match(command):
                 raise Refused(
                     f"line {line}: {command.decode()!r} belongs to the host, not to a file"

@@ -6,17 +6,35 @@ Numbers and texts only; the conversation and the codec act on them.
 import re
 from typing import Final
 
-# Configuration_adv.h: MAX_CMD_SIZE 96 with the terminating zero; longer lines are cut off.
-LINE_MAX_BYTES: Final = 95
+# Configuration_adv.h: MAX_CMD_SIZE 96 with the terminating zero; longer lines are cut off. "N60000 "
+# and "*255" are part of the line.
+COMMAND_MAX_BYTES: Final = 95 - 7 - 4
 # HardwareSerial RX_BUFFER_SIZE 128 and BUFSIZE 4; bytes beyond are lost without a word.
 IN_FLIGHT_BYTES: Final = 120
 IN_FLIGHT_LINES: Final = 4
 CLEAN_ACKS_TO_WIDEN: Final = 4
+# A refused line empties the receive buffer (queue.cpp, gcode_line_error), so the line behind it may
+# be cut and its rest, if it starts at the command, runs without its number. With one line in flight
+# there is no line behind: after damage the window stays closed, longer each time.
+CLEAN_ACKS_AFTER_DAMAGE: Final = 1000
+CLEAN_ACKS_AFTER_MUCH_DAMAGE: Final = 16000
 
 # queue.cpp verifies a checksum only when the line starts with N: a flipped first letter executes
 # "M2003 …". So numbers start where no code is, and go back before the 16-bit code number wraps.
 FIRST_NUMBER: Final = 2000
 LAST_NUMBER: Final = 60000
+# Asked under this number, any board that numbers lines answers "Last Line: K" and executes nothing.
+# (The oldest unanswered line would not do: queue.cpp drops a repeated one without a word.)
+QUESTION_NUMBER: Final = 65432
+# What is counted as reset: a board that counts from 0 again.
+RESET_ASKS_FOR: Final = 1
+
+# Lines take milliseconds or, behind a full planner, seconds; ask after several times the usual.
+ASK_AFTER_S: Final = 0.2
+GAPS_TO_ASK: Final = 6.0
+GAP_FADES: Final = 0.95
+# They wait in the receive buffer of a board that is busy: 17 bytes each.
+QUESTIONS_OPEN: Final = 5
 
 # Every flush of its buffer answers a Resend: more than this many for one line is a deaf line.
 RESENDS_FOR_ONE_LINE: Final = 10
@@ -25,21 +43,37 @@ SURPLUS_OKS: Final = 1000
 # How far back a line may be asked for again (a wrong "Resend" must not rewind a whole job).
 HISTORY_LINES: Final = 256
 # After a Resend the lines behind it each answer once more; quiet for this long = all have.
-DRAIN_S: Final = 0.025
+DRAIN_S: Final = 0.04
 DRAIN_MAX_S: Final = 1.0
+# Most firmware says ok right after Resend, some (Prusa's of old, Marlin 2.0 for a while) does not.
+OK_AFTER_RESEND_S: Final = 0.02
+SURE: Final = 2
 # A machine that answers M105 without temperatures cannot be asked "is all before this done?".
 SYNC_TRIES: Final = 3
+SYNC_EVERY: Final = 500
 # No answer to a line although the wire is alive (waiting for heat, mostly).
 STALL_S: Final = 1800.0
 
 # gcode.cpp, queue.cpp: refusals of a line that a Resend follows.
 LINE_REFUSED: Final = re.compile(
-    r"Line Number is not|checksum mismatch|No Checksum|No Line Number", re.IGNORECASE
+    r"Line Number is not|checksum mismatch|No Checksum|No Line Number|Format error", re.IGNORECASE
+)
+# About a card or a file that the job does not use (cardreader.cpp).
+CARD: Final = re.compile(
+    r"volume\.init|openRoot|workDir|\bSD\b|\bmedia\b|cannot (open|enter)|error writing",
+    re.IGNORECASE,
 )
 # language.h, planner.cpp: not errors to Marlin, and the end of the part.
 PREVENTED: Final = re.compile(r"(cold|too long|lengthy) extrusion prevented", re.IGNORECASE)
 KILLED: Final = re.compile(r"Printer halted|kill\(\) called|Printer stopped", re.IGNORECASE)
-BANNERS: Final = re.compile(r"^(start$|Marlin \d)")
+# MarlinCore.cpp says why it restarted; other families greet in their own words.
+BANNERS: Final = re.compile(
+    r"^\s*(start$|Marlin \d|PowerUp$|(External|Brown out|Watchdog|Software) Reset$|Smoothie\b)"
+)
+# What is left of an "ok" with a byte altered, or of two of them when the newline was lost.
+BROKEN_OK: Final = re.compile(r"^(.?k\b|o.?(\s|$)|.{0,3}$|ok\S|.k [NT])|ok$")
+# cardreader.cpp: somebody started a print at the panel.
+PANEL_PRINT: Final = re.compile(r"^(echo:)?\s*(File opened|enqueueing \"M2[34])", re.IGNORECASE)
 
 # Stop: break a heating wait, stop moving, all heat and fans off, motors free. M105 then shows it.
 MAKE_SAFE: Final = b"M108\nM410\nM104 S0\nM140 S0\nM107\nM84\nM105\n"
