@@ -21,7 +21,7 @@ from firmware_bridge.profiles import MachineProfile
 
 _CHUNK_BYTES: Final = 1 << 18
 _ROWS: Final = 1 << 15
-_RETRY: Final = 256
+_RETRY: Final = 64
 _DWELL_TOTAL_S: Final = 600.0
 _AXES: Final = "XYZ"
 
@@ -85,6 +85,7 @@ class _Reading:
         self._data, self._profile, self._findings = data, profile, findings
         self._table = Table()
         self._machine = Interpreter(profile, self._table)
+        self._arcs = {"G2", "G3"} <= profile.codes
         self._tool: float | None = None
         self._mark_at = 0
         self._begun = False
@@ -115,17 +116,14 @@ class _Reading:
             start = end + 1
 
     def _run(self, number: int, chunk: bytes) -> int:
-        rows = swift.split(chunk, self._profile.line_max_bytes)
+        rows = swift.split(chunk, self._profile.line_max_bytes, arcs=self._arcs)
         raw: list[bytes] = []
         for start, end, plain in swift.runs(rows):
-            at = start
-            while at < end:
-                if plain and self._run_plain(number + at, rows[at:end]):
-                    break
+            at, step = start, _RETRY if plain else end
+            while at < end and not (plain and self._run_plain(number + at, rows[at:end])):
                 raw = raw or chunk.split(b"\n")
-                upto = min(end, at + _RETRY) if plain else end
-                self._run_lines(number, raw, at, upto)
-                at = upto
+                self._run_lines(number, raw, at, min(end, at + step))
+                at, step = at + step, 2 * step
         return number + len(rows)
 
     def _run_lines(self, number: int, raw: list[bytes], start: int, end: int) -> None:

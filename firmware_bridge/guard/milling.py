@@ -74,7 +74,7 @@ class MillRules:
             findings.reject("rapid", line, "plunges into the stock at rapid speed (G0)")
         if self._beside_at:
             findings.review("stock", self._beside_at, "cuts well beside the stock that was told")
-        if state.spin != 5 and state.power > 0:
+        if state.spin != 5 and not state.power <= 0:
             findings.review("left on", lines, "ends with the spindle on; M5 belongs at its end")
         z, safe = state.at[2], self._mill.safe_z_mm
         if state.place[2] == STOCK and z < safe - EDGE_MM:

@@ -19,18 +19,20 @@ _RATE: Final = rb"(\d{1,6}\.?\d{0,4})[ \t]?"
 
 
 def _pattern(codes: bytes, centre: bytes) -> re.Pattern[bytes]:
-    """G, X, Y, Z, I, J, K, F, S, F again, and the whole line where it is not plain."""
-    start = rb"(?:G0?([" + codes + rb"])[ \t]?)?" + b"".join(_word(a, _PLACE) for a in b"XYZ")
-    rest = centre + _word(70, _RATE) + _word(83, _RATE) + _word(70, _RATE)
-    return re.compile(rb"(?:" + start + rest + rb"(?:;[^\n]*)?\r?|([^\n]*))\n")
+    """G, F, X, Y, Z, I, J, K, F, S, F, and the whole line where it is not plain."""
+    feed, power = _word(b"F", _RATE), _word(b"S", _RATE)
+    start = rb"(?:G0?([" + codes + rb"])[ \t]?)?" + feed
+    places = b"".join(_word(axis, _PLACE) for axis in (b"X", b"Y", b"Z"))
+    plain = start + places + centre + feed + power + feed
+    return re.compile(rb"(?:" + plain + rb"(?:;[^\n]*)?\r?|([^\n]*))\n")
 
 
-def _word(letter: int, number: bytes) -> bytes:
-    return b"(?:%c%b)?" % (letter, number)
+def _word(letter: bytes, number: bytes) -> bytes:
+    return b"(?:" + letter + number + b")?"
 
 
 _LINES: Final = _pattern(b"01", b"()()()")
-_ARCS: Final = _pattern(b"0123", b"".join(_word(a, _CENTRE) for a in b"IJK"))
+_ARCS: Final = _pattern(b"0123", b"".join(_word(a, _CENTRE) for a in (b"I", b"J", b"K")))
 _HAS_ARCS: Final = re.compile(rb"G0?[23](?![0-9])")
 _NUMBERED: Final = re.compile(rb"^N\d{1,7}[ \t]?", re.MULTILINE)
 _LEAST: Final = 24
@@ -38,19 +40,19 @@ _LEAST: Final = 24
 Words = tuple[bytes, ...]
 
 
-def split(text: bytes, longest: int) -> list[Words]:
+def split(text: bytes, longest: int, *, arcs: bool) -> list[Words]:
     """For each line of `text` (it ends with a line end) its plain words, or the line itself; a
-    line of more than `longest` bytes is never plain.
+    line of more than `longest` bytes is never plain, nor is an arc where `arcs` are not allowed.
     """
     bare = _NUMBERED.sub(b"", text) if b"\nN" in text else text
-    rows: list[Words] = (_ARCS if _HAS_ARCS.search(bare) else _LINES).findall(bare)
+    rows: list[Words] = (_ARCS if arcs and _HAS_ARCS.search(bare) else _LINES).findall(bare)
     ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == 10)
     for index in np.flatnonzero(np.diff(ends, prepend=-1) > longest + 1):
         rows[int(index)] = _LONG
     return rows
 
 
-_LONG: Final = (*([b""] * 10), b"long")
+_LONG: Final = (*([b""] * 11), b"long")
 
 
 def runs(rows: Sequence[Words]) -> list[tuple[int, int, bool]]:
@@ -74,16 +76,17 @@ def runs(rows: Sequence[Words]) -> list[tuple[int, int, bool]]:
 def run(first_line: int, rows: Sequence[Words], state: State) -> Floats | None:
     """The rows of these plain lines, `state` moved on; None where they must be run one by one."""
     columns = list(zip(*rows, strict=True))
-    g, early, power, late = columns[0], columns[7], columns[8], columns[9]
-    axes, centres = ([_numbers(column) for column in columns[a : a + 3]] for a in (1, 4))
+    g, power, feeds = columns[0], columns[9], (columns[1], columns[8], columns[10])
+    axes, centres = ([_numbers(column) for column in columns[a : a + 3]] for a in (2, 5))
     motion = _carried(_numbers(g), float(state.motion))
-    if not _known(state, g, axes) or any(a and b for a, b in zip(early, late, strict=True)):
+    feed = _feeds(feeds, state)
+    if feed is None or not _known(state, g, axes):
         return None
     told_s = _numbers(power)
     made = np.zeros((len(rows), WIDTH))
     made[:, Col.LINE] = np.arange(first_line, first_line + len(rows))
     made[:, Col.MOTION] = motion
-    made[:, Col.FEED] = _feeds(early, late, state)
+    made[:, Col.FEED] = feed
     made[:, Col.POWER] = _carried(told_s, state.power)
     _walk(made, axes, state)
     if not _bend(made, centres, state):
@@ -104,9 +107,17 @@ def _carry_on(made: Floats, axes: Sequence[Floats | None], state: State) -> None
             state.told_by[axis] = "work"
 
 
-def _feeds(early: Sequence[bytes], late: Sequence[bytes], state: State) -> Floats | float:
-    """F stands before S with some writers and behind it with others."""
-    told = _numbers([a or b for a, b in zip(early, late, strict=True)])
+def _feeds(feeds: Sequence[Sequence[bytes]], state: State) -> Floats | float | None:
+    """F stands early with some writers and late with others; None where a line has it twice."""
+    used = [column for column in feeds if any(column)]
+    if not used:
+        return state.feed
+    words = used[0]
+    for column in used[1:]:
+        if any(a and b for a, b in zip(words, column, strict=True)):
+            return None
+        words = [a or b for a, b in zip(words, column, strict=True)]
+    told = _numbers(words)
     return _carried(None if told is None else told * state.scale, state.feed)
 
 

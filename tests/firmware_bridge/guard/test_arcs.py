@@ -116,7 +116,7 @@ def test_many_at_once_are_the_same_as_one_by_one(
         start[1] + offset[1] + radius * math.sin(angle),
     )
     many = arcs.many_by_centre(
-        *(np.array([point]) for point in (start, end, offset)), np.array([clockwise])
+        np.array([start]), np.array([end]), np.array([offset]), np.array([clockwise])
     )
     try:
         one = arcs.by_centre(start, end, offset, clockwise=clockwise)
