@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 MACHINES = Path(__file__).parent / "machines"
 
@@ -25,6 +25,44 @@ class Faults(_Frozen):
     seed: int = 1
     corrupt_every: int = Field(default=0, ge=0)
     drop_ok_every: int = Field(default=0, ge=0)
+
+
+What = Literal[
+    "lose-line", "garble-line", "late-line", "double-line", "join-line",
+    "lose-ack", "garble-ack", "late-ack", "double-ack", "join-ack",
+    "brownout", "reset", "unplug", "replug", "jam", "press", "runaway", "heater-dead",
+    "thermistor-off", "thermistor-short", "heater-mend", "panel-pause", "panel-resume",
+    "panel-stop", "panel-print", "panel-jog", "door-open", "door-close", "limit-dead",
+    "limit-stuck", "limit-mend",
+]  # fmt: skip
+
+
+class Fault(_Frozen):
+    """One entry of a fault script: what happens, and when.
+
+    `at_line`: when the n-th line of the running job has come; `at_s`: so many simulated seconds
+    into the job; `after_n`: when n lines (or acks) have come since the machine was switched on;
+    `probability`: each line (or ack) with that chance, drawn from `seed`. Without any of them:
+    at the next one. It happens `times` times, 0 for as often as it comes up.
+    """
+
+    what: What
+    at_line: int | None = Field(default=None, ge=1)
+    at_s: float | None = Field(default=None, ge=0)
+    after_n: int | None = Field(default=None, ge=0)
+    probability: float = Field(default=0.0, ge=0, le=1)
+    seed: int = 1
+    times: int = Field(default=1, ge=0)
+    late_s: float = Field(default=1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_moment(self) -> "Fault":
+        moments = (self.at_line, self.at_s, self.after_n, self.probability or None)
+        if sum(moment is not None for moment in moments) > 1:
+            raise ValueError("give one of at_line, at_s, after_n and probability")
+        if self.at_s is not None and self.what.endswith(("-line", "-ack")):
+            raise ValueError(f"{self.what} happens to a line, not at a moment: give at_line")
+        return self
 
 
 class Heating(_Frozen):
@@ -54,8 +92,13 @@ class _Machine(_Frozen):
     reset_on_open: bool = True
     boot_s: float = 1.0
     rx_buffer: int = Field(default=128, ge=16)
+    baud: int = Field(default=0, ge=0)
+    """Bytes take their time on the wire, both ways; 0 is native USB. Not with --speed 0."""
+    reply_late_s: float = Field(default=0.0, ge=0)
+    """What the USB adapter adds to every reply, in simulated seconds."""
     ambient_c: float = 22.0
     faults: Faults = Faults()
+    fault: tuple[Fault, ...] = ()
 
 
 class MarlinMachine(_Machine):

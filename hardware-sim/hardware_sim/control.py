@@ -11,10 +11,18 @@ Answer = dict[str, object]
 
 
 class Control:
-    """A unix socket; `act(verb, request)` answers, or raises ValueError with what is wrong."""
+    """A unix socket; `act(verb)` answers, or raises ValueError with what is wrong.
 
-    def __init__(self, path: Path, act: Callable[[str], Answer]) -> None:
-        self._path, self._act = path, act
+    `order` takes the rest of a request that says more than a verb: a fault and its moment.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        act: Callable[[str], Answer],
+        order: Callable[[str, Answer], Answer] | None = None,
+    ) -> None:
+        self._path, self._act, self._order = path, act, order
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
@@ -50,7 +58,10 @@ class Control:
 
     def _reply(self, line: bytes) -> Answer:
         try:
-            return {"ok": True, **self._act(_verb(line))}
+            verb, more = _request(line)
+            if more and self._order is not None:
+                return {"ok": True, **self._order(verb, more)}
+            return {"ok": True, **self._act(verb)}
         except ValueError as error:
             return {"ok": False, "error": str(error)}
 
@@ -61,9 +72,9 @@ class Control:
         self._path.unlink(missing_ok=True)
 
 
-def _verb(line: bytes) -> str:
+def _request(line: bytes) -> tuple[str, Answer]:
     match json.loads(line):
-        case {"do": str(verb)}:
-            return verb
+        case {"do": str(verb), **more}:
+            return verb, {str(key): value for key, value in more.items()}
         case _:
             raise ValueError('one JSON object per line, such as {"do": "state"}')

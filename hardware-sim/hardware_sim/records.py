@@ -38,8 +38,9 @@ class Journal:
         self.starts = 0
         self.lines = 0
         self.bed: Bed = "clear"
+        self.started_s = 0.0
         self._moved = False
-        self._dry_s = 0.0
+        self.dry_s = 0.0
         self._dry_times = 0
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +68,8 @@ class Journal:
         self._append("starts.jsonl", start)
         self._set_bed("occupied")
         self.running, self._ending, self._numbered_only = True, False, numbered
-        self.lines, self._moved, self._dry_s, self._dry_times = 0, False, 0.0, 0
+        self.lines, self._moved, self.dry_s, self._dry_times = 0, False, 0.0, 0
+        self.started_s = sim_s
         if self._folder is not None:
             path = self._folder / f"job-{self.starts}.gcode"
             self._program = path.open("w", encoding="utf-8", newline="\n")
@@ -90,7 +92,7 @@ class Journal:
     def moves_on(self, stood_s: float) -> None:
         """The machine moves again after it stood `stood_s` for want of a next move."""
         if self._moved and stood_s > 0:
-            self._dry_s += stood_s
+            self.dry_s += stood_s
             self._dry_times += 1
         self._moved = True
 
@@ -122,7 +124,7 @@ class Journal:
         if self._program is not None:
             self._program.close()
             self._program = None
-        dry = {"dry_s": round(self._dry_s, 6), "dry_times": self._dry_times}
+        dry = {"dry_s": round(self.dry_s, 6), "dry_times": self._dry_times}
         end = {"start": self.starts, "how": how, "sim_s": round(sim_s, 3), "lines": self.lines}
         self._append("ends.jsonl", {**end, **dry})
 

@@ -8,6 +8,7 @@ reset keeps), `grbl/motion_control.c` mc_reset, `grbl/limits.c` (homing alarms 6
 
 import math
 import re
+from collections.abc import Callable, Mapping
 
 from hardware_sim.config import GrblMachine
 from hardware_sim.grbl import report
@@ -143,17 +144,24 @@ class Grbl:
         """Someone presses cycle start."""
         self._resume(self.now_s)
 
-    def deeds(self) -> dict[str, object]:
+    def deeds(self) -> Mapping[str, Callable[[], None]]:
         """What can happen to this machine besides `jam` and `press`."""
         return {
             "panel-pause": lambda: self._hold(self.now_s),
+            "panel-resume": self.press,
             "panel-stop": lambda: self._reset(self.now_s),
-            "limit-dead": lambda: setattr(self, "switch_fault", 9),
-            "limit-stuck": lambda: setattr(self, "switch_fault", 8),
-            "limit-mend": lambda: setattr(self, "switch_fault", 0),
+            "limit-dead": lambda: self._spoil_switch(9),
+            "limit-stuck": lambda: self._spoil_switch(8),
+            "limit-mend": lambda: self._spoil_switch(0),
             "door-open": self._open_door,
-            "door-close": lambda: setattr(self, "door_open", False),
+            "door-close": self._shut_door,
         }
+
+    def _spoil_switch(self, alarm: int) -> None:
+        self.switch_fault = alarm
+
+    def _shut_door(self) -> None:
+        self.door_open = False
 
     def _open_door(self) -> None:
         if not self.machine.door_switch:

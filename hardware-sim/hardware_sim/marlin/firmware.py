@@ -6,7 +6,7 @@ Sources: Marlin 2.1 `queue.cpp`, `gcode.cpp` (host_keepalive), `MarlinCore.cpp` 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from hardware_sim.config import MarlinMachine
 from hardware_sim.heat import Heater
@@ -207,6 +207,10 @@ class Marlin:
     def press(self) -> None:
         """Someone presses the knob: what waits for a person goes on."""
         self.commands.user_wanted = False
+
+    def deeds(self) -> Mapping[str, Callable[[], None]]:
+        """What can happen to this machine besides `jam` and `press`."""
+        return {}
 
     def state(self, now_s: float) -> dict[str, object]:
         """Physical facts for the control channel."""
