@@ -76,7 +76,8 @@ class Interpreter:
         self._set_feed(values)
         self._set_power(number, codes, values)
         if "G4" in codes:
-            self._still(number, dwell=values["P"])
+            if values["P"] > 0:
+                self._still(number, dwell=values["P"])
             return
         if not self._special(number, codes, values):
             self._move(number, codes, values)
