@@ -154,6 +154,8 @@ class MarlinConversation:
                 self._ok(reply)
             case codec.Note():
                 pass
+            case codec.Garbled():
+                self._garbled()
             case codec.Action(name):
                 self._action(name)
             case _:
@@ -164,8 +166,6 @@ class MarlinConversation:
         match reply:
             case codec.Resend(number):
                 self._resend(number)
-            case codec.Garbled():
-                self._garbled()
             case codec.Heat(temperatures, waits):
                 self._temperatures.update(temperatures)
                 if waits:

@@ -6,8 +6,8 @@ Numbers and texts only; the conversation and the codec act on them.
 import re
 from typing import Final
 
-# Configuration_adv.h: MAX_CMD_SIZE 96 with the terminating zero; longer lines are cut off. "N60000 "
-# and "*255" are part of the line.
+# Configuration_adv.h: MAX_CMD_SIZE 96 with the terminating zero; longer lines are cut off, and
+# "N60000 " and "*255" are part of the line.
 COMMAND_MAX_BYTES: Final = 95 - 7 - 4
 # HardwareSerial RX_BUFFER_SIZE 128 and BUFSIZE 4; bytes beyond are lost without a word.
 IN_FLIGHT_BYTES: Final = 120
