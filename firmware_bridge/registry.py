@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from firmware_bridge.driver import Driver
 from firmware_bridge.drivers.grbl import GrblDriver
 from firmware_bridge.drivers.marlin import MarlinDriver
+from firmware_bridge.drivers.moonraker import moonraker_driver
 from firmware_bridge.drivers.octoprint import OctoPrintDriver
 from firmware_bridge.errors import Refused
 from firmware_bridge.streaming import Timeouts
@@ -46,6 +47,9 @@ DRIVERS: Mapping[str, Row] = {
     "marlin": Row(lambda entry: MarlinDriver(entry.link, entry.baud, entry.patience())),
     "grbl": Row(
         lambda entry: GrblDriver(entry.link, entry.baud, entry.patience(), homing=entry.homing)
+    ),
+    "moonraker": Row(
+        lambda entry: moonraker_driver(entry.link, entry.api_key, entry.patience()), outlives=True
     ),
     "octoprint": Row(
         lambda entry: OctoPrintDriver(entry.link, entry.api_key, entry.patience()), outlives=True

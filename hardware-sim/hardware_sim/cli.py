@@ -3,6 +3,7 @@ Never prints anything but JSON to standard output.
 """
 
 import argparse
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from hardware_sim.clock import Clock
 from hardware_sim.config import ConfigRefused, MarlinMachine, load
 from hardware_sim.control import Control
 from hardware_sim.records import Journal
+from hardware_sim.servers import described
+from hardware_sim.servers.served import Served
 from hardware_sim.workshop import Workshop
 
 UNASKED_MIN_WALL_S = 0.1  # a real host takes ten reports a second, not three hundred
@@ -26,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--speed", type=float, default=1.0, help="simulated s per wall s; 0: no waits")
     run.add_argument("--record", type=Path, help="folder for starts, programs and ends")
     run.add_argument("--control", type=Path, help="unix socket for the physical world")
+    run.add_argument("--tcp", type=int, help="a TCP port on 127.0.0.1 instead of a pty; 0: any")
     _add_measure(verbs.add_parser("measure", help="what would these bytes make of the design?"))
     return parser
 
@@ -66,16 +70,25 @@ def measure(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Start one machine and stay until SIGTERM."""
+    served = described.load(args.config)
+    if served is not None:
+        lived = Served(served, Clock(args.speed), Journal(args.record)).live(args.control, _say)
+        asyncio.run(lived)
+        return 0
     machine = load(args.config)
     if isinstance(machine, MarlinMachine):
         machine = machine.model_copy(update={"unasked_min_s": UNASKED_MIN_WALL_S * args.speed})
-    workshop = Workshop(machine, Clock(args.speed), Journal(args.record), args.link)
-    control = None if args.control is None else Control(args.control, workshop.act)
+    workshop = Workshop(machine, Clock(args.speed), Journal(args.record), args.link, args.tcp)
+    control = None if args.control is None else Control(args.control, workshop.act, workshop.order)
     port = "" if workshop.port is None else workshop.port.name
     link = None if args.link is None else str(args.link)
     print(json.dumps({"port": port, "link": link, "kind": machine.kind}), flush=True)
     workshop.live(control)
     return 0
+
+
+def _say(where: str, kind: str) -> None:
+    print(json.dumps({"port": where, "link": where, "kind": kind}), flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:

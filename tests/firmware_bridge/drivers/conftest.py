@@ -1,0 +1,214 @@
+"""Print servers to talk to: simulated ones of our workshop, and the real Moonraker in front of it."""
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from demo import octoprint
+from firmware_bridge.driver import Driver, Program
+from firmware_bridge.registry import open_driver
+
+ROOT = Path(__file__).resolve().parents[3]
+_KEY = "a-key-nobody-may-see"
+_ENTRIES = {
+    "moonraker": {"api_key": _KEY},
+    "prusalink": {"user": "maker", "password": _KEY},
+}
+_MORE = {
+    "moonraker": f'api_key = "{_KEY}"',
+    "prusalink": f'password = "{_KEY}"',
+}
+
+
+@dataclass
+class Workshop:
+    """A simulated server, or Klipper alone, in a process of its own."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+    link: str
+    entry: dict[str, object]
+    drivers: list[Driver] = field(default_factory=list[Driver])
+    programs: int = 0
+
+    @property
+    def secret(self) -> str:
+        return _KEY
+
+    def driver(self, silence_s: float = 4.0, **more: object) -> Driver:
+        entry = {**self.entry, "timeouts": {"silence_s": silence_s}, "link": self.link, **more}
+        self.drivers.append(open_driver(entry))
+        return self.drivers[-1]
+
+    def program(self, rows: list[str]) -> Program:
+        data = ("\n".join(["G28", "G90", *rows, "M104 S0", "M84"]) + "\n").encode()
+        self.programs += 1
+        path = self.folder / f"program-{self.programs}.gcode"
+        path.write_bytes(data)
+        name = f"attempt-{self.programs}"
+        return Program(path, hashlib.sha256(data).hexdigest(), name, data.count(b"\n"))
+
+    def act(self, verb: str) -> dict[str, object]:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(5)
+            door.connect(str(self.folder / "door"))
+            door.sendall(json.dumps({"do": verb}).encode() + b"\n")
+            answer = json.loads(door.makefile().readline())
+        assert answer["ok"], answer
+        return answer
+
+    def printed(self, start: int = 1) -> bytes:
+        return (self.folder / "record" / f"job-{start}.gcode").read_bytes()
+
+    def starts(self) -> int:
+        path = self.folder / "record" / "starts.jsonl"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def close(self) -> None:
+        for driver in self.drivers:
+            driver.close()
+        self.process.terminate()
+        self.process.wait(timeout=10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def _start(folder: Path, text: str, speed: float, entry: dict[str, object]) -> Workshop:
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "server.toml"
+    config.write_text(text)
+    command = [sys.executable, "-m", "hardware_sim", "run", str(config), "--speed", str(speed)]
+    record = ["--record", str(folder / "record"), "--control", str(folder / "door")]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "hardware-sim")}
+    process = subprocess.Popen([*command, *record], stdout=subprocess.PIPE, env=env)
+    assert process.stdout is not None
+    link = json.loads(process.stdout.readline())["port"]
+    return Workshop(folder, process, link, entry)
+
+
+Serve = Callable[..., Workshop]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """`serve("moonraker", speed=20)`: a simulated server; speed 0 jumps over every wait."""
+    made: list[Workshop] = []
+
+    def make(kind: str, speed: float = 0, more: str = "") -> Workshop:
+        text = f'kind = "{kind}"\nname = "test"\n{_MORE[kind]}\n{more}\n'
+        folder = tmp_path / f"workshop-{len(made)}"
+        made.append(_start(folder, text, speed, {"driver": kind, **_ENTRIES[kind]}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+# ---- the real Moonraker
+
+
+@dataclass
+class RealMoonraker:
+    """The real server, in front of a Klipper that is ours; `restart` kills and starts it anew."""
+
+    klipper: Workshop
+    program: Path
+    port: int
+    settings: str
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        folder = self.klipper.folder
+        config = folder / "moonraker.conf"
+        config.write_text(
+            f"[server]\nhost: 127.0.0.1\nport: {self.port}\n"
+            f"klippy_uds_address: {folder}/klippy.sock\n"
+            "[machine]\nprovider: none\n"
+            f"[authorization]\ntrusted_clients:\n  127.0.0.1\n{self.settings}\n"
+        )
+        with (folder / "moonraker.log").open("ab") as log:
+            command = [str(self.program), "-d", str(folder / "data"), "-c", str(config), "-n"]
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        deadline = time.monotonic() + 60
+        while not self._ready() and self.process.poll() is None:
+            assert time.monotonic() < deadline, (folder / "moonraker.log").read_text()[-2000:]
+            time.sleep(0.1)
+        assert self.process.poll() is None, (folder / "moonraker.log").read_text()[-2000:]
+
+    def _ready(self) -> bool:
+        try:
+            told = httpx.get(f"{self.url}/server/info", timeout=2).json()
+        except (httpx.HTTPError, ValueError):
+            return False
+        return told["result"]["klippy_state"] == "ready"
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        self.klipper.close()
+
+
+def _moonraker_program() -> Path:
+    """The program `moonraker`, installed below .tools on first use (about a minute)."""
+    home = ROOT / ".tools" / "moonraker"
+    program = home / "bin" / "moonraker"
+    pinned = ROOT / "tools" / "moonraker.txt"
+    if program.exists() and (home / "made-from").read_text() == pinned.read_text():
+        return program
+    python = str(home / "bin" / "python")
+    wanted = ["--disable-pip-version-check", "-q", "--no-deps", "-r", str(pinned)]
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(home)],
+        [python, "-m", "pip", "install", *wanted],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            if os.environ.get("CI") == "true":
+                raise RuntimeError(done.stderr[-1000:])
+            pytest.skip(f"the real Moonraker cannot be installed: {done.stderr.strip()[-300:]}")
+    (home / "made-from").write_text(pinned.read_text())
+    return program
+
+
+@pytest.fixture
+def real_moonraker(tmp_path: Path) -> Iterator[Callable[..., RealMoonraker]]:
+    program = _moonraker_program()
+    made: list[RealMoonraker] = []
+
+    def make(speed: float = 0, settings: str = "") -> RealMoonraker:
+        folder = tmp_path / f"klipper-{len(made)}"
+        (folder / "data" / "gcodes").mkdir(parents=True)
+        text = (
+            f'kind = "klipper"\nname = "test"\nsocket = "{folder}/klippy.sock"\n'
+            f'files = "{folder}/data/gcodes"\n'
+        )
+        klipper = _start(folder, text, speed, {"driver": "moonraker"})
+        made.append(RealMoonraker(klipper, program, octoprint.free_port(), settings))
+        klipper.link = made[-1].url
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
