@@ -5,6 +5,7 @@ Plain are G0 and G1 with X, Y, Z, F and S in the usual forms; every other line i
 
 import re
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -21,10 +22,10 @@ _RATE: Final = rb"(\d{1,6}\.?\d{0,4})[ \t]?"
 def _pattern(codes: bytes, centre: bytes) -> re.Pattern[bytes]:
     """G, F, X, Y, Z, I, J, K, F, S, F, and the whole line where it is not plain."""
     feed, power = _word(b"F", _RATE), _word(b"S", _RATE)
-    start = rb"(?:G0?([" + codes + rb"])[ \t]?)?" + feed
+    start = rb"[ \t]*(?:G0?([" + codes + rb"])[ \t]?)?" + feed
     places = b"".join(_word(axis, _PLACE) for axis in (b"X", b"Y", b"Z"))
     plain = start + places + centre + feed + power + feed
-    return re.compile(rb"(?:" + plain + rb"(?:;[^\n]*)?\r?|([^\n]*))\n")
+    return re.compile(rb"(?:" + plain + rb"(?:\([^()\n]*\)[ \t]*)?(?:;[^\n]*)?\r?|([^\n]*))\n")
 
 
 def _word(letter: bytes, number: bytes) -> bytes:
@@ -44,7 +45,8 @@ def split(text: bytes, longest: int, *, arcs: bool) -> list[Words]:
     """For each line of `text` (it ends with a line end) its plain words, or the line itself; a
     line of more than `longest` bytes is never plain, nor is an arc where `arcs` are not allowed.
     """
-    bare = _NUMBERED.sub(b"", text) if b"\nN" in text else text
+    bare = text.upper()
+    bare = _NUMBERED.sub(b"", bare) if b"\nN" in bare else bare
     rows: list[Words] = (_ARCS if arcs and _HAS_ARCS.search(bare) else _LINES).findall(bare)
     ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == 10)
     for index in np.flatnonzero(np.diff(ends, prepend=-1) > longest + 1):
@@ -75,7 +77,7 @@ def runs(rows: Sequence[Words]) -> list[tuple[int, int, bool]]:
 
 def run(first_line: int, rows: Sequence[Words], state: State) -> Floats | None:
     """The rows of these plain lines, `state` moved on; None where they must be run one by one."""
-    columns = list(zip(*rows, strict=True))
+    columns = [list(map(itemgetter(column), rows)) for column in range(11)]
     g, power, feeds = columns[0], columns[9], (columns[1], columns[8], columns[10])
     axes, centres = ([_numbers(column) for column in columns[a : a + 3]] for a in (2, 5))
     motion = _carried(_numbers(g), float(state.motion))

@@ -21,7 +21,7 @@ START = {
 
 def slowly(program: str) -> bytes:
     """The same program in a form that is always read line by line."""
-    return "".join(f" {line}\n" for line in program.splitlines()).encode()
+    return "".join(f"(a)(b){line}\n" for line in program.splitlines()).encode()
 
 
 def rounded(facts: Facts) -> object:
@@ -59,7 +59,9 @@ def line(chance: random.Random, laser: bool) -> str:
     if pick() < 0.05:
         words.append(f"F{chance.randrange(1, 999)}")
     between = chance.choice(["", " "])
-    return between.join(word for word in words if word) + chance.choice(["", "", "", " ;x", "\r"])
+    return between.join(word for word in words if word) + chance.choice(
+        ["", "", "", " ;x", "(y)", " (;) ", "\r"]
+    )
 
 
 def arc(chance: random.Random) -> str:
