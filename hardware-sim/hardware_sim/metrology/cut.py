@@ -14,17 +14,16 @@ What the figures mean
 Blind spots: cuts that only touch waste; the surface finish and exact depth below "through".
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
-from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
 from hardware_sim.metrology.drawing import Drawing
 from hardware_sim.metrology.edges import Edges, Floats, lasting, polygons, rings, samples
 from hardware_sim.metrology.placement import Placement
+from hardware_sim.metrology.pose import Fit, Pose, Trace, best, grade, refined, spread
 from hardware_sim.metrology.report import Deviations, Unmeasurable
 from hardware_sim.metrology.toolpath import Toolpath
 
@@ -36,6 +35,7 @@ GOUGE_MM2 = 0.2
 THROUGH_MM = 0.05
 FULL_BEAM = 0.5  # of the program's highest power: weaker beams engrave
 SAME_SIZE = 0.02
+MOST_POINTS = 4000
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Cut:
     touched: BaseGeometry
     radius_mm: float
     depth_mm: float | None
+    paths: Floats  # of the tool's centre, rows x0 y0 x1 y1
 
 
 def milled(path: Toolpath, tool_mm: float, thickness_mm: float | None) -> Cut:
@@ -56,19 +57,21 @@ def milled(path: Toolpath, tool_mm: float, thickness_mm: float | None) -> Cut:
     deepest = -float(path.moves[:, [2, 5]].min())
     thick = thickness_mm or deepest
     radius = tool_mm / 2
-    outline = _swept(path.below(-thick / 4), radius)
+    paths = path.below(-thick / 4)
+    outline = _swept(paths, radius)
     bottom = _swept(path.below(-min(thick, deepest) + THROUGH_MM), radius)
     if deepest < thick - THROUGH_MM:
         bottom = shapely.Polygon()
-    return Cut(outline, bottom, _swept(path.below(-0.02), radius), radius, deepest)
+    return Cut(outline, bottom, _swept(path.below(-0.02), radius), radius, deepest, paths)
 
 
 def burned(path: Toolpath, kerf_mm: float) -> Cut:
     """Sweep of a beam at cutting power."""
     if not len(path.power) or not path.power.max() > 0:
         raise Unmeasurable("the beam is never on in a feed move")
-    full = _swept(path.burning(FULL_BEAM * float(path.power.max())), kerf_mm / 2)
-    return Cut(full, full, _swept(path.burning(0.0), kerf_mm / 2), kerf_mm / 2, None)
+    paths = path.burning(FULL_BEAM * float(path.power.max()))
+    full = _swept(paths, kerf_mm / 2)
+    return Cut(full, full, _swept(path.burning(0.0), kerf_mm / 2), kerf_mm / 2, None, paths)
 
 
 def _swept(rows: Floats, radius: float) -> BaseGeometry:
@@ -90,10 +93,11 @@ def compare(
     cut: Cut, drawing: Drawing, placement: Placement
 ) -> tuple[Deviations, dict[str, object]]:
     """Set what a program removes against a drawing; raises Unmeasurable."""
-    if cut.outline.is_empty:
+    if cut.outline.is_empty or not len(cut.paths):
         raise Unmeasurable("nothing is cut deep or strongly enough to free a part")
     pieces = _pieces(cut)
-    drawing, design, turn = _laid(cut, pieces, drawing, placement)
+    laid = _laid(cut, drawing, placement)
+    design = laid.design
     reach = _reachable(design, cut.radius_mm)
     part = _part(pieces, design)
     missing = _uncut(design, reach, part, cut)
@@ -105,8 +109,10 @@ def compare(
         "design_parts": len(polygons(design)),
         "size_mm": [round(bounds[2] - bounds[0], 3), round(bounds[3] - bounds[1], 3)],
         "design_size_mm": [round(v, 3) for v in _size(design)],
-        "design_units": drawing.units,
-        "turned_deg": turn,
+        "compared": "the edges that the swept tool or beam leaves with the drawing's contours",
+        "design_units": laid.drawing.units,
+        "turned_deg": laid.pose.turned_deg,
+        "fit": round(laid.fit, 3),
         "area_mm2": round(part.area, 2),
         "design_area_mm2": round(design.area, 2),
         "worst_outline": {"at_mm": where},
@@ -127,51 +133,52 @@ def _pieces(cut: Cut) -> list[shapely.Polygon]:
     return polygons(stock.difference(cut.outline))
 
 
-def _laid(
-    cut: Cut, pieces: list[shapely.Polygon], drawing: Drawing, placement: Placement
-) -> tuple[Drawing, BaseGeometry, float]:
-    """The design on what was cut: as placed, or in the quarter turn that fits best."""
-    best: tuple[Drawing, BaseGeometry, float] | None = None
-    least = math.inf
-    for choice in placement.choices():
-        scaled, shift = _register(cut, pieces, drawing, choice)
-        design = affinity.translate(choice.of(scaled.material), *shift)
-        off = design.symmetric_difference(_part(pieces, design)).area / design.area
-        if off < least:
-            best, least = (scaled, design, choice.copies[0].rotation_deg), off
-        if off < SAME_SIZE:
-            break
-    assert best is not None
-    return best
+@dataclass(frozen=True)
+class _Laid:
+    """The design where it was cut."""
+
+    design: BaseGeometry
+    drawing: Drawing
+    pose: Pose
+    fit: float
 
 
-def _register(
-    cut: Cut, pieces: list[shapely.Polygon], drawing: Drawing, placement: Placement
-) -> tuple[Drawing, tuple[float, float]]:
-    """Lay the design on the freed pieces by their common box, in the units that fit.
+def _laid(cut: Cut, drawing: Drawing, placement: Placement) -> _Laid:
+    """The design on what was cut, as placed or in the pose that fits best, in units that fit."""
+    corners = np.vstack([cut.paths[:, :2], cut.paths[:, 2:]])
+    hull = shapely.convex_hull(shapely.multipoints(corners))
+    reach = shapely.minimum_bounding_radius(hull) - cut.radius_mm
+    drawing = drawing if placement.given else _fitting(drawing, reach)
+    design = drawing.material
+    if placement.given:
+        design = shapely.union_all([copy.pose.of(design) for copy in placement.copies])
+    lines = np.asarray(shapely.linestrings(cut.paths.reshape(-1, 2, 2)), dtype=object)
+    # The tool's centre goes a radius outside the part: a radius inside the part grown by its width.
+    grown = design.buffer(2 * cut.radius_mm, quad_segs=16)
+    trace = Trace(spread(cut.paths, MOST_POINTS), lines, cut.radius_mm, lambda _: grown)
+    if placement.given:
+        fit = _moved(trace, hull, design)
+    else:
+        shadow = shapely.get_coordinates(grown.convex_hull)
+        fit = best([trace], shapely.get_coordinates(hull), shadow, Pose())
+    return _Laid(fit.pose.of(design), drawing, fit.pose, fit.share)
 
-    Without any freed piece the box of the cuts, less a tool radius each side, is taken.
-    """
-    low_x, low_y, high_x, high_y = cut.outline.bounds
-    rim = shapely.box(low_x - 5, low_y - 5, high_x + 5, high_y + 5).exterior
-    free = [p for p in pieces if not p.intersects(rim)]
-    box = shapely.union_all(free).bounds
-    if not free:
-        width = 2 * cut.radius_mm
-        box = (low_x + width, low_y + width, high_x - width, high_y - width)
-    drawing = _fitting(drawing, placement, (box[2] - box[0], box[3] - box[1]))
-    placed = placement.of(drawing.material).bounds
-    return drawing, (
-        (box[0] + box[2] - placed[0] - placed[2]) / 2,
-        (box[1] + box[3] - placed[1] - placed[3]) / 2,
-    )
+
+def _moved(trace: Trace, hull: BaseGeometry, design: BaseGeometry) -> Fit:
+    """All copies together: as placed, or moved to where the cuts are."""
+    exact = grade([trace], refined([trace], Pose(), turn=False))
+    ours, theirs = np.array(hull.bounds), np.array(design.bounds)
+    shift = (ours[:2] + ours[2:] - theirs[:2] - theirs[2:]) / 2
+    there = Pose(dx_mm=float(shift[0]), dy_mm=float(shift[1]))
+    found = grade([trace], refined([trace], there, turn=False))
+    return found if found.share > exact.share + SAME_SIZE else exact
 
 
-def _fitting(drawing: Drawing, placement: Placement, size: tuple[float, float]) -> Drawing:
+def _fitting(drawing: Drawing, reach_mm: float) -> Drawing:
+    """The drawing in those of its possible units that give the size of what was cut."""
     for units in drawing.unit_choices:
         tried = drawing.in_units(units)
-        ratios = [m / d for m, d in zip(size, _size(placement.of(tried.material)), strict=True)]
-        if all(abs(ratio - 1) < SAME_SIZE for ratio in ratios):
+        if abs(shapely.minimum_bounding_radius(tried.material) / reach_mm - 1) < SAME_SIZE:
             return tried
     return drawing
 

@@ -3,6 +3,7 @@ Never reads comments: position, extrusion and the machine's filament are all it 
 """
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -10,9 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware_sim.gcode import arc_centre, arc_chords
+from hardware_sim.metrology.report import Unmeasurable
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 Z_STEP_MM = 0.005  # beads whose heights differ by less are one layer
+MOST_BEADS = 4_000_000
+FARTHEST_MM = 10_000.0
+_WORD = re.compile(r"([A-Z])([-+]?[0-9.]*)")
+_MOVES = frozenset(("G0", "G1", "G2", "G3", "G92"))
+_COMMENT = re.compile(r"\([^)]*\)")
 
 
 @dataclass(frozen=True)
@@ -23,11 +31,19 @@ class Layer:
     height_mm: float
     ends: Floats
     section_mm2: Floats
+    hanging: NDArray[np.bool_] | None = None  # beads with nothing of the design under them
 
     @property
     def widths_mm(self) -> Floats:
-        """Width of a bead with rounded sides: A = (w - h)·h + π·h²/4, solved for w."""
-        return self.section_mm2 / self.height_mm + self.height_mm * (1 - math.pi / 4)
+        """Width of a bead with rounded sides: A = (w - h)·h + π·h²/4, solved for w.
+
+        A bead that hangs in the air is not pressed flat: it is no wider than a round thread.
+        """
+        pressed = self.section_mm2 / self.height_mm + self.height_mm * (1 - math.pi / 4)
+        if self.hanging is None:
+            return pressed
+        thread = np.sqrt(4 * self.section_mm2 / math.pi)
+        return np.where(self.hanging, np.minimum(pressed, thread), pressed)
 
     @property
     def lengths_mm(self) -> Floats:
@@ -46,19 +62,32 @@ class Deposit:
     rising_mm: float  # length of beads that climb while they extrude
     pushed_mm3: float  # plastic that left the nozzle, retractions netted
 
-    def layers(self, keep: NDArray[np.bool_] | None = None) -> list[Layer]:
-        """Beads by level, lowest first; each layer's height is its step from the one below."""
-        beads = self.beads if keep is None else self.beads[keep]
-        beads = beads[beads[:, 4] > Z_STEP_MM]  # what is pushed out on the bed itself is no layer
-        beads = beads[np.argsort(beads[:, 4], kind="stable")]
-        steps = np.flatnonzero(np.diff(beads[:, 4]) > Z_STEP_MM) + 1
-        layers: list[Layer] = []
-        below = 0.0
-        for group in np.split(beads, steps) if len(beads) else []:
-            z_mm = float(np.median(group[:, 4]))
-            layers.append(Layer(z_mm, z_mm - below, group[:, :4], group[:, 5]))
-            below = z_mm
-        return layers
+    @property
+    def lengths_mm(self) -> Floats:
+        return np.hypot(*(self.beads[:, 2:4] - self.beads[:, :2]).T)
+
+    def volume_mm3(self, which: NDArray[np.bool_]) -> float:
+        """Plastic of some of the beads."""
+        return float(self.lengths_mm[which] @ self.beads[which, 5])
+
+
+def levels(beads: Floats) -> list[Rows]:
+    """Rows of equal height, lowest first; what is pushed out on the bed itself is no level."""
+    order = np.argsort(beads[:, 4], kind="stable")
+    order = order[beads[order, 4] > Z_STEP_MM]
+    steps = np.flatnonzero(np.diff(beads[order, 4]) > Z_STEP_MM) + 1
+    return np.split(order, steps) if len(order) else []
+
+
+def layers(beads: Floats) -> list[Layer]:
+    """Beads by level, lowest first; each layer's height is its step from the one below."""
+    found: list[Layer] = []
+    below = 0.0
+    for rows in levels(beads):
+        z_mm = float(np.median(beads[rows, 4]))
+        found.append(Layer(z_mm, z_mm - below, beads[rows, :4], beads[rows, 5]))
+        below = z_mm
+    return found
 
 
 @dataclass
@@ -73,6 +102,7 @@ class _Head:
     unit: float = 1.0
     flow: float = 1.0
     pushed: float = 0.0
+    owed: float = 0.0  # filament drawn back, to be given back before plastic flows
     rising_mm: float = 0.0
     rows: list[tuple[float, float, float, float, float, float]] = field(default_factory=list)
 
@@ -92,8 +122,11 @@ class _Head:
         pushed = (goal[3] - e) * self.flow
         self.at = goal
         self.pushed += pushed
+        back = min(self.owed, max(0.0, pushed))
+        self.owed += max(0.0, -pushed) - back
+        pushed -= back
         length = math.hypot(goal[0] - x, goal[1] - y)
-        if pushed <= 0 or length < 1e-6:
+        if pushed <= 1e-9 or length < 1e-6:
             return
         if abs(goal[2] - z) > Z_STEP_MM:
             self.rising_mm += length
@@ -120,24 +153,43 @@ class _Head:
 
 
 def read(lines: Iterable[str], filament_mm: float) -> Deposit:
-    """Follow a program from a cold start (homed at 0, millimetres, absolute)."""
+    """Follow a program from a cold start (homed at 0, millimetres, absolute).
+
+    Raises Unmeasurable where a number is none, or goes beyond what any machine could follow.
+    """
     head = _Head(math.pi * filament_mm**2 / 4)
-    for raw in lines:
-        parts = raw.partition(";")[0].split()
-        if parts and parts[0][0] in "GM":
-            _follow(head, parts[0], _words(parts[1:]))
+    for number, raw in enumerate(lines, 1):
+        code, words = _parsed(raw)
+        if code:
+            _follow(head, code, words)
+        if not all(abs(v) < FARTHEST_MM * 100 for v in head.at) or len(head.rows) > MOST_BEADS:
+            raise Unmeasurable(f"line {number}: no machine could follow this: {raw.strip()[:60]}")
     rows = np.array(head.rows, dtype=np.float64).reshape(-1, 6)
+    if len(rows) and not np.abs(rows[:, :5]).max() < FARTHEST_MM:
+        raise Unmeasurable("the program prints farther than 10 m from its zero")
     return Deposit(rows, head.rising_mm, head.pushed * head.section_mm2)
 
 
-def _words(parts: list[str]) -> dict[str, float]:
+def _parsed(raw: str) -> tuple[str, dict[str, float]]:
+    """The command (`G1`) and the words after it; a line number and a checksum are passed over."""
+    text = raw.partition(";")[0].partition("*")[0].upper()
+    if "(" in text:
+        text = _COMMENT.sub(" ", text)
+    found = _WORD.findall(text.replace(" ", ""))
+    if found and found[0][0] == "N":
+        found = found[1:]
+    if not found or found[0][0] not in "GM":
+        return "", {}
+    code = found[0][0] + (found[0][1].lstrip("0") or "0")
+    if code in _MOVES and ("NAN" in text or "INF" in text):
+        return code, {"X": math.nan}
     words: dict[str, float] = {}
-    for part in parts:
+    for letter, digits in found[1:]:
         try:
-            words[part[0]] = float(part[1:] or 0)
+            words[letter] = float(digits or 0)
         except ValueError:
             continue
-    return words
+    return code, words
 
 
 def _follow(head: _Head, code: str, words: dict[str, float]) -> None:
@@ -156,6 +208,9 @@ def _follow(head: _Head, code: str, words: dict[str, float]) -> None:
             head.relative_e = code == "M83"
         case "G92":
             head.rename(words)
+        case "M200":
+            if words.get("D", 1.75) > 0 and words.get("S", 1) > 0:
+                head.section_mm2 = 1.0  # E counts mm³ from here on
         case "G20" | "G21":
             head.unit = 25.4 if code == "G20" else 1.0
         case "M221":

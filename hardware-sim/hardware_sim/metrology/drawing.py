@@ -27,7 +27,7 @@ JOIN_MM = 0.02
 UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4, "px": 25.4 / 96, "pt": 25.4 / 72}
 _INSUNITS = {1: "in", 4: "mm", 5: "cm", 6: "m"}
 _DRAWN = frozenset(("LINE", "ARC", "CIRCLE", "ELLIPSE", "SPLINE", "LWPOLYLINE", "POLYLINE"))
-PLAUSIBLE_MM = (1.0, 3000.0)
+PLAUSIBLE_MM = (1.0, 1500.0)
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,12 @@ def read(path: Path, units: str | None) -> Drawing:
 
 
 def _plausible(said: str, size: float) -> tuple[str, ...]:
-    """What the file says first, if that gives a size that a shop could cut; then the others."""
-    order = list(dict.fromkeys((said, "mm", "in", "cm", "m")))
+    """What the file says, if that gives a size that a shop could cut; else all that do."""
     low, high = PLAUSIBLE_MM
+    order = list(dict.fromkeys((said or "mm", "mm", "in", "cm", "m")))
     fits = [unit for unit in order if low <= size * UNITS_MM[unit] <= high]
+    if said and fits and fits[0] == said:
+        return (said,)
     return tuple(fits or order)
 
 
@@ -82,7 +84,7 @@ def _read_dxf(path: Path) -> tuple[list[Line], str]:
         document = ezdxf.readfile(path)  # pyright: ignore[reportPrivateImportUsage]
     except (OSError, ezdxf.DXFError, UnicodeDecodeError, ValueError) as error:  # pyright: ignore[reportPrivateImportUsage]
         raise Unmeasurable(f"{path.name}: {error}") from error
-    said = _INSUNITS.get(int(document.header.get("$INSUNITS", 0)), "mm")
+    said = _INSUNITS.get(int(document.header.get("$INSUNITS", 0)), "")
     drawn = [e for e in recursive_decompose(document.modelspace()) if e.dxftype() in _DRAWN]
     paths = [dxf_path.make_path(entity) for entity in drawn]
     points = [np.array([(v.x, v.y) for v in p.control_vertices()]) for p in paths if len(p)]

@@ -31,6 +31,20 @@ class Edges:
         )
         return found
 
+    def feet(self, points: Floats) -> Floats:
+        """The place on an edge that is nearest to each (n, 2) point; needs edges."""
+        _, index = self._tree.query_nearest(shapely.points(points), all_matches=False)
+        start, end = self._segments[index, :2], self._segments[index, 2:]
+        along = end - start
+        square = np.maximum((along * along).sum(axis=1), 1e-18)
+        share = np.clip(((points - start) * along).sum(axis=1) / square, 0.0, 1.0)
+        return start + share[:, None] * along
+
+    @property
+    def none(self) -> bool:
+        """Whether the region has no edge at all."""
+        return not len(self._segments)
+
 
 def _pieces(ring: Floats) -> Floats:
     return np.hstack([ring[:-1, :2], ring[1:, :2]])

@@ -7,11 +7,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import shapely
-from shapely import affinity
-from shapely.geometry.base import BaseGeometry
-
+from hardware_sim.metrology.pose import Pose
 from hardware_sim.metrology.report import Unmeasurable
+
+MOST_COPIES = 500
+FARTHEST_MM = 10_000.0
 
 
 @dataclass(frozen=True)
@@ -22,32 +22,17 @@ class Copy:
     dy_mm: float = 0.0
     rotation_deg: float = 0.0
 
-    def of(self, region: BaseGeometry) -> BaseGeometry:
-        """The region where this copy stands."""
-        if not self.rotation_deg % 360:
-            return affinity.translate(region, self.dx_mm, self.dy_mm)
-        turn = math.radians(self.rotation_deg)
-        cos, sin = math.cos(turn), math.sin(turn)
-        matrix = [cos, -sin, sin, cos, self.dx_mm, self.dy_mm]
-        return affinity.affine_transform(region, matrix)
+    @property
+    def pose(self) -> Pose:
+        return Pose(math.radians(self.rotation_deg % 360), self.dx_mm, self.dy_mm)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """All copies on one plate or sheet."""
+    """All copies on one plate or sheet; none given is one copy, anywhere."""
 
     copies: tuple[Copy, ...] = (Copy(),)
     given: bool = False
-
-    def choices(self) -> "list[Placement]":
-        """Itself if it was given; else the design as drawn and in quarter turns."""
-        if self.given:
-            return [self]
-        return [Placement((Copy(rotation_deg=turn),)) for turn in (0.0, 90.0, 180.0, 270.0)]
-
-    def of(self, region: BaseGeometry) -> BaseGeometry:
-        """All copies of a region together."""
-        return shapely.union_all([copy.of(region) for copy in self.copies])
 
 
 def read(path: Path | None) -> Placement:
@@ -62,4 +47,10 @@ def read(path: Path | None) -> Placement:
         raise Unmeasurable(f"{path}: not a placement: {error!r}") from error
     if not copies:
         raise Unmeasurable(f"{path}: it places no copy")
+    if len(copies) > MOST_COPIES or not all(_possible(copy) for copy in copies):
+        raise Unmeasurable(f"{path}: no plate holds so many copies, or so far away")
     return Placement(copies, given=True)
+
+
+def _possible(copy: Copy) -> bool:
+    return all(abs(v) < FARTHEST_MM for v in (copy.dx_mm, copy.dy_mm, copy.rotation_deg))

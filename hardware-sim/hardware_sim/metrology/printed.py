@@ -8,45 +8,47 @@ What the figures mean
   ways, that lasts over STRETCH_MM of edge. Design details that no bead can make (thinner than
   2 x THIN_MM, gaps narrower than 2 x GAP_MM) are left out. Where a flat face of the design lies
   in the very plane of the section, the plane itself and either side of it are right. The
-  difference between the overall sizes of what was made and of the design counts too.
+  difference between the overall sizes of what was made and of the design counts too, and so
+  does the drift of layers against each other.
 - *flow* of a layer: plastic of the outermost beads against what their distance from the
   design's edge asks for, relative to the program's usual; of the program: plastic of the two
   outermost beads of straight walls against the space between their centres.
 - *volume deviation*: the worst of the enclosed volume (made outlines x layer heights against
-  the design's sections), the median flow over any WINDOW layers, and the program's flow.
+  the design's sections), the median flow over any WINDOW layers, and the program's flow. How
+  much infill there is does not count: a shell is compared with a shell.
 Blind spots: faults shorter than STRETCH_MM of edge; infill and everything inside the second
 bead; a flow that is wrong all the way through a program without straight double walls.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
+from hardware_sim.metrology import beside, deposit, standing
+from hardware_sim.metrology.body import FLAT_MM, STEP_MM, THIN_MM, Body, Plane, Standing
 from hardware_sim.metrology.deposit import Deposit, Layer
 from hardware_sim.metrology.edges import Edges, Floats, lasting, polygons, rings, samples
 from hardware_sim.metrology.placement import Placement
 from hardware_sim.metrology.report import Deviations, Unmeasurable
-from hardware_sim.metrology.solid import Slicer, Solid
+from hardware_sim.metrology.solid import Solid
 
 STRETCH_MM = 1.2
-STEP_MM = 0.4
-THIN_MM = 0.2
-GAP_MM = 0.06
 ON_EDGE_MM = 0.03
-FLAT_MM = 0.006
-APART_MM = 2.0
 WINDOW = 10
 ISLAND_MM2 = 1.0
 LOW_FLOW = 0.8
 SPARSE = 0.2
+SMOOTH_MM = 0.004
 DEEP = 3.0  # bead widths
-Section = Callable[[float], BaseGeometry]
+DRIFT_LAYERS = 3
+TWICE = 1.6
+USUAL = 0.7  # of the layers: with half of them starved the median would be neither
+STRAIGHT_MM = 0.01
+MOST_NAMED = 40
 
 
 @dataclass(frozen=True)
@@ -58,117 +60,167 @@ class _LayerFindings:
     made_mm2: float
     design_mm2: float
     walls: "_Walls"
+    size_off_mm: Floats
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """What is found of one standing."""
+
+    standing: Standing
+    found: list[_LayerFindings]
+    missing: list[str]
+    extra: list[str]
+    size_off_mm: float
+    drift_mm: float
+    window_pct: float
+
+    @property
+    def worst(self) -> _LayerFindings:
+        return max(self.found, key=lambda f: f.outline_mm)
+
+    @property
+    def outline_mm(self) -> float:
+        return max(self.worst.outline_mm, self.size_off_mm, self.drift_mm)
+
+
 def compare(
-    deposit: Deposit, solid: Solid, placement: Placement
+    made: Deposit, bodies: tuple[Solid, ...], placement: Placement
 ) -> tuple[Deviations, dict[str, object]]:
-    """Set a program's beads against a mesh; raises Unmeasurable."""
-    if not len(deposit.beads):
+    """Set a program's beads against the bodies of a design; raises Unmeasurable."""
+    if not len(made.beads):
         raise Unmeasurable("the program lays down no bead of plastic")
-    total_mm = float(np.hypot(*(deposit.beads[:, 2:4] - deposit.beads[:, :2]).T).sum())
-    if deposit.rising_mm > 0.2 * total_mm:
+    if made.rising_mm > 0.2 * float(made.lengths_mm.sum()):
         raise Unmeasurable("the beads climb in a spiral: there are no layers to compare")
-    slicer = Slicer(solid)
-    shift, size_off = _register(deposit.layers(), slicer, placement)
-
-    def section(z_mm: float) -> BaseGeometry:
-        return affinity.translate(placement.of(slicer.at(z_mm)), *shift)
-
-    near = _near(deposit, placement, solid, shift)
-    layers = deposit.layers(near)
-    if not layers:
+    standings = standing.find(made.beads, bodies, placement)
+    ordered = beside.sort(made, standings)
+    pieces: list[_Piece] = []
+    lost: list[str] = []
+    for number, one in enumerate(standings):
+        beads = made.beads[ordered.owner == number]
+        if len(beads):
+            pieces.append(_piece(one, beads))
+        else:
+            lost.append(f"{one.name}: no bead lies where it would be")
+    if not pieces:
         raise Unmeasurable("no bead lies where the design would be")
-    faces = np.unique(solid.points[:, 2])
-    found = [_inspect(layer, section, faces, first=not i) for i, layer in enumerate(layers)]
-    flows = _flows(found)
-    missing = [m for f in found for m in f.missing] + _gaps(found, flows)
-    missing += _top(found[-1], section, solid)
-    made_mm3 = sum(f.made_mm2 * f.height_mm for f in found)
-    design_mm3 = sum(f.design_mm2 * f.height_mm for f in found)
-    figures = {"window": _window_flow_pct(flows), "program": _program_flow_pct(found)}
-    volume_pct = 100 * (made_mm3 / design_mm3 - 1) if design_mm3 else math.inf
-    worst = max(found, key=lambda f: f.outline_mm)
+    missing = lost + [m for p in pieces for m in p.missing]
+    extra = [e for p in pieces for e in p.extra] + ordered.apart.extra
+    volume_pct, told = _volumes(pieces)
+    worst = max(pieces, key=lambda p: p.outline_mm)
     deviations = Deviations(
-        outline_mm=round(max(worst.outline_mm, size_off), 3),
-        volume_pct=round(max(volume_pct, *(f or 0.0 for f in figures.values()), key=abs), 2),
-        missing=missing,
-        extra=[e for f in found for e in f.extra],
+        outline_mm=round(worst.outline_mm, 3),
+        volume_pct=round(volume_pct, 2),
+        missing=_named(missing),
+        extra=_named(extra),
     )
+    volumes = ordered.apart.volume_mm3
     return deviations, {
-        "layers": len(found),
-        "height_mm": round(found[-1].z_mm, 3),
-        "design_height_mm": round(float(solid.bounds[1][2]), 3),
-        "worst_outline": {"z_mm": round(worst.z_mm, 3), "at_mm": worst.where},
-        "size_deviation_mm": round(size_off, 3),
-        "enclosed_mm3": round(made_mm3, 1),
-        "design_mm3": round(design_mm3, 1),
-        "enclosed_pct": round(volume_pct, 2),
-        "flow_pct": {name: None if f is None else round(f, 2) for name, f in figures.items()},
-        "deposited_mm3": round(deposit.pushed_mm3, 1),
-        "apart_mm3": round(_volume_mm3(deposit.beads[~near]), 1),
+        "compared": "bead outlines of every layer with the design's section at its middle; walls' "
+        "plastic with their distances; enclosed volume with the design's (infill counts as solid)",
+        **_stood(pieces),
+        "worst_outline": {"z_mm": round(worst.worst.z_mm, 3), "at_mm": worst.worst.where},
+        "size_deviation_mm": round(max(p.size_off_mm for p in pieces), 3),
+        "drift_mm": round(max(p.drift_mm for p in pieces), 3),
+        **told,
+        "deposited_mm3": round(made.pushed_mm3, 1),
+        "apart_mm3": round(sum(volumes.values()), 1),
+        "apart": {kind: round(volume, 1) for kind, volume in sorted(volumes.items())},
     }
 
 
-# --- registration ----------------------------------------------------------------------------
+def _named(faults: list[str]) -> list[str]:
+    """The first of them, and how many more there are."""
+    more = len(faults) - MOST_NAMED
+    return [*faults[:MOST_NAMED], f"and {more} more"] if more > 0 else faults
 
 
-def _register(
-    layers: list[Layer], slicer: Slicer, placement: Placement
-) -> tuple[tuple[float, float], float]:
-    """The translation that lays the design on what was made, and by how much sizes differ.
-
-    Median over layers of the distance between bounding boxes, so that a purge line on one
-    layer moves nothing; the size is the largest difference that a twentieth of the layers
-    (and at least three) show.
-    """
-    low: list[Floats] = []
-    high: list[Floats] = []
-    for layer in layers:
-        region = _printable(placement.of(slicer.at(layer.z_mm - layer.height_mm / 2)))
-        if region.is_empty:
-            continue
-        box = np.array(region.bounds)
-        corners = layer.ends.reshape(-1, 2)
-        half = float(np.median(layer.widths_mm)) / 2
-        low.append(corners.min(axis=0) - half - box[:2])
-        high.append(corners.max(axis=0) + half - box[2:])
-    if not low:
-        raise Unmeasurable("the program's layers and the design share no height")
-    near, far = np.median(low, axis=0), np.median(high, axis=0)
-    shift = (near + far) / 2
-    rank = min(len(low) - 1, max(3, len(low) // 20))
-    sizes = np.sort(np.abs(np.array(high) - np.array(low)), axis=0)[::-1]
-    alike = np.abs(np.array(low) - near).max(axis=1) < APART_MM  # layers with a skirt do not count
-    kept = np.sort(np.abs(np.array(high) - np.array(low))[alike], axis=0)[::-1]
-    sizes = kept if len(kept) > rank else sizes
-    return (float(shift[0]), float(shift[1])), float(sizes[rank].max())
+def _stood(pieces: list[_Piece]) -> dict[str, object]:
+    main = max(pieces, key=lambda p: len(p.found))
+    return {
+        "layers": len(main.found),
+        "height_mm": round(main.found[-1].z_mm, 3),
+        "design_height_mm": round(main.standing.body.height_mm, 3),
+        "copies": len(pieces),
+        "turned_deg": main.standing.pose.turned_deg,
+        "lifted_mm": round(main.standing.pose.dz_mm, 3),
+        "fit": round(min(p.standing.fit for p in pieces), 3),
+    }
 
 
-def _near(
-    deposit: Deposit, placement: Placement, solid: Solid, shift: tuple[float, float]
-) -> NDArray[np.bool_]:
-    """Beads that belong to the part; skirts and purge lines lie apart from its box."""
-    low, high = solid.bounds
-    copies = [c.of(shapely.box(low[0], low[1], high[0], high[1])) for c in placement.copies]
-    room = affinity.translate(shapely.union_all(copies), *shift).buffer(APART_MM)
-    shapely.prepare(room)
-    middle = (deposit.beads[:, :2] + deposit.beads[:, 2:4]) / 2
-    return shapely.contains_xy(room, middle)
+def _volumes(pieces: list[_Piece]) -> tuple[float, dict[str, object]]:
+    found = [f for p in pieces for f in p.found]
+    made_mm3 = sum(f.made_mm2 * f.height_mm for f in found)
+    design_mm3 = sum(f.design_mm2 * f.height_mm for f in found)
+    enclosed = 100 * (made_mm3 / design_mm3 - 1) if design_mm3 else math.inf
+    window = max((p.window_pct for p in pieces), key=abs)
+    program = _program_flow_pct(found)
+    worst = max(enclosed, window, program or 0.0, key=abs)
+    return worst, {
+        "enclosed_mm3": round(made_mm3, 1),
+        "design_mm3": round(design_mm3, 1),
+        "enclosed_pct": round(enclosed, 2),
+        "flow_pct": {
+            "window": round(window, 2),
+            "program": None if program is None else round(program, 2),
+        },
+    }
 
 
-def _volume_mm3(beads: Floats) -> float:
-    return float(np.hypot(*(beads[:, 2:4] - beads[:, :2]).T) @ beads[:, 5])
+# --- one standing ----------------------------------------------------------------------------
+
+
+def _piece(one: Standing, beads: Floats) -> _Piece:
+    pose, body = one.pose, one.body
+    own = beads.copy()
+    own[:, :2], own[:, 2:4] = pose.to_design(beads[:, :2]), pose.to_design(beads[:, 2:4])
+    own[:, 4] -= pose.dz_mm
+    layers = deposit.layers(own)
+    found = [_inspect(layer, body, first=not i) for i, layer in enumerate(layers)]
+    flows = _flows(found)
+    missing = [m for f in found for m in f.missing] + _gaps(found, flows) + _top(found[-1], body)
+    return _Piece(
+        one,
+        found,
+        missing,
+        [e for f in found for e in f.extra] + _twice(found),
+        _size_off_mm(found),
+        _drift_mm(found),
+        _window_flow_pct(flows),
+    )
+
+
+def _size_off_mm(found: list[_LayerFindings]) -> float:
+    """The largest difference of sizes that a twentieth of the layers (at least three) show."""
+    off = np.sort(np.array([f.size_off_mm for f in found]), axis=0)[::-1]
+    rank = min(len(off) - 1, max(3, len(off) // 20))
+    return float(off[rank].max())
+
+
+def _drift_mm(found: list[_LayerFindings]) -> float:
+    """How far layers are shifted against each other, each taken with its neighbours."""
+    shifts = np.array([f.walls.shift_mm for f in found if f.walls.shift_mm is not None])
+    if len(shifts) < 2 * DRIFT_LAYERS:
+        return 0.0
+    windows = np.lib.stride_tricks.sliding_window_view(shifts, DRIFT_LAYERS, axis=0)
+    return float(np.ptp(np.median(windows, axis=2), axis=0).max())
+
+
+def _twice(found: list[_LayerFindings]) -> list[str]:
+    """Levels whose walls are laid over again."""
+    turns = [f.walls.turns for f in found]
+    known = [t for t in turns if t is not None]
+    usual = max(1.0, float(np.median(known))) if known else 1.0
+    return [
+        f"layer at z {f.z_mm:.2f} is laid more than once"
+        for f, turn in zip(found, turns, strict=True)
+        if turn is not None and turn > TWICE * usual
+    ]
 
 
 # --- one layer -------------------------------------------------------------------------------
-
-
-def _printable(region: BaseGeometry) -> BaseGeometry:
-    """What beads can make of a region: slits closed, slivers gone."""
-    return region.buffer(GAP_MM).buffer(-GAP_MM - THIN_MM).buffer(THIN_MM)
 
 
 def _beads(layer: Layer) -> BaseGeometry:
@@ -181,20 +233,39 @@ def _beads(layer: Layer) -> BaseGeometry:
     place = np.argsort(order, kind="stable")
     points = np.concatenate([ends[starts, :2], ends[:, 2:]])[place]
     owner = np.concatenate([np.arange(len(starts)), run])[place]
-    lines = shapely.linestrings(points, indices=owner)
+    lines = shapely.simplify(shapely.linestrings(points, indices=owner), SMOOTH_MM)
     return shapely.union_all(shapely.buffer(lines, widths[starts] / 2, quad_segs=4))
 
 
-def _skin(layer: Layer, design: BaseGeometry) -> Layer:
+def _skin(layer: Layer, planes: list[Plane]) -> Layer:
     """Without the beads that lie so deep in the material that no outline depends on them."""
     depth = DEEP * float(np.median(layer.widths_mm))
-    deep = design.buffer(-depth, quad_segs=2)
-    shapely.prepare(deep)
-    lines = shapely.linestrings(layer.ends.reshape(-1, 2, 2))
-    kept = ~np.asarray(shapely.contains(deep, lines), dtype=bool)
-    if not kept.any():
+    kept = np.zeros(len(layer.ends), dtype=bool)
+    for plane in planes:
+        deep = plane.grown(-depth)
+        if deep.is_empty:
+            return layer
+        for ends in (layer.ends[:, :2], (layer.ends[:, :2] + layer.ends[:, 2:]) / 2):
+            kept |= ~np.asarray(shapely.contains_xy(deep, ends), dtype=bool)
+        kept |= ~np.asarray(shapely.contains_xy(deep, layer.ends[:, 2:]), dtype=bool)
+    return _only(layer, kept) if kept.any() else layer
+
+
+def _only(layer: Layer, kept: NDArray[np.bool_]) -> Layer:
+    hanging = None if layer.hanging is None else layer.hanging[kept]
+    return replace(
+        layer, ends=layer.ends[kept], section_mm2=layer.section_mm2[kept], hanging=hanging
+    )
+
+
+def _hung(layer: Layer, body: Body) -> Layer:
+    """The layer with word of the beads that have nothing of the design below them."""
+    below = layer.z_mm - 1.5 * layer.height_mm
+    if below <= 0:
         return layer
-    return replace(layer, ends=layer.ends[kept], section_mm2=layer.section_mm2[kept])
+    reach = 0.4 * float(np.median(layer.widths_mm))
+    middle = (layer.ends[:, :2] + layer.ends[:, 2:]) / 2
+    return replace(layer, hanging=~body.plane(below).holds(middle, reach))
 
 
 def _voids(beads: BaseGeometry) -> NDArray[np.object_]:
@@ -213,46 +284,51 @@ def _in_material(voids: NDArray[np.object_], design: BaseGeometry) -> NDArray[np
     return inside
 
 
-def _inspect(layer: Layer, section: Section, faces: Floats, *, first: bool) -> _LayerFindings:
-    middle = layer.z_mm - layer.height_mm / 2
-    flat = bool((np.abs(faces - middle) < FLAT_MM).any())
-    heights = [middle, middle - FLAT_MM, middle + FLAT_MM] if flat else [middle]
-    designs = [section(z) for z in heights]
-    sure = shapely.intersection_all(designs) if flat else designs[0]
-    possible = shapely.union_all(designs) if flat else designs[0]
-    beads = _beads(layer if first else _skin(layer, sure))
+def _inspect(layer: Layer, body: Body, *, first: bool) -> _LayerFindings:
+    planes = body.planes(layer.z_mm - layer.height_mm / 2)
+    sure, possible = planes[0].region, planes[0].region
+    if len(planes) > 1:
+        sure = shapely.intersection_all([p.region for p in planes])
+        possible = shapely.union_all([p.region for p in planes])
+    layer = layer if first else _hung(layer, body)
+    beads = _beads(layer if first else _skin(layer, planes))
     voids = _voids(beads)
     filled = _in_material(voids, possible)
     made = shapely.union_all([beads, *voids[filled]])
-    design = designs[0]
-    if flat:
-        design = min(designs, key=lambda d: shapely.area(d.symmetric_difference(made)))
-    edges = [Edges(d) for d in designs]
-    outline, where = _outline(made, designs, edges)
-    walls = _walls(layer, edges[designs.index(design)])
+    plane = planes[0]
+    if len(planes) > 1:
+        plane = min(planes, key=lambda p: shapely.area(p.region.symmetric_difference(made)))
+    outline, where = _outline(made, planes)
     missing, extra = _islands(made, sure, possible, layer.z_mm)
     if first:
-        extra += _holes(voids[filled], design)
+        extra += _holes(voids[filled], plane.region)
     return _LayerFindings(
-        layer.z_mm, layer.height_mm, outline, where, made.area, design.area,
-        walls, missing, extra,
+        layer.z_mm, layer.height_mm, outline, where, made.area, plane.region.area,
+        _walls(layer, plane), _size_off(made, plane), missing, extra,
     )  # fmt: skip
 
 
-def _outline(
-    made: BaseGeometry, designs: list[BaseGeometry], edges: list[Edges]
-) -> tuple[float, tuple[float, float]]:
+def _size_off(made: BaseGeometry, plane: Plane) -> Floats:
+    """By how much the sizes in X and Y differ from what is printable of the design."""
+    if plane.printable.is_empty or made.is_empty:
+        return np.zeros(2)
+    ours, theirs = np.array(made.bounds), np.array(plane.printable.bounds)
+    return np.abs((ours[2:] - ours[:2]) - (theirs[2:] - theirs[:2]))
+
+
+def _outline(made: BaseGeometry, planes: list[Plane]) -> tuple[float, tuple[float, float]]:
     """Largest lasting distance between made and design outline, and where."""
     worst, where = 0.0, (0.0, 0.0)
     made_edges = Edges(made)
-    for ring in rings(_printable(designs[0])):
-        points = samples(ring, STEP_MM)
-        certain = np.all([e.distance(points) < ON_EDGE_MM for e in edges], axis=0)
-        away = np.where(certain, made_edges.distance(points), 0.0)
+    for ring, points in planes[0].outline:
+        away = made_edges.distance(points)
+        if len(planes) > 1:
+            near = [p.edges.distance(points) < ON_EDGE_MM for p in planes]
+            away = np.where(np.all(near, axis=0), away, 0.0)
         worst, where = _worse(worst, where, away, ring, points)
     for ring in rings(made):
         points = samples(ring, STEP_MM)
-        away = np.min([e.distance(points) for e in edges], axis=0)
+        away = np.min([p.edges.distance(points) for p in planes], axis=0)
         worst, where = _worse(worst, where, away, ring, points)
     return worst, where
 
@@ -278,7 +354,7 @@ def _islands(
     made: BaseGeometry, sure: BaseGeometry, possible: BaseGeometry, z_mm: float
 ) -> tuple[list[str], list[str]]:
     """Whole pieces of a layer that were not made, or made where there is no design."""
-    missing = _alone(_printable(sure), made)
+    missing = _alone(sure.buffer(-THIN_MM), made)
     extra = _alone(made, possible)
     return (
         [f"island of {p.area:.1f} mm² at {_at(p)}, z {z_mm:.2f}" for p in missing],
@@ -318,31 +394,54 @@ class _Walls:
     straight: bool
     outer: Floats  # rows distance, section/height, length of straight outermost beads
     second: Floats  # the same for straight beads beside those
+    turns: float | None  # length of the outermost beads in lengths of the design's edge
+    shift_mm: Floats | None  # how far the outermost beads lie to one side
 
 
-def _walls(layer: Layer, edges: Edges) -> _Walls:
+def _walls(layer: Layer, plane: Plane) -> _Walls:
+    edges = plane.edges
     height, width = layer.height_mm, float(np.median(layer.widths_mm))
-    middle = edges.distance((layer.ends[:, :2] + layer.ends[:, 2:]) / 2)
-    close = middle < 1.9 * width
-    ends, lengths, middle = layer.ends[close], layer.lengths_mm[close], middle[close]
+    middles = (layer.ends[:, :2] + layer.ends[:, 2:]) / 2
+    close = ~plane.holds(middles, -1.9 * width)
+    if layer.hanging is not None:
+        close &= ~layer.hanging
+    layer, middles = _only(layer, close), middles[close]
+    ends, lengths, middle = layer.ends, layer.lengths_mm, edges.distance(middles)
     start, end = edges.distance(ends[:, :2]), edges.distance(ends[:, 2:])
     along = np.maximum(np.abs(start - middle), np.abs(end - middle))
-    given = layer.section_mm2[close] / height
+    given = layer.section_mm2 / height
     # The ends of a bead lie on the wall's true line; its middle cuts the corner of a curve.
     due = start + end - height * (1 - math.pi / 4)
     outermost = (middle > 0.3 * width) & (middle < 0.8 * width) & (due > 0)
-    beside = middle > 1.1 * width
-    straight = (along < 0.003) & (lengths > 1.0)
+    beside_it = (middle > 1.1 * width) & (middle < 1.9 * width)
+    straight = (along < STRAIGHT_MM) & (lengths > 1.0)
     rows = np.column_stack([middle, given, lengths])
     shares = np.column_stack([given / np.where(due > 0, due, 1.0), lengths])
     share = _weighted_median(shares[outermost & straight], 5.0)
     curved = _weighted_median(shares[outermost & (along < 0.015)], 3.0)
+    around = sum(ring.length for ring, _ in plane.outline)
+    follows = outermost & (along < 0.2 * width)
     return _Walls(
         share if share is not None else curved,
         share is not None,
         rows[outermost & straight],
-        rows[beside & straight],
+        rows[beside_it & straight],
+        float(lengths[follows].sum()) / around if around > 5 else None,
+        _shift_mm(middles[follows], lengths[follows], edges, width),
     )
+
+
+def _shift_mm(middles: Floats, lengths: Floats, edges: Edges, width: float) -> Floats | None:
+    """The translation that explains best how far the outermost beads lie off their line."""
+    if lengths.sum() < 10:
+        return None
+    gap = middles - edges.feet(middles)
+    off = np.hypot(*gap.T)
+    inward = gap / np.maximum(off, 1e-9)[:, None]
+    left = inward.T @ (inward * lengths[:, None])
+    if np.linalg.eigvalsh(left)[0] < 0.1 * lengths.sum():
+        return None
+    return np.linalg.solve(left, inward.T @ (lengths * (off - width / 2)))
 
 
 def _weighted_median(rows: Floats, least_mm: float) -> float | None:
@@ -360,7 +459,7 @@ def _flows(found: list[_LayerFindings]) -> list[float | None]:
     for straight in (True, False):
         same = [f.walls.outer_share for f in found if f.walls.straight is straight]
         known = [share for share in same if share is not None]
-        usual[straight] = float(np.median(known)) if known else 1.0
+        usual[straight] = float(np.quantile(known, USUAL)) if known else 1.0
     shares = [(f.walls.outer_share, usual[f.walls.straight]) for f in found]
     return [None if share is None else share / norm for share, norm in shares]
 
@@ -401,10 +500,9 @@ def _gaps(found: list[_LayerFindings], flows: list[float | None]) -> list[str]:
     return gaps
 
 
-def _top(last: _LayerFindings, section: Section, solid: Solid) -> list[str]:
+def _top(last: _LayerFindings, body: Body) -> list[str]:
     """Design above the last layer that another layer would have had to make."""
     above = last.z_mm + last.height_mm / 2 + FLAT_MM
-    top = float(solid.bounds[1][2])
-    if above >= top or _printable(section(above)).area < ISLAND_MM2:
+    if above >= body.height_mm or body.plane(above).printable.area < ISLAND_MM2:
         return []
-    return [f"everything between z {last.z_mm:.2f} and {top:.2f}"]
+    return [f"everything between z {last.z_mm:.2f} and {body.height_mm:.2f}"]

@@ -21,7 +21,10 @@ _3MF = "{http://schemas.microsoft.com/3dmanufacturing/core/2015/02}"
 _PART = "{http://schemas.microsoft.com/3dmanufacturing/production/2015/06}path"
 _UNITS = {"micron": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "inch": 25.4, "foot": 304.8}
 BIGGEST_PART_BYTES = 256 << 20
+BIGGEST_MM = 10_000.0
+MOST_ITEMS = 500
 OFF_CORNERS_MM = 1e-4
+STRAIGHT_MM = 1e-5
 
 
 class UnreadableDesign(ValueError):
@@ -46,19 +49,43 @@ class Solid:
         return float(_volumes(self.points, self.faces).sum())
 
 
-def read(path: Path) -> Solid:
-    """Read an STL or 3MF file; raises UnreadableDesign."""
+def read(path: Path) -> tuple[Solid, ...]:
+    """The bodies of an STL (one) or 3MF file (one for each build item); raises UnreadableDesign."""
     kind = path.suffix.lower()
-    if kind == ".3mf":
-        points, faces = _read_3mf(path)
-    elif kind in (".stl", ".obj", ".ply"):
-        points, faces = _read_mesh(path)
-    else:
-        raise UnreadableDesign(
-            f"{path.name}: {kind or 'no suffix'} is not a mesh that is read here"
-        )
+    try:
+        if path.stat().st_size > BIGGEST_PART_BYTES:
+            raise UnreadableDesign(f"{path.name}: larger than {BIGGEST_PART_BYTES >> 20} MiB")
+        if kind == ".3mf":
+            pieces = _read_3mf(path)
+        elif kind in (".stl", ".obj", ".ply"):
+            pieces = [_read_mesh(path)]
+        else:
+            raise UnreadableDesign(
+                f"{path.name}: {kind or 'no suffix'} is not a mesh that is read here"
+            )
+    except OSError as error:
+        raise UnreadableDesign(f"{path.name}: {error.strerror}") from error
+    return tuple(_checked(path.name, *piece) for piece in pieces)
+
+
+def _checked(name: str, points: Floats, faces: Ints) -> Solid:
     if not len(faces) or not np.isfinite(points).all():
-        raise UnreadableDesign(f"{path.name}: no finite triangles in it")
+        raise UnreadableDesign(f"{name}: no finite triangles in it")
+    if faces.min() < 0 or faces.max() >= len(points):
+        raise UnreadableDesign(f"{name}: a triangle names a corner that is not there")
+    if not 0 < float(np.ptp(points, axis=0).max()) < BIGGEST_MM:
+        raise UnreadableDesign(f"{name}: no part is that large or that small")
+    solid = _merged(points, faces)
+    if not len(solid.faces):
+        raise UnreadableDesign(f"{name}: all its triangles are degenerate")
+    return solid
+
+
+def together(bodies: tuple[Solid, ...]) -> Solid:
+    """All bodies as one, where the file puts them."""
+    if len(bodies) == 1:
+        return bodies[0]
+    points, faces = _joined([(b.points, b.faces) for b in bodies])
     return _merged(points, faces)
 
 
@@ -71,15 +98,16 @@ def _read_mesh(path: Path) -> tuple[Floats, Ints]:
         raise UnreadableDesign(f"{path.name}: {error}") from error
 
 
-def _read_3mf(path: Path) -> tuple[Floats, Ints]:
+def _read_3mf(path: Path) -> list[tuple[Floats, Ints]]:
     """Every build item of a 3MF, placed."""
     try:
         with zipfile.ZipFile(path) as package:
-            book = _Book(package)
-            pieces = book.build()
-    except (zipfile.BadZipFile, KeyError, ParseError, ValueError) as error:
+            pieces = _Book(package).build()
+    except (zipfile.BadZipFile, KeyError, ParseError, ValueError, NotImplementedError) as error:
         raise UnreadableDesign(f"{path.name}: {error}") from error
-    return _joined(pieces)
+    if not pieces:
+        raise UnreadableDesign(f"{path.name}: the package builds nothing")
+    return pieces
 
 
 class _Book:
@@ -96,10 +124,11 @@ class _Book:
 
     def _model(self, name: str) -> Element:
         if name not in self._models:
-            info = self._package.getinfo(name)
-            if info.file_size > BIGGEST_PART_BYTES:
-                raise ValueError(f"{name} unpacks to {info.file_size} bytes")
-            self._models[name] = SafeXml.fromstring(self._package.read(name))
+            with self._package.open(name) as packed:
+                text = packed.read(BIGGEST_PART_BYTES + 1)
+            if len(text) > BIGGEST_PART_BYTES:
+                raise ValueError(f"{name} unpacks to more than {BIGGEST_PART_BYTES >> 20} MiB")
+            self._models[name] = SafeXml.fromstring(text)
         return self._models[name]
 
     def build(self) -> list[tuple[Floats, Ints]]:
@@ -107,8 +136,12 @@ class _Book:
         unit = _UNITS.get(root.get("unit", "millimeter"), 1.0)
         pieces: list[tuple[Floats, Ints]] = []
         for item in root.iterfind(f"{_3MF}build/{_3MF}item"):
+            if len(pieces) >= MOST_ITEMS:
+                raise ValueError(f"it builds more than {MOST_ITEMS} items")
             name = item.get(_PART, "/" + self._main).lstrip("/")
-            for points, faces in self._object(name, item.attrib["objectid"], 0):
+            parts = self._object(name, item.attrib["objectid"], 0)
+            if parts and item.get("printable") != "0":
+                points, faces = _joined(parts)
                 pieces.append((_place(points, item.get("transform")) * unit, faces))
         return pieces
 
@@ -149,8 +182,6 @@ def _joined(pieces: list[tuple[Floats, Ints]]) -> tuple[Floats, Ints]:
         points.append(some_points)
         faces.append(some_faces + count)
         count += len(some_points)
-    if not points:
-        raise UnreadableDesign("the package builds nothing")
     return np.vstack(points), np.vstack(faces)
 
 
@@ -190,7 +221,7 @@ class Slicer:
     """Sections of one solid at any height."""
 
     def __init__(self, solid: Solid) -> None:
-        self._solid = solid
+        self.solid = solid
         heights = solid.points[solid.faces][:, :, 2]
         self._low, self._high = heights.min(axis=1), heights.max(axis=1)
         self._levels = np.unique(solid.points[:, 2])
@@ -199,11 +230,17 @@ class Slicer:
             int(s) for s in np.unique(solid.shells) if volumes[solid.shells == s].sum() < 0
         }
         self._known: dict[float, BaseGeometry] = {}
+        self._alike: dict[bytes, BaseGeometry] = {}
+        self.flats = np.unique(self._high[self._high - self._low < OFF_CORNERS_MM])
 
     def at(self, z_mm: float) -> BaseGeometry:
-        """The region of material at a height: per shell even-odd, shells united, cavities cut."""
+        """The region of material at a height: per shell even-odd, shells united, cavities cut.
+
+        Equal sections are one and the same object.
+        """
         if z_mm not in self._known:
-            self._known[z_mm] = self._cut(z_mm)
+            region = self._cut(z_mm)
+            self._known[z_mm] = self._alike.setdefault(_likeness(region), region)
         return self._known[z_mm]
 
     def _cut(self, z_mm: float) -> BaseGeometry:
@@ -211,7 +248,7 @@ class Slicer:
         if len(self._levels) and np.abs(self._levels - z_mm).min() < OFF_CORNERS_MM / 2:
             z_mm += OFF_CORNERS_MM
         crossing = np.flatnonzero((self._low < z_mm) & (self._high > z_mm))
-        solid = self._solid
+        solid = self.solid
         filled: list[BaseGeometry] = []
         hollow: list[BaseGeometry] = []
         for shell in np.unique(solid.shells[crossing]):
@@ -222,8 +259,7 @@ class Slicer:
         return shapely.difference(material, shapely.union_all(hollow)) if hollow else material
 
     def _region(self, faces: Ints, z_mm: float) -> BaseGeometry:
-        loops = [loop for loop in self._loops(faces, z_mm) if len(loop) >= 3]
-        rings = [shapely.make_valid(shapely.Polygon(loop)) for loop in loops]
+        rings = [_ring(loop) for loop in self._loops(faces, z_mm) if len(loop) >= 3]
         region: BaseGeometry = shapely.Polygon()
         for ring in sorted(rings, key=shapely.area, reverse=True):
             region = shapely.symmetric_difference(region, ring)
@@ -231,7 +267,7 @@ class Slicer:
 
     def _loops(self, faces: Ints, z_mm: float) -> list[Floats]:
         """Closed loops of crossing points, linked through the mesh edges they lie on."""
-        points = self._solid.points
+        points = self.solid.points
         above = points[faces][:, :, 2] > z_mm
         alone = np.where(above.sum(axis=1) == 1, above.argmax(axis=1), (~above).argmax(axis=1))
         row = np.arange(len(faces))
@@ -261,6 +297,23 @@ class Slicer:
             if len(chain) > 2:
                 loops.append(np.array([at[k] for k in chain]))
         return loops
+
+
+def _likeness(region: BaseGeometry) -> bytes:
+    """The same for regions with the same rings, corner by corner to a micrometre."""
+    rounded = shapely.transform(region, lambda corners: np.round(corners, 3) + 0.0)
+    return shapely.to_wkb(shapely.normalize(rounded))
+
+
+def _ring(loop: Floats) -> BaseGeometry:
+    """A closed loop as a region, without the points that lie straight between their neighbours.
+
+    It begins at its lowest left corner, so that equal loops become equal regions.
+    """
+    first = int(np.lexsort((loop[:, 1], loop[:, 0]))[0])
+    loop = loop[:-1] if (loop[0] == loop[-1]).all() and len(loop) > 3 else loop
+    ring = shapely.Polygon(np.roll(loop, -first, axis=0))
+    return shapely.make_valid(shapely.simplify(ring, STRAIGHT_MM))
 
 
 def _walk(

@@ -1,0 +1,139 @@
+"""Promises which standing each bead belongs to, and what the beads of none of them are.
+Never drops a bead unsaid: what is not the part's is told by kind, or as extra.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from hardware_sim.metrology import apart, deposit
+from hardware_sim.metrology.apart import BLOB_MM2, Apart, Bools
+from hardware_sim.metrology.body import Standing, footprint
+from hardware_sim.metrology.edges import Floats
+
+MARGIN_MM = 0.15  # the middle of an honest bead lies half its width inside the design
+NEAR_MM = 1.0  # a bead so near is the part's own, printed wrong
+FIRST_SHARE = 0.2  # of the bead's width: the margin on the first level, where a brim may follow
+BED_RISE_MM = 0.15
+ALL_OF_IT = 0.97
+MOSTLY = 0.3
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """For each bead the standing that it belongs to (NONE: beside them all)."""
+
+    owner: NDArray[np.int64]
+    apart: Apart
+
+
+def sort(made: deposit.Deposit, standings: Sequence[Standing]) -> Sorted:
+    """Give every bead to a standing, or to what is apart."""
+    beads = made.beads
+    owner = np.full(len(beads), NONE, dtype=np.int64)
+    carried = np.zeros(len(beads), dtype=bool)
+    levels = deposit.levels(beads)
+    for number, standing in enumerate(standings):
+        _claim(number, standing, beads, levels, owner, carried)
+    beside = Apart()
+    lift_mm = min(s.pose.dz_mm for s in standings)
+    foreign = owner == NONE
+    raft = foreign & (beads[:, 4] <= lift_mm + deposit.Z_STEP_MM)
+    if raft.any() and lift_mm > 0:
+        beside.add("raft", made.volume_mm3(raft))
+    part = footprint(standings)
+    first_mm = _first_mm(beads, owner, lift_mm)
+    for rows in levels:
+        rest = rows[foreign[rows] & ~raft[rows]] if lift_mm > 0 else rows[foreign[rows]]
+        if len(rest):
+            _explain(made, rest, carried[rest], part, first_mm, beside)
+    return Sorted(owner, beside)
+
+
+def _first_mm(beads: Floats, owner: NDArray[np.int64], lift_mm: float) -> float:
+    """Up to what height beads lie on the bed."""
+    if lift_mm > 0 or not (owner != NONE).any():
+        return float(beads[:, 4].min()) + BED_RISE_MM
+    return float(beads[owner != NONE, 4].min()) + BED_RISE_MM
+
+
+def _claim(
+    number: int,
+    standing: Standing,
+    beads: Floats,
+    levels: list[deposit.Rows],
+    owner: NDArray[np.int64],
+    carried: Bools,
+) -> None:
+    """The beads of one standing, level by level; `carried` are those that its overhangs explain."""
+    pose, body = standing.pose, standing.body
+    step_mm = _step_mm(beads, levels)
+    room = pose.of(shapely.Polygon(body.hull)).buffer(3.0)
+    shapely.prepare(room)
+    middle = (beads[:, :2] + beads[:, 2:4]) / 2
+    about = np.asarray(shapely.contains_xy(room, middle), dtype=bool)
+    free = about & (owner == NONE) & (beads[:, 4] > pose.dz_mm + deposit.Z_STEP_MM)
+    first = True
+    for rows in levels:
+        some = rows[free[rows]]
+        z_mm = float(np.median(beads[rows, 4])) - pose.dz_mm
+        if not len(some):
+            continue
+        places = pose.to_design(middle[some])
+        width = float(np.median(beads[some, 5])) / max(step_mm, 0.02)
+        margin = FIRST_SHARE * min(width, 1.0) if first else MARGIN_MM
+        sections = [body.plane(z_mm - 0.05), *body.planes(z_mm - step_mm / 2)]
+        inside = np.any([s.holds(places, margin) for s in sections], axis=0)
+        near = ~inside & np.any([s.holds(places, NEAR_MM) for s in sections], axis=0)
+        heights = np.full(len(some), z_mm)
+        outside = ~inside
+        shaded = np.zeros(len(some), dtype=bool)
+        shaded[outside] = body.overhangs.above(places[outside], heights[outside])
+        if first:
+            near[:] = False
+        owner[some[inside | (near & ~shaded)]] = number
+        carried[some[outside & shaded]] = True
+        first = first and not inside.any()
+
+
+def _step_mm(beads: Floats, levels: list[deposit.Rows]) -> float:
+    z_mm = np.array([float(np.median(beads[rows, 4])) for rows in levels])
+    return float(np.median(np.diff(z_mm))) if len(z_mm) > 1 else float(z_mm[0])
+
+
+def _explain(
+    made: deposit.Deposit,
+    rows: deposit.Rows,
+    carried: Bools,
+    part: BaseGeometry,
+    first_mm: float,
+    beside: Apart,
+) -> None:
+    """Say what the foreign beads of one level are."""
+    beads = made.beads[rows]
+    lengths = np.hypot(*(beads[:, 2:4] - beads[:, :2]).T)
+    volume = lengths * beads[:, 5]
+    if carried @ lengths >= ALL_OF_IT * lengths.sum():
+        beside.add("support", float(volume.sum()))
+        return
+    z_mm = float(np.median(beads[:, 4]))
+    middle = (beads[:, :2] + beads[:, 2:4]) / 2
+    for patch in apart.patches(beads):
+        held = np.asarray(shapely.intersects_xy(patch, middle), dtype=bool)
+        kind = _kind(patch, carried[held], lengths[held], part, low=z_mm <= first_mm)
+        if kind is None and patch.area > BLOB_MM2:
+            beside.extra.append(apart.told(patch, z_mm))
+        beside.add(kind or "extra", float(volume[held].sum()))
+
+
+def _kind(
+    patch: shapely.Polygon, carried: Bools, lengths: Floats, part: BaseGeometry, *, low: bool
+) -> str | None:
+    if lengths.sum() > 0 and carried @ lengths >= MOSTLY * lengths.sum():
+        return "support"
+    return apart.on_the_bed(patch, part) if low else apart.above_the_bed(patch, part)
