@@ -133,13 +133,13 @@ class Heart:
     """Says what goes on every 4 s, so that nothing is silent for long; it ends a dead run."""
 
     label: str
-    board: Board
+    alive_at: Callable[[], float] = lambda: 0.0
     begun: float = field(default_factory=time.monotonic)
     said: float = field(default_factory=time.monotonic)
 
     def beat(self) -> None:
         now = time.monotonic()
-        if now - max(self.board.alive_at, self.begun) > STALLED_S:
+        if now - max(self.alive_at(), self.begun) > STALLED_S:
             raise StalledError
         if now - self.said >= 4:
             self.said = now
@@ -161,7 +161,7 @@ def measure(host: Host, line: Line, job: Job, *, limit_s: float, label: str = ""
         folder = Path(name)
         program = job.write(folder / f"job-{os.urandom(3).hex()}.gcode")
         board = Board(line, len(job.moves), folder)
-        heart = Heart(label or host.name, board)
+        heart = Heart(label or host.name, lambda: board.alive_at)
         try:
             pid = host.send(board.port, line.baud or _TERMIOS_BAUD, program)
             board.watch = lambda: cpu_s(pid)

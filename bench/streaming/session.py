@@ -81,7 +81,7 @@ class Session:
                     self._once(case, name, f"{turn + 1}/{runs}")
 
     def _once(self, case: Case, name: str, turn: str) -> None:
-        host = self._host(case.line.language, name)
+        host = self.host(case.line.language, name)
         if host is None:
             return
         label = f"{case.name}: {name}, run {turn}"
@@ -94,7 +94,8 @@ class Session:
         print(f"  {said(result)}", file=sys.stderr, flush=True)
         self.results.setdefault((case.name, name), []).append(result)
 
-    def _host(self, language: str, name: str) -> Host | None:
+    def host(self, language: str, name: str) -> Host | None:
+        """The host, started, or None where it cannot be had."""
         key = (language, name)
         if name in self.missing:
             return None
