@@ -37,6 +37,7 @@ def judge(
     what = container(data)
     if what is not None:
         findings.reject("file", 0, f"is {what}; save it as plain G-code, in ASCII or UTF-8")
+        return Verdict(findings.decision(), findings.all(), _NOTHING)
     check_bytes(data, findings)
     lines = data.split(b"\n")
     count = len(lines) - (not lines[-1])

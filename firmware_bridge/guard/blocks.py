@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from firmware_bridge.guard.reading import command
+from firmware_bridge import gcode
 from firmware_bridge.profiles.blocks import Block, Hole, compile_block
 
 _SOUGHT: Final = 400
@@ -58,7 +58,7 @@ def _commands(numbered: Iterable[tuple[int, bytes]]) -> Iterator[Command]:
     for number, raw in numbered:
         if not raw or raw[0] == 59:
             continue
-        told = " ".join(command(raw).decode("ascii", "replace").split())
+        told = " ".join(gcode.command(raw).decode("ascii", "replace").split())
         if told and not told.startswith(_PROGRESS):
             yield Command(number, raw, told)
             left -= 1

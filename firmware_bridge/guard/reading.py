@@ -50,14 +50,6 @@ def check_bytes(data: bytes, findings: Findings) -> None:
         findings.reject("control", line, "a carriage return in mid-line hides a second command")
 
 
-def command(raw: bytes) -> bytes:
-    """What of a line reaches the wire: the rule of `gcode.commands`; may be empty."""
-    bare = raw.split(b";", 1)[0]
-    if b"(" in bare:
-        bare = gcode.strip(bare.decode("utf-8", "replace")).encode()
-    return bare.strip()
-
-
 class Reader:
     """Turns lines into words for one dialect, and says what keeps a line from being read."""
 
@@ -69,7 +61,7 @@ class Reader:
 
     def words(self, number: int, raw: bytes) -> Words | None:
         """The words of a line, or None when it holds no command or is refused."""
-        told = command(raw).decode("utf-8", "replace")
+        told = gcode.command(raw).decode("utf-8", "replace")
         if not told:
             return None
         if not self._readable(number, told):
@@ -90,7 +82,7 @@ class Reader:
         text = not self._grbl and _TEXT_CODES.match(told)
         if len(told) > self._max:
             yield "length", f"{len(told)} characters; the machine reads {self._max}"
-        if not told.isascii():
+        if not (told.isascii() and told.isprintable()):
             yield "ascii", f"a character that machines do not read: {shown}"
         if told[0] in "Nn" or ("*" in told and not text):
             yield "numbered", f"its own line number or checksum: {shown}"

@@ -3,6 +3,7 @@
 Values only; nothing here judges.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -102,12 +103,13 @@ class Findings:
         return "review" if "review" in severities else "accept"
 
     def all(self) -> tuple[Finding, ...]:
+        """By line, what concerns the program as a whole at the end."""
         more = [
             Finding(rule, 0, f"… and {count - PER_RULE} more lines like these", severity)
             for (rule, severity), count in self.counts.items()
             if count > PER_RULE
         ]
-        return (*self.found, *more)
+        return (*sorted(self.found, key=lambda f: f.line or math.inf), *more)
 
     def _add(self, rule: str, line: int, message: str, severity: Severity) -> None:
         if self.heard is not None and rule not in self.heard:

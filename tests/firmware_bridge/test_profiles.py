@@ -34,6 +34,8 @@ def test_shipped_profiles_say_what_they_promise() -> None:
         ("nozzle_mm = 0.4", "nozzle = 0.4", "nozzle"),
         ('"M107"', '"M0107"', "codes"),
         ("[fdm]", "[fdm", "cannot be read"),
+        ("work_zero_mm = [0, 0, 0]", 'work_zero_mm = "unknown"', "a printer homes"),
+        ("work_zero_mm = [0, 0, 0]", 'work_zero_mm = "somewhere"', "work_zero_mm"),
     ],
 )
 def test_a_broken_profile_says_where(old: str, new: str, why: str, tmp_path: Path) -> None:
@@ -48,3 +50,19 @@ def test_a_broken_profile_says_where(old: str, new: str, why: str, tmp_path: Pat
 def test_a_profile_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(ProfileBroken, match="generic-fdm-220"):
         profiles.load("my-printer")
+
+
+def test_a_profile_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    text = profiles.text("generic-cnc-3018")
+    assert text == Path(profiles.__file__).with_name("generic-cnc-3018.toml").read_text()
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text)
+    assert profiles.text(mine) == text
+    assert profiles.load(mine) == profiles.load("generic-cnc-3018")
+
+
+def test_a_zero_that_nobody_knows(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    known = "work_zero_mm = [-300, -180, -45]"
+    path.write_text(profiles.text("generic-cnc-3018").replace(known, 'work_zero_mm = "unknown"'))
+    assert profiles.load(path).work_zero_mm is None

@@ -1,0 +1,126 @@
+"""Hulls and layers against slow, plain reckoning."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_bridge.guard.outline import Hull, Layers, crosses
+
+WHOLE = st.integers(-20, 20)
+POINTS = st.lists(st.tuples(WHOLE, WHOLE), min_size=1, max_size=40)
+
+
+def hull_of(points: list[tuple[int, int]]) -> tuple[tuple[float, float], ...]:
+    hull = Hull()
+    for x, y in points:
+        hull.add(x, y)
+    return hull.corners()
+
+
+def left(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> float:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+@given(POINTS)
+def test_a_hull_is_convex_of_these_points_and_holds_them_all(points: list[tuple[int, int]]) -> None:
+    corners = hull_of(points)
+    assert set(corners) <= set(points)
+    if len(corners) < 3:
+        assert {min(points), max(points)} == set(corners)
+        return
+    around = list(zip(corners, corners[1:] + corners[:1], strict=True))
+    assert all(left(a, b, p) >= 0 for a, b in around for p in points)
+    for (a, b), (_, c) in zip(around, around[1:] + around[:1], strict=True):
+        assert left(a, b, c) > 0
+
+
+@pytest.mark.parametrize("shape", ["box", "disc", "line"])
+def test_many_points_leave_the_hull_as_it_is(shape: str) -> None:
+    chance = random.Random(3)
+    points: list[tuple[int, int]] = []
+    while len(points) < 20_000:
+        x, y = chance.randrange(1000), chance.randrange(1000)
+        if shape == "line":
+            y = x
+        if shape != "disc" or (x - 500) ** 2 + (y - 500) ** 2 <= 250_000:
+            points.append((x, y))
+    few = Hull()
+    for x, y in sorted(set(points)):
+        few.add(x, y)
+    assert hull_of(points) == few.corners()
+    whole = hull_of(points)
+    assert {min(points), max(points)} <= set(whole)
+
+
+def test_nothing_has_no_hull() -> None:
+    assert Hull().corners() == ()
+
+
+def laid(*points: tuple[float, float, float]) -> Layers:
+    layers = Layers()
+    for point in points:
+        layers.deposit(*point)
+    layers.close()
+    return layers
+
+
+def test_layers_know_their_box_and_count() -> None:
+    layers = laid((1, 2, 0.2), (5, 3, 0.2), (2, 9, 0.4), (3, 3, 0.2), (0, 4, 0.2))
+    assert (layers.low, layers.high, layers.top) == ((0, 2, 0.2), (5, 9, 0.4), 0.4)
+    assert layers.heights == {0.2, 0.4}
+    assert (laid().low, laid().high) == (None, None)
+
+
+def test_what_stands_higher_is_in_the_way_piece_by_piece() -> None:
+    layers = laid(
+        (0, 0, 0.2), (90, 90, 0.2), (1, 1, 0.4), (5, 5, 0.4), (2, 2, 0.6), (6, 6, 0.6),
+        (50, 50, 0.2), (55, 55, 0.2), (51, 51, 0.4), (56, 56, 0.4),
+    )  # fmt: skip
+    assert layers.in_the_way(0.2) == [(1, 1, 6, 6), (51, 51, 56, 56)]
+    assert layers.in_the_way(0.4) == [(2, 2, 6, 6)]
+    assert layers.in_the_way(0.6) == []
+    assert layers.in_the_way(0.1)[0] == (0, 0, 90, 90)
+
+
+BOX = (0.0, 0.0, 10.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hit"),
+    [
+        ((-5, 5), (15, 5), True),
+        ((5, -5), (5, 15), True),
+        ((-5, -5), (15, 15), True),
+        ((5, 5), (6, 6), True),
+        ((5, 5), (5, 5), True),
+        ((-5, 5), (0, 5), True),
+        ((-5, 5), (-1, 5), False),
+        ((11, 5), (15, 5), False),
+        ((5, 11), (5, 15), False),
+        ((5, -1), (5, -9), False),
+        ((-5, 8), (3, 16), False),
+        ((-5, 20), (15, 20), False),
+        ((20, -5), (20, 15), False),
+        ((20, 20), (20, 20), False),
+        ((15, 5), (-5, 5), True),
+        ((-3, 5), (5, 13), True),
+    ],
+)
+def test_a_way_crosses_a_box(
+    start: tuple[float, float], end: tuple[float, float], hit: bool
+) -> None:
+    assert crosses(BOX, start, end) == hit
+
+
+@given(st.tuples(WHOLE, WHOLE), st.tuples(WHOLE, WHOLE))
+def test_crossing_agrees_with_walking(start: tuple[int, int], end: tuple[int, int]) -> None:
+    steps = 2000
+    walked = any(
+        0 <= start[0] + (end[0] - start[0]) * n / steps <= 10
+        and 0 <= start[1] + (end[1] - start[1]) * n / steps <= 10
+        for n in range(steps + 1)
+    )
+    wider = crosses((-0.1, -0.1, 10.1, 10.1), start, end)
+    assert wider if walked else not crosses((0.1, 0.1, 9.9, 9.9), start, end)
