@@ -1,6 +1,7 @@
 """Asks the shop's guard about a finished program, and says its answer in our words.
 
-A program that the guard would only let a person wave through is refused too: ours need none.
+A program that the guard would only let a person wave through, or that it would have to tame by a
+footer, is refused too: ours need neither.
 """
 
 from pathlib import Path
@@ -18,8 +19,11 @@ def by_guard(
 ) -> Judged:
     """The guard's figures for an accepted program; raises `PrepareRefused` with its objections."""
     verdict = guard.judge(program, profile, stock, material)
-    if verdict.decision != "accept":
-        refuse_if_any(map(_objection, verdict.findings))
+    refuse_if_any(
+        _objection(finding)
+        for finding in verdict.findings
+        if finding.severity != "note" or verdict.footer
+    )
     facts = verdict.facts
     told: dict[str, float | str] = {
         "path_s": round(facts.seconds, 1),
