@@ -12,7 +12,7 @@ from firmware_bridge.driver import Driver
 from firmware_bridge.drivers.grbl import GrblDriver
 from firmware_bridge.drivers.marlin import MarlinDriver
 from firmware_bridge.drivers.moonraker import moonraker_driver
-from firmware_bridge.drivers.octoprint import OctoPrintDriver
+from firmware_bridge.drivers.octoprint import octoprint_driver
 from firmware_bridge.errors import Refused
 from firmware_bridge.streaming import Timeouts
 
@@ -52,7 +52,7 @@ DRIVERS: Mapping[str, Row] = {
         lambda entry: moonraker_driver(entry.link, entry.api_key, entry.patience()), outlives=True
     ),
     "octoprint": Row(
-        lambda entry: OctoPrintDriver(entry.link, entry.api_key, entry.patience()), outlives=True
+        lambda entry: octoprint_driver(entry.link, entry.api_key, entry.patience()), outlives=True
     ),
 }
 

@@ -3,8 +3,9 @@
 Whatever a server said is hostile text: quoted short, printable, and without our own secrets.
 """
 
-from collections.abc import Sequence
-from typing import TypeVar
+import json
+from collections.abc import Mapping, Sequence
+from typing import TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,6 +22,11 @@ _WORDS = {
     429: "it is asked too often",
     507: "it has no room left; delete old files there",
 }
+
+
+class Body(TypedDict):
+    content: bytes
+    headers: dict[str, str]
 
 
 class Answer(BaseModel):
@@ -48,6 +54,12 @@ def parse(kind: type[_MODEL], value: object, whose: str) -> _MODEL:
         raise ProtocolError(
             f"{whose} answered what nobody expects", quoted(repr(value), 2000)
         ) from (error)
+
+
+def as_json(body: Mapping[str, object]) -> Body:
+    """How a JSON body is handed to a request."""
+    header = {"Content-Type": "application/json"}
+    return {"content": json.dumps(body).encode(), "headers": header}
 
 
 def quoted(said: bytes | str, length: int = 300, secrets: Sequence[str] = ()) -> str:

@@ -1,5 +1,5 @@
-"""OctoPrint over its REST API: a printer behind somebody else's print server."""
+"""OctoPrint over REST and its push socket: a printer behind somebody else's print server."""
 
-from firmware_bridge.drivers.octoprint.driver import OctoPrintDriver
+from firmware_bridge.drivers.octoprint.driver import octoprint_driver
 
-__all__ = ["OctoPrintDriver"]
+__all__ = ["octoprint_driver"]

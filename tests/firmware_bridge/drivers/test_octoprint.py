@@ -1,6 +1,7 @@
 """The OctoPrint driver against the real OctoPrint and its virtual printer."""
 
 import hashlib
+import json
 import os
 import subprocess
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from demo import octoprint
 from firmware_bridge.driver import (
@@ -25,11 +27,13 @@ from firmware_bridge.driver import (
     Run,
     Started,
 )
-from firmware_bridge.drivers.octoprint import codec
+from firmware_bridge.drivers.octoprint import appkeys, codec
 from firmware_bridge.errors import LinkLost, NeedsPerson, ProtocolError, Refused
 from firmware_bridge.registry import open_driver
+from firmware_bridge.serving.answers import read
+from firmware_bridge.serving.http import Http, Reply
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("octoprint")]
 
 
 @dataclass
@@ -204,7 +208,7 @@ def test_a_wrong_key_a_wrong_address_and_a_wrong_server(server: Server) -> None:
     with pytest.raises(Refused, match="address"):
         server.driver(link="/dev/ttyUSB0")
     with pytest.raises(ProtocolError) as error:
-        codec.read(codec.Job, b'{"state": 5}')
+        read(codec.Job, b'{"state": 5}', "OctoPrint")
     assert error.value.transcript == '{"state": 5}'
 
 
@@ -240,3 +244,57 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_news_are_pushed_and_without_them_we_ask(
+    driver: Driver, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    send = Http.get
+
+    def count(http: Http, path: str, **how: float) -> Reply:
+        asked.append(path)
+        return send(http, path, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Http, "get", count)
+    run = driver.start(program(tmp_path, SLOW[:30]))
+    follow(run, once(Started, asked.clear))
+    # Only the history of the file is asked for, at the end.
+    assert "/api/job" not in asked
+    assert asked
+    monkeypatch.setattr("firmware_bridge.drivers.octoprint.quirks.SOCKET", "/nowhere")
+    deaf = server.driver()
+    deaf.connect()
+    asked.clear()
+    assert follow(deaf.start(program(tmp_path, SLOW[:10])))[-1].outcome == "finished"
+    assert "/api/job" in asked
+
+
+def test_a_key_is_asked_for_and_allowed_by_a_person(server: Server) -> None:
+    with connect(f"{server.url.replace('http', 'ws')}/sockjs/websocket") as page:
+        login = server.ask("/api/login", json={"passive": True}).json()
+        page.send(json.dumps({"auth": f"{login['name']}:{login['session']}"}))
+        said: list[str] = []
+        keys: list[str] = []
+        asking = threading.Thread(
+            target=lambda: keys.append(appkeys.request(server.url, say=said.append, patience_s=30))
+        )
+        asking.start()
+        token = ""
+        while not token:
+            told = json.loads(page.recv(20)).get("plugin", {}).get("data", {})
+            token = told.get("user_token", "") if told.get("type") == "request_access" else ""
+        decision = {"decision": True}
+        answer = server.ask(f"/plugin/appkeys/decision/{token}", json=decision)
+        assert answer.status_code == 204, answer.text
+        asking.join(20)
+    assert "allow" in said[0]
+    assert server.driver(api_key=keys[0]).connect().condition is Condition.IDLE
+    assert keys[0] not in said[0]
+
+
+def test_a_key_that_nobody_allows(server: Server) -> None:
+    with pytest.raises(NeedsPerson, match="nobody allowed"):
+        appkeys.request(server.url, "somebody", say=lambda _: None, patience_s=1)
+    with pytest.raises(LinkLost):
+        appkeys.request(f"http://127.0.0.1:{octoprint.free_port()}", say=lambda _: None)
