@@ -10,6 +10,7 @@ import hashlib
 import json
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -69,7 +70,8 @@ def _stream(asked: argparse.Namespace) -> int:
         driver = registry.open_driver(entry)
         driver.connect()
         try:
-            return _drive(asked, driver, program)
+            with _tamed(program, verdict) as tamed:
+                return _drive(asked, driver, tamed)
         finally:
             driver.close()
     except (NeedsPerson, _NeedsYes) as error:
@@ -101,6 +103,18 @@ def _judged(asked: argparse.Namespace, program: "Program") -> "Verdict":
         at = f"line {finding.line}: " if finding.line else ""
         print(f"{finding.severity}: {at}{finding.message} [{finding.rule}]", file=sys.stderr)
     return verdict
+
+
+@contextlib.contextmanager
+def _tamed(program: "Program", verdict: "Verdict | None") -> "Generator[Program]":
+    """The program as it may run: where the guard wants a footer, a copy that ends with it."""
+    if verdict is None or not verdict.footer:
+        yield program
+        return
+    with tempfile.TemporaryDirectory(prefix="cosmolocal-") as folder:
+        copy = Path(folder) / program.path.name
+        copy.write_bytes(program.path.read_bytes() + b"\n" + verdict.footer)
+        yield _program(copy)
 
 
 def _rejected(asked: argparse.Namespace, verdict: "Verdict") -> int:
