@@ -29,18 +29,25 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Banner:
+    """`family` is Grbl, GrblHAL or FluidNC: the last two greet much like the first."""
+
     version: str
+    family: str = "Grbl"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A status report: state (`Hold`), its part (`0`), positions and offset where told, in mm."""
+    """A status report: state (`Hold`), its part (`0`), positions and offset where told, in mm.
+
+    `free` is what it has room for: (blocks in its planner, bytes in its receive buffer).
+    """
 
     state: str
     part: int | None = None
     machine_mm: Vector | None = None
     work_mm: Vector | None = None
     offset_mm: Vector | None = None
+    free: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +66,23 @@ class Build:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the answer to `$$`."""
+
+    number: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     text: str
 
 
-Reply = Ok | Error | Alarm | Banner | Report | Modes | Build | Note
+Reply = Ok | Error | Alarm | Banner | Report | Modes | Build | Setting | Note
 
 _OK = Ok()
-_BANNER = re.compile(r"^Grbl (\d+\.\d+\w?)")
+_BANNER = re.compile(r"^(Grbl|GrblHAL) (\d+\.\d+\w?)(?: \[(FluidNC))?", re.IGNORECASE)
+_FREE = re.compile(r"^(\d+),(\d+)$")
 _STATE = re.compile(r"^([A-Z][a-z]+)(?::(\d))?$")
 _UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e]")
 
@@ -99,7 +115,7 @@ def parse(raw: bytes) -> Reply:
     said = raw.decode("latin-1").strip()
     text = _UNPRINTABLE.sub("", said)
     if match := _BANNER.match(text):
-        return Banner(match[1])
+        return Banner(match[2], match[3] or match[1])
     if text != said:
         return Note(text)
     if match := re.match(r"^error:(\d{1,3})$", text):
@@ -114,8 +130,10 @@ def parse(raw: bytes) -> Reply:
 def _bracketed(text: str) -> Reply:
     if text.startswith("[GC:") and text.endswith("]"):
         return Modes(frozenset(text[4:-1].split()))
-    if match := re.match(r"^\[(VER|OPT):(.*)\]$", text):
+    if match := re.match(r"^\[(VER|OPT|FIRMWARE):(.*)\]$", text):
         return Build(match[1], match[2])
+    if match := re.match(r"^\$(\d{1,3})=(\S+)", text):
+        return Setting(int(match[1]), match[2])
     return Note(text)
 
 
@@ -132,9 +150,15 @@ def _report(text: str) -> Report | None:
             _vector(told.get("MPos")),
             _vector(told.get("WPos")),
             _vector(told.get("WCO")),
+            _free(told.get("Bf", "")),
         )
     except ValueError:
         return None
+
+
+def _free(text: str) -> tuple[int, int] | None:
+    match = _FREE.match(text)
+    return None if match is None else (int(match[1]), int(match[2]))
 
 
 def _vector(text: str | None) -> Vector | None:

@@ -1,13 +1,12 @@
-"""One job told to GRBL: counted characters, and an end that the machine's own position must prove.
+"""One job told to GRBL: counted characters, and an end that its own position and modes must prove.
 
 It decides what to send from what was heard and the time; it has no port and no clock. GRBL neither
 numbers nor checks its lines, so nothing is ever sent twice, the first error stops the job, and a
 job whose answers or whose end do not add up is never called finished.
 """
 
-import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,79 +21,83 @@ from firmware_bridge.driver import (
     Started,
     Status,
 )
-from firmware_bridge.drivers.grbl import codec, quirks
+from firmware_bridge.drivers.grbl import codec, ending, quirks
+from firmware_bridge.drivers.grbl.counting import Counting, Row
+from firmware_bridge.drivers.grbl.ending import Modes
 from firmware_bridge.gcode import Place
 from firmware_bridge.streaming import Tally, Timeouts, Wish
 
 PROGRESS_EVERY_S = 0.5
 TICK_S = 0.05
-_DWELL = re.compile(rb"(?i)G0*4\s*P\s*([\d.]+)")
 _STILL = ("Idle", "Alarm", "Check", "Sleep")
 
 
 class Phase(StrEnum):
     SETTING = "setting"  # our own lines, one at a time, before the first of the program
+    CHECKING = "checking"  # the program in check mode: parsed, not carried out
+    UNCHECKING = "unchecking"  # leaving check mode is a reset, with its greeting
     STREAMING = "streaming"
     PROVING = "proving"  # all lines answered: is it still, and where it should be?
+    ASKING = "asking"  # the modes that it ended in
     HOLDING = "holding"  # '!' was sent; reset follows once it stands
     RESETTING = "resetting"
     OVER = "over"
 
 
+class Check(StrEnum):
+    """The dry run before the job, where the shop wants it."""
+
+    WANTED = "wanted"
+    ON = "on"
+    DONE = "done"
+
+
+_RUNNING = (Phase.SETTING, Phase.CHECKING, Phase.STREAMING, Phase.PROVING, Phase.ASKING)
+_COUNTED = (Phase.CHECKING, Phase.STREAMING)
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be told: commands by line, where they end, whether to home, the buffer's size."""
+    """What is to be told: the rows of the program (anew at each call), where it ends, and how."""
 
-    commands: Iterator[tuple[int, bytes]]
+    rows: Callable[[], Iterable[Row]]
     lines: int
     end: dict[str, Place]
+    modes: Modes
     home: bool = False
+    check: bool = False
     rx_bytes: int = quirks.RX_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    size: int
-    file_line: int
-    dwell_s: float
 
 
 class GrblConversation:
     def __init__(self, job: Job, timeouts: Timeouts) -> None:
+        self.tally = Tally()
         self._job = job
         self._timeouts = timeouts
         self._codec = codec.Codec()
-        self.tally = Tally()
         self._phase = Phase.SETTING
         self._out = bytearray()
         self._events: list[Event] = []
-        self._own: deque[bytes] = deque([b"$H"] if job.home else [])
-        self._own.append(b"$G")
+        self._own: deque[bytes] = deque([b"$H", b"$G"] if job.home else [b"$G"])
         self._owing = b""
-        # the stream
-        self._flying: deque[Sent] = deque()
-        self._flying_bytes = 0
-        self._next: tuple[int, bytes] | None = None
-        self._dry = False
-        self._acked_line = 0
+        self._count = self._counting(Tally())
+        self._check = Check.WANTED if job.check else Check.DONE
         self._started = False
         # the machine
         self._report = codec.Report("Idle")
         self._offset: codec.Vector | None = None
+        self._modes: Modes | None = None
+        self._start_modes: Modes | None = None
         self._reports = 0
         self._idle_since: float | None = None
         # time
-        self._now = 0.0
-        self._heard_at = 0.0
-        self._polled_at = 0.0
-        self._told_at = 0.0
-        self._since = 0.0
+        self._now = self._heard_at = self._polled_at = self._told_at = self._since = 0.0
         # people
         self._wish = Wish.RUN
         self._paused_by: str | None = None
         self._ending = Ended("unknown", "", 0)
 
-    # ------------------------------------------------------------------ the door
+    # ── the door ────────────────────────────────────────────────────────────────────────────
 
     @property
     def patience_s(self) -> float:
@@ -116,7 +119,8 @@ class GrblConversation:
     def status(self) -> Status:
         paused = self._paused_by is not None
         condition = Condition.PAUSED if paused else Condition.RUNNING
-        detail = f"paused by {self._paused_by}" if paused else f"line {self._acked_line}"
+        detail = f"paused by {self._paused_by}" if paused else f"line {self._count.acked_line}"
+        detail = f"check mode, {detail}" if self._phase is Phase.CHECKING else detail
         return Status(condition, detail, {}, self._report.machine_mm or self._report.work_mm)
 
     def hear(self, data: bytes, now: float) -> None:
@@ -131,7 +135,7 @@ class GrblConversation:
         if not self._since:
             self._enter(Phase.SETTING)
             self._heard_at = now
-        if wish is Wish.STOP and self._phase in (Phase.SETTING, Phase.STREAMING, Phase.PROVING):
+        if wish is Wish.STOP and self._phase in _RUNNING:
             self._hold_then_end("interrupted", "stopped", why)
         self._poll()
         self._go_on(wish)
@@ -139,12 +143,12 @@ class GrblConversation:
     def lost(self, why: str) -> None:
         if self._phase in (Phase.HOLDING, Phase.RESETTING):
             self._end(self._ending, f"; then {why}")
-        elif self._phase is Phase.PROVING:
+        elif self._phase in (Phase.PROVING, Phase.ASKING):
             self._finish("unknown", "unplugged", f"all lines were taken, their end unseen: {why}")
         else:
             self._finish("interrupted", "unplugged", why)
 
-    # ------------------------------------------------------------------ what is heard
+    # ── what is heard ───────────────────────────────────────────────────────────────────────
 
     def _take(self, reply: codec.Reply) -> None:
         match reply:
@@ -158,44 +162,51 @@ class GrblConversation:
             case codec.Report():
                 self._reported(reply)
             case codec.Modes(words):
-                missing = [word for word in quirks.WANTED_MODES if word not in words]
-                if missing and self._phase is Phase.SETTING:
-                    self._own.append(" ".join(missing).encode())
+                self._modes = Modes.of(words)
+                self._want_modes(words)
             case codec.Banner():
                 self._restarted()
             case _:
                 pass
 
+    def _want_modes(self, words: frozenset[str]) -> None:
+        missing = [word for word in quirks.WANTED_MODES if word not in words]
+        if missing and self._phase is Phase.SETTING:
+            self._own.extend((" ".join(missing).encode(), b"$G"))
+
     def _ok(self) -> None:
-        if self._phase is Phase.SETTING:
+        if self._phase in (Phase.SETTING, Phase.ASKING, Phase.UNCHECKING):
             self._owing = b""
-        elif self._phase is Phase.STREAMING:
-            if not self._flying:
-                self._hold_then_end("interrupted", "babble", "it acknowledged what nobody sent")
-                return
-            sent = self._flying.popleft()
-            self._flying_bytes -= sent.size
-            self.tally.acked += 1
-            self.tally.last_acked_at = self._now
-            self._acked_line = sent.file_line
+        elif self._phase in _COUNTED and self._count.answered():
             self._idle_since = None  # it moves on, however often it is seen standing
-            if not self._started:
-                self._started = True
-                self._events.append(Started())
-        elif self._phase is Phase.PROVING:
+            if self._phase is Phase.STREAMING:
+                self._program_taken()
+        elif self._phase in _RUNNING:
             self._hold_then_end("interrupted", "babble", "it acknowledged what nobody sent")
+
+    def _program_taken(self) -> None:
+        self.tally.last_acked_at = self._now
+        if not self._started:
+            self._started = True
+            self._events.append(Started())
 
     def _error(self, number: int) -> None:
         why = quirks.ERRORS.get(number, "see its manual")
-        if self._phase is Phase.SETTING:
-            said = self._owing.decode()
-            self._hold_then_end("failed", f"error {number}", f"it refused {said}: {why}")
+        cause = f"error {number}"
+        if self._phase is Phase.CHECKING:
+            why = f"refused in check mode, nothing moved: line {self._count.line_due}: {why}"
+            self._hold_then_end("failed", cause, why)
         elif self._phase in (Phase.STREAMING, Phase.PROVING):
-            line = self._flying[0].file_line if self._flying else self._acked_line
-            self._hold_then_end("failed", f"error {number}", f"line {line}: {why}")
+            self._hold_then_end("failed", cause, f"line {self._count.line_due}: {why}")
+        elif self._phase in _RUNNING:
+            self._hold_then_end("failed", cause, f"it refused {self._owing.decode()}: {why}")
 
     def _restarted(self) -> None:
-        if self._phase is Phase.RESETTING:
+        if self._phase is Phase.UNCHECKING:
+            self._owing, self._check = b"", Check.DONE
+            self._own.append(b"$G")
+            self._enter(Phase.SETTING)
+        elif self._phase is Phase.RESETTING:
             self._end(self._ending)
         elif self._phase is Phase.HOLDING:
             self._end(self._ending, "; it restarted before it stood still")
@@ -207,7 +218,7 @@ class GrblConversation:
         self._report = report
         self._reports += 1
         self._offset = report.offset_mm or self._offset
-        if report.state == "Idle":
+        if report.state in ("Idle", "Check"):
             self._idle_since = self._idle_since or self._now
         else:
             self._idle_since = None
@@ -225,7 +236,7 @@ class GrblConversation:
             self._events.append(Resumed(self._paused_by))
             self._paused_by = None
 
-    # ------------------------------------------------------------------ what is said
+    # ── what is said ────────────────────────────────────────────────────────────────────────
 
     def _poll(self) -> None:
         if self._now - self._polled_at >= quirks.POLL_S:
@@ -237,6 +248,9 @@ class GrblConversation:
         match self._phase:
             case Phase.SETTING:
                 self._set(waited)
+            case Phase.CHECKING:
+                self._fill()
+                self._watch()
             case Phase.STREAMING:
                 self._follow(wish)
                 self._fill()
@@ -244,25 +258,45 @@ class GrblConversation:
             case Phase.PROVING:
                 self._follow(wish)
                 self._prove()
-            case Phase.HOLDING:
-                self._wait_to_reset(waited)
-            case Phase.RESETTING:
-                if waited > quirks.RESET_S:
-                    self._end(self._ending, "; it did not come back from its reset")
-            case Phase.OVER:
-                pass
+            case Phase.ASKING:
+                self._compare(waited)
+            case _:
+                self._wind_down(waited)
+
+    def _wind_down(self, waited: float) -> None:
+        if self._phase is Phase.HOLDING:
+            self._wait_to_reset(waited)
+        elif self._phase is Phase.RESETTING and waited > quirks.RESET_S:
+            self._end(self._ending, "; it did not come back from its reset")
+        elif self._phase is Phase.UNCHECKING and waited > quirks.RESET_S:
+            self._hold_then_end("failed", "check mode", "it did not come back from check mode")
 
     def _set(self, waited: float) -> None:
         patience = self._timeouts.homing_s if self._owing == b"$H" else self._timeouts.answer_s
         if self._owing and waited > patience:
             self._hold_then_end("interrupted", "silent", f"no answer to {self._owing.decode()}")
         elif not self._owing and self._own:
-            self._owing = self._own.popleft()
-            self._out += self._owing + b"\n"
-            self._enter(Phase.SETTING)
+            self._say(self._own.popleft(), Phase.SETTING)
+        elif not self._owing and self._check is Check.WANTED:
+            self._say(b"$C", Phase.SETTING)
+            self._check = Check.ON
         elif not self._owing:
-            self._enter(Phase.STREAMING)
-            self._fill()
+            self._begin(Phase.CHECKING if self._check is Check.ON else Phase.STREAMING)
+
+    def _begin(self, phase: Phase) -> None:
+        self._start_modes = self._modes
+        self._count = self._counting(Tally() if phase is Phase.CHECKING else self.tally)
+        self._enter(phase)
+        self.tally.first_sent_at = self._now
+        self._fill()
+
+    def _counting(self, tally: Tally) -> Counting:
+        return Counting(self._job.rows(), self._job.rx_bytes, tally)
+
+    def _say(self, command: bytes, phase: Phase) -> None:
+        self._owing = command
+        self._out += command + b"\n"
+        self._enter(phase)
 
     def _follow(self, wish: Wish) -> None:
         before, self._wish = self._wish, wish
@@ -274,46 +308,25 @@ class GrblConversation:
     def _fill(self) -> None:
         if self._wish is not Wish.RUN or self._paused_by is not None:
             return
-        while (line := self._peek()) is not None:
-            number, command = line
-            size = len(command) + 1
-            if self._flying_bytes + size > self._job.rx_bytes:
-                return
-            dwell = _DWELL.search(command)
-            self._flying.append(Sent(size, number, float(dwell[1]) if dwell else 0.0))
-            self._flying_bytes += size
-            self._out += command + b"\n"
-            self._next = None
-            self._count()
-        if not self._flying:
+        self._out += self._count.fill()
+        if not self._count.owed and self._phase is Phase.CHECKING:
+            self._say(b"$C", Phase.UNCHECKING)
+        elif not self._count.owed:
             self._enter(Phase.PROVING)
             self._reports = 0
-
-    def _count(self) -> None:
-        tally = self.tally
-        tally.sent += 1
-        tally.first_sent_at = tally.first_sent_at or self._now
-        tally.window_max = max(tally.window_max, len(self._flying))
-        tally.window_max_bytes = max(tally.window_max_bytes, self._flying_bytes)
-
-    def _peek(self) -> tuple[int, bytes] | None:
-        if self._next is None and not self._dry:
-            self._next = next(self._job.commands, None)
-            self._dry = self._next is None
-        return self._next
 
     def _watch(self) -> None:
         """A machine that is silent, or idle although it owes answers, has lost something."""
         if self._silent():
             self._finish("interrupted", "silent", "the machine no longer answers")
-        elif self._idle_since is not None and self._flying and self._paused_by is None:
-            owing = quirks.IDLE_OWING_S + sum(sent.dwell_s for sent in self._flying)
+        elif self._idle_since is not None and self._count.owed and self._paused_by is None:
+            owing = quirks.IDLE_OWING_S + self._count.dwell_s
             if self._now - max(self._idle_since, self._since) > owing:
                 self._lost_answer()
         if self._started and self._now - self._told_at >= PROGRESS_EVERY_S:
             self._told_at = self._now
-            done = min(self._acked_line / max(self._job.lines, 1), 1.0)
-            self._events.append(Progress(done, self._acked_line))
+            line = self._count.acked_line
+            self._events.append(Progress(min(line / max(self._job.lines, 1), 1.0), line))
 
     def _silent(self) -> bool:
         patience = min(quirks.SILENCE_S, self._timeouts.silence_s)
@@ -323,11 +336,12 @@ class GrblConversation:
         return False
 
     def _lost_answer(self) -> None:
-        outcome: Outcome = "unknown" if self._dry and self._next is None else "interrupted"
-        why = f"it stands idle and owes {len(self._flying)} answers: one was lost on the wire"
+        at_the_end = self._phase is Phase.STREAMING and self._count.all_sent
+        outcome: Outcome = "unknown" if at_the_end else "interrupted"
+        why = f"it stands idle and owes {self._count.owed} answers: one was lost on the wire"
         self._hold_then_end(outcome, "answer lost", why)
 
-    # ------------------------------------------------------------------ the end
+    # ── the end ─────────────────────────────────────────────────────────────────────────────
 
     def _prove(self) -> None:
         """Finished is: idle in a report asked for after the last ok, and where it should end."""
@@ -335,7 +349,7 @@ class GrblConversation:
         if self._silent():
             self._finish("unknown", "silent", "all lines were taken, their end unseen")
         elif self._report.state == "Idle" and self._reports >= 2 and not awaits_offset:
-            self._judge_end()
+            self._judge_place()
 
     def _needs_offset(self) -> bool:
         frames = {frame for frame, _ in self._job.end.values()}
@@ -343,45 +357,44 @@ class GrblConversation:
         missing_machine = "machine" in frames and self._report.machine_mm is None
         return (missing_work or missing_machine) and self._offset is None
 
-    def _judge_end(self) -> None:
-        off = self._off_by()
+    def _judge_place(self) -> None:
+        off = ending.place_differs(self._job.end, self._report, self._offset)
         if off:
-            self._hold_then_end("interrupted", "wrong place", off)
+            self._altered("wrong place", off)
         else:
-            self._events.append(Progress(1.0, self._acked_line))
-            self._finish("finished", "complete", "")
+            self._modes = None
+            self._say(b"$G", Phase.ASKING)
 
-    def _off_by(self) -> str:
-        for index, axis in enumerate("XYZ"):
-            if axis not in self._job.end:
-                continue
-            frame, wanted = self._job.end[axis]
-            found = self._where(index, frame)
-            if found is None:
-                return f"it does not say where {axis} is"
-            if abs(found - wanted) > quirks.END_TOLERANCE_MM:
-                return (
-                    f"{axis} ended at {found:.3f} mm, the program ends at {wanted:.3f} mm: "
-                    "a line arrived as another one"
-                )
-        return ""
+    def _compare(self, waited: float) -> None:
+        """The modes it says it is in against those that the program ends in."""
+        if self._owing and waited > self._timeouts.answer_s:
+            self._finish("unknown", "silent", "all lines were taken, their end unseen")
+        elif not self._owing and self._modes is None:
+            self._finish("unknown", "end unproven", "it does not say in which modes it ended")
+        elif not self._owing and self._modes is not None:
+            wanted = self._job.modes.over(self._start_modes or Modes({}))
+            off = ending.modes_differ(wanted, self._modes)
+            if off:
+                self._altered("wrong modes", off)
+            else:
+                self._events.append(Progress(1.0, self._count.acked_line))
+                self._finish("finished", "complete", "")
 
-    def _where(self, index: int, frame: str) -> float | None:
-        machine, work, offset = self._report.machine_mm, self._report.work_mm, self._offset
-        told, other = (work, machine) if frame == "work" else (machine, work)
-        if told is not None and index < len(told):
-            return told[index]
-        if other is None or offset is None or index >= min(len(other), len(offset)):
-            return None
-        return other[index] + (-offset[index] if frame == "work" else offset[index])
+    def _altered(self, cause: str, off: str) -> None:
+        why = f"{off}: a line arrived as another one; look at the part and the machine"
+        self._hold_then_end("interrupted", cause, why)
 
     def _hold_then_end(self, outcome: Outcome, cause: str, detail: str) -> None:
         if self._phase in (Phase.HOLDING, Phase.RESETTING, Phase.OVER):
             return
-        self._ending = Ended(outcome, cause, self._acked_line, detail)
+        self._ending = Ended(outcome, cause, self._taken_line(), detail)
         self._out += quirks.HOLD + quirks.STATUS
         self._reports = 0
         self._enter(Phase.HOLDING)
+
+    def _taken_line(self) -> int:
+        """Of the program itself: check mode carried out none of it."""
+        return self._count.acked_line if self._started else 0
 
     def _wait_to_reset(self, waited: float) -> None:
         report = self._report
@@ -394,7 +407,7 @@ class GrblConversation:
         self._phase, self._since = phase, self._now
 
     def _finish(self, outcome: Outcome, cause: str, detail: str) -> None:
-        self._end(Ended(outcome, cause, self._acked_line, detail))
+        self._end(Ended(outcome, cause, self._taken_line(), detail))
 
     def _end(self, ended: Ended, more: str = "") -> None:
         if self._phase is not Phase.OVER:

@@ -10,10 +10,13 @@ from firmware_bridge import gcode, links
 from firmware_bridge.driver import Condition, Program, Run, Status
 from firmware_bridge.drivers.grbl import codec, quirks
 from firmware_bridge.drivers.grbl.conversation import GrblConversation, Job
+from firmware_bridge.drivers.grbl.ending import modes_after
 from firmware_bridge.errors import LinkLost, NeedsPerson, ProtocolError, Refused
 from firmware_bridge.streaming import Chat, SerialRun, Timeouts, read_program
 
 _ASKS = 3
+_STUCK = "it is locked by an alarm and cannot home: look at it, then unlock it ($X) by hand"
+_LOCKED = "it is locked and does not know where it is: home it"
 _CONDITIONS = {
     "Idle": (Condition.IDLE, ""),
     "Run": (Condition.ATTENTION, "it moves, but not for us"),
@@ -22,16 +25,18 @@ _CONDITIONS = {
     "Hold": (Condition.ATTENTION, "it is held"),
     "Door": (Condition.ATTENTION, "its door is open"),
     "Check": (Condition.ATTENTION, "it is in check mode"),
-    "Alarm": (Condition.FAULT, "it is locked by an alarm: look at it, then home it"),
+    "Alarm": (Condition.ATTENTION, _LOCKED),
     "Sleep": (Condition.FAULT, "it sleeps: reset it"),
 }
 
 
 class GrblDriver:
-    def __init__(self, link: str, baud: int, timeouts: Timeouts, *, homing: bool = False) -> None:
+    def __init__(
+        self, link: str, baud: int, timeouts: Timeouts, *, homing: bool = False, check: bool = False
+    ) -> None:
         self._where, self._baud, self._timeouts = link, baud, timeouts
-        self._homing = homing
-        self._homed = False
+        self._homing, self._check = homing, check
+        self._homed = self._can_home = False
         self._link: links.Link | None = None
         self._chat: Chat[codec.Reply] | None = None
         self._run: SerialRun | None = None
@@ -79,10 +84,12 @@ class GrblDriver:
         link = self._ready()
         data = read_program(program)
         job = Job(
-            commands=gcode.commands(data),
+            rows=lambda: gcode.commands(data),
             lines=program.lines,
-            end=gcode.end_position(self._checked(data)),
+            end=gcode.end_position(self._allowed(data)),
+            modes=modes_after(gcode.commands(data)),
             home=self._homing and not self._homed,
+            check=self._check,
             rx_bytes=self._rx_bytes,
         )
         self._homed = self._homing
@@ -110,6 +117,7 @@ class GrblDriver:
                 if not any(isinstance(reply, codec.Banner) for reply in banner):
                     chat.ask(b"\n" + quirks.STATUS, self._timeouts.answer_s, codec.Report)
                 self._meet(chat.ask(b"$I\n", self._timeouts.answer_s, codec.Ok, codec.Error))
+                self._read_settings(chat)
             except ProtocolError:
                 continue
             return
@@ -120,13 +128,25 @@ class GrblDriver:
 
     def _meet(self, replies: list[codec.Reply]) -> None:
         told = {reply.key: reply.value for reply in replies if isinstance(reply, codec.Build)}
-        version = told.get("VER", "")
+        version = told.get("VER", "").rstrip(":")
         if not version.startswith("1.1"):
-            raise NeedsPerson(f"{self._where} says it is GRBL {version or 'nothing'}, not 1.1")
-        self._firmware = f"Grbl {version.rstrip(':')}"
+            family = "FluidNC" if "FluidNC" in version else "GRBL"
+            raise NeedsPerson(
+                f"{self._where} says it is {family} {version or 'of no version'}; this driver is "
+                "proven with GRBL 1.1 and what speaks exactly like it (grblHAL), not with that"
+            )
+        self._firmware = f"{told.get('FIRMWARE', 'Grbl')} {version}"
         sizes = told.get("OPT", "").split(",")
         if len(sizes) >= 3 and sizes[2].isdigit():
             self._rx_bytes = min(max(int(sizes[2]) - 1, 64), 1023)
+
+    def _read_settings(self, chat: Chat[codec.Reply]) -> None:
+        """Whether it can home ($22), and that its positions are millimetres ($13)."""
+        replies = chat.ask(b"$$\n", self._timeouts.answer_s, codec.Ok, codec.Error)
+        told = {reply.number: reply.value for reply in replies if isinstance(reply, codec.Setting)}
+        self._can_home = told.get(22, "0") != "0"
+        if told.get(13, "0") != "0":
+            raise NeedsPerson(f"{self._where} reports inches: set $13=0, then connect again")
 
     def _ready(self) -> links.Link:
         if self._run is not None and not self._run.over:
@@ -134,16 +154,18 @@ class GrblDriver:
         status = self.status()
         if self._link is None:
             raise LinkLost(status.detail or f"{self._where} is not connected")
-        locked = status.condition is Condition.FAULT and self._homing and not self._homed
+        locked = status.detail == _LOCKED and self._homing and not self._homed
         if status.condition is not Condition.IDLE and not locked:
             raise NeedsPerson(f"the machine is not ready: {status.detail}")
         return self._link
 
-    def _checked(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+    def _allowed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         try:
             for line, command in gcode.commands(data):
                 if quirks.NEVER.search(command):
-                    raise Refused(f"line {line} holds a character that GRBL obeys at once")
+                    raise Refused(
+                        f"line {line} holds a character that is not for a program on GRBL"
+                    )
                 if len(command) > quirks.LINE_MAX_BYTES:
                     raise Refused(
                         f"line {line} is longer than the {quirks.LINE_MAX_BYTES} it reads"
@@ -152,11 +174,35 @@ class GrblDriver:
         except ValueError as error:
             raise Refused(str(error)) from error
 
+    def home(self) -> Status:
+        """Home it now, and unlock it by that; it moves: only when a person said so."""
+        status = self.status()
+        if self._chat is None or (self._run is not None and not self._run.over):
+            raise Refused("it cannot home now: " + (status.detail or "it is not connected"))
+        ends = (codec.Ok, codec.Error, codec.Alarm)
+        answer = self._chat.ask(b"$H\n", self._timeouts.homing_s, *ends)[-1]
+        if not isinstance(answer, codec.Ok):
+            raise NeedsPerson(f"{self._where} did not home: {_words(answer)}")
+        self._homed = True
+        return self.status()
+
     def _judge(self, report: codec.Reply) -> Status:
         assert isinstance(report, codec.Report)
         unknown = (Condition.ATTENTION, f"it is in the state {report.state}")
         condition, detail = _CONDITIONS.get(report.state, unknown)
-        if condition is Condition.FAULT:
+        if report.state == "Alarm":
             self._homed = False
+            if not (self._can_home or self._homing):
+                condition, detail = Condition.FAULT, _STUCK
         place = report.machine_mm or report.work_mm
         return Status(condition, detail, {}, place, self._firmware)
+
+
+def _words(answer: codec.Reply) -> str:
+    match answer:
+        case codec.Alarm(number):
+            return f"alarm {number}, {quirks.ALARMS.get(number, 'see its manual')}"
+        case codec.Error(number):
+            return f"error {number}, {quirks.ERRORS.get(number, 'see its manual')}"
+        case _:
+            return str(answer)

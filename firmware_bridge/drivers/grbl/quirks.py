@@ -16,7 +16,8 @@ STATUS: Final = b"?"
 HOLD: Final = b"!"
 GO: Final = b"~"
 RESET: Final = b"\x18"
-# Taken off the wire before the parser: never inside a program. `$` would be a setting.
+# Taken off the wire before the parser: never inside a program. `$` would be a setting, and "%"
+# it does not know.
 NEVER: Final = re.compile(rb"[^\x20-\x7e\t]|[$!~?%]")
 
 # interface.md: status is to be asked for at 5 Hz at most.
@@ -33,12 +34,13 @@ END_TOLERANCE_MM: Final = 0.05
 REPORTS_FOR_OFFSET: Final = 40
 
 # What a job may count on; GRBL resets to it, but a person may have left it otherwise.
-WANTED_MODES: Final = ("G17", "G21", "G90", "G94", "M5")
+WANTED_MODES: Final = ("G17", "G21", "G54", "G90", "G94", "M5", "M9")
 
 ERRORS: Final = {
     1: "a word without its letter",
     2: "a number that is none",
     3: "a $ command it does not know",
+    5: "it has no homing",
     7: "its settings memory was broken and is back at defaults",
     8: "it was not idle",
     9: "it is locked by an alarm",
@@ -56,12 +58,13 @@ ERRORS: Final = {
 }
 ALARMS: Final = {
     1: "a limit switch was hit: its position is lost, home it",
-    2: "a move beyond its travel was refused",
+    2: "a move beyond its travel was refused; it knows its position",
     3: "it was reset while moving: its position is lost, home it",
     4: "the probe was closed before probing",
     5: "the probe touched nothing",
-    6: "homing was reset",
-    7: "the door opened while homing",
-    8: "homing could not pull off the switch",
-    9: "homing found no switch",
+    6: "homing was reset: home it",
+    7: "the door opened while homing: home it",
+    8: "homing could not pull off the switch: see to the switch, then home it",
+    9: "homing found no switch: see to the switch, then home it",
+    10: "homing found no second switch: see to it, then home it",
 }

@@ -48,7 +48,7 @@ GRBL_SAID: list[grbl.Reply] = [
     grbl.Build("VER", "1.1h.20190830:"),
     grbl.Build("OPT", "V,15,128"),
     grbl.Ok(),
-    grbl.Report("Run", None, (1.0, -2.5, 0.0)),
+    grbl.Report("Run", None, (1.0, -2.5, 0.0), free=(14, 100)),
     grbl.Report("Hold", 0, None, (1.0, 2.0, 3.0), (0.0, 0.0, -5.0)),
     grbl.Modes(frozenset(["G0", "G54", "G17", "G21", "G90", "G94", "M5", "M9", "T0", "F0", "S0"])),
     grbl.Error(22),

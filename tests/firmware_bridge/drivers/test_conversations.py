@@ -6,6 +6,7 @@ import pytest
 
 from firmware_bridge.driver import Ended, Event, Paused, Progress, Resumed, Started
 from firmware_bridge.drivers.grbl.conversation import GrblConversation, Job
+from firmware_bridge.drivers.grbl.ending import modes_after
 from firmware_bridge.drivers.marlin import quirks
 from firmware_bridge.drivers.marlin.conversation import MarlinConversation
 from firmware_bridge.gcode import end_position
@@ -243,14 +244,19 @@ def test_one_line_asked_for_for_ever_is_given_up() -> None:
 # ---- GRBL
 
 IDLE = "<Idle|MPos:{0},0.000,0.000|FS:0,0|WCO:0.000,0.000,0.000>"
-MODES = "[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F0 S0]"
+MODES = "[GC:{0} G54 G17 G21 G90 G94 M5 M9 T0 F{1} S0]"
 
 
-def mill(commands: list[str], *, home: bool = False, modes: str = MODES) -> Table:
+def mill(
+    commands: list[str],
+    *,
+    home: bool = False,
+    check: bool = False,
+    modes: str = MODES.format("G0", 0),
+) -> Table:
     rows = [(n, row.encode()) for n, row in enumerate(commands, 1)]
-    table = Table(
-        GrblConversation(Job(iter(rows), len(rows), end_position(rows), home), Timeouts())
-    )
+    job = Job(lambda: rows, len(rows), end_position(rows), modes_after(rows), home, check)
+    table = Table(GrblConversation(job, Timeouts()))
     told = table.wait()
     if home:
         assert told == b"?$H\n"
@@ -269,28 +275,81 @@ def test_characters_are_counted() -> None:
 
 
 def test_it_homes_only_when_told_and_sets_the_modes_it_counts_on() -> None:
-    table = mill(["G0 X5"], home=True, modes="[GC:G1 G54 G17 G20 G91 G94 M5 M9]")
+    table = mill(["G0 X5"], home=True, modes="[GC:G1 G54 G17 G20 G91 G94 M5 M9 F0 S0]")
     assert table.hear("ok").replace(b"?", b"") == b"G21 G90\n"
-    assert table.hear("ok").replace(b"?", b"") == b"G0 X5\n"
+    assert table.hear("ok").replace(b"?", b"") == b"$G\n"
+    assert table.hear(MODES.format("G1", 0), "ok").replace(b"?", b"") == b"G0 X5\n"
 
 
-def at_the_end(place: str) -> Table:
-    table = mill(["G0 X5"])
+def at_the_end(place: str, *modes: str) -> Table:
+    table = mill(["G1 X5 F100"])
     table.hear("ok")
     table.hear("ok")
     for _ in range(3):
         table.wait(0.25)
         table.hear(IDLE.format(place))
+    table.hear(*modes)
     return table
 
 
-def test_finished_is_idle_and_where_the_program_ends() -> None:
-    assert at_the_end("5.010").end.outcome == "finished"
+def test_finished_is_idle_and_where_and_how_the_program_ends() -> None:
+    assert at_the_end("5.010", MODES.format("G1", 100), "ok").end.outcome == "finished"
     wrong = at_the_end("7.000")
     assert b"\x18" in b"".join(wrong.wait(0.3) + wrong.hear(IDLE.format("7.000")) for _ in range(3))
     wrong.hear("Grbl 1.1h ['$' for help]")
     assert (wrong.end.outcome, wrong.end.cause) == ("interrupted", "wrong place")
     assert "X ended at 7.000 mm" in wrong.end.detail
+
+
+def test_a_job_that_ends_in_other_modes_was_altered_on_the_wire() -> None:
+    for modes, words in (
+        (MODES.format("G0", 100), "ended in G0, the program ends in G1"),
+        (MODES.format("G1", 700), "ended with F700"),
+        (MODES.format("G1", 100).replace("M5", "M3"), "ended in M3"),
+        (MODES.format("G1", 100).replace("S0", "S900"), "ended with S900"),
+    ):
+        table = at_the_end("5.000", modes, "ok")
+        for _ in range(3):
+            table.hear(IDLE.format("5.000"))
+            table.wait(0.3)
+        table.hear("Grbl 1.1h ['$' for help]")
+        assert (table.end.outcome, table.end.cause) == ("interrupted", "wrong modes")
+        assert words in table.end.detail
+    silent = at_the_end("5.000", "ok")
+    assert (silent.end.outcome, silent.end.cause) == ("unknown", "end unproven")
+
+
+def test_a_dry_run_tells_it_all_in_check_mode_first() -> None:
+    table = mill(["G1 X5 F100", "M30"], check=True)
+    assert table.hear("ok").replace(b"?", b"") == b"$C\n"
+    assert table.hear("[MSG:Enabled]", "ok").replace(b"?", b"") == b"G1 X5 F100\n"
+    assert table.hear("ok") == b"M30\n"  # the end of a program waits for its answer alone
+    assert table.hear("ok") == b"$C\n"
+    assert table.events == []
+    assert table.hear("[MSG:Disabled]", "ok", "", "Grbl 1.1h ['$' for help]") == b"$G\n"
+    assert table.hear(MODES.format("G0", 0), "ok") == b"G1 X5 F100\n"
+    table.hear("ok")
+    assert table.events == [Started()]
+
+
+def test_what_check_mode_refuses_moves_nothing() -> None:
+    table = mill(["G1 X5"], check=True)
+    table.hear("ok")
+    table.hear("ok")
+    assert table.hear("error:22").startswith(b"!")
+    out = table.hear("<Check|MPos:0,0,0>") + table.hear("<Check|MPos:0,0,0>")
+    assert b"\x18" in out
+    table.hear("Grbl 1.1h ['$' for help]")
+    assert (table.end.outcome, table.end.cause, table.end.last_line) == ("failed", "error 22", 0)
+    assert "nothing moved" in table.end.detail
+
+
+@pytest.mark.parametrize("word", ["G10 L20 P1 X0", "G28.1", "G30", "G55", "M30"])
+def test_what_touches_the_eeprom_is_told_alone(word: str) -> None:
+    table = mill(["G0 X1", word, "G0 X2"])
+    assert table.hear("ok").replace(b"?", b"") == b"G0 X1\n"
+    assert table.hear("ok") == word.encode() + b"\n"
+    assert table.hear("ok") == b"G0 X2\n"
 
 
 def test_the_first_error_holds_then_resets() -> None:
