@@ -79,7 +79,10 @@ class Motion(_Frozen):
 
     max_feed_mm_s: tuple[float, ...]
     max_accel_mm_s2: tuple[float, ...]
+    steps_per_mm: tuple[float, ...] = (80.0, 80.0, 400.0, 500.0)
     jerk_mm_s: tuple[float, ...] = (8.0, 8.0, 0.4, 5.0)
+    junction_mm: float | None = None
+    """Junction deviation instead of classic jerk, as a default Marlin 2.1 has it (0.013)."""
     accel_mm_s2: float = 1000.0
     retract_accel_mm_s2: float = 1500.0
     travel_accel_mm_s2: float = 1000.0
@@ -107,12 +110,25 @@ class MarlinMachine(_Machine):
     kind: Literal["marlin"]
     bufsize: int = Field(default=4, ge=1)
     planner_blocks: int = Field(default=16, ge=2)
+    max_cmd_size: int = Field(default=96, ge=16)
     advanced_ok: bool = False
     emergency_parser: bool = False
+    auto_position: bool = False
+    """AUTO_REPORT_POSITION: M154 exists."""
+    host_actions: bool = False
+    """HOST_ACTION_COMMANDS: the panel's buttons reach the host as `//action:`."""
+    panel: bool = True
+    """A display with a menu: M0 and M1 exist, and somebody can jog."""
+    sd_card: bool = False
+    eeprom: bool = False
+    features: tuple[str, ...] = ("M73", "M300", "M412", "M413", "M900")
+    """Commands of optional features that were compiled in; they are accepted without effect."""
+    version: str = "2.1.2.1"
     busy_s: float = 2.0
     unasked_min_s: float = 0.0
     """Nothing unasked sooner than this after the last; a host lives at wall speed."""
     extrude_min_c: float = 170.0
+    extrude_max_mm: float = 200.0
     filament_mm: float = 1.75
     nozzle_mm: float = 0.4
     hotend: Heating

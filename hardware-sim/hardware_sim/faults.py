@@ -109,9 +109,7 @@ class Troubles:
             pieces += self._hit(line, hits, in_job)
         return pieces
 
-    def _hit(
-        self, line: bytes, armed: list[_Armed], in_job: int
-    ) -> Iterator[tuple[float, bytes]]:
+    def _hit(self, line: bytes, armed: list[_Armed], in_job: int) -> Iterator[tuple[float, bytes]]:
         late_s, copies = 0.0, 1
         for one in armed:
             if not one.strikes(in_job, None):

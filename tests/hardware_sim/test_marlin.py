@@ -223,7 +223,7 @@ def test_a_clock_that_jumps_still_waits_for_people(shop: Shop):
 def test_advanced_ok_names_its_line_and_room(shop: Shop):
     host = shop(advanced_ok=True).host()
     host.ask(numbered(0, "M110 N0"))
-    assert host.ask(numbered(1, "G90")) == ["ok N1 P15 B4"]
+    assert host.ask(numbered(1, "G90")) == ["ok N1 P15 B3"]
 
 
 def test_flooding_without_flow_control_loses_bytes(shop: Shop):

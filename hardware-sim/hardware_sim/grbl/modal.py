@@ -129,8 +129,10 @@ def read(text: str, modes: Modes, *, jog: bool = False) -> tuple[Line, Modes]:
         raise GrblError(27)
     if jog:
         modes = replace(modes, motion="G1", feed="G94")
-    after = _after(commands, values, modes, jog=jog) if commands or _TELLING & values.keys() else (
-        _plain(modes)
+    after = (
+        _after(commands, values, modes, jog=jog)
+        if commands or _TELLING & values.keys()
+        else (_plain(modes))
     )
     _to_mm(values, after.units)
     feed_mm_min = _feed(values, modes, after, serves, jog=jog)
@@ -151,9 +153,7 @@ def _plain(modes: Modes) -> Modes:
     return replace(modes, tool=0) if modes.tool else modes
 
 
-def _after(
-    commands: dict[str, str], values: dict[str, float], modes: Modes, *, jog: bool
-) -> Modes:
+def _after(commands: dict[str, str], values: dict[str, float], modes: Modes, *, jog: bool) -> Modes:
     return replace(
         modes,
         units=commands.get("units", modes.units),

@@ -183,9 +183,7 @@ class Mover:
         """limits_go_home: a pull-off away from the switches; $23 says at which end they sit."""
         pull, towards_0 = self._settings[27], int(self._settings[23])
         travel = self._settings.axes(130)
-        x, y, z = (
-            pull - travel[axis] if towards_0 >> axis & 1 else -pull for axis in range(3)
-        )
+        x, y, z = (pull - travel[axis] if towards_0 >> axis & 1 else -pull for axis in range(3))
         self._at, self.homed = (x, y, z), True
         self.planner.settle_at(self._at)
 

@@ -235,7 +235,12 @@ class System:
         seek_mm_s, feed_mm_s = settings[25] / 60, max(settings[24], 1.0) / 60
         travel, at = settings.axes(130), mover.position(self._board.now_s)
         fine_s = settings[27] * (1 + LOCATE / 5) / feed_mm_s + 4 * settings[26] / 1000
-        reach = [SEARCH * far for far in travel] if self._board.switch_fault == 9 else [
-            min(SEARCH * far, abs(here) + settings[27]) for far, here in zip(travel, at, strict=True)
-        ]
+        reach = (
+            [SEARCH * far for far in travel]
+            if self._board.switch_fault == 9
+            else [
+                min(SEARCH * far, abs(here) + settings[27])
+                for far, here in zip(travel, at, strict=True)
+            ]
+        )
         return (reach[2] + max(reach[0], reach[1])) / max(seek_mm_s, 0.01) + 2 * fine_s

@@ -1,15 +1,25 @@
 """Promises Marlin's serial front door: receive buffer, line numbers, checksums, resends.
 Never looks inside a command beyond what the door itself acts on.
 
-Source: Marlin 2.1 `queue.cpp` (get_serial_commands, gcode_line_error) as described in the
-project's machine notes: number first, then checksum; an error empties the receive buffer.
+Source: MarlinFirmware/Marlin `Marlin/src/gcode/queue.cpp` (process_stream_char, process_line_done,
+get_serial_commands, gcode_line_error, flush_and_request_resend): N must come first; its number is
+looked at before the checksum; a fault empties the receive buffer; M108, M112 and M410 act early
+only when the line has no number; a command keeps its slot while it is carried out.
 """
 
+import operator
 from collections import deque
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple
 
-MAX_COMMAND = 95  # MAX_CMD_SIZE 96 with its terminator: the rest of a line is cut off
+LONG_MAX, LONG_MIN = 2**31 - 1, -(2**31)  # strtol of a 32-bit long
+LINE_NUMBER = "Line Number is not Last Line Number+1"
+CHECKSUM = "checksum mismatch"
+NO_CHECKSUM = "No Checksum with line number"
+_EARLY = ("M108", "M112", "M410")
+_ODD = (b";", b"\\", b"\x08")
+_SPLIT = bytes.maketrans(b"\r", b"\n")
 
 
 class Command(NamedTuple):
@@ -17,6 +27,8 @@ class Command(NamedTuple):
 
     text: str
     number: int | None
+    silent: bool = False
+    """It came from the card or the panel: no ok is said."""
 
 
 class LineFault(NamedTuple):
@@ -28,77 +40,102 @@ class LineFault(NamedTuple):
 
 def xor(data: bytes) -> int:
     """The checksum of a numbered line."""
-    check = 0
-    for byte in data:
-        check ^= byte
-    return check
+    return reduce(operator.xor, data, 0)
 
 
 class Intake:
     """Bytes in, commands out; `urgent` sees M108, M112 and M410 before the queue does."""
 
-    def __init__(self, rx_buffer: int, bufsize: int, urgent: Callable[[str], None]) -> None:
+    def __init__(
+        self, rx_buffer: int, bufsize: int, line_bytes: int, urgent: Callable[[str], None]
+    ) -> None:
         self._capacity = rx_buffer - 1  # a ring keeps one place free
-        self._bufsize = bufsize
+        self.bufsize = bufsize
+        self._line_bytes = line_bytes - 1  # its last byte is the terminator
         self._urgent = urgent
         self._rx = bytearray()
+        self._line = bytearray()  # what the main loop has taken out of the ring already
         self.queue: deque[Command] = deque()
+        self.occupied = False  # the command that is being carried out still has its slot
         self.last = 0
         self.overrun = 0
 
     def clear(self) -> None:
         """Power-up: nothing received, counting from 0."""
         self._rx.clear()
+        self._line.clear()
         self.queue.clear()
-        self.last = 0
+        self.last, self.occupied = 0, False
 
     @property
     def room(self) -> int:
         """Free bytes of the receive buffer."""
         return self._capacity - len(self._rx)
 
+    @property
+    def free(self) -> int:
+        """Free command slots."""
+        return self.bufsize - len(self.queue) - self.occupied
+
     def put(self, data: bytes) -> None:
         """Store what fits; the rest is lost silently, as without flow control."""
-        room = self.room
-        self._rx += data[:room]
-        self.overrun += max(0, len(data) - room)
+        room = self._capacity - len(self._rx)
+        if len(data) > room:
+            self.overrun += len(data) - max(0, room)
+            data = data[: max(0, room)]
+        self._rx += data.translate(_SPLIT) if b"\r" in data else data
 
-    @property
-    def full(self) -> bool:
-        """No command slot is free, so lines stay in the receive buffer."""
-        return len(self.queue) >= self._bufsize
+    def forget(self) -> None:
+        """What waits in the receive buffer is thrown away."""
+        self._rx.clear()
 
     def next(self) -> Command | LineFault | None:
         """Read one line if a command slot is free; a fault has emptied the receive buffer."""
-        while not self.full:
+        while self.free > 0:
             end = self._rx.find(b"\n")
             if end < 0:
+                self._line += self._rx
+                self._rx.clear()
                 return None
-            raw = bytes(self._rx[:end])
+            self._line += self._rx[:end]
             del self._rx[: end + 1]
-            line = raw.replace(b"\r", b"").split(b";", 1)[0].strip(b" ")[:MAX_COMMAND]
+            line = bytes(self._line)
+            self._line.clear()
+            if any(odd in line for odd in _ODD):
+                line = _cleaned(line)
             if line:
-                return self._judge(line)
+                return self._judge(line[: self._line_bytes])
         return None
 
     def _judge(self, line: bytes) -> Command | LineFault:
         text = line.decode("latin-1")
-        if text[0] != "N":
-            return self._let_in(text, None)
-        number = _number(text, _number_place(text))
-        if number != self.last + 1 and "M110" not in text:
-            return self._refuse("Line Number is not Last Line Number+1")
-        star = line.rfind(b"*")
+        command = text.lstrip(" ")
+        if command[:1] != "N":
+            return self._let_in(command)
+        setting = "M110" in command
+        place = command.find("N", 4) if setting else -1
+        number = _number(command, max(place, 0) + 1)
+        if number != self.last + 1 and not setting:
+            return self._refuse(LINE_NUMBER)
+        star = command.rfind("*")
         if star < 0:
-            return self._refuse("No Checksum with line number")
-        if _number(text, star) != xor(line[:star]):
-            return self._refuse("checksum mismatch")
+            return self._refuse(NO_CHECKSUM)
+        skipped = len(text) - len(command)
+        if _number(command, star + 1) != xor(line[skipped : skipped + star]):
+            return self._refuse(CHECKSUM)
         self.last = number
-        return self._let_in(text[:star].lstrip("N0123456789-").strip(), number)
+        start = 1
+        while start < star and command[start] in "0123456789-+":
+            start += 1
+        return self._queued(command[start : command.find("*")].strip(" "), _number(command, 1))
 
-    def _let_in(self, text: str, number: int | None) -> Command:
-        if text[:4] in ("M108", "M112", "M410"):
-            self._urgent(text[:4])
+    def _let_in(self, command: str) -> Command:
+        if command[:4] in _EARLY:
+            self._urgent(command[:4])
+        star = command.find("*")
+        return self._queued((command if star < 0 else command[:star]).rstrip(" "), None)
+
+    def _queued(self, text: str, number: int | None) -> Command:
         command = Command(text, number)
         self.queue.append(command)
         return command
@@ -108,18 +145,31 @@ class Intake:
         return LineFault(why, self.last)
 
 
-def _number_place(text: str) -> int:
-    """Where the number that counts stands: M110's own N, else the leading one."""
-    if "M110" in text:
-        own = text.find("N", text.find("M110"))
-        return max(own, 0)
-    return 0
+def _cleaned(line: bytes) -> bytes:
+    """process_stream_char: comments, backslash escapes, backspaces."""
+    out = bytearray()
+    escaped = False
+    for byte in line:
+        if escaped:
+            escaped = False
+        elif byte == ord("\\"):
+            escaped = True
+            continue
+        elif byte == ord(";"):
+            break
+        if byte == 0x08:
+            del out[-1:]
+        else:
+            out.append(byte)
+    return bytes(out)
 
 
 def _number(text: str, place: int) -> int:
-    """`strtol` after the letter at `place`: 0 where no digits stand."""
-    digits = text[place + 1 : place + 12].lstrip()
-    end = 1 if digits[:1] == "-" else 0
-    while end < len(digits) and digits[end].isdigit():
+    """`strtol` from `place`: 0 where no digits stand, and never beyond a 32-bit long."""
+    digits = text[place : place + 24].lstrip(" \t")
+    sign = digits[:1]
+    end = start = 1 if sign in ("-", "+") and sign else 0
+    while end < len(digits) and "0" <= digits[end] <= "9":
         end += 1
-    return int(digits[:end]) if digits[:end] not in ("", "-") else 0
+    value = int(digits[start:end]) if end > start else 0
+    return max(LONG_MIN, -value) if sign == "-" else min(LONG_MAX, value)

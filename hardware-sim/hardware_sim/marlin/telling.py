@@ -1,0 +1,154 @@
+"""Promises what Marlin says about itself: one function for each code, each text as it prints it.
+Never moves or heats anything.
+
+Source: MarlinFirmware/Marlin `Marlin/src/gcode/host/M115.cpp` (the Cap lines in their order),
+`M114.cpp`, `M118.cpp`, `M119.cpp`, `M113.cpp`, `Marlin/src/core/language.h` (texts),
+`Marlin/src/MarlinCore.cpp` setup (the banner), `stats/M31.cpp`, `sd/M20.cpp` to `M27.cpp`.
+"""
+
+import re
+from collections.abc import Callable
+
+from hardware_sim.config import MarlinMachine
+from hardware_sim.marlin.board import Board, Task
+from hardware_sim.marlin.words import Words
+
+UUID = "cede2a2f-41a2-4748-9b12-c55c62f367ff"  # Version.h DEFAULT_MACHINE_UUID, on every board
+DATE = "Jan  6 2024"
+_PREFIX = re.compile(r"([AE]1|P\d) *")
+
+
+def banner(machine: MarlinMachine) -> list[str]:
+    """What setup() says; a bootloader that hides the reset's cause leaves that line out."""
+    return [
+        "start",
+        f"Marlin {machine.version}",
+        "echo: Last Updated: 2024-01-06 | Author: (none, default config)",
+        f"echo: Compiled: {DATE}",
+        "echo: Free Memory: 3813  PlannerBufferBytes: 1152",
+        "echo:Hardcoded Default Settings Loaded",
+    ]
+
+
+def identify(board: Board, _words: Words) -> None:
+    """M115."""
+    machine = board.machine
+    board.say(
+        f"FIRMWARE_NAME:Marlin {machine.version} ({DATE} 12:00:00)"
+        " SOURCE_CODE_URL:github.com/MarlinFirmware/Marlin"
+        f" PROTOCOL_VERSION:1.0 MACHINE_TYPE:{machine.name} EXTRUDER_COUNT:1 UUID:{UUID}"
+    )
+    for name, able in capabilities(machine):
+        board.say(f"Cap:{name}:{int(able)}")
+
+
+def capabilities(machine: MarlinMachine) -> list[tuple[str, bool]]:
+    """The Cap lines, in the source's order."""
+    features = machine.features
+    return [
+        ("SERIAL_XON_XOFF", False),
+        ("BINARY_FILE_TRANSFER", False),
+        ("EEPROM", machine.eeprom),
+        ("VOLUMETRIC", True),
+        ("AUTOREPORT_POS", machine.auto_position),
+        ("AUTOREPORT_TEMP", True),
+        ("PROGRESS", False),
+        ("PRINT_JOB", True),
+        ("AUTOLEVEL", False),
+        ("RUNOUT", "M412" in features),
+        ("Z_PROBE", False),
+        ("LEVELING_DATA", False),
+        ("BUILD_PERCENT", "M73" in features),
+        ("SOFTWARE_POWER", False),
+        ("TOGGLE_LIGHTS", False),
+        ("CASE_LIGHT_BRIGHTNESS", False),
+        ("EMERGENCY_PARSER", machine.emergency_parser),
+        ("HOST_ACTION_COMMANDS", machine.host_actions),
+        ("PROMPT_SUPPORT", False),
+        ("SDCARD", machine.sd_card),
+        ("REPEAT", False),
+        ("SD_WRITE", machine.sd_card),
+        ("AUTOREPORT_SD_STATUS", False),
+        ("LONG_FILENAME", False),
+        ("LFN_WRITE", False),
+        ("CUSTOM_FIRMWARE_UPLOAD", False),
+        ("EXTENDED_M20", False),
+        ("THERMAL_PROTECTION", True),
+        ("MOTION_MODES", False),
+        ("ARCS", True),
+        ("BABYSTEPPING", False),
+        ("CHAMBER_TEMPERATURE", False),
+        ("COOLER_TEMPERATURE", False),
+        ("MEATPACK", False),
+        ("CONFIG_EXPORT", False),
+    ]
+
+
+def position(board: Board, _words: Words) -> None:
+    """M114: planned, not reached (without M114_REALTIME, R changes nothing)."""
+    board.say_position()
+
+
+def endstops(board: Board, _words: Words) -> None:
+    """M119."""
+    board.say("Reporting endstop status")
+    for axis, letter in enumerate("xyz"):
+        touched = board.homed[axis] and board.at[axis] <= 0
+        board.say(f"{letter}_min: {'TRIGGERED' if touched else 'open'}")
+
+
+def echo(board: Board, words: Words) -> None:
+    """M118: A1 makes it a comment for the host, E1 an echo."""
+    text, front = words.text, {"A": "", "E": "", "P": ""}
+    for _ in range(3):
+        found = _PREFIX.match(text)
+        if found is None:
+            break
+        front[found[1][0]] = {"A": "//", "E": "echo:", "P": ""}[found[1][0]]
+        text = text[found.end() :]
+    board.say(front["E"] + front["A"] + text)
+
+
+def keepalive(board: Board, words: Words) -> None:
+    """M113."""
+    seconds = words.get("S")
+    if seconds is None:
+        board.say(f"echo:M113 S{int(board.busy_s)}")
+    else:
+        board.busy_s = float(min(60, max(0, int(seconds))))
+
+
+def print_time(board: Board, _words: Words) -> None:
+    """M31."""
+    board.say("echo:Print time: 0s")
+
+
+def list_files(board: Board, _words: Words) -> None:
+    """M20."""
+    board.say("Begin file list")
+    board.say("End file list")
+
+
+def mount(board: Board, _words: Words) -> None:
+    """M21."""
+    board.say("echo:SD card ok")
+
+
+def nothing(_board: Board, _words: Words) -> None:
+    """A word on the display, or a timer."""
+
+
+TABLE: dict[str, Callable[[Board, Words], Task | None]] = {
+    "M31": print_time,
+    "M75": nothing,
+    "M76": nothing,
+    "M77": nothing,
+    "M110": nothing,
+    "M113": keepalive,
+    "M114": position,
+    "M115": identify,
+    "M117": nothing,
+    "M118": echo,
+    "M119": endstops,
+}
+CARD: dict[str, Callable[[Board, Words], Task | None]] = {"M20": list_files, "M21": mount}
