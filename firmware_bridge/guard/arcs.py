@@ -32,12 +32,13 @@ _QUARTERS: tuple[tuple[float, Point], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """The box that the arc touches, its length, its ends and outermost points; all in mm."""
+    """The box the arc touches, its length, ends and outermost points, and its centre; in mm."""
 
     low: Point
     high: Point
     length: float
     points: tuple[Point, ...]
+    centre: Point
 
 
 class NoArcError(ValueError):
@@ -84,7 +85,7 @@ def _around(start: Point, end: Point, centre: Point, radius: float, clockwise: b
         if (angle - begin) % _TURN <= sweep:
             points.append((centre[0] + dx * radius, centre[1] + dy * radius))
     xs, ys = [x for x, _ in points], [y for _, y in points]
-    return Arc((min(xs), min(ys)), (max(xs), max(ys)), radius * sweep, tuple(points))
+    return Arc((min(xs), min(ys)), (max(xs), max(ys)), radius * sweep, tuple(points), centre)
 
 
 def many_by_centre(
@@ -100,11 +101,7 @@ def many_by_centre(
     wrong = (apart > _RADIUS_MAX_MM) | ((apart > _RADIUS_MM) & (apart > _RADIUS_SHARE * radius))
     if (wrong | (radius == 0)).any():
         return None
-    turned = clockwise[:, None]
-    first, last = np.where(turned, away, -offset), np.where(turned, -offset, away)
-    begin = np.arctan2(first[:, 1], first[:, 0])
-    sweep = (np.arctan2(last[:, 1], last[:, 0]) - begin) % _TURN
-    sweep = np.where((sweep < _FULL_RAD) | (sweep > _TURN - _FULL_RAD), _TURN, sweep)
+    begin, sweep = _turns(-offset, away, clockwise)
     low, high = np.minimum(start, end), np.maximum(start, end)
     for angle, step in _QUARTERS:
         passed = ((angle - begin) % _TURN <= sweep)[:, None]
@@ -112,3 +109,32 @@ def many_by_centre(
         low = np.where(passed, np.minimum(low, outermost), low)
         high = np.where(passed, np.maximum(high, outermost), high)
     return low, high, radius * sweep
+
+
+def _turns(first: Floats, last: Floats, clockwise: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Where n arcs begin and how far they go, counter-clockwise, in radians."""
+    turned = clockwise[:, None]
+    first, last = np.where(turned, last, first), np.where(turned, first, last)
+    begin = np.arctan2(first[:, 1], first[:, 0])
+    sweep = (np.arctan2(last[:, 1], last[:, 0]) - begin) % _TURN
+    full = (sweep < _FULL_RAD) | (sweep > _TURN - _FULL_RAD)
+    return begin, np.where(full, _TURN, sweep)
+
+
+def outermost(
+    start: Floats, end: Floats, centre: Floats, clockwise: NDArray[np.bool_], angles: Floats
+) -> Floats:
+    """Of n arcs, for each direction the point that lies farthest out where some arc passes it,
+    (k, 2); the arcs' own ends are not among them.
+    """
+    begin, sweep = _turns(start - centre, end - centre, clockwise)
+    radius = np.hypot(*(start - centre).T)
+    found: list[tuple[float, float]] = []
+    for angle in angles:
+        way = np.array([math.cos(angle), math.sin(angle)])
+        reach = np.where((angle - begin) % _TURN <= sweep, centre @ way + radius, -math.inf)
+        best = int(np.argmax(reach))
+        if reach[best] > -math.inf:
+            x, y = centre[best] + radius[best] * way
+            found.append((float(x), float(y)))
+    return np.array(found).reshape(-1, 2)

@@ -11,11 +11,12 @@ from typing import Final, Protocol
 import numpy as np
 
 from firmware_bridge import gcode
-from firmware_bridge.guard import grbl, swift
+from firmware_bridge.guard import arcs, grbl, swift
 from firmware_bridge.guard.laser import LaserRules
 from firmware_bridge.guard.milling import EDGE_MM, MillRules
 from firmware_bridge.guard.modal import Interpreter, State
-from firmware_bridge.guard.moves import NOWHERE, STOCK, Bools, Col, Moves, Table
+from firmware_bridge.guard.moves import NOWHERE, STOCK, Bools, Col, Floats, Moves, Table
+from firmware_bridge.guard.outline import Hull
 from firmware_bridge.guard.verdict import Box, Facts, Findings, Stock
 from firmware_bridge.profiles import MachineProfile
 
@@ -24,6 +25,7 @@ _ROWS: Final = 1 << 15
 _RETRY: Final = 64
 _DWELL_TOTAL_S: Final = 600.0
 _AXES: Final = "XYZ"
+_DIRECTIONS: Final = 64
 
 
 class _Rules(Protocol):
@@ -266,11 +268,11 @@ class _Limits:
             self._findings.review("start", moves.line(int(index)), said)
 
     def _look_box(self, moves: Moves, axis: int, held: Bools, low: float, high: float) -> None:
-        said = f"{_AXES[axis]} leaves {low:g} to {high:g} mm"
-        out = held & (moves[Col.HIGH + axis] > high + EDGE_MM)
-        self._findings.each("envelope", moves.lines(out), said)
-        out = held & (moves[Col.LOW + axis] < low - EDGE_MM)
-        self._findings.each("envelope", moves.lines(out), said)
+        top, bottom = moves[Col.HIGH + axis], moves[Col.LOW + axis]
+        for out, at in ((top > high + EDGE_MM, top), (bottom < low - EDGE_MM, bottom)):
+            for index in np.flatnonzero(held & out):
+                said = f"{_AXES[axis]}{at[index]:g} mm lies outside {low:g} to {high:g}"
+                self._findings.reject("envelope", moves.line(int(index)), said)
 
     def _look_depth(self, moves: Moves, axis: int) -> None:
         if axis == 2 and self._profile.mill is not None:
@@ -330,13 +332,45 @@ class _Bounds:
         return ((x0, y0, z0), (x1, y1, z1))
 
 
+class _Outline:
+    """The hull around all that is cut: of many points, those that lie outermost in some direction.
+
+    With 64 directions it lies within 0.12 % of its half width inside the true hull.
+    """
+
+    def __init__(self) -> None:
+        self._hull = Hull()
+        self._angles: Floats = np.linspace(0, 2 * math.pi, _DIRECTIONS, endpoint=False)
+
+    def add(self, moves: Moves, cuts: Bools) -> None:
+        if not cuts.any():
+            return
+        starts, ends, centre = (
+            np.column_stack([moves[column][cuts], moves[column + 1][cuts]])
+            for column in (Col.X0, Col.X1, Col.CENTRE)
+        )
+        for points in (starts, ends):
+            for angle in self._angles:
+                best = int(np.argmax(points @ (math.cos(angle), math.sin(angle))))
+                self._hull.add(float(points[best, 0]), float(points[best, 1]))
+        bent = ~np.isnan(centre[:, 0])
+        if bent.any():
+            turned = moves[Col.MOTION][cuts][bent] == 2
+            bulges = (starts[bent], ends[bent], centre[bent], turned)
+            for x, y in arcs.outermost(*bulges, self._angles):
+                self._hull.add(float(x), float(y))
+
+    def corners(self) -> tuple[arcs.Point, ...]:
+        return self._hull.corners()
+
+
 class _Tally:
     def __init__(self, profile: MachineProfile) -> None:
         self._rapid, self._zero = profile.rapid_mm_min, profile.work_zero_mm
         self._seconds = 0.0
         self._cut_mm = 0.0
         self._power = 0.0
-        self._cut, self._travelled = _Bounds(), _Bounds()
+        self._cut, self._travelled, self._outline = _Bounds(), _Bounds(), _Outline()
         self.moved = False
 
     def add(self, moves: Moves, cuts: Bools) -> None:
@@ -348,6 +382,7 @@ class _Tally:
         on = (moves[Col.SPIN] != 5) & (moves[Col.POWER] > self._power)
         self._power = float(moves[Col.POWER][on].max()) if on.any() else self._power
         self._cut.add(moves, cuts)
+        self._outline.add(moves, cuts)
         self._travelled.add(moves, moves.moving)
         self.moved = self.moved or bool(moves.moving.any())
 
@@ -360,6 +395,7 @@ class _Tally:
             0.0,
             self._cut_mm,
             _told(state, "work", [a - s for a, s in zip(state.at, state.shift, strict=True)]),
+            outline_mm=self._outline.corners(),
             travel_mm=self._travelled.box(),
             depth_mm=max(0.0, -cut[0][2]) if cut else 0.0,
             power_max=self._power,

@@ -22,6 +22,7 @@ _MOTIONS: Final = {"G0": 0, "G1": 1, "G2": 2, "G3": 3, "G80": 80} | {
 _PLANES: Final = {17: (0, 1, 2), 18: (2, 0, 1), 19: (1, 2, 0)}
 _AXES: Final = "XYZ"
 _CENTRES: Final = "IJK"
+_NO_CENTRE: Final = (math.nan, math.nan)
 
 
 @dataclass(slots=True)
@@ -141,7 +142,7 @@ class Interpreter:
         state, at = self.state, self.state.at
         still = (number, state.motion, 0.0, *at, *at, *at, *at, 0.0, state.feed)
         rest = (state.spin, state.power, told_s, dwell, *state.place, 0.0, 0.0, stops)
-        self._table.add((*still, *rest))
+        self._table.add((*still, *rest, *_NO_CENTRE))
 
     def _end(self, number: int) -> None:
         """Step 21: what M2 and M30 reset, and what they leave (units, feed, power)."""
@@ -264,15 +265,15 @@ class Interpreter:
         start = [e if new else s for s, e, new in zip(state.at, end, fresh, strict=True)]
         low = [min(pair) for pair in zip(start, end, strict=True)]
         high = [max(pair) for pair in zip(start, end, strict=True)]
-        length = math.dist(start, end)
+        length, centre = math.dist(start, end), _NO_CENTRE
         if motion in (2, 3):
-            length = self._bend(motion, start, end, fresh, low, high, values)
+            length, centre = self._bend(motion, start, end, fresh, low, high, values)
         feed = state.feed * length if state.inverse else state.feed
         told = sum(1 << axis for axis in range(3) if self._is_told(_AXES[axis], values))
         bits = sum(new << axis for axis, new in enumerate(fresh))
         path = (number, motion, 1.0, *start, *end, *low, *high, length, feed)
         rest = (state.spin, state.power, "S" in values, 0.0, *places, bits, told, 0.0)
-        row: Row = (*path, *rest)
+        row: Row = (*path, *rest, *centre)
         self._table.add(row)
         state.at, state.place = end, places
 
@@ -289,8 +290,8 @@ class Interpreter:
         low: list[float],
         high: list[float],
         values: dict[str, float],
-    ) -> float:
-        """The length of an arc; widens `low` and `high` to where it bulges."""
+    ) -> tuple[float, arcs.Point]:
+        """Length and centre of an arc; widens `low` and `high` to where it bulges."""
         first, second, along = _PLANES[self.state.plane]
         if fresh[first] or fresh[second]:
             raise LineError("arc", "an arc from a place that the program never told")
@@ -302,7 +303,8 @@ class Interpreter:
         except arcs.NoArcError as error:
             raise LineError("arc", str(error)) from None
         (low[first], low[second]), (high[first], high[second]) = arc.low, arc.high
-        return math.hypot(arc.length, end[along] - start[along])
+        centre = arc.centre if self.state.plane == 17 else _NO_CENTRE
+        return math.hypot(arc.length, end[along] - start[along]), centre
 
     def _arc(
         self,

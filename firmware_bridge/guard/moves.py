@@ -45,9 +45,10 @@ class Col(IntEnum):
     FRESH = 24  # bits of the axes whose start was not known
     TOLD = 25  # bits of the axes in this line
     STOPS = 26  # waits for a person
+    CENTRE = 27  # X and Y, of arcs in the XY plane; nan otherwise
 
 
-WIDTH: Final = 27
+WIDTH: Final = 29
 
 
 class Moves:

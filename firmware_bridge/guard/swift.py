@@ -86,6 +86,7 @@ def run(first_line: int, rows: Sequence[Words], state: State) -> Floats | None:
         return None
     told_s = _numbers(power)
     made = np.zeros((len(rows), WIDTH))
+    made[:, Col.CENTRE : Col.CENTRE + 2] = np.nan
     made[:, Col.LINE] = np.arange(first_line, first_line + len(rows))
     made[:, Col.MOTION] = motion
     made[:, Col.FEED] = feed
@@ -177,6 +178,7 @@ def _bend(made: Floats, centres: Sequence[Floats | None], state: State) -> bool:
         return False
     rows[:, Col.LOW : Col.LOW + 2], rows[:, Col.HIGH : Col.HIGH + 2], length = bent
     rows[:, Col.LENGTH] = np.hypot(length, rows[:, Col.X1 + 2] - rows[:, Col.X0 + 2])
+    rows[:, Col.CENTRE : Col.CENTRE + 2] = rows[:, 3:5] + offset
     made[arc] = rows
     return True
 

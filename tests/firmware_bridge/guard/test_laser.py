@@ -113,6 +113,17 @@ def test_m3_before_its_move_waits_for_no_reject() -> None:
         assert told(verdict) == {("constant power", "review")}, verdict.findings
 
 
+def test_the_beam_lit_where_one_stretch_of_reading_ends() -> None:
+    """A stretch ends with the line that holds byte 262,144, when it has rows enough."""
+    start = HEAD + "M3 S1\nG1 F1000\n" + "X11\nX12\n" * 20_000
+    start += ";" + "x" * (262_144 - len(start) - 4) + "\n"
+    for after, rejected in (("M5", True), ("X12", False)):
+        program = f"{start}S900\n{after}\n{TAIL}"
+        assert program.encode()[262_140:262_147].startswith(b"x\nS900\n")
+        verdict = judge(program.encode(), LASER)
+        assert (("beam at rest", "reject") in told(verdict)) == rejected
+
+
 def test_what_constant_power_means_is_the_shops() -> None:
     assert LASER.laser is not None
     program = burnt("M3 S500\nG1 X20 F1000\nM5")

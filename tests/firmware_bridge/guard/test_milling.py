@@ -139,6 +139,9 @@ REJECTED = [
     ("a centre left over", "G1 X5 I4 F100", "words", 1),
     ("a dwell's word left over", "G1 X5 P4 F100", "words", 1),
     ("axes while no motion is chosen", "G80\nX20", "words", 2),
+    ("a tool beyond counting", "T256", "words", 1),
+    ("an offset's word left over", "L2", "words", 1),
+    ("a moved zero that says nothing", "G92", "words", 1),
     ("G53 with an arc", "G1 Z0 F100\nG2 X20 Y10 I5\nG53 X-100", "words", 3),
     ("dwell in S", "G4 S2", "words", 1),
     ("dwell that moves", "G4 P1 X5", "words", 1),
@@ -267,8 +270,16 @@ def test_a_mill_lifts_its_tool_first() -> None:
 
 def test_an_unknown_start_hides_nothing() -> None:
     assert ("rapid", "reject") in told(judge(b"G0 Z-5\nG0 Z5\nM2\n", MILL))
-    arc = judge(b"G0 Z5\nM3 S1000\nG2 X20 Y20 R10 F100\nG0 Z5\nM2\n", MILL)
-    assert ("arc", "reject") in told(arc)
+    for words in ("R10", "I5"):
+        arc = judge(f"G0 Z5\nM3 S1000\nG2 X20 Y20 {words} F100\nM2\n".encode(), MILL)
+        assert "never told" in next(f.message for f in arc.findings if f.rule == "arc")
+
+
+def test_messages_say_what_is_missing() -> None:
+    arc = judge(milled("G2 X50 Y10 F100"), MILL)
+    assert "without I, J or R" in arc.findings[0].message
+    far = judge(milled("G0 X310"), MILL)
+    assert far.findings[0].message == "X310 mm lies outside 0 to 300"
 
 
 def test_what_is_left_on_or_low_is_said() -> None:
@@ -290,6 +301,9 @@ def test_facts() -> None:
     assert facts.travel_mm[0] == pytest.approx((0, 0, -1))
     assert facts.depth_mm == 1
     assert facts.power_max == 8000
+    assert {(10, 10), (60, 20), (50, 30)} <= {
+        (round(x, 6), round(y, 6)) for x, y in facts.outline_mm
+    }
     cut = 6 + 40 + 10 * 3.14159265
     assert facts.cut_length_mm == pytest.approx(cut)
     rapid = 6 + (50**2 + 30**2) ** 0.5
@@ -297,6 +311,14 @@ def test_facts() -> None:
     assert facts.seconds == pytest.approx(told_s)
     assert (facts.end_mm, facts.end_machine_mm) == ((0, 0, 5), (None, None, None))
     assert facts.end_modes == ("G1", "G54", "G17", "G21", "G90", "G94", "M5", "M9")
+
+
+def test_the_outline_of_arcs_is_theirs() -> None:
+    for words in ("G2 X40 Y50 I20 J0", "G2 X80 Y50 R20\nG2 X40 Y50 R20"):
+        corners = judge(milled(f"G0 X40 Y50\nG1 Z-1 F300\n{words}"), MILL).facts.outline_mm
+        assert len(corners) > 60
+        for x, y in corners:
+            assert (x - 60) ** 2 + (y - 50) ** 2 == pytest.approx(400)
 
 
 def test_the_end_is_told_in_the_frame_that_told_it() -> None:
