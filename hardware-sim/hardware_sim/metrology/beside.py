@@ -12,13 +12,14 @@ from shapely.geometry.base import BaseGeometry
 
 from hardware_sim.metrology import apart, deposit
 from hardware_sim.metrology.apart import BLOB_MM2, Apart, Bools
-from hardware_sim.metrology.body import Standing, footprint
+from hardware_sim.metrology.body import Plane, Standing, footprint
 from hardware_sim.metrology.edges import Floats
 
 MARGIN_MM = 0.15  # the middle of an honest bead lies half its width inside the design
 NEAR_MM = 1.0  # a bead so near is the part's own, printed wrong
 FIRST_SHARE = 0.2  # of the bead's width: the margin on the first level, where a brim may follow
 BED_RISE_MM = 0.15
+TOP_MM = 0.05
 ALL_OF_IT = 0.97
 MOSTLY = 0.3
 NONE = -1
@@ -87,9 +88,12 @@ def _claim(
         places = pose.to_design(middle[some])
         width = float(np.median(beads[some, 5])) / max(step_mm, 0.02)
         margin = FIRST_SHARE * min(width, 1.0) if first else MARGIN_MM
-        sections = [body.plane(z_mm - 0.05), *body.planes(z_mm - step_mm / 2)]
-        inside = np.any([s.holds(places, margin) for s in sections], axis=0)
-        near = ~inside & np.any([s.holds(places, NEAR_MM) for s in sections], axis=0)
+        inside = _in(body.planes(z_mm - step_mm / 2), places, margin)
+        near = np.zeros(len(some), dtype=bool)
+        if not inside.all():
+            sections = [body.plane(z_mm - TOP_MM), *body.planes(z_mm - step_mm / 2)]
+            inside = _in(sections, places, margin)
+            near = ~inside & _in(sections, places, NEAR_MM)
         heights = np.full(len(some), z_mm)
         outside = ~inside
         shaded = np.zeros(len(some), dtype=bool)
@@ -99,6 +103,10 @@ def _claim(
         owner[some[inside | (near & ~shaded)]] = number
         carried[some[outside & shaded]] = True
         first = first and not inside.any()
+
+
+def _in(planes: list[Plane], places: Floats, by_mm: float) -> Bools:
+    return np.any([plane.holds(places, by_mm) for plane in planes], axis=0)
 
 
 def _step_mm(beads: Floats, levels: list[deposit.Rows]) -> float:

@@ -18,6 +18,7 @@ from hardware_sim.metrology.edges import Edges, Floats, rings, samples
 TURNS = 720  # directions in which hulls are compared
 ALIKE_MM = 0.4  # turns whose hulls fit nearly as well as the best are tried too
 MOST_TURNS = 10
+CERTAIN = 0.996  # the first turn that explains so much is taken
 SURE = 0.985
 BANDS_MM = (3.0, 1.5, 0.8, 0.4, 0.25, 0.15, 0.1)
 WIDE_MM = 0.6
@@ -91,7 +92,7 @@ def best(traces: list[Trace], made_hull: Floats, design_hull: Floats, start: Pos
     fits: list[Fit] = []
     for pose in starts(made_hull, design_hull, start):
         fits.append(grade(traces, _snapped(traces, refined(traces, pose))))
-        if len(fits) == 4 and max(f.share for f in fits) > SURE:
+        if fits[0].share > CERTAIN or (len(fits) >= 4 and max(f.share for f in fits) > SURE):
             break
     if max(f.share for f in fits) < SURE:
         scanned = [_snapped(traces, refined(traces, pose)) for pose in _scan(traces, fits)]

@@ -21,6 +21,8 @@ bead; a flow that is wrong all the way through a program without straight double
 """
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -43,11 +45,11 @@ ISLAND_MM2 = 1.0
 LOW_FLOW = 0.8
 SPARSE = 0.2
 SMOOTH_MM = 0.004
-DEEP = 3.0  # bead widths
+DEEP = 2.2  # bead widths
 DRIFT_LAYERS = 3
 TWICE = 1.6
 USUAL = 0.7  # of the layers: with half of them starved the median would be neither
-STRAIGHT_MM = 0.01
+STRAIGHT_MM = 0.004
 MOST_NAMED = 40
 
 
@@ -178,7 +180,8 @@ def _piece(one: Standing, beads: Floats) -> _Piece:
     own[:, :2], own[:, 2:4] = pose.to_design(beads[:, :2]), pose.to_design(beads[:, 2:4])
     own[:, 4] -= pose.dz_mm
     layers = deposit.layers(own)
-    found = [_inspect(layer, body, first=not i) for i, layer in enumerate(layers)]
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as hands:
+        found = list(hands.map(lambda i: _inspect(layers[i], body, first=not i), range(len(layers))))
     flows = _flows(found)
     missing = [m for f in found for m in f.missing] + _gaps(found, flows) + _top(found[-1], body)
     return _Piece(

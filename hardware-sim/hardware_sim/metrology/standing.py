@@ -13,12 +13,12 @@ from hardware_sim.metrology import deposit
 from hardware_sim.metrology.body import Body, Standing
 from hardware_sim.metrology.edges import Floats, polygons
 from hardware_sim.metrology.placement import Placement
-from hardware_sim.metrology.pose import Fit, Pose, Trace, best, grade, refined, spread
+from hardware_sim.metrology.pose import Fit, Pose, Trace, best, grade, refined, spread, starts
 from hardware_sim.metrology.report import Unmeasurable
 from hardware_sim.metrology.solid import Solid, together
 
-LEVELS = 8
-POINTS = 2000
+LEVELS = 6
+POINTS = 1000
 GOOD = 0.9
 BED_MM = 1.0  # skirts and brims mostly end below this
 CLUSTER_MM = 1.5
@@ -57,11 +57,13 @@ def find(beads: Floats, bodies: tuple[Solid, ...], placement: Placement) -> list
     whole = Body(together(bodies))
     if placement.given:
         return _placed(made, whole, [copy.pose for copy in placement.copies])
-    fit = _lifted(made, whole)
+    fit = _lifted(made, whole) if len(bodies) == 1 else _untouched(made, whole)
     if fit.share < GOOD:
         apart = _one_by_one(made, bodies)
         if apart and _mean(apart) > fit.share:
             return apart
+        if len(bodies) > 1:
+            fit = max(fit, _lifted(made, whole), key=lambda f: f.share)
     return [Standing(whole, fit.pose, fit.share)]
 
 
@@ -75,9 +77,8 @@ def _placed(made: _Made, body: Body, poses: list[Pose]) -> list[Standing]:
     if min(s.fit for s in exact) > GOOD:
         return exact
     placed = np.vstack([pose.to_plate(body.hull) for pose in poses])
-    high = made.beads[made.beads[:, 4] > min(BED_MM, 0.3 * made.z_mm[-1])]
-    box = shapely.total_bounds(_hull(high))
-    shift = (box[:2] + box[2:] - placed.min(axis=0) - placed.max(axis=0)) / 2
+    box = _reach(made)
+    shift = (box.min(axis=0) + box.max(axis=0) - placed.min(axis=0) - placed.max(axis=0)) / 2
     moved = [
         replace(p, dx_mm=p.dx_mm + float(shift[0]), dy_mm=p.dy_mm + float(shift[1])) for p in poses
     ]
@@ -102,9 +103,22 @@ def _fitted(made: _Made, body: Body, lift_mm: float = 0.0) -> Fit:
     traces = _traces(made, body, lift_mm)
     if not traces:
         return Fit(Pose(dz_mm=lift_mm), 0.0, 0.0)
+    return best(traces, _reach(made), body.hull, Pose(dz_mm=lift_mm))
+
+
+def _untouched(made: _Made, body: Body) -> Fit:
+    """All bodies as the file arranges them, moved but not turned."""
+    traces = _traces(made, body, 0.0)
+    if not traces:
+        return Fit(Pose(), 0.0, 0.0)
+    start = next(starts(_reach(made), body.hull, Pose()))
+    return grade(traces, refined(traces, start, turn=False))
+
+
+def _reach(made: _Made) -> Floats:
+    """Corners of the hull of the beads, those near the bed left out."""
     ends = made.beads[made.beads[:, 4] > min(BED_MM, 0.3 * made.z_mm[-1])]
-    hull = shapely.convex_hull(shapely.multipoints(ends[:, :4].reshape(-1, 2)))
-    return best(traces, shapely.get_coordinates(hull), body.hull, Pose(dz_mm=lift_mm))
+    return shapely.get_coordinates(_hull(ends))
 
 
 def _lifted(made: _Made, body: Body) -> Fit:
@@ -181,7 +195,7 @@ def _one_by_one(made: _Made, bodies: tuple[Solid, ...]) -> list[Standing]:
     rooms = _clusters(made)
     if not 2 <= len(rooms) <= MOST_CLUSTERS:
         return []
-    shapes = [Body(solid) for solid in bodies]
+    shapes = _shapes(bodies)
     left = list(range(len(shapes)))
     standings: list[Standing] = []
     for room in rooms:
@@ -199,6 +213,18 @@ def _one_by_one(made: _Made, bodies: tuple[Solid, ...]) -> list[Standing]:
     if len(shapes) > 1:
         standings += [Standing(shapes[k], Pose(), 0.0, f"body {k + 1}") for k in left]
     return standings
+
+
+def _shapes(bodies: tuple[Solid, ...]) -> list[Body]:
+    """A body for each solid; solids that differ by a translation share one."""
+    known: dict[bytes, Body] = {}
+    return [
+        known.setdefault(
+            np.round(solid.points - solid.bounds[0], 3).tobytes() + solid.faces.tobytes(),
+            Body(solid),
+        )
+        for solid in bodies
+    ]
 
 
 def _alike(shapes: list[Body], left: list[int], cluster: _Made) -> list[int]:
