@@ -141,6 +141,13 @@ def test_power_that_was_never_told() -> None:
     assert late.decision == "accept"
 
 
+def test_a_start_that_nobody_told() -> None:
+    here = "G21\nG91\nM4 S0\nG1 X{0} S500 F1000\nM5\nM2\n"
+    assert told(judge(here.format(400).encode(), LASER)) == {("start", "review")}
+    wide = judge(here.format("401").encode(), LASER)
+    assert told(wide) == {("start", "review"), ("envelope", "reject")}
+
+
 def test_what_is_left_on_is_said() -> None:
     start = b"G21\nG90\nG0 X1 Y1\nM4 S500\nG1 X50 F1000\n"
     assert told(judge(start, LASER)) == {("left on", "review")}
