@@ -25,7 +25,6 @@ class _Armed:
 
     def strikes(self, in_job: int, job_s: float | None) -> bool:
         """One more of its kind came by: is it the one?"""
-        fault = self.fault
         self.seen += 1
         if self.left <= 0 or not self._is_due(in_job, job_s):
             return False

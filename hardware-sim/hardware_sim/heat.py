@@ -18,7 +18,7 @@ class Trip(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """How long firmware is patient (Marlin Configuration_adv.h WATCH_* and THERMAL_PROTECTION_*)."""
+    """How long firmware is patient: Configuration_adv.h WATCH_*, THERMAL_PROTECTION_*."""
 
     heating_s: float
     runaway_s: float

@@ -82,7 +82,7 @@ class Plug(Protocol):
 
 
 class Workshop:
-    """The loop around one machine; `tcp` is the number of a TCP port instead of a pty, 0 for any."""
+    """The loop around one machine; `tcp`: a TCP port of that number (0: any), not a pty."""
 
     def __init__(
         self,

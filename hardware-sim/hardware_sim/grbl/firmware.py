@@ -48,6 +48,15 @@ class Grbl:
         self._restored_at_s: float | None = None
         self._task: Task | None = None
         self.now_s = 0.0
+        self._deeds_at_once: dict[int, Callable[[float], None]] = {
+            STATUS: self._say_status,
+            HOLD: self._hold,
+            RESUME: self._resume,
+            DOOR: self._door,
+            JOG_CANCEL: self._cancel_jog,
+            SPINDLE_STOP: self._toggle_spindle,
+            FLOOD: self._toggle_coolant,
+        }
 
     # --- power ---------------------------------------------------------------------------
 
@@ -215,25 +224,22 @@ class Grbl:
             return  # protocol_exec_rt_system waits in an empty loop for the reset
         elif self.homing:
             self._asked = self._asked or byte == STATUS  # answered when homing ends
-        elif byte == STATUS:
-            self.say(self._status(now_s))
-        elif byte == HOLD:
-            self._hold(now_s)
-        elif byte == RESUME:
-            self._resume(now_s)
-        elif byte == DOOR:
-            self._door(now_s)
-        elif byte == JOG_CANCEL:
-            if self.mover.jogging:
-                self.mover.cancel_jog(now_s)
-        elif byte == SPINDLE_STOP:
-            self._toggle_spindle(now_s)
-        elif byte == FLOOD:
-            if not (self.alarmed or self.asleep or self.mover.checking or self._doored):
-                self.mover.toggle_coolant()
+        elif byte in self._deeds_at_once:
+            self._deeds_at_once[byte](now_s)
         else:
             self.mover.override(byte)
         self.run(now_s)
+
+    def _say_status(self, now_s: float) -> None:
+        self.say(self._status(now_s))
+
+    def _cancel_jog(self, now_s: float) -> None:
+        if self.mover.jogging:
+            self.mover.cancel_jog(now_s)
+
+    def _toggle_coolant(self, _now_s: float) -> None:
+        if not (self.alarmed or self.asleep or self.mover.checking or self._doored):
+            self.mover.toggle_coolant()
 
     def _hold(self, now_s: float) -> None:
         if self.alarmed or self.mover.checking or self.asleep or self._doored:

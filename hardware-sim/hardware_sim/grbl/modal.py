@@ -1,4 +1,4 @@
-"""Promises GRBL 1.1h's reading of one line: words, modal groups, units, and errors in its own order.
+"""Promises GRBL 1.1h's reading of one line: words, modal groups, units, errors in its own order.
 Never moves anything; what depends on where the machine stands is left to `moves`.
 
 Source: gnea/grbl `grbl/gcode.c` gc_execute_line steps 1-3 (every number below is the one that

@@ -1,4 +1,4 @@
-"""Promises the words of GRBL 1.1h: status, modes, offsets, messages, each exactly as it prints them.
+"""Promises the words of GRBL 1.1h: status, modes, offsets, messages, each just as it prints them.
 Never looks anything up: what is to be said comes in.
 
 Source: gnea/grbl `grbl/report.c` (function names beside each), `grbl/config.h` (decimals, refresh

@@ -3,8 +3,8 @@ Never moves or heats anything.
 
 Source: MarlinFirmware/Marlin `Marlin/src/gcode/config/M200-M205.cpp`, `M92.cpp`, `M220.cpp`,
 `M221.cpp`, `M301.cpp`, `eeprom/M500-M504.cpp`, `Marlin/src/module/settings.cpp` (report, save and
-load without EEPROM_SETTINGS), `gcode/gcode.h` report_heading: a report that was asked for by its own
-code is plain, the one of M503 starts every line with `echo:`.
+load without EEPROM_SETTINGS), `gcode/gcode.h` report_heading: a report that was asked for by its
+own code is plain, the one of M503 starts every line with `echo:`.
 """
 
 from collections.abc import Callable
