@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firmware_bridge.driver import Driver
+from firmware_bridge.drivers.by_hand import ByHandDriver
 from firmware_bridge.drivers.grbl import GrblDriver
 from firmware_bridge.drivers.marlin import MarlinDriver
 from firmware_bridge.drivers.moonraker import moonraker_driver
 from firmware_bridge.drivers.octoprint import octoprint_driver
+from firmware_bridge.drivers.prusalink import prusalink_driver
 from firmware_bridge.errors import Refused
 from firmware_bridge.streaming import Timeouts
 
@@ -29,6 +31,8 @@ class Entry(BaseModel):
     user: str = ""
     password: str = Field(default="", repr=False)
     homing: bool = False
+    dry_run: bool = False
+    park_mm: tuple[float, float] | None = None
     timeouts: dict[str, float] = Field(default_factory=dict[str, float])
 
     def patience(self) -> Timeouts:
@@ -37,22 +41,33 @@ class Entry(BaseModel):
 
 @dataclass(frozen=True)
 class Row:
-    """How a driver is made of an entry; `outlives`: its jobs live at a server, not with us."""
+    """How a driver is made of an entry; `outlives`: its jobs live with a server or a person."""
 
     open: Callable[[Entry], Driver]
     outlives: bool = False
 
 
 DRIVERS: Mapping[str, Row] = {
-    "marlin": Row(lambda entry: MarlinDriver(entry.link, entry.baud, entry.patience())),
+    "by_hand": Row(lambda entry: ByHandDriver(entry.link), outlives=True),
+    "marlin": Row(
+        lambda entry: MarlinDriver(entry.link, entry.baud, entry.patience(), park_mm=entry.park_mm)
+    ),
     "grbl": Row(
-        lambda entry: GrblDriver(entry.link, entry.baud, entry.patience(), homing=entry.homing)
+        lambda entry: GrblDriver(
+            entry.link, entry.baud, entry.patience(), homing=entry.homing, check=entry.dry_run
+        )
     ),
     "moonraker": Row(
         lambda entry: moonraker_driver(entry.link, entry.api_key, entry.patience()), outlives=True
     ),
     "octoprint": Row(
         lambda entry: octoprint_driver(entry.link, entry.api_key, entry.patience()), outlives=True
+    ),
+    "prusalink": Row(
+        lambda entry: prusalink_driver(
+            entry.link, entry.user, entry.password, entry.api_key, entry.patience()
+        ),
+        outlives=True,
     ),
 }
 

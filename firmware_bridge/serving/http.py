@@ -83,8 +83,11 @@ class Http:
         self._sockets.clear()
         self._http = self._client()
 
-    def get(self, path: str, *, limit: int = ANSWER_MAX, seconds: float = REQUEST_S) -> Reply:
-        """The answer to a question; a way to another path of the same server is followed."""
+    def get(self, path: str, *, limit: int = ANSWER_MAX, seconds: float = 0) -> Reply:
+        """The answer to a question; a way to another path of the same server is followed.
+
+        Without `seconds` it has REQUEST_S for the whole of it.
+        """
         url = self.address + path
         for _ in range(_REDIRECTS_MAX + 1):
             reply = self._send("GET", url, limit=limit, seconds=seconds)
@@ -100,7 +103,7 @@ class Http:
         *,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        seconds: float = REQUEST_S,
+        seconds: float = 0,
     ) -> Reply:
         """Something that the server shall do: sent once, and led nowhere else."""
         url = self.address + path
@@ -136,6 +139,7 @@ class Http:
     ) -> Reply:
         extensions: dict[str, Any] = {"trace": self._trace}
         late = threading.Event()
+        seconds = seconds or REQUEST_S
         try:
             with (
                 self._deadline(seconds, late),
