@@ -17,6 +17,11 @@ from hardware_sim.servers.served import Served
 from hardware_sim.workshop import Workshop
 
 UNASKED_MIN_WALL_S = 0.1  # a real host takes ten reports a second, not three hundred
+ALIASES = {  # other names for the machines that programs are measured on
+    "generic-fdm-220": "printer-220",
+    "generic-cnc-3018": "mill-3018",
+    "generic-laser-400": "laser-400",
+}
 UNITS = ("mm", "cm", "m", "in", "px", "pt")
 
 
@@ -54,7 +59,7 @@ def measure(args: argparse.Namespace) -> int:
 
     answer = measure(
         Question(
-            machine=load(args.machine),
+            machine=load(ALIASES.get(args.machine, args.machine)),
             design=args.design,
             program=args.program,
             placement=args.placement,

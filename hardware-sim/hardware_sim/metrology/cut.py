@@ -33,6 +33,7 @@ FAR_MM = 1.0  # a cut farther than this from a contour does not follow it
 GRAZE_MM = 0.1
 GOUGE_MM2 = 0.2
 THROUGH_MM = 0.05
+WEAK = 0.6  # power times passes: what is enough for one contour is for all
 FULL_BEAM = 0.5  # of the program's highest power: weaker beams engrave
 SAME_SIZE = 0.02
 MOST_POINTS = 4000
@@ -48,6 +49,7 @@ class Cut:
     radius_mm: float
     depth_mm: float | None
     paths: Floats  # of the tool's centre, rows x0 y0 x1 y1
+    power: Floats | None = None  # of a beam, along each of the paths
 
 
 def milled(path: Toolpath, tool_mm: float, thickness_mm: float | None) -> Cut:
@@ -69,9 +71,18 @@ def burned(path: Toolpath, kerf_mm: float) -> Cut:
     """Sweep of a beam at cutting power."""
     if not len(path.power) or not path.power.max() > 0:
         raise Unmeasurable("the beam is never on in a feed move")
-    paths = path.burning(FULL_BEAM * float(path.power.max()))
+    least = FULL_BEAM * float(path.power.max())
+    paths = path.burning(least)
     full = _swept(paths, kerf_mm / 2)
-    return Cut(full, full, _swept(path.burning(0.0), kerf_mm / 2), kerf_mm / 2, None, paths)
+    return Cut(
+        full,
+        full,
+        _swept(path.burning(0.0), kerf_mm / 2),
+        kerf_mm / 2,
+        None,
+        paths,
+        path.burning_power(least),
+    )
 
 
 def _swept(rows: Floats, radius: float) -> BaseGeometry:
@@ -100,7 +111,7 @@ def compare(
     design = laid.design
     reach = _reachable(design, cut.radius_mm)
     part = _part(pieces, design)
-    missing = _uncut(design, reach, part, cut)
+    missing = _uncut(design, reach, part, cut) + _weak(design, cut)
     outline, where = _outline(reach, part)
     stray = _stray(cut.touched, design, part)
     bounds = part.bounds if not part.is_empty else (0.0, 0.0, 0.0, 0.0)
@@ -235,6 +246,26 @@ def _uncut(design: BaseGeometry, reach: BaseGeometry, part: BaseGeometry, cut: C
         elif shapely.intersects_xy(through, points).mean() < 0.5:
             missing.append(f"{name}: not cut through")
     return missing
+
+
+def _weak(design: BaseGeometry, cut: Cut) -> list[str]:
+    """Contours that the beam follows with much less than it gives to the others."""
+    if cut.power is None:
+        return []
+    lengths = np.hypot(*(cut.paths[:, 2:] - cut.paths[:, :2]).T)
+    middles = shapely.points((cut.paths[:, :2] + cut.paths[:, 2:]) / 2)
+    contours = list(rings(design))
+    given: list[float] = []
+    for ring in contours:
+        near = shapely.dwithin(ring, middles, cut.radius_mm + 2 * GRAZE_MM)
+        given.append(float(lengths[near] @ cut.power[near]) / ring.length)
+    most = max(given, default=0.0)
+    return [
+        f"contour of {ring.length:.1f} mm around {_at(ring)}: cut with {100 * dose / most:.0f} % "
+        "of what other contours get"
+        for ring, dose in zip(contours, given, strict=True)
+        if 0 < dose < WEAK * most
+    ]
 
 
 def _stray(touched: BaseGeometry, design: BaseGeometry, part: BaseGeometry) -> list[str]:

@@ -232,17 +232,13 @@ def _equations(traces: list[Trace], pose: Pose, band_mm: float) -> tuple[Floats,
     return (np.vstack(rows), np.concatenate(offs)) if rows else (np.empty((0, 3)), np.empty(0))
 
 
-def _by_lines(
-    trace: Trace, pose: Pose, _: BaseGeometry, edges: Edges
-) -> tuple[Floats, Floats]:
+def _by_lines(trace: Trace, pose: Pose, _: BaseGeometry, edges: Edges) -> tuple[Floats, Floats]:
     """Points of centre lines and their places on the nearest edge, in the design's axes."""
     local = pose.to_design(trace.points)
     return local, edges.feet(local)
 
 
-def _by_edges(
-    trace: Trace, pose: Pose, region: BaseGeometry, _: Edges
-) -> tuple[Floats, Floats]:
+def _by_edges(trace: Trace, pose: Pose, region: BaseGeometry, _: Edges) -> tuple[Floats, Floats]:
     """The places on centre lines nearest to points of edges, and those points."""
     points = np.vstack([samples(ring, 1.0) for ring in rings(region)])
     points = points[:: max(1, len(points) // MOST_POINTS)]

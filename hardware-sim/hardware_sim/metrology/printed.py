@@ -47,7 +47,8 @@ SPARSE = 0.2
 SMOOTH_MM = 0.004
 DEEP = 2.2  # bead widths
 DRIFT_LAYERS = 3
-TWICE = 1.6
+TWICE = 0.3
+SAME_PLACE_MM = 0.02
 USUAL = 0.7  # of the layers: with half of them starved the median would be neither
 STRAIGHT_MM = 0.004
 MOST_NAMED = 40
@@ -181,14 +182,16 @@ def _piece(one: Standing, beads: Floats) -> _Piece:
     own[:, 4] -= pose.dz_mm
     layers = deposit.layers(own)
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as hands:
-        found = list(hands.map(lambda i: _inspect(layers[i], body, first=not i), range(len(layers))))
+        found = list(
+            hands.map(lambda i: _inspect(layers[i], body, first=not i), range(len(layers)))
+        )
     flows = _flows(found)
     missing = [m for f in found for m in f.missing] + _gaps(found, flows) + _top(found[-1], body)
     return _Piece(
         one,
         found,
         missing,
-        [e for f in found for e in f.extra] + _twice(found),
+        [e for f in found for e in f.extra],
         _size_off_mm(found),
         _drift_mm(found),
         _window_flow_pct(flows),
@@ -209,18 +212,6 @@ def _drift_mm(found: list[_LayerFindings]) -> float:
         return 0.0
     windows = np.lib.stride_tricks.sliding_window_view(shifts, DRIFT_LAYERS, axis=0)
     return float(np.ptp(np.median(windows, axis=2), axis=0).max())
-
-
-def _twice(found: list[_LayerFindings]) -> list[str]:
-    """Levels whose walls are laid over again."""
-    turns = [f.walls.turns for f in found]
-    known = [t for t in turns if t is not None]
-    usual = max(1.0, float(np.median(known))) if known else 1.0
-    return [
-        f"layer at z {f.z_mm:.2f} is laid more than once"
-        for f, turn in zip(found, turns, strict=True)
-        if turn is not None and turn > TWICE * usual
-    ]
 
 
 # --- one layer -------------------------------------------------------------------------------
@@ -303,12 +294,23 @@ def _inspect(layer: Layer, body: Body, *, first: bool) -> _LayerFindings:
         plane = min(planes, key=lambda p: shapely.area(p.region.symmetric_difference(made)))
     outline, where = _outline(made, planes)
     missing, extra = _islands(made, sure, possible, layer.z_mm)
+    if _repeated_share(layer) > TWICE:
+        extra.append(f"layer at z {layer.z_mm:.2f} is laid more than once")
     if first:
         extra += _holes(voids[filled], plane.region)
     return _LayerFindings(
         layer.z_mm, layer.height_mm, outline, where, made.area, plane.region.area,
         _walls(layer, plane), _size_off(made, plane), missing, extra,
     )  # fmt: skip
+
+
+def _repeated_share(layer: Layer) -> float:
+    """How much of the length of the beads lies exactly on other beads of the layer."""
+    middles = (layer.ends[:, :2] + layer.ends[:, 2:]) / 2
+    lengths = layer.lengths_mm
+    keys = np.round(np.column_stack([middles, lengths]) / SAME_PLACE_MM).astype(np.int64)
+    _, first = np.unique(keys, axis=0, return_index=True)
+    return 1 - float(lengths[first].sum() / max(lengths.sum(), 1e-9))
 
 
 def _size_off(made: BaseGeometry, plane: Plane) -> Floats:
@@ -397,7 +399,6 @@ class _Walls:
     straight: bool
     outer: Floats  # rows distance, section/height, length of straight outermost beads
     second: Floats  # the same for straight beads beside those
-    turns: float | None  # length of the outermost beads in lengths of the design's edge
     shift_mm: Floats | None  # how far the outermost beads lie to one side
 
 
@@ -422,14 +423,12 @@ def _walls(layer: Layer, plane: Plane) -> _Walls:
     shares = np.column_stack([given / np.where(due > 0, due, 1.0), lengths])
     share = _weighted_median(shares[outermost & straight], 5.0)
     curved = _weighted_median(shares[outermost & (along < 0.015)], 3.0)
-    around = sum(ring.length for ring, _ in plane.outline)
     follows = outermost & (along < 0.2 * width)
     return _Walls(
         share if share is not None else curved,
         share is not None,
         rows[outermost & straight],
         rows[beside_it & straight],
-        float(lengths[follows].sum()) / around if around > 5 else None,
         _shift_mm(middles[follows], lengths[follows], edges, width),
     )
 

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from hardware_sim.gcode import arc_centre, arc_chords
 from hardware_sim.grbl.modal import GrblError, Line, Modes, clean, parse
+from hardware_sim.metrology.report import Unmeasurable
 
 Floats = NDArray[np.float64]
+FARTHEST_MM = 10_000.0
+MOST_MOVES = 2_000_000
 _PLANES = {"G17": (0, 1, 2, "I", "J"), "G18": (2, 0, 1, "K", "I"), "G19": (1, 2, 0, "J", "K")}
 
 
@@ -38,8 +41,14 @@ class Toolpath:
 
     def burning(self, least: float) -> Floats:
         """Feed moves with the beam at `least` or more, as rows x0 y0 x1 y1."""
-        on = (self.power > 0) & (self.power >= least) & ~self.rapid
-        return self.moves[on][:, [0, 1, 3, 4]]
+        return self.moves[self._on(least)][:, [0, 1, 3, 4]]
+
+    def burning_power(self, least: float) -> Floats:
+        """The power along the moves of `burning`."""
+        return self.power[self._on(least)]
+
+    def _on(self, least: float) -> NDArray[np.bool_]:
+        return (self.power > 0) & (self.power >= least) & ~self.rapid
 
 
 @dataclass
@@ -97,6 +106,8 @@ class _Reader:
         return places
 
     def _add(self, place: tuple[float, float, float]) -> None:
+        if not all(abs(v) < FARTHEST_MM for v in place) or len(self.rows) > MOST_MOVES:
+            raise Unmeasurable("the program goes farther, or in more pieces, than can be followed")
         if place != self.at:
             self.rows.append((*self.at, *place))
             self.power.append(self.modes.speed if self.modes.spindle != "M5" else 0.0)
