@@ -177,7 +177,7 @@ def max_after(results: list[Result]) -> float:
 def main() -> int:
     asked = s.arguments(__doc__, PARTS, runs=1)
     begun = s.machine()
-    with s.session() as found:
+    with s.session(asked.patience) as found:
         names = measured(found, asked.quick, tuple(asked.only))
         promised = promises(found)
         text = show(found, names) + "\n" + targets(promised)

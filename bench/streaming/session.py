@@ -67,6 +67,7 @@ class Case:
 class Session:
     """Hosts by language and name, started when first needed; results by case and host."""
 
+    patience_s: float = 0.0
     hosts: dict[tuple[str, str], Host] = field(default_factory=dict[tuple[str, str], Host])
     missing: dict[str, str] = field(default_factory=dict[str, str])
     results: dict[tuple[str, str], list[Result]] = field(
@@ -86,6 +87,8 @@ class Session:
             return
         label = f"{case.name}: {name}, run {turn}"
         print(label, file=sys.stderr, flush=True)
+        if not case.name.startswith("loaded"):
+            wait_for_quiet(self.patience_s)
         try:
             result = measure(host, case.line, case.job, limit_s=case.limit_s, label=label)
         except CannotHaveError as error:
@@ -135,6 +138,23 @@ class Session:
         self.hosts.clear()
 
 
+def wait_for_quiet(patience_s: float) -> None:
+    """Until the processors rest for nine tenths of half a second, or patience ends."""
+    ends = time.monotonic() + patience_s
+    while time.monotonic() < ends:
+        before = _idle_ticks()
+        time.sleep(0.5)
+        after = _idle_ticks()
+        if (after[0] - before[0]) > 0.9 * (after[1] - before[1]):
+            return
+
+
+def _idle_ticks() -> tuple[int, int]:
+    """Of all processors so far: idle, and all."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
+
+
 def said(result: Result) -> str:
     """One run in a line of words, for whoever watches."""
     wire = f", {result.wire:.1%} of the wire" if result.wire else ""
@@ -144,9 +164,9 @@ def said(result: Result) -> str:
 
 
 @contextlib.contextmanager
-def session() -> Generator[Session]:
+def session(patience_s: float = 0.0) -> Generator[Session]:
     """A session whose servers end with it."""
-    made = Session()
+    made = Session(patience_s)
     try:
         yield made
     finally:
@@ -165,6 +185,10 @@ def arguments(about: str | None, parts: Sequence[str], *, runs: int) -> argparse
     parser.add_argument(
         "--json", action="store_true", help="on standard output JSON and nothing else"
     )
+    parser.add_argument(
+        "--patience", type=float, default=0, metavar="S",
+        help="before each run wait at most so long for the rest of this machine to be quiet",
+    )  # fmt: skip
     asked = parser.parse_args()
     asked.only = asked.only or list(parts)
     asked.runs = asked.runs or (1 if asked.quick else runs)
