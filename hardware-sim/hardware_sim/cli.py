@@ -1,4 +1,4 @@
-"""Promises the two commands of the simulated workshop: `run` a machine, `measure` a program.
+"""Promises the commands of the simulated workshop: `run`, `machines`, `measure`.
 Never prints anything but JSON to standard output.
 """
 
@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 from hardware_sim.clock import Clock
-from hardware_sim.config import ConfigRefused, MarlinMachine, load
+from hardware_sim.config import MACHINES, ConfigRefused, MarlinMachine, load
 from hardware_sim.control import Control
 from hardware_sim.records import Journal
 from hardware_sim.servers import described
+from hardware_sim.servers.described import MACHINES as SERVERS
 from hardware_sim.servers.served import Served
 from hardware_sim.workshop import Workshop
 
@@ -25,10 +26,32 @@ ALIASES = {  # other names for the machines that programs are measured on
 UNITS = ("mm", "cm", "m", "in", "px", "pt")
 
 
+VERBS = ("run", "machines", "measure")
+TEACH = """\
+python -m hardware_sim printer-220               a shipped printer; its port is printed as JSON
+python -m hardware_sim my-mill.toml --tcp 0      a machine of your own, on a TCP port
+python -m hardware_sim run laser-400 --link /tmp/laser --speed 0 --record /tmp/laser.d
+python -m hardware_sim machines                  which machines are shipped
+python -m hardware_sim measure --machine printer-220 --design part.stl part.gcode
+
+It runs until SIGTERM or Ctrl-C. A machine's keys, fault scripts and the control socket are
+described in hardware-sim/README.md. Exit status: 0 done, 1 refused, 2 wrong usage;
+`measure`: 0 within, 1 deviates, 3 unmeasurable.
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m hardware_sim", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m hardware_sim",
+        description="Simulated printers, mills, lasers and print servers that speak real firmware.",
+        epilog=TEACH,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    run = verbs.add_parser("run", help="start one simulated machine behind a pseudo-terminal")
+    verbs.add_parser("machines", help="list the shipped machines, as JSON")
+    run = verbs.add_parser(
+        "run", help="start one simulated machine (may be left out before its name or file)"
+    )
     run.add_argument("config", help="a shipped name (printer-220) or a TOML file")
     run.add_argument("--link", type=Path, help="stable symlink that always names the port")
     run.add_argument("--speed", type=float, default=1.0, help="simulated s per wall s; 0: no waits")
@@ -92,14 +115,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def machines() -> int:
+    """List what is shipped."""
+    found = {path.stem: str(path) for path in (*MACHINES.glob("*.toml"), *SERVERS.glob("*.toml"))}
+    print(json.dumps(dict(sorted(found.items())), indent=1))
+    return 0
+
+
 def _say(where: str, kind: str) -> None:
     print(json.dumps({"port": where, "link": where, "kind": kind}), flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, do, answer with an exit status."""
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] not in VERBS and not words[0].startswith("-"):
+        words = ["run", *words]
+    args = _parser().parse_args(words)
     try:
+        if args.verb == "machines":
+            return machines()
         return run(args) if args.verb == "run" else measure(args)
     except (ConfigRefused, OSError) as error:
         print(f"hardware_sim: {error}", file=sys.stderr)

@@ -4,6 +4,7 @@ Never decides what firmware answers; it moves bytes, time, bad luck and the phys
 
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,9 +14,9 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from hardware_sim.clock import Clock
-from hardware_sim.config import Fault, Machine, MarlinMachine
+from hardware_sim.config import ConfigRefused, Fault, Machine, MarlinMachine
 from hardware_sim.control import Answer, Control
-from hardware_sim.faults import Troubles
+from hardware_sim.faults import ACKS, LINES, Troubles
 from hardware_sim.grbl import Grbl
 from hardware_sim.marlin import Marlin
 from hardware_sim.port import Edge, Port
@@ -95,6 +96,7 @@ class Workshop:
         self.machine, self.clock, self.journal = machine, clock, journal
         self._link, self._tcp = link, tcp
         self.firmware = build(machine, journal)
+        self._refuse_strangers(machine.fault)
         self._troubles = Troubles(machine.faults, machine.fault)
         baud = 0 if clock.jumps else machine.baud
         self._paced = bool(baud)
@@ -115,7 +117,15 @@ class Workshop:
 
     def act(self, verb: str) -> Answer:
         """Carry out one request of the control channel."""
-        deeds: dict[str, Callable[[], None]] = {
+        deeds = self._deeds()
+        if verb not in deeds:
+            raise ValueError(f"unknown request {verb!r}; known: {', '.join(deeds)}, fault")
+        deeds[verb]()
+        self._send(self.clock.now())
+        return self._state()
+
+    def _deeds(self) -> dict[str, Callable[[], None]]:
+        return {
             "state": lambda: None,
             "clear-bed": self.journal.clear_bed,
             "unplug": self._unplug,
@@ -126,18 +136,22 @@ class Workshop:
             "press": self.firmware.press,
             **self.firmware.deeds(),
         }
-        if verb not in deeds:
-            raise ValueError(f"unknown request {verb!r}; known: {', '.join(deeds)}, fault")
-        deeds[verb]()
-        self._send(self.clock.now())
-        return self._state()
+
+    def _refuse_strangers(self, script: tuple[Fault, ...]) -> None:
+        """A script may name only what can happen to this kind of machine."""
+        known = {*self._deeds(), *LINES, *ACKS}
+        for fault in script:
+            if fault.what not in known:
+                raise ConfigRefused(f"{fault.what} cannot happen to a {self.machine.kind}")
 
     def order(self, verb: str, more: Answer) -> Answer:
         """`{"do": "fault", "what": …, "at_line": …}`: one more entry of the fault script."""
         if verb != "fault":
             raise ValueError(f"{verb} takes nothing more; a fault is ordered with do = fault")
         try:
-            self._troubles.add(Fault.model_validate(more))
+            fault = Fault.model_validate(more)
+            self._refuse_strangers((fault,))
+            self._troubles.add(fault)
         except ValidationError as error:
             raise ValueError(str(error)) from error
         return self._state()
@@ -195,7 +209,10 @@ class Workshop:
     def _strike(self, now_s: float, *, line: bool) -> None:
         lines, job_s = self._job(now_s)
         for verb in list(self._troubles.deeds(lines, job_s, line=line)):
-            self.act(verb)
+            try:
+                self.act(verb)
+            except ValueError as error:
+                sys.stderr.write(f"hardware_sim: {verb}: {error}\n")
 
     # --- the host ----------------------------------------------------------------------------
 
