@@ -7,19 +7,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
-Outcome = Literal["finished", "failed", "interrupted", "unknown"]
+Outcome = Literal["finished", "failed", "interrupted", "unknown", "not started"]
+Word = Literal["started", "finished", "failed", "stopped", "not started"]
+"""What a person says of a machine that only people reach."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """One approved file: `sha256` of its bytes, `lines` in the file, `attempt` names the run."""
+    """One approved file: `sha256` of its bytes, `lines` in the file, `attempt` names the run.
+
+    `sheet` is what a person at the machine has to know: text, beside the file where one is handed.
+    """
 
     path: Path
     sha256: str
     attempt: str
     lines: int
+    sheet: str = ""
 
     @property
     def remote_name(self) -> str:
@@ -65,6 +71,13 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Nothing happened for a while, and nothing is wrong: `what` is waited for."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Paused:
     by: str
 
@@ -76,22 +89,28 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Ended:
-    """Always the last event; `last_line` is the last line that the machine acknowledged."""
+    """Always the last event; `last_line` is the last line that the machine acknowledged.
+
+    "not started" is said only where no byte of the program can have reached the machine. `by` is
+    the person whose word this is, where no machine speaks.
+    """
 
     outcome: Outcome
     cause: str
     last_line: int
     detail: str = ""
+    by: str = ""
 
 
-Event = Started | Progress | Paused | Resumed | Ended
+Event = Started | Progress | Waiting | Paused | Resumed | Ended
 
 
 class Run(Protocol):
     """One attempt on one machine.
 
-    No byte of the program is sent before the first `next(events())`. `pause`, `resume` and
-    `stop` may be called from another thread; they ask, and the events tell what became of it.
+    No byte of the program is sent before the first `next(events())`: a run that was stopped before
+    is over, and leaves its driver free for the next. `pause`, `resume` and `stop` may be called
+    from another thread; they ask, and the events tell what became of it.
     """
 
     @property
@@ -100,6 +119,21 @@ class Run(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def stop(self, why: str) -> None: ...
+
+
+@runtime_checkable
+class ByPerson(Protocol):
+    """What a run can besides, when only people reach its machine: they say how far it is.
+
+    `words` may be said now, `asked` is why somebody wants it stopped. `tell` raises `Refused` for
+    a word out of order; once it returns, the word is kept whatever happens.
+    """
+
+    @property
+    def words(self) -> tuple[Word, ...]: ...
+    @property
+    def asked(self) -> str: ...
+    def tell(self, word: Word, by: str, note: str = "") -> None: ...
 
 
 class Driver(Protocol):
