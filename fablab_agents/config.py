@@ -95,6 +95,8 @@ class Machine(_Table):
     user: str | None = None
     password: str | None = Field(default=None, repr=False)
     homing: bool = False
+    dry_run: bool = False
+    park_mm: tuple[float, float] | None = None
     timeouts: dict[str, float] = Field(default_factory=dict[str, float])
     materials: tuple[Slug, ...]
     attended: bool = False
@@ -229,4 +231,7 @@ unattended_hours = "00:00-24:00"     # when machines with attended = false may s
 # setup_minor = 150
 # currency = "EUR"
 # tool_mm = 3.175                    # mills: the cutter; lasers: kerf_mm = 0.15
+# homing = true                      # GRBL: each first job homes the machine by itself
+# dry_run = true                     # GRBL: tell each program in check mode ($C) first; slow
+# park_mm = [0, 200]                 # Marlin: where the nozzle waits while a print is paused
 """

@@ -11,6 +11,7 @@ import select
 import socket
 import termios
 import threading
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from firmware_bridge.errors import LinkLost, Refused
 
 _BUSY = {errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK}
 _READ_BYTES = 65536
+_PULSE_S = 0.1
 
 
 class Link:
@@ -28,8 +30,15 @@ class Link:
     One thread reads; any thread may write (a halt must not wait for the reader).
     """
 
-    def __init__(self, name: str, fd: int, close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        fd: int,
+        close: Callable[[], None],
+        pulse: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
+        self._pulse = pulse
         self._fd = fd
         self._close = close
         self._writing = threading.Lock()
@@ -72,6 +81,11 @@ class Link:
         except OSError as error:
             raise LinkLost(f"{self.name} is gone: {error.strerror}") from error
 
+    def pulse(self) -> None:
+        """Reset the board through the port's DTR line, where board and port have that wire."""
+        with contextlib.suppress(OSError):
+            self._pulse()
+
     def close(self) -> None:
         if self._open:
             self._open = False
@@ -97,7 +111,15 @@ def _open_serial(path: str, baud: int) -> Link:
     except OSError as error:
         port.close()
         raise Refused(f"{path} is not a terminal: {error}") from error
-    return Link(path, fd, port.close)
+    with contextlib.suppress(ValueError, OSError, NotImplementedError):
+        port.set_low_latency_mode(True)  # else an FTDI adapter keeps each answer for 16 ms
+    return Link(path, fd, port.close, lambda: _pulse(port))
+
+
+def _pulse(port: serial.Serial) -> None:
+    port.dtr = False
+    time.sleep(_PULSE_S)
+    port.dtr = True
 
 
 def _why_not(path: str, error: serial.SerialException) -> LinkLost | Refused:

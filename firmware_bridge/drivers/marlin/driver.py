@@ -9,6 +9,7 @@ from firmware_bridge import gcode, links
 from firmware_bridge.driver import Condition, Program, Run, Status
 from firmware_bridge.drivers.marlin import codec, quirks
 from firmware_bridge.drivers.marlin.conversation import MarlinConversation
+from firmware_bridge.drivers.marlin.parking import Park, Parking
 from firmware_bridge.errors import LinkLost, NeedsPerson, ProtocolError, Refused
 from firmware_bridge.streaming import Chat, SerialRun, Timeouts, read_program
 
@@ -18,14 +19,25 @@ _ANSWERS = (codec.Ok, codec.Killed, codec.Busy)
 
 
 class MarlinDriver:
-    def __init__(self, link: str, baud: int, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        link: str,
+        baud: int,
+        timeouts: Timeouts,
+        *,
+        park_mm: tuple[float, float] | None = None,
+    ) -> None:
+        self._park = None if park_mm is None else Park(*park_mm)
         self._where, self._baud, self._timeouts = link, baud, timeouts
         self._link: links.Link | None = None
         self._chat: Chat[codec.Reply] | None = None
         self._run: SerialRun | None = None
         self._status = Status(Condition.OFFLINE)
         self._firmware = ""
-        self._reports_heat = False
+        self._can: dict[str, bool] = {}
+        self._asks_card = True
+        self._stranger = False  # it did not restart when we came: what it does is not known yet
+        self._found = ""
 
     # ------------------------------------------------------------------ the seam
 
@@ -53,14 +65,13 @@ class MarlinDriver:
         if self._run is not None and not self._run.over:
             return self._run.status()
         try:
-            replies = self._chat.ask(b"M105\n", self._timeouts.answer_s, *_ANSWERS)
+            return self._look(self._chat)
         except ProtocolError as error:
             return Status(Condition.FAULT, str(error), firmware=self._firmware)
         except LinkLost as error:
             self.close()
             self._status = Status(Condition.OFFLINE, str(error), firmware=self._firmware)
             return self._status
-        return self._judge(replies)
 
     def start(self, program: Program) -> Run:
         link = self._ready()
@@ -74,7 +85,10 @@ class MarlinDriver:
                 raise Refused(
                     f"line {line}: {command.decode()!r} belongs to the host, not to a file"
                 )
-        talk = MarlinConversation(gcode.commands(data), program.lines, self._timeouts)
+        parking = None if self._park is None else Parking(self._park)
+        rows = gcode.commands(data)
+        talk = MarlinConversation(rows, program.lines, self._timeouts, parking)
+        self._found = ""
         self._run = SerialRun(link, talk, program.remote_name)
         return self._run
 
@@ -83,16 +97,24 @@ class MarlinDriver:
         del handle
 
     def halt(self) -> None:
-        """Kill at once: bare, and numbered so that a machine in mid-line also takes it."""
+        """Kill at once: bare, and numbered so that a machine in mid-line also takes it.
+
+        A board without EMERGENCY_PARSER reads M112 only when it is its turn, after a heating wait
+        perhaps; so its reset line is pulled as well.
+        """
         if self._link is None:
             raise LinkLost(f"{self._where} is not open")
         self._link.write(quirks.KILL + codec.numbered(quirks.FIRST_NUMBER - 1, b"M112"))
+        if not self._can.get("EMERGENCY_PARSER"):
+            self._link.pulse()
 
     # ------------------------------------------------------------------ behind it
 
     def _greet(self, chat: Chat[codec.Reply]) -> None:
         """Wait for a board that restarts on opening, then ask who it is."""
-        list(chat.listen(self._timeouts.banner_s, codec.Banner))
+        greeting = list(chat.listen(self._timeouts.banner_s, codec.Banner))
+        self._stranger = not any(isinstance(reply, codec.Banner) for reply in greeting)
+        self._found, self._can, self._asks_card = "", {}, True
         list(chat.listen(_QUIET_S))
         for _ in range(_ASKS):
             try:
@@ -111,12 +133,35 @@ class MarlinDriver:
             match reply:
                 case codec.Firmware(name):
                     self._firmware = name
-                case codec.Capability("AUTOREPORT_TEMP", on):
-                    self._reports_heat = on
+                case codec.Capability(name, on):
+                    self._can[name] = on
                 case _:
                     pass
-        if self._reports_heat:
+        if self._can.get("AUTOREPORT_TEMP"):
             chat.ask(b"M155 S2\n", self._timeouts.answer_s, *_ANSWERS)
+
+    def _look(self, chat: Chat[codec.Reply]) -> Status:
+        """How warm it is, whether it prints from its card; heat that nobody owns is ended."""
+        status = self._judge([*self._ask_heat(chat), *self._ask_card(chat)])
+        if status.condition is not Condition.IDLE or not self._stranger:
+            return status
+        self._stranger = False
+        if all(not target for _, target in status.temperatures_c.values()):
+            return status
+        for command in quirks.COOL:
+            chat.ask(command, self._timeouts.answer_s, *_ANSWERS)
+        self._found = "its heaters were on when we came and are switched off now"
+        return self._judge(self._ask_heat(chat))
+
+    def _ask_heat(self, chat: Chat[codec.Reply]) -> list[codec.Reply]:
+        return chat.ask(b"M105\n", self._timeouts.answer_s, *_ANSWERS)
+
+    def _ask_card(self, chat: Chat[codec.Reply]) -> list[codec.Reply]:
+        if not self._asks_card or self._can.get("SDCARD") is False:
+            return []
+        replies = chat.ask(b"M27\n", self._timeouts.answer_s, *_ANSWERS)
+        self._asks_card = not any(isinstance(reply, codec.UnknownCommand) for reply in replies)
+        return replies
 
     def _ready(self) -> links.Link:
         if self._run is not None and not self._run.over:
@@ -140,12 +185,15 @@ class MarlinDriver:
             match reply:
                 case codec.Killed(text) | codec.Fault(text):
                     return Status(Condition.FAULT, text, firmware=self._firmware)
+                case codec.CardPrint(on=True):
+                    what = "it prints a file of its own card"
+                    return Status(Condition.ATTENTION, what, firmware=self._firmware)
                 case codec.Busy(why):
                     return Status(Condition.ATTENTION, f"busy: {why}", firmware=self._firmware)
-                case codec.Ok(temperatures, _):
+                case codec.Ok(temperatures_c=temperatures):
                     heat.update(temperatures or {})
-                case codec.Heat(temperatures):
+                case codec.Heat(temperatures_c=temperatures):
                     heat.update(temperatures)
                 case _:
                     pass
-        return Status(Condition.IDLE, "", heat, firmware=self._firmware)
+        return Status(Condition.IDLE, self._found, heat, firmware=self._firmware)

@@ -77,6 +77,8 @@ PANEL_PRINT: Final = re.compile(r"^(echo:)?\s*(File opened|enqueueing \"M2[34])"
 
 # Stop: break a heating wait, stop moving, all heat and fans off, motors free. M105 then shows it.
 MAKE_SAFE: Final = b"M108\nM410\nM104 S0\nM140 S0\nM107\nM84\nM105\n"
+# Heat and fans off, and nothing that moves.
+COOL: Final = (b"M104 S0\n", b"M140 S0\n", b"M107\n")
 # With and without EMERGENCY_PARSER; sent bare so that it is never refused for its number.
 MAKE_SAFE_EVERY_S: Final = 4.0
 KILL: Final = b"\nM112\n"
