@@ -14,7 +14,7 @@ from firmware_bridge.guard.moves import Bools, Col, Floats, Moves
 from firmware_bridge.guard.verdict import Findings
 from firmware_bridge.profiles import Laser
 
-_GRID_MM: Final = 0.01
+_GRID_MM: Final = 0.001
 
 
 class LaserRules:
@@ -76,14 +76,18 @@ class LaserRules:
     def _look_slow(self, moves: Moves, burning: Bools) -> None:
         least = self._laser.feed_min_mm_min
         feed = moves[Col.FEED]
-        slow = moves.fed & burning & (moves[Col.LENGTH] > 0) & (feed > 0) & (feed < least)
+        burns = moves.fed & burning
+        slow = burns & (moves[Col.LENGTH] > 0) & (feed > 0) & (feed < least)
         said = f"burns at less than {least:g} mm/min: as good as standing still"
         self._findings.each("beam at rest", moves.lines(slow), said)
+        said = "burns while only Z moves: the beam stays on one spot"
+        upright = ~moves.across & ((moves[Col.LENGTH] > 0) | moves.fresh(2))
+        self._findings.each("beam at rest", moves.lines(burns & upright), said)
 
     # ------------------------------------------------------------------ the same line again
 
     def _remember(self, moves: Moves, fed: Bools) -> None:
-        marks = fed & (moves[Col.LENGTH] > _GRID_MM)
+        marks = fed & (moves[Col.LENGTH] > 0)
         self._burnt.append(_keys(moves, marks))
         self._lines.append(moves[Col.LINE][marks].astype(np.int64))
 

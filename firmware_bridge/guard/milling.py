@@ -26,7 +26,7 @@ class MillRules:
 
     def cuts(self, moves: Moves) -> Bools:
         """Which of them remove material."""
-        return moves.fed & (moves[Col.LOW + 2] < -EDGE_MM) & moves.known(2)
+        return moves.fed & (moves[Col.LOW + 2] < -EDGE_MM) & moves.from_top
 
     def look(self, moves: Moves) -> None:
         findings = self._findings
@@ -39,11 +39,11 @@ class MillRules:
             moves.lines(cutting & ~turning & ~leaving),
             "cuts with the spindle standing still",
         )
-        rapid = moves.rapid & inside & moves.known(2)
+        rapid = moves.rapid & inside & moves.from_top
         findings.each(
             "rapid", moves.lines(rapid & moves.across), "crosses the stock at rapid speed (G0)"
         )
-        down = rapid & ~moves.across & ~leaving
+        down = rapid & ~moves.across
         self._cuts.add(moves, cutting, down)
         self._look_blind(moves)
         self._look_beside(moves, cutting)

@@ -94,6 +94,11 @@ class Moves:
         """The coordinate after the move counts from the stock's corner."""
         return self[Col.PLACE + axis] == STOCK
 
+    @property
+    def from_top(self) -> Bools:
+        """Z counts from the top of the stock, by whichever work offset."""
+        return self[Col.PLACE + 2] >= STOCK
+
     def line(self, index: int) -> int:
         return int(self[Col.LINE][index])
 

@@ -118,6 +118,8 @@ REJECTED = [
     ("rapid plunge beyond the hole", "G1 Z-2 F100\nG0 Z5\nG0 Z-2.01", "rapid", 3),
     ("rapid plunge beside the hole", "G1 Z-2 F100\nG0 Z5\nG0 X11\nG0 Z-1", "rapid", 4),
     ("rapid plunge before the hole", "G0 Z-1\nG1 Z-2 F100", "rapid", 1),
+    ("spindle off under another zero", "M5\nG55\nG0 Z5\nG1 Z-1 F100", "spindle", 4),
+    ("rapid under another zero", "G55\nG0 Z5\nG1 Z-1 F100\nG0 X20", "rapid", 4),
     ("rapid home through the stock", "G1 Z-1 F100\nG28 X0 Y0", "rapid", 2),
     ("rapid in machine coordinates", "G1 Z-1 F100\nG53 G0 X-150", "rapid", 2),
     ("no feed", "G1 Z-1", "feed", 1),
@@ -262,6 +264,7 @@ def test_a_cut_beside_the_stock_is_asked_about() -> None:
 
 def test_a_mill_lifts_its_tool_first() -> None:
     assert told(judge(b"G21\nG90\nG0 X10 Y10\nG0 Z5\nM2\n", MILL)) == {("start", "review")}
+    assert told(judge(b"G21\nG90\nG0 Y10\nG0 Z5\nM2\n", MILL)) == {("start", "review")}
     assert judge(b"G21\nG90\nG0 X10 Y10 Z5\nM2\n", MILL).decision == "accept"
     assert judge(b"G28 G91 Z0\nG90\nG0 X10 Y10\nG0 Z5\nM2\n", MILL).decision == "accept"
     assert judge(b"G53 G0 Z-1\nG0 X10 Y10\nG0 Z5\nM2\n", MILL).decision == "accept"
@@ -341,7 +344,7 @@ def test_unknown_zero_holds_the_extent_against_the_travel() -> None:
     assert told(wide) == {("envelope", "reject")}
     deep = judge(milled("G1 Z-12.3 F100"), lost)
     assert told(deep) == {("depth", "reject")}
-    machine = judge(milled("G53 G0 Z-1\nG0 Z5"), lost)
+    machine = judge(milled("M5\nG53 G0 Z-2\nG53 G0 X-5\nG53 G1 Z-1 F100\nG0 Z5"), lost)
     assert machine.decision == "accept", machine.findings
 
 
