@@ -104,7 +104,7 @@ def _judge(asked: argparse.Namespace, profile: MachineProfile) -> int:
         said = (
             json.dumps(_plain(name, verdict, asked.material))
             if asked.json
-            else _told(name, verdict)
+            else _printable(_told(name, verdict))
         )
         print(said, flush=True)
     worst: Decision = next(d for d in ("reject", "review", "accept") if d in decisions)
@@ -218,7 +218,7 @@ _WORDS: dict[Decision, str] = {
 
 def _told(name: str, verdict: Verdict) -> str:
     facts = verdict.facts
-    lines = [f"{_printable(name)}: {_WORDS[verdict.decision]}", *map(_finding, verdict.findings)]
+    lines = [f"{name}: {_WORDS[verdict.decision]}", *map(_finding, verdict.findings)]
     if facts.bbox_mm is not None:
         low, high = facts.bbox_mm
         spans = " ".join(f"{axis} {a:g}…{b:g}" for axis, a, b in zip("XYZ", low, high, strict=True))
@@ -231,7 +231,7 @@ def _told(name: str, verdict: Verdict) -> str:
 
 def _finding(finding: Finding) -> str:
     where = f"line {finding.line}" if finding.line else "the program"
-    return f"  {finding.severity:>6}  {where}: {_printable(finding.message)}  [{finding.rule}]"
+    return f"  {finding.severity:>6}  {where}: {finding.message}  [{finding.rule}]"
 
 
 def _printable(text: str) -> str:
