@@ -134,7 +134,7 @@ def cuts(design: Path, home: Path, folder: Path) -> Iterator[Case]:
     for process, machine, profile, thick in CUTTING:
         out = folder / re.sub("[^A-Za-z0-9]+", "_", f"{name}.{process}")
         order = Order(
-            part_name="part", process={"laser": "laser", "mill": "cnc-mill"}[process],
+            part_name="part", process={"laser": "laser_cutting", "mill": "cnc_milling"}[process],
             material="plywood", thickness_mm=thick, quality="normal", quantity=1,
             file_path=design, format=design.suffix[1:].lower(),
             profile=profiles.load(profile), machine=machine,

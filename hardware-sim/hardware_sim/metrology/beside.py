@@ -16,11 +16,12 @@ from hardware_sim.metrology.body import Plane, Standing, footprint
 from hardware_sim.metrology.edges import Floats
 
 MARGIN_MM = 0.15  # the middle of an honest bead lies half its width inside the design
-NEAR_MM = 1.0  # a bead so near is the part's own, printed wrong
+NEAR_MM = 0.6  # a bead so near is the part's own, printed wrong
 FIRST_SHARE = 0.2  # of the bead's width: the margin on the first level, where a brim may follow
 BED_RISE_MM = 0.15
 TOP_MM = 0.05
 ALL_OF_IT = 0.97
+WEAK = 0.3  # of the neighbours: a level with so little of the part may be support's own
 MOSTLY = 0.3
 NONE = -1
 
@@ -41,6 +42,7 @@ def sort(made: deposit.Deposit, standings: Sequence[Standing]) -> Sorted:
     levels = deposit.levels(beads)
     for number, standing in enumerate(standings):
         _claim(number, standing, beads, levels, owner, carried)
+    _between_layers(made, levels, owner, carried)
     beside = Apart()
     lift_mm = min(s.pose.dz_mm for s in standings)
     foreign = owner == NONE
@@ -54,6 +56,30 @@ def sort(made: deposit.Deposit, standings: Sequence[Standing]) -> Sorted:
         if len(rest):
             _explain(made, rest, carried[rest], part, first_mm, beside)
     return Sorted(owner, beside)
+
+
+def _between_layers(
+    made: deposit.Deposit, levels: list[deposit.Rows], owner: NDArray[np.int64], carried: Bools
+) -> None:
+    """Support has levels of its own: what of it reaches into the design there is not the part's."""
+    z_mm = np.array([float(np.median(made.beads[rows, 4])) for rows in levels])
+    lengths = made.lengths_mm
+    own = np.array([float(lengths[rows[owner[rows] != NONE]].sum()) for rows in levels])
+    held = np.array([bool(carried[rows].any()) for rows in levels])
+    around = np.maximum(np.append(own[1:], 0.0), np.append(0.0, own[:-1]))
+    weak = held & (own > 0) & (own < WEAK * around)
+    strong = np.flatnonzero(~weak & (own > 0))
+    if not weak.any() or len(strong) < 3:
+        return
+    step_mm = float(np.median(np.diff(z_mm[strong])))
+    for level in np.flatnonzero(weak):
+        place = int(np.searchsorted(strong, level))
+        if not 0 < place < len(strong):
+            continue
+        if z_mm[strong[place]] - z_mm[strong[place - 1]] < 1.5 * step_mm:
+            rows = levels[level]
+            rows = rows[owner[rows] != NONE]
+            owner[rows], carried[rows] = NONE, True
 
 
 def _first_mm(beads: Floats, owner: NDArray[np.int64], lift_mm: float) -> float:

@@ -49,7 +49,7 @@ DEEP = 2.2  # bead widths
 DRIFT_LAYERS = 3
 TWICE = 0.3
 SAME_PLACE_MM = 0.02
-USUAL = 0.7  # of the layers: with half of them starved the median would be neither
+USUAL = (0.3, 0.7)  # of the layers in order of flow: one of them is as it should be
 STRAIGHT_MM = 0.004
 MOST_NAMED = 40
 
@@ -185,8 +185,7 @@ def _piece(one: Standing, beads: Floats) -> _Piece:
         found = list(
             hands.map(lambda i: _inspect(layers[i], body, first=not i), range(len(layers)))
         )
-    flows = _flows(found)
-    missing = [m for f in found for m in f.missing] + _gaps(found, flows) + _top(found[-1], body)
+    missing = [m for f in found for m in f.missing] + _gaps(found) + _top(found[-1], body)
     return _Piece(
         one,
         found,
@@ -194,7 +193,7 @@ def _piece(one: Standing, beads: Floats) -> _Piece:
         [e for f in found for e in f.extra],
         _size_off_mm(found),
         _drift_mm(found),
-        _window_flow_pct(flows),
+        _window_flow_pct(found),
     )
 
 
@@ -399,6 +398,7 @@ class _Walls:
     straight: bool
     outer: Floats  # rows distance, section/height, length of straight outermost beads
     second: Floats  # the same for straight beads beside those
+    breadth_mm: float  # of the beads along the edge, median
     shift_mm: Floats | None  # how far the outermost beads lie to one side
 
 
@@ -429,6 +429,7 @@ def _walls(layer: Layer, plane: Plane) -> _Walls:
         share is not None,
         rows[outermost & straight],
         rows[beside_it & straight],
+        float(np.median(given)) if len(given) else width,
         _shift_mm(middles[follows], lengths[follows], edges, width),
     )
 
@@ -455,24 +456,28 @@ def _weighted_median(rows: Floats, least_mm: float) -> float | None:
     return float(order[np.searchsorted(heap, heap[-1] / 2), 0])
 
 
-def _flows(found: list[_LayerFindings]) -> list[float | None]:
+def _flows(found: list[_LayerFindings], usual_share: float) -> list[float | None]:
     """Flow of each layer against the program's usual: straight and curved walls apart."""
     usual: dict[bool, float] = {}
     for straight in (True, False):
         same = [f.walls.outer_share for f in found if f.walls.straight is straight]
         known = [share for share in same if share is not None]
-        usual[straight] = float(np.quantile(known, USUAL)) if known else 1.0
+        usual[straight] = float(np.quantile(known, usual_share, method="nearest")) if known else 1.0
     shares = [(f.walls.outer_share, usual[f.walls.straight]) for f in found]
     return [None if share is None else share / norm for share, norm in shares]
 
 
-def _window_flow_pct(flows: list[float | None]) -> float:
-    known = np.array([f for f in flows if f is not None])
-    if not len(known):
-        return 0.0
-    windows = np.lib.stride_tricks.sliding_window_view(known, min(WINDOW, len(known)))
-    medians = 100 * (np.median(windows, axis=1) - 1)
-    return float(medians[np.abs(medians).argmax()])
+def _window_flow_pct(found: list[_LayerFindings]) -> float:
+    """The worst median over WINDOW layers; with half of them wrong, the median is neither."""
+    worst = 0.0
+    for usual_share in USUAL:
+        known = np.array([f for f in _flows(found, usual_share) if f is not None])
+        if not len(known):
+            return 0.0
+        windows = np.lib.stride_tricks.sliding_window_view(known, min(WINDOW, len(known)))
+        medians = 100 * (np.median(windows, axis=1) - 1)
+        worst = max(worst, float(medians[np.abs(medians).argmax()]), key=abs)
+    return worst
 
 
 def _program_flow_pct(found: list[_LayerFindings]) -> float | None:
@@ -490,9 +495,12 @@ def _program_flow_pct(found: list[_LayerFindings]) -> float | None:
 # --- layers that are not there ---------------------------------------------------------------
 
 
-def _gaps(found: list[_LayerFindings], flows: list[float | None]) -> list[str]:
+def _gaps(found: list[_LayerFindings]) -> list[str]:
     """Steps in height that the plastic laid on them does not fill."""
     usual = float(np.median([f.height_mm for f in found]))
+    broad = float(np.median([f.walls.breadth_mm for f in found]))
+    flows = _flows(found, 0.5)
+    flows[0] = found[0].walls.breadth_mm / broad  # a shrunken first layer says nothing by its walls
     gaps: list[str] = []
     for layer, flow in zip(found, flows, strict=True):
         high = layer.height_mm > (1.3 if flow is not None else 1.8) * usual
