@@ -1,4 +1,4 @@
-"""How a program must be written before its meaning is judged: bytes, lines, one spelling of words.
+"""How a printer's program must be written before its meaning is judged: bytes, one spelling.
 
 What is not written so is refused, because two readers could understand it differently.
 """
@@ -13,14 +13,11 @@ from firmware_bridge.profiles import MachineProfile
 
 _PLAIN: Final = bytes({9, 10, 13, *range(32, 127), *range(128, 256)})
 _STRAY_RETURN: Final = re.compile(rb"\r(?!\n|\Z)")
-_AT_ONCE: Final = re.compile(r"[!~?$%\x18]")
 _NUMBER: Final = r"-?(?:\d{1,7}(?:\.\d{0,8})?|\.\d{1,8})"
-_MARLIN: Final = re.compile(rf"[GMT](?:0|[1-9]\d{{0,3}})(?:\.[1-9])?(?: +[A-Z](?:{_NUMBER})?)*")
-_GRBL: Final = re.compile(rf"(?:[A-Z] ?{_NUMBER} ?)+")
-_WORD: Final = re.compile(rf"([A-Z]) ?({_NUMBER})?")
+_FORM: Final = re.compile(rf"[GMT](?:0|[1-9]\d{{0,3}})(?:\.[1-9])?(?: +[A-Z](?:{_NUMBER})?)*")
+_WORD: Final = re.compile(rf"([A-Z])({_NUMBER})?")
 # What follows is shown or kept as a name, never read as words: a message, the name of an object.
 _TEXT_CODES: Final = re.compile(r"(M117)(?: |$)|(M486) (?:S\d{1,4} )?A")
-_TWO_SPELLINGS: Final = re.compile(r"[GMT] ?(?:0\d\d|0\d\.|\d+\.(?!\d)|\d+\.\d*0|-|\.)")
 _CONTAINERS: Final = {
     b"GCDE": "binary G-code (.bgcode)",
     b"PK\x03\x04": "a packed file (.3mf or .zip)",
@@ -51,11 +48,9 @@ def check_bytes(data: bytes, findings: Findings) -> None:
 
 
 class Reader:
-    """Turns lines into words for one dialect, and says what keeps a line from being read."""
+    """Turns a printer's lines into words, and says what keeps a line from being read."""
 
     def __init__(self, profile: MachineProfile, findings: Findings) -> None:
-        self._form = _GRBL if profile.dialect == "grbl" else _MARLIN
-        self._grbl = profile.dialect == "grbl"
         self._max = profile.line_max_bytes
         self._findings = findings
 
@@ -66,7 +61,7 @@ class Reader:
             return None
         if not self._readable(number, told):
             return None
-        text = None if self._grbl else _TEXT_CODES.match(told)
+        text = _TEXT_CODES.match(told)
         if text:
             return [("M", float((text[1] or text[2])[1:]))]
         return [(m[1], float(m[2]) if m[2] else None) for m in _WORD.finditer(told)]
@@ -79,22 +74,17 @@ class Reader:
 
     def _faults(self, told: str) -> Iterator[tuple[str, str]]:
         shown = told[:40].encode("ascii", "backslashreplace").decode()
-        text = not self._grbl and _TEXT_CODES.match(told)
+        text = _TEXT_CODES.match(told)
         if len(told) > self._max:
             yield "length", f"{len(told)} characters; the machine reads {self._max}"
         if not (told.isascii() and told.isprintable()):
             yield "ascii", f"a character that machines do not read: {shown}"
         if told[0] in "Nn" or ("*" in told and not text):
             yield "numbered", f"its own line number or checksum: {shown}"
-        if self._grbl and _AT_ONCE.search(told):
-            yield "realtime", f"a character that the controller obeys at once: {shown}"
         if text and "//" in told:
             yield "host", f"words that a host could take for an order of the machine: {shown}"
-        if not text and not self._spelled(told):
+        if not text and not _FORM.fullmatch(told):
             yield "spelling", f"not in the one spelling that is read: {shown}"
-
-    def _spelled(self, told: str) -> bool:
-        return bool(self._form.fullmatch(told)) and not _TWO_SPELLINGS.search(told)
 
 
 def code(letter: str, value: float | None) -> str:
