@@ -49,7 +49,7 @@ class MillRules:
         self._look_beside(moves, cutting)
 
     def _look_blind(self, moves: Moves) -> None:
-        sideways = moves.moving & (moves.told(0) | moves.told(1))
+        sideways = moves.told(0) | moves.told(1)
         blind = np.flatnonzero(sideways & (moves[Col.PLACE + 2] == NOWHERE))
         if blind.size and not self._blind_at:
             self._blind_at = moves.line(int(blind[0]))

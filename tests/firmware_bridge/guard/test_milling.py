@@ -262,9 +262,23 @@ def test_a_cut_beside_the_stock_is_asked_about() -> None:
     assert above.decision == "accept"
 
 
+def test_beside_the_stock_is_also_before_it() -> None:
+    profile = MILL.model_copy(update={"work_zero_mm": (-250.0, -130.0, -45.0)})
+    stock = Stock(100, 100, 12)
+    for axis in "XY":
+        near = judge(milled(f"G1 Z-2 F100\nG1 {axis}-15"), profile, stock)
+        assert near.decision == "accept", near.findings
+        far = judge(milled(f"G1 Z-2 F100\nG1 {axis}-15.1"), profile, stock)
+        assert [(f.rule, f.line) for f in far.findings] == [("stock", FIRST + 1)]
+    elsewhere = judge(milled("G55\nG0 X200 Z5\nG1 Z-2 F100"), profile, stock)
+    assert told(elsewhere) == {("offset", "review")}
+
+
 def test_a_mill_lifts_its_tool_first() -> None:
     assert told(judge(b"G21\nG90\nG0 X10 Y10\nG0 Z5\nM2\n", MILL)) == {("start", "review")}
     assert told(judge(b"G21\nG90\nG0 Y10\nG0 Z5\nM2\n", MILL)) == {("start", "review")}
+    once = judge(b"G21\nG90\nG0 X10\nG0 X20\nG0 Z5\nM2\n", MILL)
+    assert [(f.rule, f.line) for f in once.findings] == [("start", 3)]
     assert judge(b"G21\nG90\nG0 X10 Y10 Z5\nM2\n", MILL).decision == "accept"
     assert judge(b"G28 G91 Z0\nG90\nG0 X10 Y10\nG0 Z5\nM2\n", MILL).decision == "accept"
     assert judge(b"G53 G0 Z-1\nG0 X10 Y10\nG0 Z5\nM2\n", MILL).decision == "accept"
