@@ -54,7 +54,7 @@ DEBUG: Final = {
 PEOPLE: Final = ("nothing", "stopped", "paused and resumed", "agent killed", "halted")
 CASES: Final = (*PEOPLE, *DEBUG)
 # What OctoPrint says of its own accord; no program of ours holds any of it.
-_OWN = re.compile(r"(M20|M21|M27|M84|M10[4567]|M11[0458]|M140|M15[45]|M400|M220|M221|T\d)\b")
+_OWN = re.compile(r"(M20|M21|M27|M84|M10[45678]|M11[02458]|M140|M15[45]|M400|M410|M220|M221|T\d)\b")
 _SENT = re.compile(r"<<< N(\d+) ?([^*]*)\*")
 
 
@@ -67,7 +67,7 @@ class Case:
     @property
     def rows(self) -> list[str]:
         """A program of which no two lines are alike."""
-        moves = [f"G1 X{n % 20}.{self.number:03d} Y{n}.5 F6000" for n in range(LINES)]
+        moves = [f"G1 X{n % 20}.{self.number:03d} Y{n}.5 F1500" for n in range(LINES)]
         return ["G28", "G90", *moves, "M18"]
 
 
@@ -85,8 +85,8 @@ class Result:
 
 def case_of(number: int, seed: int = SEED) -> Case:
     """The same job for the same number, whatever ran before."""
-    chance = random.Random(f"{seed} {number}")  # noqa: S311 - bad luck, not secrets
-    return Case(number, CASES[number % len(CASES)], round(chance.uniform(0.05, 1.2), 2))
+    chance = random.Random(f"{seed} {number}")
+    return Case(number, CASES[number % len(CASES)], round(chance.uniform(0.2, 3.0), 2))
 
 
 def carried(log: str) -> list[str]:
@@ -94,16 +94,20 @@ def carried(log: str) -> list[str]:
 
     A line that was asked for again must be the same again; numbers must leave no hole.
     """
-    lines: dict[int, str] = {}
+    epochs: list[dict[int, str]] = [{}]
     for row in log.splitlines():
         found = _SENT.search(row)
         if found is None:
             continue
         number, text = int(found[1]), found[2].strip()
         if text.startswith("M110"):
-            lines = {} if not any(not _OWN.match(line) for line in lines.values()) else lines
-        elif lines.setdefault(number, text) != text:
-            raise ValueError(f"N{number} was {lines[number]!r}, then {text!r}")
+            epochs.append({})  # counting starts anew: before a job, or after a reset
+        elif epochs[-1].setdefault(number, text) != text:
+            raise ValueError(f"N{number} was {epochs[-1][number]!r}, then {text!r}")
+    return [line for lines in epochs for line in _in_order(lines)]
+
+
+def _in_order(lines: dict[int, str]) -> list[str]:
     numbers = sorted(lines)
     if numbers and numbers != list(range(numbers[0], numbers[-1] + 1)):
         raise ValueError("there is a hole in the line numbers")

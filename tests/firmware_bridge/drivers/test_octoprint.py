@@ -14,12 +14,14 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from bench.proof import octoprint_jobs
 from demo import octoprint
 from firmware_bridge.driver import (
     Condition,
     Driver,
     Ended,
     Event,
+    Outcome,
     Paused,
     Program,
     Progress,
@@ -41,6 +43,7 @@ class Server:
     url: str
     key: str
     process: subprocess.Popen[bytes]
+    folder: Path
     drivers: list[Driver] = field(default_factory=list[Driver])
 
     def driver(self, **more: object) -> Driver:
@@ -70,7 +73,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Ser
 
     def begin() -> Server:
         folder = tmp_path_factory.mktemp("octoprint")
-        running.append(Server(*octoprint.start(folder, octoprint.free_port())))
+        running.append(Server(*octoprint.start(folder, octoprint.free_port()), folder))
         return running[-1]
 
     yield begin
@@ -298,3 +301,50 @@ def test_a_key_that_nobody_allows(server: Server) -> None:
         appkeys.request(server.url, "somebody", say=lambda _: None, patience_s=1)
     with pytest.raises(LinkLost):
         appkeys.request(f"http://127.0.0.1:{octoprint.free_port()}", say=lambda _: None)
+
+
+# ---- a sample of `./run proof octoprint_jobs`: the virtual printer misbehaves as it is told to
+
+SAMPLE = ("noisy line", "cable out", "thermal runaway", "agent killed")
+    "nothing",
+    "noisy line",
+    "an ok is garbled",
+    "cable out",
+    "thermal runaway",
+    "agent killed",
+)
+
+
+@pytest.mark.parametrize("what", SAMPLE)
+def test_a_sample_of_the_hundred_jobs_on_a_dirty_printer(what: str, server: Server) -> None:
+    shop = octoprint_jobs.Shop(server.folder, server.url, server.key)
+    case = octoprint_jobs.case_of(10 * len(octoprint_jobs.CASES) + octoprint_jobs.CASES.index(what))
+    assert case.what == what
+    result = shop.play(case)
+    assert result.verdict in ("exact", "honest"), result
+    harmless = what not in ("cable out", "thermal runaway")
+    assert (result.verdict == "exact") == harmless, result
+
+
+SENT = "<<< N1 M110 N0*1\n<<< N1 G28*2\n<<< N2 G1 X1*3\n<<< N3 M105*4\n<<< N4 G1 X2*5\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "outcome", "verdict"),
+    [
+        (SENT, "finished", "exact"),
+        (SENT + "<<< N2 G1 X1*3\n", "finished", "exact"),
+        (SENT + "<<< N2 G1 X9*3\n", "finished", "WRONG"),
+        (SENT + "<<< N6 G1 X3*3\n", "unknown", "WRONG"),
+        (SENT + "<<< N5 G1 X3*3\n", "finished", "WRONG"),
+        (SENT.replace("X2", "X3"), "interrupted", "WRONG"),
+        ("<<< N1 G28*2\n", "finished", "WRONG"),
+        ("<<< N1 G28*2\n", "interrupted", "honest"),
+        ("<<< N1 G28*2\n", "unknown", "honest"),
+        (SENT + "<<< N1 M110 N0*1\n<<< N1 M84*2\n", "interrupted", "honest"),
+    ],
+)
+def test_the_judge_of_the_wire(log: str, outcome: Outcome, verdict: str) -> None:
+    wanted = ["G28", "G1 X1", "G1 X2"]
+    said, _ = octoprint_jobs.judge(wanted, log, Ended(outcome, "", 0))
+    assert said.split(":")[0] == verdict
