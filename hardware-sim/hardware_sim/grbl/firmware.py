@@ -20,7 +20,9 @@ from hardware_sim.records import Journal
 
 _REALTIME = re.compile(rb"[\x18!?~\x80-\xff]")
 _LINE_END = re.compile(rb"[\r\n]")
-CRITICAL = (1, 2)
+HARD_LIMIT, SOFT_LIMIT = 1, 2
+CRITICAL = (HARD_LIMIT, SOFT_LIMIT)
+SWITCH_LOOK_S = 0.02  # how often the tool's place is held against the switches
 DOOR_SPINDLE_S, DOOR_COOLANT_S = 4.0, 1.0  # config.h SAFETY_DOOR_*_DELAY
 RESET, HOLD, RESUME, STATUS = 0x18, ord("!"), ord("~"), ord("?")
 DOOR, JOG_CANCEL, SPINDLE_STOP, FLOOD = 0x84, 0x85, 0x9E, 0xA0
@@ -137,6 +139,7 @@ class Grbl:
         self.mover.stop(now_s)
         self._rx.clear()
         self.dead = True
+        self.mover.homed = self.mover.homed and number != HARD_LIMIT
         self.journal.end("killed", now_s)
 
     def fall_asleep(self) -> None:
@@ -414,8 +417,8 @@ class Grbl:
         mover = self.mover
         for name, true in (
             ("Sleep", self.asleep),
-            ("Alarm", self.alarmed),
             ("Home", self.homing),
+            ("Alarm", self.alarmed),
             ("Check", mover.checking),
         ):
             if true:
@@ -478,6 +481,8 @@ class Grbl:
         if self.dead:
             return None
         moments = [self.mover.planner.next_end_s(), self._restored_at_s]
+        if self.moving and self.mover.homed and self.settings.on(21):
+            moments.append(self.now_s + SWITCH_LOOK_S)
         if self._task is not None:
             moments.append(self.mover.wake_s)
         known = [moment for moment in moments if moment is not None and moment < math.inf]

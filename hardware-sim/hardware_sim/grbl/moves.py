@@ -445,7 +445,7 @@ class Mover:
 
     def hits_switch(self, now_s: float) -> bool:
         """With hard limits on and a known place: the tool has run past the end of an axis."""
-        if not (self.homed and self._settings.on(21) and self.planner.waiting):
+        if not (self.homed and self._settings.on(21)):
             return False
         pull = self._settings[27]
         travel = self._settings.axes(130)

@@ -12,8 +12,13 @@ _SINGLE = struct.Struct("f")
 
 
 def fixed(value: float, places: int) -> str:
-    """`value` with `places` decimals, halves away from 0; a negative that rounds to 0 keeps `-`."""
-    whole = math.floor(abs(value) * 10**places + 0.5)
+    """`value` with `places` decimals, by four-byte steps; a negative that rounds to 0 keeps `-`."""
+    scaled = single(abs(value))
+    for _ in range(places // 2):
+        scaled = single(scaled * 100)
+    if places % 2:
+        scaled = single(scaled * 10)
+    whole = int(single(scaled + 0.5))
     digits = str(whole).rjust(places + 1, "0")
     text = f"{digits[:-places]}.{digits[-places:]}" if places else digits
     return f"-{text}" if value < 0 else text

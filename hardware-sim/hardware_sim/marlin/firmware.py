@@ -14,7 +14,7 @@ from hardware_sim.config import MarlinMachine
 from hardware_sim.heat import BED_WATCH, HOTEND_WATCH, Heater, Spoiled, Trip
 from hardware_sim.marlin.board import Board, Task
 from hardware_sim.marlin.commands import Commands
-from hardware_sim.marlin.intake import Command, Intake, LineFault
+from hardware_sim.marlin.intake import LONG_MAX, Command, Intake, LineFault
 from hardware_sim.marlin.telling import banner
 from hardware_sim.records import Journal
 
@@ -112,7 +112,7 @@ class Marlin:
             self.journal.end("stopped", self._now_s)
 
     def _renumber(self, number: int) -> None:
-        self.intake.last = number
+        self.intake.last = min(number, LONG_MAX)
 
     # --- the physical world --------------------------------------------------------------
 
@@ -210,6 +210,8 @@ class Marlin:
             if self.dead:
                 return
             if self._task is None and not self._next(now_s):
+                return
+            if self.dead:
                 return
             if self._task is not None and not self._go_on(self._task, now_s):
                 return

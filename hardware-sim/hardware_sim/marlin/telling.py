@@ -150,5 +150,6 @@ TABLE: dict[str, Callable[[Board, Words], Task | None]] = {
     "M117": nothing,
     "M118": echo,
     "M119": endstops,
+    "M999": nothing,  # what follows its ok is the queue's doing (firmware.py)
 }
 CARD: dict[str, Callable[[Board, Words], Task | None]] = {"M20": list_files, "M21": mount}
