@@ -77,7 +77,7 @@ class MillRules:
         if state.spin != 5 and not state.power <= 0:
             findings.review("left on", lines, "ends with the spindle on; M5 belongs at its end")
         z, safe = state.at[2], self._mill.safe_z_mm
-        if state.place[2] == STOCK and z < safe - EDGE_MM:
+        if state.place[2] >= STOCK and z < safe - EDGE_MM:
             findings.review("left low", lines, f"ends with the tool at Z{z:g}; {safe:g} mm is safe")
 
 
@@ -109,7 +109,7 @@ class _Cuts:
         order = np.lexsort((rows[:, 4], spot[:, 1], spot[:, 0]))
         rows, asked, spot = rows[order], asked[order], spot[order]
         deepest = _lowest_before(np.where(asked, np.inf, rows[:, 2]), spot)
-        blind = asked & (rows[:, 2] < deepest - EDGE_MM)
+        blind = rows[:, 2] < deepest - EDGE_MM  # a cut is its own deepest, so never among them
         return sorted(int(line) for line in rows[blind, 3])
 
 

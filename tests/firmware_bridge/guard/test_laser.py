@@ -94,6 +94,7 @@ def test_leaves_to_a_person(what: str, body: str, rule: str) -> None:
         ("a wait of nothing", "G1 X20 S500 F1000\nG4 P0"),
         ("a pointer too weak to mark", "M3 S2\nG0 X50\nG1 X20 F1000"),
         ("power while off", "M5 S1000\nG0 X50"),
+        ("power while off, at a crawl", "M5 S1000\nG1 X50 F5"),
         ("air", "M8\nG1 X20 S500 F1000\nM9"),
         ("some passes", "G1 X20 S500 F1000\nX10\nX20\nX10\nX20\nX10\nX20\nX10"),
         ("as slow as it may", "G1 X20 S500 F10"),

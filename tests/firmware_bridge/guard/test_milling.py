@@ -307,6 +307,8 @@ def test_what_is_left_on_or_low_is_said() -> None:
     assert told(judge((cut + "M5\n").encode(), MILL)) == {("left low", "review")}
     assert told(judge((cut + "G0 Z0.9\nM30\n").encode(), MILL)) == {("left low", "review")}
     assert judge((cut + "G0 Z1\nM30\n").encode(), MILL).decision == "accept"
+    assert judge((cut + "G0 Z5\nS0\n").encode(), MILL).decision == "accept"
+    assert told(judge(b"G0 X10\nM2\n", MILL)) == {("start", "review")}
     assert judge((cut + "G28 G91 Z0\nM30\n").encode(), MILL).decision == "accept"
 
 
