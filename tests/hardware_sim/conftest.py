@@ -152,11 +152,15 @@ def _written(path: Path, shipped: str, options: dict[str, object]) -> str:
     tables = tomllib.loads((machines / f"{shipped}.toml").read_text())
     for key, value in options.items():
         tables[key] = {**tables.get(key, {}), **value} if isinstance(value, dict) else value
-    plain = {k: v for k, v in tables.items() if not isinstance(v, dict)}
+    many = {k: v for k, v in tables.items() if isinstance(v, list) and v and isinstance(v[0], dict)}
+    plain = {k: v for k, v in tables.items() if not isinstance(v, dict) and k not in many}
     lines = [f"{k} = {json.dumps(v)}" for k, v in plain.items()]
     for name, table in tables.items():
         if isinstance(table, dict):
             lines += [f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in table.items())]
+    for name, rows in many.items():
+        for row in rows:
+            lines += [f"[[{name}]]", *(f"{k} = {json.dumps(v)}" for k, v in row.items())]
     path.write_text("\n".join(lines) + "\n")
     return str(path)
 
