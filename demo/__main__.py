@@ -14,9 +14,9 @@ from demo import octoprint
 from demo.children import ChildFailed
 from demo.city import CITY, LABS
 from demo.inspector import Inspector
-from demo.people import People
+from demo.people import People, consoles
 from demo.story import Following, Refused, build_library, order_all, printed, publish, rows
-from demo.world import World, free_port
+from demo.world import PORT_MAX, World, free_port
 
 DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
 OWN_WORK = "LicenseRef-OwnWork"
@@ -50,7 +50,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--process", help="3d_printing_fdm, cnc_milling or laser_cutting")
     parser.add_argument("--material", help="pla, petg, plywood, acrylic, …")
     parser.add_argument("--thickness", type=float, metavar="MM", help="of sheet material")
-    parser.add_argument("--port", type=int, default=8000, help="of the pages (default 8000)")
+    parser.add_argument("--port", type=_port, default=8000, help="of the pages (default 8000)")
     parser.add_argument(
         "--speed", type=float, default=600, metavar="X",
         help="simulated seconds in a second; 0 = as fast as possible (default 600)",
@@ -58,6 +58,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave everything in DIR")
     parser.add_argument("--json", action="store_true", help="the table as JSON on standard output")
     return parser.parse_args()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{text} is no port: name one from 1 to {PORT_MAX}")
+    return int(text)
 
 
 class Demo:
@@ -81,8 +87,9 @@ class Demo:
 
     def run(self) -> int:
         with self.world:
-            self.open_city()
-            releases = self.publish()
+            self.open_orchestrator()
+            releases = self.publish()  # first: a file that is refused keeps nobody waiting
+            self.open_labs()
             people = None if self.args.by_hand else People(self.world.labs)
             inspector = Inspector(self.world)
             for thread in (people, inspector):
@@ -95,10 +102,15 @@ class Demo:
                     if thread:
                         thread.go_home()
 
-    def open_city(self) -> None:
+    def open_orchestrator(self) -> None:
+        if self.world.http_port != self.args.port:
+            self.say(f"Port {self.args.port} is taken; the pages are at {self.world.http_port}.")
         self.say(f"Opening {CITY}: the orchestrator …")
         self.world.start_orchestrator()
         self.say(f"  pages: {self.world.url}   ({time.monotonic() - self.began:.1f} s)")
+
+    def open_labs(self) -> None:
+        self.say("Opening its labs …")
         if self.args.with_octoprint:
             self.say("  bringing a real OctoPrint for Printer 2 (the first time takes a minute) …")
             octoprint.ensure_installed()
@@ -155,14 +167,13 @@ class Demo:
         with self.world.api() as api:
             ordered = order_all(api, releases, self.say)
             self.say(f"Making …   watch it at {self.world.url}")
-            if self.args.by_hand:
-                self.say("  beds and starts are yours: open the consoles named above")
-            following = Following(api, ordered, self.say)
+            labs = {lab.agent_id: lab.spec.name for lab in self.world.labs}
+            turn = consoles(self.world.labs) if self.args.by_hand else None
+            following = Following(api, ordered, labs, self.say, turn)
             while not following.step():
                 if not inspector.is_alive():
                     raise ChildFailed("the simulated inspector broke off; its words are above")
                 time.sleep(0.3)
-            labs = {lab.agent_id: lab.spec.name for lab in self.world.labs}
             table = rows(api, ordered, labs, self.world.url)
         self.show(table)
         return self.end(table)

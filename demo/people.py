@@ -5,7 +5,8 @@ bed itself before they say that it is clear.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import httpx
 
@@ -61,3 +62,30 @@ def look(room: Machine) -> dict[str, str]:
     if room.tell("state")["bed"] == "clear":
         return {"outcome": "not_started", "evidence": "the bed is as I cleared it"}
     return {"outcome": "interrupted", "evidence": "there is an unfinished part on the bed"}
+
+
+def consoles(labs: list[Lab]) -> Callable[[], list[str]]:
+    """Who waits for a person, and at which console."""
+    wants = {
+        "bed clear": "clear its bed and say so",
+        "start": "clamp the stock and start it",
+        "unknown decision": "say what became of its job",
+    }
+
+    def look_round() -> list[str]:
+        with httpx.Client(timeout=5, headers=_HEADERS) as client:
+            return [
+                f"{card['title']} at {lab.spec.name}, {wants[card['waits_for']]}: {lab.console}"
+                for lab in labs
+                for card in _cards(client, lab)
+                if card["waits_for"] in wants
+            ]
+
+    return look_round
+
+
+def _cards(console: httpx.Client, lab: Lab) -> list[dict[str, Any]]:
+    try:
+        return console.get(f"{lab.console}/api/machines").json()
+    except httpx.HTTPError:
+        return []  # the agent is away: nobody can press a button there now

@@ -2,7 +2,8 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,50 +100,89 @@ def order_all(api: httpx.Client, releases: Sequence[dict[str, Any]], say: Say) -
 # ── following ───────────────────────────────────────────────────────────────────────────────
 
 
-class Following:
-    """Tells each step of the orders once."""
+WORDS = {
+    "wanted": "waits for a machine",
+    "planned": "is planned at",
+    "offered": "goes to",
+    "made": "is made, to be inspected, at",
+    "received": "is made and inspected at",
+    "abandoned": "is given up for now",
+    "cancelled": "is cancelled",
+}
+GIVEN_UP_AFTER_S = 30
 
-    def __init__(self, api: httpx.Client, ordered: Sequence[Ordered], say: Say) -> None:
+
+class Following:
+    """Tells each step of the orders once; `turn` says where a person is awaited."""
+
+    def __init__(
+        self,
+        api: httpx.Client,
+        ordered: Sequence[Ordered],
+        labs: Mapping[str, str],
+        say: Say,
+        turn: Callable[[], list[str]] | None = None,
+    ) -> None:
         self._api = api
         self._ordered = ordered
+        self._labs = labs
         self._say = say
-        self._told: dict[str, tuple[str, str]] = {}
+        self._turn = turn
+        self._told: dict[str, str] = {}
+        self._since: dict[str, float] = {}
+        self._awaited: list[str] = []
         self._last = time.monotonic()
 
     def step(self) -> bool:
         """Look once; True when nothing more will happen by itself."""
         jobs = [job for one in self._ordered for job in self.jobs(one)]
-        for job in jobs:
-            self._tell(job)
+        self._tell(jobs)
         self._heartbeat(jobs)
-        return all(job["state"] in {"received", *STUCK} or hopeless(job) for job in jobs)
+        return all(job["state"] in {"received", *STUCK} or self._hopeless(job) for job in jobs)
 
     def jobs(self, one: Ordered) -> list[dict[str, Any]]:
         answer = self._api.get(f"/api/orders/{one.id}")
         return answer.raise_for_status().json()["jobs"]
 
-    def _tell(self, job: dict[str, Any]) -> None:
-        now = (job["state"], job["why"])
-        if self._told.get(job["id"]) == now:
-            return
-        self._told[job["id"]] = now
-        where = f" at {job['agent']}/{job['machine']}" if job["machine"] else ""
+    def _tell(self, jobs: Sequence[dict[str, Any]]) -> None:
+        """One line for all copies that have come equally far."""
+        news: Counter[str] = Counter()
+        for job in jobs:
+            words = self._words(job)
+            if self._told.get(job["id"]) != words:
+                self._told[job["id"]] = words
+                self._since[job["id"]] = time.monotonic()
+                news[words] += 1
+        for words, count in news.items():
+            self._last = time.monotonic()
+            self._say(f"  {f'{count} × ' if count > 1 else ''}{words}")
+
+    def _words(self, job: dict[str, Any]) -> str:
+        lab = self._labs.get(job["agent"], job["agent"])
+        where = f" {lab}, {job['machine']}" if job["machine"] else ""
         why = f": {job['why']}" if job["why"] else ""
-        self._last = time.monotonic()
-        self._say(f"  {job['part']}: {job['state']}{where}{why}")
+        return f"{job['part']} {WORDS[job['state']]}{where}{why}"
 
     def _heartbeat(self, jobs: Sequence[dict[str, Any]]) -> None:
-        if time.monotonic() - self._last > 4:
-            done = sum(job["state"] == "received" for job in jobs)
-            self._last = time.monotonic()
-            self._say(f"  … {done} of {len(jobs)} parts made and inspected")
+        if time.monotonic() - self._last <= 4:
+            return
+        done = sum(job["state"] == "received" for job in jobs)
+        self._last = time.monotonic()
+        self._say(f"  … {done} of {len(jobs)} parts made and inspected")
+        awaited = self._turn() if self._turn else []
+        if awaited != self._awaited:
+            self._awaited = awaited
+            for words in awaited:
+                self._say(f"  → your turn: {words}")
 
-
-def hopeless(job: dict[str, Any]) -> bool:
-    """Nothing more happens by itself: the slicer is missing, or a person has to judge the part."""
-    if job["state"] == "made":
-        return bool(job["why"])
-    return job["state"] == "wanted" and "slicer missing" in job["why"]
+    def _hopeless(self, job: dict[str, Any]) -> bool:
+        """Nothing more happens by itself: something is missing, or a person has to judge."""
+        if job["state"] == "made":
+            return bool(job["why"])
+        if job["state"] != "wanted" or not job["why"]:
+            return False
+        long = time.monotonic() - self._since[job["id"]] > GIVEN_UP_AFTER_S
+        return long or "slicer missing" in job["why"]
 
 
 # ── the table ───────────────────────────────────────────────────────────────────────────────

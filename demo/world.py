@@ -20,9 +20,12 @@ from demo.city import LabSpec, MachineSpec
 SIMULATED_PERSON = "simulated person"
 
 
+PORT_MAX = 65535
+
+
 def free_port(wanted: int = 0) -> int:
     """`wanted` if nobody listens there, else any free port of 127.0.0.1."""
-    for port in (wanted, 0):
+    for port in (wanted if wanted <= PORT_MAX else 0, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -147,7 +150,7 @@ class World:
         lab = Lab(
             spec=spec,
             folder=folder,
-            console_port=free_port(),
+            console_port=free_port(self.http_port + 101 + len(self.labs)),
             machines=[self._machine(spec, machine) for machine in spec.machines],
             agent=self._child(
                 f"agent-{spec.slug}", *python("fablab_agents.cli", "run", "--dir", str(folder))

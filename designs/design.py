@@ -18,6 +18,8 @@ from pydantic import (
 )
 
 OWN_WORK = "LicenseRef-OwnWork"
+LICENCE_LONGEST = 1000
+"""Characters of an SPDX expression."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -116,7 +118,7 @@ class Release(_Value):
     version: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,39}$")]
     title: Line
     function: str = Field(min_length=1, max_length=2000)
-    licence: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    licence: Annotated[str, StringConstraints(min_length=1, max_length=LICENCE_LONGEST)]
     licensor: Line
     repo: str | None = Field(default=None, max_length=500)
     private: bool = False

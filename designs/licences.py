@@ -20,8 +20,9 @@ from license_expression import (
 )
 from pydantic import BaseModel, ConfigDict
 
+from designs.design import LICENCE_LONGEST
+
 ANY = "*"
-_LONGEST = 200
 
 
 class Act(StrEnum):
@@ -162,8 +163,9 @@ def _unknown(expression: str | None) -> Verdict:
 
 
 def _meant(expression: str | None) -> str:
-    text = (expression or "").strip()[:_LONGEST]
-    return _NAMES.get(_bare(text), text)
+    """A longer expression than a release can hold is unknown; it is never cut."""
+    text = (expression or "").strip()
+    return "" if len(text) > LICENCE_LONGEST else _NAMES.get(_bare(text), text)
 
 
 def _bare(name: str) -> str:

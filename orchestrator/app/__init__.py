@@ -49,6 +49,7 @@ WORDING: Final[errors.Wording] = {
     labs.CodeRefused: 403,
     dispatch.NoSuchAttempt: 404,
     dispatch.NotInDoubt: 409,
+    dispatch.NothingToCancel: 409,
     dispatch.Raced: 409,
     makes.NoSuchMake: 404,
     makes.AlreadyInspected: 409,

@@ -74,7 +74,8 @@ def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
     makeable = [name for name in sorted(names) if file_format(name) in FORMATS]
     if not makeable:
         kinds = ", ".join(sorted(FORMATS)).upper()
-        raise refused("there is nothing to make", "files", f"add at least one file of {kinds}")
+        where = ", ".join(sorted(names)[:5]) or "files"
+        raise refused("there is nothing to make here", where, f"add at least one file of {kinds}")
     title = answers.title or PurePosixPath(makeable[0]).stem
     stems = unique([okh.slug(PurePosixPath(name).stem) for name in makeable])
     return Draft(

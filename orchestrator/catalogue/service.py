@@ -176,7 +176,9 @@ async def newest(unit: Unit, design: str, version: str | None = None) -> Release
     found = await unit.session.scalar(wanted.order_by(ReleaseRow.published_at.desc()).limit(1))
     if found is None:
         name = design if version is None else f"{design} {version}"
-        raise NoSuchRelease(f"no release of {name} is published here")
+        raise NoSuchRelease(
+            f"no release of {name} is published here; a private one is asked for by its hash"
+        )
     return found
 
 

@@ -6,7 +6,7 @@ Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 3 needs a person or i
 import argparse
 import sys
 
-from orchestrator.cli import broker, designs, labs, orders, serve
+from orchestrator.cli import broker, designs, labs, makes, orders, serve
 
 _ABOUT = """\
 Design global, manufacture local: routes open designs to fab labs and drives their machines.
@@ -16,7 +16,8 @@ Design global, manufacture local: routes open designs to fab labs and drives the
   cosmolocal publish FOLDER                           a design
   cosmolocal quote DESIGN --place 41.39,2.19          who can make it, and for how much
   cosmolocal order QUOTE --name "Ana Puig"
-  cosmolocal watch ORDER
+  cosmolocal watch ORDER                              or cancel ORDER, before a machine has begun
+  cosmolocal inspect PASSPORT --conforms --by "Ana"   once it is made
 """
 
 
@@ -34,6 +35,6 @@ def parser() -> argparse.ArgumentParser:
         prog="cosmolocal", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    for family in (serve, labs, designs, orders, broker):
+    for family in (serve, labs, designs, orders, makes, broker):
         family.register(commands)
     return root

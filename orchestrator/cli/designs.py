@@ -134,4 +134,6 @@ def told(answer: dict[str, Any]) -> str:
     lines += [
         f"  {f['severity']}: {f['where']}: {f['what']}. {f['do']}" for f in answer["findings"]
     ]
+    name = answer["sha256"] if release["private"] else release["design"]
+    lines.append(f"ask who makes it with: cosmolocal quote {name} --place LAT,LON")
     return "\n".join(lines)

@@ -47,7 +47,8 @@ def listing(args: argparse.Namespace) -> int:
         answer = call(args, "GET", "/api/labs")
     except Answered as no:
         return refused(args, no)
-    return show(args, answer, "\n".join(line for lab in answer for line in told(lab)))
+    nobody = 'no lab has joined yet: cosmolocal labs add "NAME" --place LAT,LON'
+    return show(args, answer, "\n".join(line for lab in answer for line in told(lab)) or nobody)
 
 
 def told(lab: dict[str, Any]) -> list[str]:

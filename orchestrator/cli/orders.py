@@ -1,4 +1,4 @@
-"""`cosmolocal quote | order | watch`: who can make it, the agreement, and how far it has come."""
+"""`cosmolocal quote | order | cancel | watch`: who can make it, the agreement, how far it is."""
 
 import argparse
 import json
@@ -44,11 +44,21 @@ Shows each step of an order until it is ready. Exit status 0 when it is, 1 when 
 
   cosmolocal watch o-…
 """
+_CANCEL = """\
+Free of charge for every part that no machine has begun; parts that are being made stay ordered.
+It needs the operator's token (see --data-dir), so a maker asks the people who run the network.
+
+  cosmolocal cancel o-…
+"""
 
 
 def register(commands: "Commands[argparse.ArgumentParser]") -> None:
     _register_quote(commands)
     _register_order(commands)
+    cancelling = _command(commands, "cancel", "cancel what no machine has begun", _CANCEL)
+    cancelling.add_argument("order", metavar="ORDER")
+    cancelling.add_argument("--why", default="the maker changed their mind")
+    cancelling.set_defaults(run=cancel)
     watching = _command(commands, "watch", "follow an order until it is ready", _WATCH)
     watching.add_argument("order", metavar="ORDER")
     watching.add_argument("--timeout", type=float, default=0, metavar="S", help="0 = no limit")
@@ -121,6 +131,8 @@ def told_quote(answer: dict[str, Any]) -> str:
     if answer["complete"]:
         lines.append(f"total {money(answer['total_minor'], currency)}")
         lines.append(f'order it with: cosmolocal order {answer["id"]} --name "YOUR NAME"')
+    else:
+        lines.append("it cannot be ordered as it stands: a part of it has no lab")
     return "\n".join(lines)
 
 
@@ -139,6 +151,8 @@ def told_item(item: dict[str, Any], currency: str) -> list[str]:
             ]
             lines.append(f"       {option['why']}")
     lines += [f"     not {no['lab']}: {no['why']}" for no in item["why_not"]]
+    if not item["options"] and not item["why_not"]:
+        lines.append("     nobody: no lab has joined this network yet (cosmolocal labs add)")
     return lines
 
 
@@ -186,6 +200,18 @@ def sign(key_file: Path, text: str) -> str:
     key = OKPKey.import_key(json.loads(key_file.read_text()))
     header = {"alg": "Ed25519", "jwk": key.as_dict(private=False)}
     return jws.serialize_compact(header, text.encode(), key, algorithms=["Ed25519"])
+
+
+def cancel(args: argparse.Namespace) -> int:
+    try:
+        answer = call(args, "POST", f"/api/orders/{args.order}/cancel", json={"why": args.why})
+    except Answered as no:
+        return refused(args, no)
+    words = f"cancelled {len(answer['cancelled'])} part(s)"
+    kept = len(answer["kept"])
+    return show(
+        args, answer, f"{words}; {kept} stay ordered: a machine began them" if kept else words
+    )
 
 
 # ── watch ───────────────────────────────────────────────────────────────────────────────────

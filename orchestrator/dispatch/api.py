@@ -82,6 +82,13 @@ async def reports(attempt_id: str, request: Request) -> list[Report]:
         return await service.reports(unit, attempt_id)
 
 
+@routes.post("/api/orders/{order_id}/cancel")
+async def cancel(order_id: str, why: Why, request: Request) -> service.Cancelled:
+    """Cancel what no machine has begun, free of charge; what has begun stays ordered."""
+    async with _store(request).unit() as unit:
+        return await service.cancel_order(unit, order_id, why.why)
+
+
 @routes.post("/api/attempts/{attempt_id}/stop", status_code=202)
 async def stop(attempt_id: str, why: Why, request: Request) -> AttemptView:
     """Withdraw it, or ask the machine to stop if it has begun."""

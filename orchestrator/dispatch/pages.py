@@ -1,11 +1,15 @@
 """What the pages of orders show of attempts: who has it, how far it is, what waits for whom."""
 
+from collections.abc import Mapping
+
 from fastapi import Request
 
 from fablab_agents.protocol.attempts import State
+from fablab_agents.protocol.messages import Bed
 from orchestrator.dispatch import service
-from orchestrator.dispatch.api import attempt_view
+from orchestrator.dispatch.api import AttemptView, attempt_view
 from orchestrator.labs import service as labs
+from orchestrator.labs.service import MachineStanding
 from orchestrator.store import Unit
 from orchestrator.web.pages import Slots, fragment
 
@@ -37,14 +41,23 @@ def fill(slots: Slots) -> None:
 
 async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
     attempts = [attempt_view(row) for row in await service.attempts_of_job(unit, job_id)]
-    machines = {
-        each.id: f"{each.machine.title} at {each.lab.name}" for each in await labs.machines(unit)
-    }
+    standings = {each.id: each for each in await labs.machines(unit)}
     return fragment(
         "dispatch/job.html",
         attempts=attempts,
-        machines=machines,
-        words={str(state): words for state, words in WORDS.items()},
+        machines={id_: f"{on.machine.title} at {on.lab.name}" for id_, on in standings.items()},
+        words={each.id: _words(each, standings) for each in attempts},
         bad={str(state) for state in BAD},
         heaters=HEATERS,
     )
+
+
+def _words(attempt: AttemptView, standings: Mapping[str, MachineStanding]) -> str:
+    """Whose turn it is, as far as the network knows."""
+    on = standings.get(f"{attempt.agent}/{attempt.machine}")
+    if on is not None and attempt.state == State.ACCEPTED:
+        if on.machine.attended:
+            return "being prepared; a person has to start it on"
+        if on.machine.bed is not Bed.CLEAR:
+            return "being prepared; a person has to clear the bed of"
+    return WORDS[State(attempt.state)]

@@ -4,6 +4,7 @@ It never talks to the broker: what is to be sent stands in the outbox, what to a
 """
 
 from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select, update
@@ -36,7 +37,7 @@ from orchestrator.labs.model import Session
 from orchestrator.labs.service import MachineStanding
 from orchestrator.labs.tables import AgentRow
 from orchestrator.orders import service as orders
-from orchestrator.orders.model import JobState
+from orchestrator.orders.model import JOB_ENDS, JobState
 from orchestrator.orders.tables import JobRow
 from orchestrator.planning import service as planning
 from orchestrator.store import Unit, new_id
@@ -48,6 +49,18 @@ class NoSuchAttempt(Exception):
 
 class Raced(Exception):
     """Somebody else moved this attempt first; load it again and decide anew."""
+
+
+class NothingToCancel(Exception):
+    """Every part of the order is being made, made, or given up already."""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Jobs of an order that were cancelled, and those that machines had begun."""
+
+    cancelled: tuple[str, ...]
+    kept: tuple[str, ...]
 
 
 class NotInDoubt(Exception):
@@ -444,6 +457,26 @@ async def _take_silence(unit: Unit, row: AttemptRow, silence: Silence, why: str)
         await withdraw(unit, row.id, why)
     elif silence is Silence.DOUBT:
         await _move(unit, row, State.UNKNOWN, Actor.ORCHESTRATOR, cause=why)
+
+
+async def cancel_order(unit: Unit, order_id: str, why: str) -> Cancelled:
+    """Cancel what no machine has begun; parts that are being made or are made stay ordered."""
+    if await orders.order(unit, order_id) is None:
+        raise KeyError(order_id)
+    cancelled, kept = list[str](), list[str]()
+    for job in await orders.jobs_of(unit, order_id):
+        if job.state in JOB_ENDS:
+            continue
+        attempt_row = await attempt(unit, job.attempt) if job.attempt else None
+        begun = attempt_row is not None and attempt_row.state not in model.FREE
+        if begun or job.state == JobState.MADE:
+            kept.append(job.id)
+        else:
+            await orders.cancel_job(unit, job.id, why)
+            cancelled.append(job.id)
+    if not cancelled:
+        raise NothingToCancel(f"order {order_id} has no part that no machine has begun")
+    return Cancelled(tuple(cancelled), tuple(kept))
 
 
 async def stop_cancelled(unit: Unit, job_id: str) -> None:

@@ -30,6 +30,7 @@ async def passport(make_id: str, request: Request) -> HTMLResponse:
             request,
             "makes/passport.html",
             make=make_view(make),
+            machine_s=_machine_s(make),
             release=release,
             part=part.title if part else make.part,
             lab=lab,
@@ -38,6 +39,13 @@ async def passport(make_id: str, request: Request) -> HTMLResponse:
             address=urljoin(str(request.base_url), f"p/{make_id}"),
             qr=qr(urljoin(str(request.base_url), f"p/{make_id}")),
         )
+
+
+def _machine_s(make: MakeRow) -> float | None:
+    """How long the machine worked; of a simulated one only its own time says anything."""
+    told = (make.inspection or {}).get("machine_s")
+    simulated_s = float(told) if isinstance(told, int | float) else None
+    return simulated_s if make.simulated else make.machine_s
 
 
 def qr(address: str) -> str:

@@ -182,7 +182,7 @@ def confirmation_text(quoted: Quoted, maker_name: str) -> str:
         f"(release {quoted.release[:16]}) for {money(quoted.total_minor, quoted.currency)}: "
         f"{made_by}. Each lab named here contracts for and invoices its own lines; a part that "
         "another lab has to make costs the same and that lab takes over its contract. Until a "
-        "machine has started, a part can be cancelled free of charge. A part that does not "
+        "machine has started, a part is cancelled free of charge on request. A part that does not "
         f"conform is made again at no cost. Quote {quoted.id}, policy {quoted.policy_version}."
     )
 

@@ -229,6 +229,10 @@ async def try_again(unit: Unit, job_id: str) -> None:
     await _move(unit, row, JobState.WANTED, tries=0, avoid=[], why="tried again by a person")
 
 
+async def cancel_job(unit: Unit, job_id: str, why: str) -> None:
+    await _move(unit, await job(unit, job_id), JobState.CANCELLED, why=why)
+
+
 async def hand_over(unit: Unit, order_id: str) -> None:
     """The maker has the parts in hand."""
     row = await order(unit, order_id)

@@ -35,6 +35,8 @@ class Place:
     name: str
     lat: float
     lon: float
+    away: str = ""
+    """Why none of its machines can be asked now, in words."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,10 @@ def job_of(  # noqa: PLR0913 - one thing wanted, at one place
     due_at: datetime | None = None,
     avoid: Iterable[str] = (),
 ) -> scheduling.Job:
-    """All pieces one after the other on one machine; machines to avoid get no duration."""
+    """All pieces one after the other on one machine; machines to avoid get no duration.
+
+    Time is promised on p90, as nine of ten parts keep it; the price stands on p50.
+    """
     shunned = set(avoid)
     efforts = {b.id: effort(part, b.machine) for b in benches if b.id not in shunned}
     known = {b.id: (b, e) for b in benches if (e := efforts.get(b.id)) is not None}
@@ -227,7 +232,7 @@ def job_of(  # noqa: PLR0913 - one thing wanted, at one place
         size_um=size_um(part),
         lat_udeg=udeg(at[0]),
         lon_udeg=udeg(at[1]),
-        durations_s={name: e.p50_s * pieces for name, (_, e) in known.items()},
+        durations_s={name: e.p90_s * pieces for name, (_, e) in known.items()},
         prices_minor={
             name: sum(line.minor for line in price_lines(part, pieces, b.machine, e, policy))
             - b.machine.setup_minor

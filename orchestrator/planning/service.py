@@ -17,6 +17,7 @@ from designs.licences import Act, Outcome
 from orchestrator.catalogue import service as catalogue
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
+from orchestrator.labs.service import LabStanding
 from orchestrator.orders import service as orders
 from orchestrator.orders.model import JobState, Quoted
 from orchestrator.orders.tables import JobRow, OrderRow
@@ -28,6 +29,8 @@ from orchestrator.store import JsonValue, Store, Unit, new_id
 
 _SOLVE_S = 2.0
 _FAIR_TRIES = 2
+# A short silence, as when a broker restarts, does not move work elsewhere.
+_HEARD = frozenset({Session.ONLINE, Session.SILENT})
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -126,6 +129,7 @@ def _quoted_part(
     )
     found = scheduling.quote(asked, job)
     by_id = {bench.id: bench for bench in benches}
+    away = {place.id: place.away for place in places}
     names = {bench.id: f"{bench.machine.title} at {bench.place.name}" for bench in benches}
     options = [
         option
@@ -142,10 +146,21 @@ def _quoted_part(
         quality=wish.quality,
         options=model.chosen_first(options, wish.choose.get(part.name)),
         why_not=tuple(
-            WhyNot(lab=each.lab_name, why=model.plainly(each.reason, names, IN_FORCE.currency))
+            WhyNot(
+                lab=each.lab_name,
+                why=away.get(each.lab) or model.plainly(each.reason, names, IN_FORCE.currency),
+            )
             for each in found.refusals
         ),
     )
+
+
+def _away(standing: LabStanding) -> str:
+    """Why none of a lab's machines can be asked now; empty if one can."""
+    name, sessions = standing.lab.name, {each.session for each in standing.machines}
+    if not sessions:
+        return f"{name} has not shown the network a machine yet."
+    return "" if sessions & _HEARD else f"{name} is not connected now."
 
 
 async def find_quote(unit: Unit, quote_id: str) -> Quote | None:
@@ -285,15 +300,14 @@ async def assignments(unit: Unit, job_ids: Iterable[str]) -> dict[str, Assignmen
 async def _benches(unit: Unit) -> tuple[list[Bench], list[Place]]:
     """Machines that can be planned on, and all labs, also those without such a machine."""
     standings = await labs.labs(unit)
-    places = [Place(s.lab.id, s.lab.name, s.lab.lat, s.lab.lon) for s in standings]
+    places = [Place(s.lab.id, s.lab.name, s.lab.lat, s.lab.lon, _away(s)) for s in standings]
     found = [
         Bench(
             id=each.id,
             agent=each.agent,
             place=place,
             machine=each.machine,
-            # A short silence, as when a broker restarts, does not move work elsewhere.
-            reachable=each.session in {Session.ONLINE, Session.SILENT},
+            reachable=each.session in _HEARD,
         )
         for standing, place in zip(standings, places, strict=True)
         for each in standing.machines

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from designs import licences
-from designs.design import OWN_WORK
+from designs.design import LICENCE_LONGEST, OWN_WORK
 from designs.licences import ANY, Act, Outcome, citation, judge, normal
 
 KNOWN = st.sampled_from(sorted(licences._ROWS))
@@ -113,3 +113,16 @@ def test_the_reason_says_what_to_do():
 def test_every_row_says_what_it_stands_on():
     assert all(citation(licence) for licence in licences._ROWS)
     assert citation("EUPL-1.2") is None
+
+
+def test_a_forbidding_licence_behind_a_long_list_is_seen():
+    free = " AND ".join(["CC0-1.0", "MIT", "0BSD"] * 12)
+    assert judge(free, Act.MAKE_PAID).outcome is Outcome.ALLOWED
+    assert judge(f"{free} AND CC-BY-NC-4.0", Act.MAKE_PAID).outcome is not Outcome.ALLOWED
+
+
+def test_an_expression_too_long_to_be_kept_is_unknown_and_never_cut():
+    long = " AND ".join(["CC0-1.0"] * 100)
+    assert len(long) > LICENCE_LONGEST
+    assert judge(long, Act.MAKE_PAID).outcome is Outcome.DENIED
+    assert normal(long) is None

@@ -257,13 +257,13 @@ async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_
         await orders.job_made(unit, job.id, "a-1")
         done = makes.Finished(
             job_id=job.id, attempt="a-1", agent="lab-near", machine="printer-1",
-            program_sha256="a" * 64, machine_s=1500, operator="Ona", operator_minutes=4,
+            program_sha256="a" * 64, machine_s=5, operator="Ona", operator_minutes=4,
             simulated=True,
         )  # fmt: skip
         make = await makes.record(unit, done)
         seen = Inspection(
             verdict=Verdict.CONFORMS, kind=Kind.SIMULATED, inspector="gauge", outline_mm=0.12,
-            volume_pct=-0.4,
+            volume_pct=-0.4, machine_s=1500,
         )  # fmt: skip
         await makes.inspected(unit, make.id, seen)
     order = await open_site.get(path)

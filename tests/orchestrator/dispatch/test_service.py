@@ -262,6 +262,32 @@ async def test_only_the_maker_can_give_up_what_nobody_knows(city: City):
     assert (await city.job()).attempt == again
 
 
+async def test_an_order_is_cancelled_as_far_as_no_machine_has_begun(city: City):
+    begun, waiting = city.jobs
+    await city.running()
+    order = (await city.job(begun)).order_id
+    async with city.store.unit() as unit:
+        told = await service.cancel_order(unit, order, "changed my mind")
+    assert told == service.Cancelled((waiting,), (begun,))
+    assert (await city.job(waiting)).state == JobState.CANCELLED
+    assert (await city.job(begun)).state == JobState.OFFERED
+    async with city.store.unit() as unit:
+        with pytest.raises(service.NothingToCancel):
+            await service.cancel_order(unit, order, "again")
+        with pytest.raises(KeyError):
+            await service.cancel_order(unit, "o-none", "nobody's")
+
+
+async def test_a_cancelled_offer_is_withdrawn(city: City):
+    attempt = await city.staged()
+    order = (await city.job()).order_id
+    async with city.store.unit() as unit:
+        told = await service.cancel_order(unit, order, "changed my mind")
+    assert told.cancelled == tuple(city.jobs)
+    assert (await city.attempt(attempt)).state == State.WITHDRAWN
+    assert [row for row in await city.sends() if "withdraw" in row.body]
+
+
 async def test_a_cancelled_job_stops_its_machine(city: City):
     attempt = await city.running()
     async with city.store.unit() as unit:
