@@ -17,13 +17,13 @@ from hardware_sim.metrology.edges import Floats, polygons
 from hardware_sim.metrology.solid import Solid
 
 Bools = NDArray[np.bool_]
-STEEP = -0.3  # faces that look down more than this may be supported (z of the unit normal)
+STEEP = -0.15  # faces that look down more than this may be supported (z of the unit normal)
 SHADOW_MM = 1.5  # support reaches so far out from under what it carries
-UNDER_MM = 0.35  # and so high into it
+UNDER_MM = 0.5  # and so high into it
 TOUCH_MM = 1.2
 THICK_MM = 2.0  # half the breadth at which a patch on the bed is no line any more
 LINE_MM = 0.5  # breadth given to a bead when patches are told from lines
-BLOB_MM2 = 1.0
+BLOB_MM2 = 4.0
 
 
 class Overhangs:

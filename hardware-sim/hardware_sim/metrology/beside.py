@@ -16,7 +16,7 @@ from hardware_sim.metrology.body import Plane, Standing, footprint
 from hardware_sim.metrology.edges import Floats
 
 MARGIN_MM = 0.15  # the middle of an honest bead lies half its width inside the design
-NEAR_MM = 0.6  # a bead so near is the part's own, printed wrong
+NEAR_MM = 0.35  # a bead so near is the part's own, printed wrong
 FIRST_SHARE = 0.2  # of the bead's width: the margin on the first level, where a brim may follow
 BED_RISE_MM = 0.15
 TOP_MM = 0.05

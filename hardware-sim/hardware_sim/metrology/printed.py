@@ -21,8 +21,6 @@ bead; a flow that is wrong all the way through a program without straight double
 """
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -181,10 +179,8 @@ def _piece(one: Standing, beads: Floats) -> _Piece:
     own[:, :2], own[:, 2:4] = pose.to_design(beads[:, :2]), pose.to_design(beads[:, 2:4])
     own[:, 4] -= pose.dz_mm
     layers = deposit.layers(own)
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as hands:
-        found = list(
-            hands.map(lambda i: _inspect(layers[i], body, first=not i), range(len(layers)))
-        )
+    # one after the other: prepared geometries may not be asked from two threads
+    found = [_inspect(layer, body, first=not i) for i, layer in enumerate(layers)]
     missing = [m for f in found for m in f.missing] + _gaps(found) + _top(found[-1], body)
     return _Piece(
         one,
