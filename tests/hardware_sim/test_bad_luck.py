@@ -207,8 +207,8 @@ def test_dry_time_is_what_the_host_owes(tmp_path: Path) -> None:
     assert end["dry_times"] == 1
 
 
-def test_a_job_that_is_fed_in_time_is_never_dry(tmp_path: Path) -> None:
-    bare = Bare("mill-3018", tmp_path)
+def test_a_job_that_is_fed_in_time_is_never_dry() -> None:
+    bare = Bare("mill-3018")
     bare.ask(*[f"G1 X{n % 50} Y{n % 30} F600" for n in range(1, 100)], "G4 P0.1")
     assert bare.journal.dry_s == 0
 
