@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 DEFAULT_DIR = Path("~/.local/share/cosmolocal-agent")
 FILE = "agent.toml"
 DEFAULT_PORT = 8101
+BY_HAND = "by_hand"
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 _HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
@@ -110,9 +111,14 @@ class Machine(_Table):
     thickness_max_mm: float | None = Field(default=None, gt=0)
     simulated: bool = False
 
+    @property
+    def by_hand(self) -> bool:
+        """No driver reaches it: a person is handed the file, and tells what became of it."""
+        return self.driver == BY_HAND
+
     def started_by_a_person(self, kind: str) -> bool:
         """Only at the machine, by somebody who stays: mills and lasers whatever the file says."""
-        return self.attended or kind != "fdm"
+        return self.attended or kind != "fdm" or self.by_hand
 
 
 class Config(_Table):
@@ -221,9 +227,10 @@ unattended_hours = "00:00-24:00"     # when machines with attended = false may s
 # id = "printer-1"
 # title = "Printer 1"
 # profile = "generic-fdm-220"        # a shipped profile or the path of your own
-# driver = "marlin"                  # marlin | grbl | octoprint | moonraker | prusalink
+# driver = "marlin"                  # marlin | grbl | octoprint | moonraker | prusalink | by_hand
 # link = "/dev/serial/by-id/..."     # or http://127.0.0.1:5000 with api_key = "..."
 #                                    # prusalink: user = "maker" and password = "..."
+#                                    # by_hand: the whole path of a folder for the files
 # materials = ["pla"]
 # attended = false                   # mills and lasers: always started by a person
 # offered = true                     # to the network

@@ -30,6 +30,7 @@ from firmware_bridge.driver import (
     Run,
     Started,
     Status,
+    Waiting,
 )
 from firmware_bridge.errors import BridgeError, LinkLost, NeedsPerson, Refused
 
@@ -130,6 +131,7 @@ class Bench:
         self.doing: Doing | None = None
         self.run: Run | None = None
         self._driver: Driver | None = None
+        self._met = False
         self._opener = opener
         self._changed = changed
         self._thread = OwnThread(entry.id)
@@ -180,11 +182,16 @@ class Bench:
         self._thread.close()
 
     def _connect(self) -> Status:
+        driver, again, self._met = self._made(), self._met, True
+        if again:
+            driver.close()
+        return driver.connect()
+
+    def _made(self) -> Driver:
+        """On the machine's thread: its one driver, which a recovery may need before it is met."""
         if self._driver is None:
             self._driver = self._opener(self.entry)
-        else:
-            self._driver.close()
-        return self._driver.connect()
+        return self._driver
 
     async def _watch(self) -> None:
         while True:
@@ -248,9 +255,7 @@ class Bench:
 
     async def recover(self, handle: str) -> Run | None:
         """The run of an earlier boot if it still exists at the machine; None if it is over."""
-        if self._driver is None:
-            self._driver = await self._thread.do(self._opener, self.entry)
-        return await self._thread.do(self._driver.recover, handle)
+        return await self._thread.do(lambda: self._made().recover(handle))
 
     async def follow(self, attempt: str, run: Run) -> AsyncIterator[Event]:
         """Drive the run and tell its events; `Ended` is the last."""
@@ -291,6 +296,10 @@ class Bench:
                 self.condition, self.detail = Condition.RUNNING, ""
             case Paused(by=by):
                 self.condition, self.detail = Condition.PAUSED, f"paused by {by}"
+            case Waiting(what=what):
+                if self.detail == what:
+                    return
+                self.detail = what
             case Ended():
                 self.condition, self.detail = Condition.CONNECTING, event.cause
         self._changed(self.id)

@@ -24,7 +24,7 @@ FORGET_AFTER: Final = timedelta(days=1)
 UNSTARTED: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED})
 MOVING: Final = frozenset({State.STARTING, State.RUNNING, State.PAUSED})
 
-WaitsFor = Literal["accept", "bed clear", "start", "stop decision", "unknown decision"]
+WaitsFor = Literal["accept", "bed clear", "start", "word", "stop decision", "unknown decision"]
 
 
 @dataclass(frozen=True)
@@ -316,7 +316,7 @@ def waits_for(view: View, machine: str) -> WaitsFor | None:
     if attempt.state is State.PAUSED:
         return "stop decision"
     if attempt.state in MOVING:
-        return None
+        return "word" if desk.entry.by_hand else None
     elapsed_s, mark = view.moment.elapsed_s, desk.mark
     if desk.attended:
         started = mark is not None and mark.starts(attempt.id, view.boot, elapsed_s)

@@ -6,6 +6,7 @@ It never says a word of its own to the machine, and it never streams bytes that 
 
 import contextlib
 import hashlib
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -136,11 +137,16 @@ class SerialRun:
         self._wish = Wish.RUN
         self._why = ""
         self._asked = False
+        self._door = threading.Lock()
 
     def events(self) -> Iterator[Event]:
-        if self._asked:
-            raise Refused("the events of a run can be followed once")
-        self._asked = True
+        with self._door:
+            if self._asked:
+                raise Refused("the events of a run can be followed once")
+            self._asked, stopped = True, self.over
+        if stopped:
+            yield Ended("not started", "stopped", 0, self._why)
+            return
         try:
             while not self.over:
                 self._turn()
@@ -159,7 +165,9 @@ class SerialRun:
             self._wish = Wish.RUN
 
     def stop(self, why: str) -> None:
-        self._why, self._wish = why, Wish.STOP
+        with self._door:
+            self._why, self._wish = why, Wish.STOP
+            self.over = self.over or not self._asked
 
     def status(self) -> Status:
         return self._talk.status()

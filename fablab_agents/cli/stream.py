@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from firmware_bridge.streaming import SerialRun
 
 PROFILES: Final = {"marlin": "generic-fdm-220", "grbl": "generic-cnc-3018"}
-_EXIT: Final = {"finished": DONE, "failed": REFUSED, "interrupted": REFUSED, "unknown": PERSON}
+_EXIT: Final = {
+    "finished": DONE,
+    "failed": REFUSED,
+    "interrupted": REFUSED,
+    "not started": REFUSED,
+    "unknown": PERSON,
+}
 _BAR: Final = 40
 _MORE: Final = """\
 PORT is a device, a pseudo-terminal or socket://host:port. The guard judges the program first, then

@@ -7,6 +7,8 @@ from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import State
 from fablab_agents.reconciler import UNSTARTED, View, first_in_line, waits_for
 from fablab_agents.runner import Runner
+from fablab_agents.runner.sheet import file_name
+from firmware_bridge.driver import ByPerson
 
 LATEST: Final = 12
 Card = dict[str, Any]
@@ -23,7 +25,7 @@ def _card(runner: Runner, view: View, bench: Bench) -> Card:
     first = first_in_line(view, bench.id)
     here = [attempt for attempt in view.attempts if attempt.machine == bench.id]
     shown = first or next(iter(here), None)
-    waits = waits_for(view, bench.id)
+    waits, run = waits_for(view, bench.id), bench.run
     return {
         "machine": bench.id,
         "title": bench.entry.title or bench.profile.title,
@@ -33,6 +35,10 @@ def _card(runner: Runner, view: View, bench: Bench) -> Card:
         "attended": desk.attended,
         "offered": desk.offered,
         "simulated": bench.entry.simulated,
+        "by_hand": bench.entry.by_hand,
+        "words": list(run.words) if isinstance(run, ByPerson) else [],
+        "asked": run.asked if isinstance(run, ByPerson) else "",
+        "file": file_name(shown) if shown and bench.entry.by_hand else "",
         "waits_for": waits,
         "attempt": shown.id if shown else None,
         "state": shown.state.value if shown else None,
@@ -65,7 +71,8 @@ def latest(runner: Runner) -> list[Card]:
 
 
 def _line(runner: Runner, attempt: Attempt) -> Card:
-    said = [report.cause for report in runner.journal.causes(attempt.id) if report.cause]
+    reports = runner.journal.causes(attempt.id)
+    said = [report.cause for report in reports if report.cause]
     return {
         "attempt": attempt.id,
         "machine": attempt.machine,
@@ -73,6 +80,7 @@ def _line(runner: Runner, attempt: Attempt) -> Card:
         "part": attempt.ticket.part,
         "design": attempt.ticket.design,
         "why": said[-1] if said else "",
+        "attested": any(report.evidence.get("attested") is True for report in reports),
         "at": attempt.at.isoformat(),
         "clock": attempt.at.astimezone().strftime("%H:%M"),
     }

@@ -4,6 +4,7 @@ A button is pressed only by a request that carries the console's own header, and
 host name that is the console's own: both keep pages of other sites out.
 """
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Generator
@@ -28,7 +29,9 @@ from fablab_agents.console.cards import cards, latest
 from fablab_agents.journal import JournalBroken
 from fablab_agents.protocol.attempts import IllegalMove, State
 from fablab_agents.runner import NotNow, Runner
+from firmware_bridge.driver import Word
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.streaming import read_program
 
 HEADER: Final = "x-cosmolocal"
 BODY_MAX: Final = 16 * 1024
@@ -57,6 +60,11 @@ class Why(ByPerson):
 class Attested(ByPerson):
     outcome: Literal["finished", "failed", "interrupted", "not_started"]
     evidence: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class Told(ByPerson):
+    word: Word
+    note: Annotated[str, Field(max_length=500)] = ""
 
 
 class Offered(_Asked):
@@ -117,6 +125,8 @@ class Site:
             routes=[
                 Route("/", self._page),
                 Route("/cards", self._cards),
+                Route("/machines/{id}/program", self._program),
+                Route("/machines/{id}/sheet", self._sheet),
                 Route("/api/agent", self._agent),
                 Route("/api/machines", self._machines),
                 Route("/api/attempts", self._attempts),
@@ -130,6 +140,8 @@ class Site:
                       lambda name, said: people.pause(name, said.person)),
                 _post("/api/machines/{id}/resume", ByPerson,
                       lambda name, said: people.resume(name, said.person)),
+                _post("/api/machines/{id}/told", Told,
+                      lambda name, said: people.tell(name, said.person, said.word, said.note)),
                 _post("/api/machines/{id}/offered", Offered, _plain(
                     lambda name, said: people.offer(name, offered=said.offered))),
                 _post("/api/attempts/{id}/attest", Attested, _plain(
@@ -159,6 +171,32 @@ class Site:
     async def _cards(self, request: Request) -> Response:
         del request
         return self._html("cards.html")
+
+    # ── handing out ─────────────────────────────────────────────────────────────────────────
+
+    async def _program(self, request: Request) -> Response:
+        """The approved bytes of what is handed out at this machine, or the reason why not."""
+        try:
+            attempt = self._runner.people.handed_out(request.path_params["id"])
+            program = self._runner.program(attempt)
+            data = await asyncio.to_thread(read_program, program)
+        except (NotNow, BridgeError) as error:
+            return _problem(HTTPStatus.CONFLICT, "Not now", str(error))
+        except JournalBroken as error:
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
+        file = {"Content-Disposition": f'attachment; filename="{program.remote_name}"'}
+        return Response(data, 200, {**_SECURITY, **file}, "application/octet-stream")
+
+    async def _sheet(self, request: Request) -> Response:
+        try:
+            attempt = self._runner.people.handed_out(request.path_params["id"])
+            sheet = self._runner.program(attempt).sheet
+        except NotNow as error:
+            return _problem(HTTPStatus.CONFLICT, "Not now", str(error))
+        except JournalBroken as error:
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
+        page = self._pages.get_template("sheet.html").render(part=attempt.ticket.part, sheet=sheet)
+        return HTMLResponse(page, headers=_SECURITY)
 
     def _html(self, template: str) -> Response:
         try:

@@ -4,6 +4,7 @@ Blocks for seconds to minutes; geometry and slicer live in `prepare`'s bounded c
 the agent's own process.
 """
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from fablab_agents.protocol.messages import ProgramFacts
 from fablab_agents.protocol.tickets import Ticket
 from firmware_bridge.profiles import MachineProfile
 
+FACTS: Final = "facts.json"
 _NOTES_MAX: Final = 20
 
 
@@ -56,6 +58,7 @@ def make(ticket: Ticket, entry: Machine, profile: MachineProfile, file: Path, ro
         grams=prepared.grams,
         notes=tuple(str(finding) for finding in prepared.findings)[:_NOTES_MAX],
     )
+    (out / FACTS).write_text(json.dumps(dict(prepared.facts)), encoding="utf-8")
     prepared.program.chmod(0o444)
     return Made(prepared.program, facts)
 

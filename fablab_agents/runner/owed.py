@@ -20,6 +20,7 @@ _OUTCOMES = {
     "failed": State.FAILED,
     "interrupted": State.INTERRUPTED,
     "unknown": State.UNKNOWN,
+    "not started": State.NOT_STARTED,
 }
 _log = structlog.get_logger()
 
@@ -93,7 +94,7 @@ class Owed:
         """The driver's last word.
 
         A machine that tells no time of its own counts from its start; only where a person had to
-        stay are these minutes that person's.
+        stay are these minutes that person's. Where only a person speaks, the word is attested.
         """
         moment, to = self._now(), _OUTCOMES[ended.outcome]
         cause = f"{ended.cause}: {ended.detail}" if ended.detail else ended.cause
@@ -109,7 +110,8 @@ class Owed:
                 cause=cause,
                 minutes=round(ran_s / 60, 2) if attended else None,
                 machine_s=round(ran_s, 1) if machine_s is None else machine_s,
-                evidence={"last_line": ended.last_line},
+                person=ended.by or None,
+                evidence={"attested": True} if ended.by else {"last_line": ended.last_line},
             )
 
         self.owe(write)

@@ -3,6 +3,7 @@
 A stop works whatever the disk does; nobody's word starts what was not granted.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +14,7 @@ from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.messages import Condition
 from fablab_agents.reconciler import UNSTARTED, View, first_in_line
+from firmware_bridge.driver import ByPerson, Word
 
 ATTESTED: Final = (State.FINISHED, State.FAILED, State.INTERRUPTED, State.NOT_STARTED)
 _log = structlog.get_logger()
@@ -80,6 +82,21 @@ class People:
     async def resume(self, machine: str, person: str) -> None:
         await self._bench(machine).ask(lambda run: run.resume())
         _log.info("resume pressed", machine=machine, person=person)
+
+    async def tell(self, machine: str, person: str, word: Word, note: str) -> None:
+        """Of a machine that only people reach: what a person did there, or saw."""
+        run = self._bench(machine).run
+        if not isinstance(run, ByPerson):
+            raise NotNow(f"nothing on {machine} waits for a person's word")
+        await asyncio.to_thread(run.tell, word, person, note)
+        _log.info("told by a person", machine=machine, person=person, word=word)
+
+    def handed_out(self, machine: str) -> Attempt:
+        """The attempt whose file is handed out at this machine now."""
+        bench = self._bench(machine)
+        if bench.doing is None or not isinstance(bench.run, ByPerson):
+            raise NotNow(f"nothing is handed out for {machine}")
+        return self._attempt(bench.doing.attempt)
 
     def attest(self, name: str, person: str, outcome: State, evidence: str) -> None:
         """What became of an attempt that nobody knew of, with the evidence in words."""

@@ -47,7 +47,7 @@ from fablab_agents.reconciler import (
     against_words,
     next_actions,
 )
-from fablab_agents.runner import making
+from fablab_agents.runner import making, sheet
 from fablab_agents.runner.files import FileAway, FileRefused, Files, sha256_of
 from fablab_agents.runner.owed import Owed
 from fablab_agents.runner.people import People
@@ -420,8 +420,17 @@ class Runner:
             return
         self._memory.drop(name)
         _log.info("starting", attempt=name, machine=bench.id, program=attempt.program.sha256[:12])
-        program = Program(attempt.program_path, attempt.program.sha256, name, attempt.program.lines)
-        await self._running.start(bench, program)
+        await self._running.start(bench, self.program(attempt))
+
+    def program(self, attempt: Attempt) -> Program:
+        """What a machine is given; where only people reach it, with what they have to know."""
+        facts, bench = attempt.program, self.benches[attempt.machine]
+        assert facts is not None
+        assert attempt.program_path is not None
+        lab, words = self.config.lab.title, ""
+        if bench.entry.by_hand:
+            words = sheet.text(lab, attempt, bench.entry, bench.profile)
+        return Program(attempt.program_path, facts.sha256, attempt.id, facts.lines, words)
 
     async def _look(self, bench: Bench) -> None:
         """Hear from the machine itself, right before it may move."""

@@ -12,7 +12,7 @@ from fablab_agents.journal import Attempt, Journal, JournalBroken
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import State
 from fablab_agents.runner.owed import Owed
-from firmware_bridge.driver import Ended, Paused, Program, Progress, Resumed, Run, Started
+from firmware_bridge.driver import Ended, Paused, Program, Progress, Resumed, Run, Started, Waiting
 from firmware_bridge.errors import BridgeError, LinkLost, Refused
 
 _log = structlog.get_logger()
@@ -28,7 +28,7 @@ class Running:
         name = program.attempt
         try:
             run = await bench.start(program)
-            self._journal.arm(name, run.handle)
+            self._arm(name, run)
         except Refused as error:
             self._owed.ends(name, State.FAILED, f"the machine refused it: {error}")
         except (BridgeError, JournalBroken) as error:
@@ -36,6 +36,14 @@ class Running:
         else:
             await self._follow(name, bench, run)
         await self._owed.settled()
+
+    def _arm(self, name: str, run: Run) -> None:
+        """A run that the journal does not keep is over before it begins: its machine is free."""
+        try:
+            self._journal.arm(name, run.handle)
+        except JournalBroken as error:
+            run.stop(f"the journal does not keep it: {error}")
+            raise
 
     async def recover(
         self, attempt: Attempt, bench: Bench | None, ask_later: Callable[[], None]
@@ -85,6 +93,8 @@ class Running:
                         self._owed.runs(name, resumed=isinstance(event, Resumed))
                     case Paused(by=by):
                         self._owed.pauses(name, by)
+                    case Waiting():
+                        pass  # the bench shows it; nothing happened that a journal keeps
                     case Ended():
                         doing = bench.doing
                         told_s = doing.machine_s if doing else None

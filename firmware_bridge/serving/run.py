@@ -43,6 +43,9 @@ class ServedRun:
         self._line = 0
 
     def events(self) -> Iterator[Event]:
+        if self._data is not None and self._wish is Wish.STOP:
+            yield self._ended(Ended("not started", "stopped", 0, self._why))
+            return
         try:
             stopped = self._data is not None and not self._begin(self._data)
         except BridgeError as error:

@@ -40,9 +40,11 @@ async function press(button) {
     person.focus();
     return;
   }
-  for (const key of ["attempt", "why", "outcome"]) if (button.dataset[key]) body[key] = button.dataset[key];
+  for (const key of ["attempt", "why", "outcome", "word"]) if (button.dataset[key]) body[key] = button.dataset[key];
   const evidence = button.closest("article").querySelector("[data-evidence]");
   if (body.outcome) body.evidence = evidence.value.trim();
+  const note = button.closest("article").querySelector("[data-note]");
+  if (body.word) body.note = note.value.trim();
   button.disabled = true;
   try {
     const answer = await fetch(button.dataset.post, {
@@ -51,7 +53,7 @@ async function press(button) {
       body: JSON.stringify(body),
     });
     const told = await answer.json();
-    if (answer.ok && evidence) evidence.value = "";
+    for (const field of [evidence, note]) if (answer.ok && field) field.value = "";
     say(answer.ok ? "Done." : `${told.title}: ${told.detail}`, !answer.ok);
   } catch {
     say("The agent on this computer does not answer.", true);
