@@ -95,6 +95,7 @@ def test_leaves_to_a_person(what: str, body: str, rule: str) -> None:
         ("a pointer too weak to mark", "M3 S2\nG0 X50\nG1 X20 F1000"),
         ("power while off", "M5 S1000\nG0 X50"),
         ("power while off, at a crawl", "M5 S1000\nG1 X50 F5"),
+        ("armed in G0 and never lit", "M3 S500\nM5"),
         ("air", "M8\nG1 X20 S500 F1000\nM9"),
         ("some passes", "G1 X20 S500 F1000\nX10\nX20\nX10\nX20\nX10\nX20\nX10"),
         ("as slow as it may", "G1 X20 S500 F10"),
@@ -128,6 +129,15 @@ def test_the_beam_lit_where_one_stretch_of_reading_ends() -> None:
         assert (("beam at rest", "reject") in told(verdict)) == rejected
 
 
+def test_the_first_of_many_stretches_is_remembered() -> None:
+    rest = "G0 X5\nM4 S1\n" + "G1 X11 Y11\nX12\n" * 60_000
+    start = "G21\nG90\nG0 X10 Y10\n"
+    constant = judge(f"{start}M3 S500\nG1 X20 F900\nM5\n{rest}{TAIL}".encode(), LASER)
+    assert [(f.rule, f.line) for f in constant.findings] == [("constant power", 5)]
+    untold_ = judge(f"{start}M4\nG1 X20 F900\nM5\n{rest}{TAIL}".encode(), LASER)
+    assert [(f.rule, f.line) for f in untold_.findings] == [("power untold", 5)]
+
+
 def test_what_constant_power_means_is_the_shops() -> None:
     assert LASER.laser is not None
     program = burnt("M3 S500\nG1 X20 F1000\nM5")
@@ -141,6 +151,8 @@ def test_what_constant_power_means_is_the_shops() -> None:
 def test_power_that_was_never_told() -> None:
     untold = judge(b"G21\nG90\nG0 X1 Y1\nM4\nG1 X50 F1000\nM5\nM2\n", LASER)
     assert told(untold) == {("power untold", "review")}
+    dark = judge(b"G21\nG90\nG1 X9 Y9 F900\nM4 S500\nG1 X50\nM5\nM2\n", LASER)
+    assert dark.decision == "accept"
     late = judge(b"G21\nG90\nG0 X1 Y1\nM4\nG1 X50 S500 F1000\nM5\nM2\n", LASER)
     assert late.decision == "accept"
 
