@@ -448,3 +448,41 @@ def test_laser_mode_needs_no_stop_for_power_on_a_move() -> None:
     assert "|FS:0,0" in laser.status() or "|FS:0,300" in laser.status()
     laser.ask("G0 X0")
     assert "|FS:12000,0" in laser.status()
+
+
+def test_a_reset_in_a_finished_hold_loses_nothing() -> None:
+    """machines.md trap 20: Hold:0 is at rest, Hold:1 is not."""
+    bare = mill()
+    bare.ask("G1 X100 F1500")
+    bare.wait(1.0)
+    bare.put("!")
+    assert bare.status().startswith("<Hold:1|")
+    bare.wait(2.0)
+    assert bare.status().startswith("<Hold:0|")
+    place = bare.status().split("|")[1]
+    bare.put(b"\x18")
+    assert bare.heard() == ["", "Grbl 1.1h ['$' for help]"]
+    assert bare.status().split("|")[1] == place
+
+
+def test_an_altered_line_that_is_still_valid_is_carried_out() -> None:
+    """machines.md trap 17: no number, no checksum."""
+    bare = mill()
+    assert bare.ask("G1 X10 F600", "G1 X90 F600", "G4 P0") == ["ok"]
+    assert "MPos:90.000" in bare.status()
+
+
+def test_it_carries_on_after_an_error() -> None:
+    """interface.md: in character counting, what is in the buffer behind an error is executed."""
+    bare = mill()
+    bare.put("G1 X10 F600\nG1 Q5\nG1 Y10\nG4 P0\n")
+    assert bare.wait(60) == ["ok", "error:20", "ok", "ok"] or bare.heard() == []
+    assert "MPos:10.000,10.000" in bare.status()
+
+
+def test_lines_wait_in_a_hold() -> None:
+    bare = mill()
+    bare.put("!G0 X5\n")
+    assert bare.heard() == []
+    bare.put("~")
+    assert bare.heard() == ["ok"]

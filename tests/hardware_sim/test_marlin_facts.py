@@ -345,3 +345,50 @@ def test_one_altered_byte_never_keeps_the_checksum(data: bytes, place: int, turn
     other = bytearray(data)
     other[place % len(data)] ^= turn
     assert xor(bytes(other)) != xor(data)
+
+
+def test_asking_again_for_what_it_has_is_safe_and_tells_the_truth() -> None:
+    """machines.md section 3: re-send the oldest unacknowledged line; the answer cannot lie."""
+    bare = printer()
+    bare.ask(numbered(1, "M83"), numbered(2, "G92 E1"))
+    before = bare.ask("M114")
+    assert bare.ask(numbered(2, "G92 E9"))[:2] == [
+        "Error:Line Number is not Last Line Number+1, Last Line: 2",
+        "Resend: 3",
+    ]
+    assert bare.ask("M114") == before
+
+
+def test_what_finds_no_room_is_lost_in_silence() -> None:
+    """machines.md trap 9: 128 bytes, one place of the ring stays free, no flow control."""
+    bare = printer()
+    bare.put("G4 S5\n" + "M117 a\n" * 3)
+    bare.put(b"x" * 500)
+    assert bare.board.state(0)["overrun_bytes"] == 500 - 127
+    assert bare.heard() == []
+
+
+def test_one_fault_sets_off_a_storm() -> None:
+    """machines.md trap 1: every line in flight behind a bad one gives its own Error, Resend, ok."""
+    bare = printer()
+    rows = [numbered(n, f"M117 {n}") for n in range(1, 5)]
+    bare.put(rows[0].replace("M117", "M118") + "\n")
+    for row in rows[1:]:
+        bare.put(row + "\n")
+    assert [x for x in bare.heard() if x.startswith("Resend")] == ["Resend: 1"] * 4
+
+
+def test_busy_comes_every_two_seconds_and_can_be_switched_off() -> None:
+    """machines.md trap 4; gcode.cpp host_keepalive, M113."""
+    assert printer().ask("G4 S9").count("echo:busy: processing") == 4
+    bare = printer()
+    assert bare.ask("M113 S0", "G4 S9") == ["ok"]
+
+
+def test_nothing_is_heard_after_a_kill_until_a_reset() -> None:
+    """machines.md trap 6."""
+    bare = printer()
+    bare.ask("M104 S200", "M112")
+    assert bare.ask("M105", "M999") == []
+    bare.board.power_up(bare.now_s)
+    assert bare.heard()[0] == "start"

@@ -154,6 +154,8 @@ def _plain(modes: Modes) -> Modes:
 
 
 def _after(commands: dict[str, str], values: dict[str, float], modes: Modes, *, jog: bool) -> Modes:
+    if len(commands) == 1 and commands.get("motion") == modes.motion and "S" not in values:
+        return _plain(modes) if "T" not in values else replace(modes, tool=int(values["T"]))
     return replace(
         modes,
         units=commands.get("units", modes.units),

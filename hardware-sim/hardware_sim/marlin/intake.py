@@ -8,6 +8,7 @@ only when the line has no number; a command keeps its slot while it is carried o
 """
 
 import operator
+import re
 from collections import deque
 from collections.abc import Callable
 from functools import reduce
@@ -19,6 +20,7 @@ CHECKSUM = "checksum mismatch"
 NO_CHECKSUM = "No Checksum with line number"
 _EARLY = ("M108", "M112", "M410")
 _ODD = (b";", b"\\", b"\x08")
+_USUAL = re.compile(r"N(\d{1,9}) *([^*]*)\*(\d{1,3})\Z")
 _SPLIT = bytes.maketrans(b"\r", b"\n")
 
 
@@ -109,6 +111,9 @@ class Intake:
 
     def _judge(self, line: bytes) -> Command | LineFault:
         text = line.decode("latin-1")
+        usual = _USUAL.match(text)
+        if usual is not None and "M110" not in text:
+            return self._judge_usual(line, usual)
         command = text.lstrip(" ")
         if command[:1] != "N":
             return self._let_in(command)
@@ -128,6 +133,16 @@ class Intake:
         while start < star and command[start] in "0123456789-+":
             start += 1
         return self._queued(command[start : command.find("*")].strip(" "), _number(command, 1))
+
+    def _judge_usual(self, line: bytes, found: re.Match[str]) -> Command | LineFault:
+        """The same judgement for a line as hosts write it."""
+        number = int(found[1])
+        if number != self.last + 1:
+            return self._refuse(LINE_NUMBER)
+        if int(found[3]) != xor(line[: found.end(2)]):
+            return self._refuse(CHECKSUM)
+        self.last = number
+        return self._queued(found[2].rstrip(" "), number)
 
     def _let_in(self, command: str) -> Command:
         if command[:4] in _EARLY:
