@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from designs import library
 from fablab_agents.prepare import Order, PrepareRefused, prepare
@@ -125,7 +126,10 @@ def prints(design: Path, home: Path, folder: Path, recipes: list[str]) -> Iterat
             yield Case(f"{name} {recipe}", "printer-220", design, out, honest=True)
 
 
-CUTTING = (("laser", "laser-400", "generic-laser-400", 3.0), ("mill", "mill-3018", "generic-cnc-3018", 3.0))  # fmt: skip
+CUTTING = (
+    ("laser", "laser-400", "generic-laser-400", 3.0),
+    ("mill", "mill-3018", "generic-cnc-3018", 3.0),
+)
 
 
 def cuts(design: Path, home: Path, folder: Path) -> Iterator[Case]:
@@ -222,11 +226,17 @@ def without_outer_wall(lines: Lines) -> Lines:
     return kept
 
 
+def places_x(lines: Lines) -> list[float]:
+    """Where beads end in X."""
+    beads = (line for line in lines if extrudes(line))
+    return [float(m[2]) for line in beads for m in _XY.finditer(line) if m[1] == "X"]
+
+
 def with_blob(lines: Lines) -> Lines:
     """A patch of 6 x 6 mm beside the part, named support, in three layers."""
     starts = layers_of(lines)
     middle = len(starts) // 2
-    xs = [float(m[2]) for x in lines[starts[1] :] if extrudes(x) for m in _XY.finditer(x) if m[1] == "X"]  # fmt: skip
+    xs = places_x(lines[starts[1] :])
     side, out, at = max(xs) + 6, list(lines[: starts[middle]]), middle
     for at in range(middle, min(middle + 3, len(starts) - 1)):
         block = lines[starts[at] : starts[at + 1]]
@@ -239,8 +249,8 @@ def with_blob(lines: Lines) -> Lines:
 
 
 def with_cut(lines: Lines) -> Lines:
-    """Nothing is laid on either side of a plane through the part: moves in a band do not extrude."""
-    xs = [float(m[2]) for x in lines if extrudes(x) for m in _XY.finditer(x) if m[1] == "X"]
+    """Nothing is laid about a plane through the part: moves in a band do not extrude."""
+    xs = places_x(lines)
     middle = (min(xs) + max(xs)) / 2
     kept, at = [], 0.0
     for line in lines:
@@ -304,11 +314,28 @@ def scaled(design: Path, factors: tuple[float, float, float], out: Path) -> bool
     told = [s for s, f in zip(size, factors, strict=True) if 0 < f != 1]
     if told and max(told) < 60:
         return False
+    if math.prod(factors) < 0 and same_mirrored(mesh.vertices):
+        return False
     mesh.vertices = mesh.vertices * factors
     if math.prod(factors) < 0:
         mesh.invert()
     mesh.export(str(out))
     return True
+
+
+def same_mirrored(points: Any) -> bool:
+    """Whether the mirrored corners, turned by quarters, are the corners again."""
+    import numpy as np
+
+    low, high = points.min(axis=0), points.max(axis=0)
+    centred = points - (low + high) / 2
+    known = {tuple(p) for p in np.round(centred, 1)}
+    mirrored = centred * (-1, 1, 1)
+    for _ in range(4):
+        mirrored = mirrored[:, [1, 0, 2]] * (-1, 1, 1)
+        if np.mean([tuple(p) in known for p in np.round(mirrored, 1)]) > 0.9:
+            return True
+    return False
 
 
 # --- the tables --------------------------------------------------------------------------------

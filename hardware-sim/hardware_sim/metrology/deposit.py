@@ -202,15 +202,21 @@ def _follow(head: _Head, code: str, words: dict[str, float]) -> None:
             axes = [i for i, letter in enumerate("XYZ") if letter in words] or [0, 1, 2]
             for axis in axes:
                 head.at[axis], head.offset[axis] = 0.0, 0.0
+        case "G92":
+            head.rename(words)
+        case _:
+            _switch(head, code, words)
+
+
+def _switch(head: _Head, code: str, words: dict[str, float]) -> None:
+    """Commands that change how later ones are read."""
+    match code:
         case "G90" | "G91":
             head.relative = head.relative_e = code == "G91"
         case "M82" | "M83":
             head.relative_e = code == "M83"
-        case "G92":
-            head.rename(words)
-        case "M200":
-            if words.get("D", 1.75) > 0 and words.get("S", 1) > 0:
-                head.section_mm2 = 1.0  # E counts mm³ from here on
+        case "M200" if words.get("D", 1.75) > 0 and words.get("S", 1) > 0:
+            head.section_mm2 = 1.0  # E counts mm³ from here on
         case "G20" | "G21":
             head.unit = 25.4 if code == "G20" else 1.0
         case "M221":
