@@ -184,6 +184,7 @@ async def _record_makes(unit: Unit, told: Event) -> None:
             operator=row.person,
             operator_minutes=row.minutes,
             simulated=row.simulated,
+            attested=row.attested,
         )
         await makes.record(unit, done)
 

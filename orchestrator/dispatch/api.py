@@ -39,6 +39,8 @@ class AttemptView(BaseModel):
     minutes: float | None
     machine_s: float | None
     simulated: bool
+    attested: bool
+    """What became of it is a person's word, not a machine's."""
     consent: str | None
     fraction: float | None
     line: int | None

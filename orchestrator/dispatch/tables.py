@@ -61,6 +61,11 @@ class AttemptRow(Base):
     temperatures_c: Mapped[dict[str, JsonValue] | None] = mapped_column(JSON)
     progress_at: Mapped[datetime | None] = mapped_column(Utc)
 
+    @property
+    def attested(self) -> bool:
+        """What became of it is a person's word, not a machine's."""
+        return self.evidence.get("attested") is True
+
 
 class AttemptJobRow(Base):
     """Which jobs an attempt makes. The index is the promise: at most one live attempt per job."""

@@ -31,6 +31,7 @@ class MakeView(BaseModel):
     operator: str | None
     operator_minutes: float | None
     simulated: bool
+    attested: bool
     verdict: str | None
     inspection: dict[str, Any] | None
     inspected_at: datetime | None

@@ -36,6 +36,7 @@ class Finished:
     operator: str | None
     operator_minutes: float | None
     simulated: bool
+    attested: bool = False
 
 
 async def record(unit: Unit, done: Finished) -> MakeRow:
@@ -63,6 +64,7 @@ async def record(unit: Unit, done: Finished) -> MakeRow:
         operator=done.operator,
         operator_minutes=done.operator_minutes,
         simulated=done.simulated,
+        attested=done.attested,
     )
     unit.session.add(make)
     await unit.session.flush()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Text
+from sqlalchemy import JSON, ForeignKey, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.store import Base, Utc
@@ -30,6 +30,8 @@ class MakeRow(Base):
     operator: Mapped[str | None]
     operator_minutes: Mapped[float | None]
     simulated: Mapped[bool] = mapped_column(default=False)
+    attested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """That it was made is a person's word, not a machine's."""
     verdict: Mapped[str | None]
     inspection: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     inspected_at: Mapped[datetime | None] = mapped_column(Utc)

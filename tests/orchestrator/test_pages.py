@@ -258,7 +258,7 @@ async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_
         done = makes.Finished(
             job_id=job.id, attempt="a-1", agent="lab-near", machine="printer-1",
             program_sha256="a" * 64, machine_s=5, operator="Ona", operator_minutes=4,
-            simulated=True,
+            simulated=True, attested=True,
         )  # fmt: skip
         make = await makes.record(unit, done)
         seen = Inspection(
@@ -271,11 +271,15 @@ async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_
     assert "1 of 1 part made and inspected" in order.words
     assert f'href="/p/{make.id}"' in order.answer.text
     passport = await open_site.get(f"/p/{make.id}")
-    for words in ("Near, on Printer 1 simulated machine", "Ona", "25 min", "0.12 mm", "-0.4 %"):
+    made = "Near, on Printer 1 simulated machine attested by a person"
+    for words in (made, "Ona", "25 min", "0.12 mm", "-0.4 %"):
         assert words in passport.words
     assert f"http://pages.test/p/{make.id}" in passport.words
     design = await open_site.get("/designs/hook")
     assert "1 part, by 1 lab" in design.words
+    assert "1 of them attested by a person" in design.words
+    told = await open_site.get(f"/api/makes/{make.id}")
+    assert told.answer.json()["attested"] is True
 
 
 # ── every page

@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
+from starlette.requests import Request
 
 from fablab_agents.protocol import tickets
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import AttemptStatus, Claim, Denied, DownAck, Granted, Welcome
 from orchestrator.dispatch import model, outbox, service
+from orchestrator.dispatch.api import attempt_view
+from orchestrator.dispatch.pages import _of_job
 from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
@@ -69,6 +72,21 @@ async def test_a_part_from_offer_to_make(city: City):
         (make,) = await makes.uninspected(unit)
     assert (make.program_sha256, make.operator, make.attempt) == ("a" * 64, "Mo", attempt)
     assert (await city.kinds()).count("attempt.finished") == 1
+
+
+async def test_a_persons_word_is_marked_on_attempt_and_make(city: City):
+    attempt = await city.staged()
+    assert isinstance(await city.claim(attempt), Granted)
+    for state in (State.STARTING, State.RUNNING):
+        await city.say(attempt, state, person="Mo")
+    assert not attempt_view(await city.attempt(attempt)).attested
+    await city.say(attempt, State.FINISHED, person="Ben", evidence={"attested": True})
+    assert attempt_view(await city.attempt(attempt)).attested
+    async with city.store.view() as unit:
+        (make,) = await makes.uninspected(unit)
+        shown = await _of_job(Request({"type": "http"}), unit, city.jobs[0])
+    assert (make.attested, make.operator) == (True, "Ben")
+    assert "attested by a person" in shown
 
 
 async def test_the_same_nonce_gives_the_same_grant_and_a_newer_one_replaces_it(city: City):
