@@ -22,7 +22,7 @@ GUARD = ROOT / "firmware_bridge" / "guard"
 TESTS = ("tests/firmware_bridge/guard", "tests/fablab_agents/cli/test_guard.py")
 RESULTS = ROOT / ".tools" / "guard-mutants.json"
 SAYS = ("reject", "review", "note", "each")
-DEADLINE_S = 120
+DEADLINE_S = 900
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,6 +64,7 @@ _NO_WORDS: Final = frozenset(
 )
 # What holds in an approved block all the same, where a program filled in the numbers.
 _HELD: Final = frozenset({"arc", "blob", "dwell", "envelope", "feed", "setting", "temperature"})
+_TIMELESS: Final = _BOUNDS.keys() - {"M73"} | {"M106", "M107", "M900"}
 _CIRCLES: Final = range(10)
 _ADVANCE_MAX_S: Final = 2.0
 _ADVANCE_OLD: Final = range(10, 201)
@@ -150,6 +151,7 @@ class _Judge:
         self._hottest = (0.0, 0.0)
         self._lifted = 0.0
         self._shop = profile.blocks
+        self._harmless: set[bytes] = set()
         self._handlers: dict[str, Callable[[int, str, dict[str, Number]], None]] = {
             **dict.fromkeys(("G2", "G3"), self._arc),
             "G4": self._dwell,
@@ -170,8 +172,8 @@ class _Judge:
     def line(self, number: int, raw: bytes) -> None:
         match = _MOVE.fullmatch(raw)
         if match is None:
-            if not self._approved_line(number, raw):
-                self._read(number, raw)
+            if raw not in self._harmless and not self._approved_line(number, raw):
+                self._strictly(number, raw)
             return
         _, f1, x, y, z, e, f2 = match.groups()
         if f1 and f2:
@@ -185,10 +187,16 @@ class _Judge:
             float(f1 or f2) if f1 or f2 else None,
         )
 
-    def _read(self, number: int, raw: bytes) -> None:
+    def _strictly(self, number: int, raw: bytes) -> None:
+        """Read it, and remember it if it says the same, and nothing bad, wherever it stands."""
+        told = self._findings.told
+        name = self._read(number, raw)
+        if name in _TIMELESS and told == self._findings.told:
+            self._harmless.add(raw)
+
+    def _read(self, number: int, raw: bytes) -> str | None:
         words = self._reader.words(number, raw)
-        if words:
-            self._command(number, words)
+        return self._command(number, words) if words else None
 
     # ------------------------------------------------------------------ the shop's own lines
 
@@ -240,7 +248,7 @@ class _Judge:
         self.block_line(filled, blocks.Place("body", last=False))
         return True
 
-    def _command(self, number: int, words: Words) -> None:
+    def _command(self, number: int, words: Words) -> str:
         name = code(*words[0])
         if name in self._profile.review:
             self._findings.review("person", number, f"{name} waits for a person or changes set-up")
@@ -251,6 +259,7 @@ class _Judge:
         else:
             self._mode(number, name, {})
             self._findings.reject("words", number, f"{name} takes no words here")
+        return name
 
     def _known(self, number: int, name: str, rest: Words) -> None:
         given: dict[str, Number] = dict(rest)

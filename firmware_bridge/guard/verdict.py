@@ -82,6 +82,11 @@ class Findings:
     heard: frozenset[str] | None = None
     """While lines are read that a person approved: the rules that hold all the same."""
 
+    @property
+    def told(self) -> int:
+        """How many so far."""
+        return self.counts.total()
+
     def reject(self, rule: str, line: int, message: str) -> None:
         self._add(rule, line, message, "reject")
 

@@ -238,11 +238,18 @@ def _own(path: Path) -> dict[str, Any]:
     for name in ("start", "end"):
         file = blocks.pop(f"{name}_file", None)
         if file is not None:
-            blocks[name] = (path.parent / str(file)).read_text(encoding="utf-8")
+            blocks[name] = _beside(path, str(file))
     if "approved" in blocks:
         raise ProfileBroken(f"profile {path}: nobody approves blocks in the profile; see --approve")
     blocks["approved"] = _approved(path)
     return told
+
+
+def _beside(path: Path, file: str) -> str:
+    try:
+        return (path.parent / file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ProfileBroken(f"profile {path}: its block {file}: {error.strerror}") from None
 
 
 def _approved(path: Path) -> str:

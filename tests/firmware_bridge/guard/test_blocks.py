@@ -1,6 +1,7 @@
 """A shop's own blocks: written as slicers have them, approved once, found, their holes held."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -336,7 +337,7 @@ def test_blocks_may_be_files_beside_the_profile(tmp_path: Path) -> None:
     assert loaded.blocks is not None
     assert (loaded.blocks.start, loaded.blocks.end) == (VORON, END)
     (tmp_path / "end.gcode").unlink()
-    with pytest.raises(ProfileBroken):
+    with pytest.raises(ProfileBroken, match=r"end\.gcode: No such file"):
         profiles.load(path)
 
 
@@ -364,3 +365,18 @@ def test_only_printers_have_blocks_and_only_profiles_with_blocks_are_approved(
         profiles.load(path)
     with pytest.raises(ProfileBroken, match="to approve"):
         profiles.approve(path, profiles.load("generic-fdm-220"), "Ada", "now")
+
+
+def test_the_printer_of_the_handbook(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "machine-profiles.md"
+    examples = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "mine.toml"
+    path.write_text(next(text for text in examples if "[blocks]" in text), encoding="utf-8")
+    program = (
+        b"PRINT_START BED=60 EXTRUDER=215\nG21\nG90\nM83\nSET_PRESSURE_ADVANCE ADVANCE=0.04\n"
+        b"EXCLUDE_OBJECT_START NAME=a\nG1 Z.2 F600\nG1 X60 E2\n"
+        b"EXCLUDE_OBJECT_END NAME=a\nPRINT_END\n"
+    )
+    assert told(judge(program, profiles.load(path))) == ("review", {"block"})
+    profiles.approve(path, profiles.load(path), "Ada", "now")
+    assert told(judge(program, profiles.load(path))) == ("accept", set())

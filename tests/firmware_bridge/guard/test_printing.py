@@ -465,3 +465,10 @@ def test_a_rule_broken_on_every_line_is_told_a_few_times_and_counted() -> None:
     verdict = judge(printed("G1 X500\n" * 40), PRINTER)
     assert [finding.line for finding in verdict.findings] == [13, 14, 15, 16, 17, 0]
     assert verdict.findings[-1].message == "… and 35 more lines like these"
+
+
+def test_a_bad_setting_is_told_each_time_it_stands_there() -> None:
+    verdict = judge(
+        printed("M204 P0\nM204 P900\nM204 P0\nM106 S999\nM204 P900\nM106 S999"), PRINTER
+    )
+    assert [finding.line for finding in verdict.findings] == [13, 15, 16, 18]
