@@ -67,8 +67,9 @@ class Case:
     @property
     def rows(self) -> list[str]:
         """A program of which no two lines are alike."""
-        moves = [f"G1 X{n % 20}.{self.number:03d} Y{n}.5 F1500" for n in range(LINES)]
-        return ["G28", "G90", *moves, "M18"]
+        moves = (f"G1 X{n % 20}.{self.number:03d} Y{n}.5 F6000" for n in range(LINES))
+        rows = [f"G4 P{30 + n}" if n % 3 == 0 else move for n, move in enumerate(moves)]
+        return ["G28", "G90", *rows, "M18"]
 
 
 @dataclass(frozen=True)

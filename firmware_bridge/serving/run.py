@@ -43,16 +43,9 @@ class ServedRun:
         self._line = 0
 
     def events(self) -> Iterator[Event]:
-        if self._data is not None and self._wish is Wish.STOP:
-            yield self._ended(Ended("not started", "stopped", 0, self._why))
-            return
-        try:
-            stopped = self._data is not None and not self._begin(self._data)
-        except BridgeError as error:
-            yield self._ended(Ended("interrupted", "not started", 0, str(error)))
-            return
-        if stopped:
-            yield self._ended(Ended("interrupted", "stopped", 0, self._why))
+        over = None if self._data is None else self._begin(self._data)
+        if over is not None:
+            yield self._ended(over)
             return
         yield from self._observe()
 
@@ -69,19 +62,30 @@ class ServedRun:
 
     # ------------------------------------------------------------------ beginning
 
-    def _begin(self, data: bytes) -> bool:
-        """Hand it over and ask for the start; False when a stop came before that was asked."""
+    def _begin(self, data: bytes) -> Ended | None:
+        """Hand it over and ask for the start; how it ended when it came to no start."""
         name = self._server.name
-        if self._server.past(self.handle) is not None:
-            raise Refused(f"{name} printed a file of this name before: it is never started twice")
-        self._server.hand_over(self.handle, data)
-        look = self._server.look()
-        if look.doing is not Doing.READY:
-            raise Refused(f"somebody else uses the printer: {name} is {_state(look)}")
-        if self._wish is Wish.STOP:
-            return False
-        self._ask_to_start()
-        return True
+        try:
+            if self._stopped:
+                return Ended("not started", "stopped", 0, self._why)
+            if self._server.past(self.handle) is not None:
+                why = f"{name} printed a file of this name before: it is never started twice"
+                return Ended("interrupted", "printed before", 0, why)
+            self._server.hand_over(self.handle, data)
+            look = self._server.look()
+            if look.doing is not Doing.READY:
+                why = f"somebody else uses the printer: {name} is {_state(look)}"
+                return Ended("not started", "not ready", 0, why)
+            if self._stopped:
+                return Ended("not started", "stopped", 0, self._why)
+            self._ask_to_start()
+        except BridgeError as error:
+            return Ended("not started", "not handed over", 0, str(error))
+        return None
+
+    @property
+    def _stopped(self) -> bool:
+        return self._wish is Wish.STOP
 
     def _ask_to_start(self) -> None:
         """Once, whatever comes of it: a lost answer is settled by looking, not by asking again."""
@@ -90,11 +94,16 @@ class ServedRun:
         except (LinkLost, ProtocolError):
             return
         except Refused:
-            # A refusal is believed when the printer agrees with it.
-            with suppress(LinkLost, ProtocolError):
-                if self._server.look().works_on(self.handle):
-                    return
+            if self._disagrees():
+                return
             raise
+
+    def _disagrees(self) -> bool:
+        """A refusal is believed only when the printer, asked again, does not print our file."""
+        try:
+            return self._server.look().works_on(self.handle)
+        except BridgeError:
+            return True
 
     # ------------------------------------------------------------------ observing
 

@@ -69,8 +69,10 @@ class PrusaLink:
     # ------------------------------------------------------------------ looking
 
     def look(self) -> Look:
-        status = read(codec.Status, self._get("/api/v1/status"), self.name)
+        status = self._status()
         job = self._job() if status.job is not None else None
+        if status.job is not None and job is None:
+            status = self._status()  # it ended between the two questions
         self._state = status.printer.state
         if job is not None:
             self._before = ""
@@ -78,6 +80,9 @@ class PrusaLink:
         elif status.doing in (Doing.WORKING, Doing.PAUSED):
             self._seen = None  # something runs that it does not name
         return status.look(job)
+
+    def _status(self) -> codec.Status:
+        return read(codec.Status, self._get("/api/v1/status"), self.name)
 
     def _job(self) -> codec.Job | None:
         reply = self._http.get("/api/v1/job")

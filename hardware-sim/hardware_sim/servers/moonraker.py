@@ -174,6 +174,8 @@ class MoonrakerSite:
     def _do(self, method: str, given: Mapping[str, Any], socket: Socket | None = None) -> object:
         if not method:
             raise _Refused(401, "Unauthorized")
+        if method == "printer.print.start" and "refuse-start" in self.faults:
+            raise KlipperError("SD busy")
         if method == "printer.print.start" and "drop-start" in self.faults:
             self.faults.discard("drop-start")
             return "ok"

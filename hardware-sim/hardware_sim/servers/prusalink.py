@@ -260,7 +260,7 @@ class PrusaLinkSite:
         if "drop-start" in self.faults:
             self.faults.discard("drop-start")
             return Response(204)
-        if self._has_job or self._printer.board.dead:
+        if self._has_job or self._printer.board.dead or "refuse-start" in self.faults:
             return _error(409, "Printer is busy")
         self._job += 1
         self._printer.start(name, self.files[name])

@@ -1,4 +1,4 @@
-"""Print servers to talk to: simulated ones of our workshop, and the real Moonraker in front of it."""
+"""Print servers to talk to: simulated ones of our workshop, and the real Moonraker."""
 
 import hashlib
 import json

@@ -137,7 +137,7 @@ def test_what_is_not_ours_is_left_alone(real_moonraker: Real) -> None:
         driver.start(server.klipper.program(QUICK))
     late = follow(waiting)
     assert kinds(late) == [Ended]
-    assert (end(late).outcome, end(late).cause) == ("interrupted", "not started")
+    assert (end(late).outcome, end(late).cause) == ("not started", "not ready")
     assert server.klipper.act("state")["file"] == "somebody-elses.gcode"
     assert server.klipper.act("state")["state"] == "printing"
 
@@ -224,7 +224,7 @@ def test_a_moonraker_that_rewrites_files_is_found_out(real_moonraker: Real) -> N
         "; objects_info = {}",
     ]
     over = end(follow(driver.start(server.klipper.program(rows))))
-    assert (over.outcome, over.cause) == ("interrupted", "not started")
+    assert (over.outcome, over.cause) == ("not started", "not handed over")
     assert "enable_object_processing" in over.detail
     assert server.klipper.starts() == 0
 
