@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from designs import library
 from fablab_agents.prepare import Order, PrepareRefused, prepare
@@ -323,10 +325,8 @@ def scaled(design: Path, factors: tuple[float, float, float], out: Path) -> bool
     return True
 
 
-def same_mirrored(points: Any) -> bool:
+def same_mirrored(points: NDArray[np.float64]) -> bool:
     """Whether the mirrored corners, turned by quarters, are the corners again."""
-    import numpy as np
-
     low, high = points.min(axis=0), points.max(axis=0)
     centred = points - (low + high) / 2
     known = {tuple(p) for p in np.round(centred, 1)}

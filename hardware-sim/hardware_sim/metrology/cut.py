@@ -157,8 +157,8 @@ class _Laid:
 def _laid(cut: Cut, drawing: Drawing, placement: Placement) -> _Laid:
     """The design on what was cut, as placed or in the pose that fits best, in units that fit."""
     corners = np.vstack([cut.paths[:, :2], cut.paths[:, 2:]])
-    hull = shapely.convex_hull(shapely.multipoints(corners))
-    reach = shapely.minimum_bounding_radius(hull) - cut.radius_mm
+    hull = shapely.MultiPoint(corners).convex_hull
+    reach = float(shapely.minimum_bounding_radius(hull)) - cut.radius_mm
     drawing = drawing if placement.given else _fitting(drawing, reach)
     design = drawing.material
     if placement.given:

@@ -140,7 +140,7 @@ def _shifts(by_hull: Floats, made: Floats, design: Floats, pose: Pose) -> Iterab
 
 def _reach(points: Floats) -> tuple[Floats, Floats]:
     """How far a hull reaches from its centre in each direction, and that centre."""
-    hull = shapely.convex_hull(shapely.multipoints(points))
+    hull = shapely.MultiPoint(points).convex_hull
     centre = shapely.get_coordinates(hull.centroid)[0]
     angle = math.tau * np.arange(TURNS) / TURNS
     corners = shapely.get_coordinates(hull) - centre
@@ -177,7 +177,7 @@ def refined(traces: list[Trace], pose: Pose, *, turn: bool = True) -> Pose:
             rows = rows[:, :2]
         weight = 1 / np.maximum(np.abs(off), 0.03)  # near to the least sum of distances
         left = rows.T @ (rows * weight[:, None]) + 1e-9 * np.eye(rows.shape[1])
-        step = np.linalg.solve(left, rows.T @ (off * weight))
+        step = np.asarray(np.linalg.solve(left, rows.T @ (off * weight)), dtype=np.float64)
         step = np.append(step, 0.0) if not turn else step
         pose = _stepped(pose, step, traces)
     return pose

@@ -126,7 +126,7 @@ def compare(
         "size_deviation_mm": round(max(p.size_off_mm for p in pieces), 3),
         "drift_mm": round(max(p.drift_mm for p in pieces), 3),
         **told,
-        "deposited_mm3": round(made.pushed_mm3, 1),
+        "deposited_mm3": round(float(made.lengths_mm @ made.beads[:, 5]), 1),
         "apart_mm3": round(sum(volumes.values()), 1),
         "apart": {kind: round(volume, 1) for kind, volume in sorted(volumes.items())},
     }

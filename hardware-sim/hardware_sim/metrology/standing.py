@@ -148,7 +148,7 @@ def _raft_mm(made: _Made, body: Body) -> float | None:
 
 
 def _hull(beads: Floats) -> BaseGeometry:
-    return shapely.convex_hull(shapely.multipoints(beads[:, :4].reshape(-1, 2)))
+    return shapely.MultiPoint(beads[:, :4].reshape(-1, 2)).convex_hull
 
 
 def _traces(
@@ -229,12 +229,12 @@ def _shapes(bodies: tuple[Solid, ...]) -> list[Body]:
 
 def _alike(shapes: list[Body], left: list[int], cluster: _Made) -> list[int]:
     """Bodies of about the cluster's height and size; of equal ones only the first."""
-    size = shapely.minimum_bounding_radius(_hull(cluster.beads))
+    size = float(shapely.minimum_bounding_radius(_hull(cluster.beads)))
     seen: set[tuple[int, ...]] = set()
     found: list[int] = []
     for k in left:
         body = shapes[k]
-        radius = shapely.minimum_bounding_radius(shapely.multipoints(body.hull))
+        radius = float(shapely.minimum_bounding_radius(shapely.MultiPoint(body.hull)))
         key = tuple(round(v * 100) for v in (radius, body.height_mm, body.solid.volume_mm3))
         fits = abs(radius - size) < 0.1 * radius + 2 and key not in seen
         if fits and abs(body.height_mm - cluster.z_mm[-1]) < 1.0:
