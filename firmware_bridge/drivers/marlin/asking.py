@@ -11,16 +11,22 @@ class Questions:
 
     def __init__(self, longest_s: float) -> None:
         self.open = 0
+        self._busy = False
         self._longest_s = longest_s
         self._gap_s = longest_s
         self._moved_at = 0.0
         self._asked_at = 0.0
 
     def moved(self, now: float) -> None:
-        """It answered a line, or said that it is busy."""
+        """It answered a line."""
+        self._busy = False
         gap = now - self._moved_at
         self._gap_s = max(gap, self._gap_s * quirks.GAP_FADES)
         self._moved_at = now
+
+    def busy(self, now: float) -> None:
+        """It says that it is at work, and will say so again soon."""
+        self._busy, self._moved_at = True, now
 
     def waits(self, now: float) -> None:
         """From here on it owes an answer; before, it owed none."""
@@ -33,6 +39,7 @@ class Questions:
         if self.open >= quirks.QUESTIONS_OPEN:
             return False
         usual = min(max(quirks.GAPS_TO_ASK * self._gap_s, quirks.ASK_AFTER_S), self._longest_s)
+        usual = max(usual, quirks.BUSY_ASK_AFTER_S) if self._busy else usual
         since = max(self._moved_at, self._asked_at)
         return now - since > usual * 2**self.open
 
@@ -41,7 +48,7 @@ class Questions:
         self._asked_at = now
 
     def answered(self, now: float) -> None:
-        self.open = 0
+        self.open, self._busy = 0, False
         self._moved_at = now
 
 

@@ -169,7 +169,7 @@ class MarlinConversation:
             case codec.Heat(temperatures, waits):
                 self._temperatures.update(temperatures)
                 if waits:
-                    self._questions.moved(self._now)
+                    self._questions.busy(self._now)
             case codec.Busy(why):
                 self._busy(why)
             case codec.Idle():
@@ -257,7 +257,7 @@ class MarlinConversation:
             self._events.append(Started())
 
     def _busy(self, why: str) -> None:
-        self._questions.moved(self._now)
+        self._questions.busy(self._now)
         oldest = self._window.oldest
         if oldest is not None and oldest.file_line:
             self._begin_once()

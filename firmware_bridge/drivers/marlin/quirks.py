@@ -32,6 +32,8 @@ RESET_ASKS_FOR: Final = 1
 # Lines take milliseconds or, behind a full planner, seconds; ask after several times the usual.
 ASK_AFTER_S: Final = 0.2
 GAPS_TO_ASK: Final = 6.0
+# gcode.cpp, host_keepalive: "busy" comes every 2 s.
+BUSY_ASK_AFTER_S: Final = 3.0
 GAP_FADES: Final = 0.95
 # They wait in the receive buffer of a board that is busy: 17 bytes each.
 QUESTIONS_OPEN: Final = 5
