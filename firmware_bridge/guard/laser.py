@@ -63,8 +63,7 @@ class LaserRules:
 
     def _look_armed(self, moves: Moves, constant: Bools) -> None:
         """M3 lights the beam at once where G1, G2 or G3 is in force: a fed move has to follow."""
-        still = ~moves.moving & (moves[Col.DWELL] <= 0) & (moves[Col.STOPS] <= 0)
-        armed = still & constant & (moves[Col.MOTION] > 0) & (moves[Col.MOTION] < 4)
+        armed = ~moves.moving & constant & (moves[Col.MOTION] > 0) & (moves[Col.MOTION] < 4)
         follows = np.append(moves.fed[1:] | armed[1:], True)
         said = "turns the beam on and then does not cut: it burns a spot"
         if self._armed_at and len(moves) and not (moves.fed[0] or armed[0]):

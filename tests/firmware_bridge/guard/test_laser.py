@@ -95,6 +95,7 @@ def test_leaves_to_a_person(what: str, body: str, rule: str) -> None:
         ("a pointer too weak to mark", "M3 S2\nG0 X50\nG1 X20 F1000"),
         ("power while off", "M5 S1000\nG0 X50"),
         ("power while off, at a crawl", "M5 S1000\nG1 X50 F5"),
+        ("armed where no motion is chosen", "G1 X20 S0 F900\nG80\nM3 S500\nM5"),
         ("armed in G0 and never lit", "M3 S500\nM5"),
         ("air", "M8\nG1 X20 S500 F1000\nM9"),
         ("some passes", "G1 X20 S500 F1000\nX10\nX20\nX10\nX20\nX10\nX20\nX10"),
@@ -113,7 +114,8 @@ def test_accepts(what: str, body: str) -> None:
 
 def test_m3_before_its_move_waits_for_no_reject() -> None:
     """Many hobby writers light the beam in a line of its own; that is constant power, no spot."""
-    for body in ("M3 S500\nG1 X20 F1000", "G1 X20 S0 F1000\nM3 S500\nG4 P0\nF900\nG1 X30"):
+    twice = "G1 X20 S0 F1000\nM3 S300\nS500\nG1 X30"
+    for body in (twice, "M3 S500\nG1 X20 F1000", "G1 X20 S0 F1000\nM3 S500\nG4 P0\nF900\nG1 X30"):
         verdict = judge(burnt(body), LASER)
         assert told(verdict) == {("constant power", "review")}, verdict.findings
 
