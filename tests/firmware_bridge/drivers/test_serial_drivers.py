@@ -1,0 +1,185 @@
+"""Serial drivers outside a job: what they find on arrival, on a port whose other end is ours."""
+
+import os
+import pty
+import threading
+import tty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge.driver import Condition
+from firmware_bridge.drivers.grbl import GrblDriver
+from firmware_bridge.drivers.marlin import MarlinDriver
+from firmware_bridge.errors import NeedsPerson
+from firmware_bridge.streaming import Timeouts
+
+QUICK = Timeouts(banner_s=0.05, answer_s=1.0)
+Answers = dict[str, str]
+
+
+class Peer:
+    """Answers each line from a table (by its first word), and keeps what it was told."""
+
+    def __init__(self, answers: Answers, default: str) -> None:
+        self.answers, self.default = answers, default
+        self.told: list[str] = []
+        self.master, slave = pty.openpty()
+        tty.setraw(slave)
+        self.link = os.ttyname(slave)
+        self._slave = slave
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        rest = ""
+        while data := self._read():
+            if "?" in data:
+                os.write(self.master, self.answers.get("?", "").encode())
+            *lines, rest = (rest + data.replace("?", "")).split("\n")
+            for line in filter(None, lines):
+                self.told.append(line)
+                os.write(self.master, self.answers.get(line.split()[0], self.default).encode())
+
+    def _read(self) -> str:
+        try:
+            return os.read(self.master, 4096).decode()
+        except OSError:
+            return ""
+
+    def close(self) -> None:
+        os.close(self._slave)
+        self._thread.join(5)
+        os.close(self.master)
+
+
+Make = Callable[..., Peer]
+
+
+@pytest.fixture
+def peer() -> Iterator[Make]:
+    made: list[Peer] = []
+
+    def make(answers: Answers, default: str = "ok\n") -> Peer:
+        made.append(Peer(answers, default))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+MARLIN = {"M115": "FIRMWARE_NAME:Marlin 2.1 (peer) X:1\nok\n", "M27": "Not SD printing\nok\n"}
+COLD = "ok T:20.0 /0.0 B:20.0 /0.0 @:0\n"
+HOT = "ok T:201.0 /200.0 B:60.0 /60.0 @:0\n"
+
+
+def test_heat_left_on_by_whoever_died_is_switched_off_and_said(peer: Make) -> None:
+    at = peer({**MARLIN, "M105": HOT})
+    driver = MarlinDriver(at.link, 115200, QUICK)
+    status = driver.connect()
+    driver.close()
+    assert [row for row in at.told if row[:4] in ("M104", "M140", "M107")] == [
+        "M104 S0",
+        "M140 S0",
+        "M107",
+    ]
+    assert not [row for row in at.told if row[0] == "G"]
+    assert "switched off" in status.detail
+
+
+def test_the_heat_of_a_print_from_the_card_is_left_alone(peer: Make) -> None:
+    at = peer({**MARLIN, "M27": "SD printing byte 12/345\nok\n", "M105": HOT})
+    driver = MarlinDriver(at.link, 115200, QUICK)
+    status = driver.connect()
+    driver.close()
+    assert status.condition is Condition.ATTENTION
+    assert "card" in status.detail
+    assert "M104 S0" not in at.told
+
+
+def test_a_printer_that_restarted_was_not_left_hot_by_us(peer: Make) -> None:
+    at = peer({**MARLIN, "M105": HOT})
+    greet = threading.Timer(0.02, os.write, (at.master, b"start\n"))
+    greet.start()
+    driver = MarlinDriver(at.link, 115200, Timeouts(banner_s=2.0, answer_s=1.0))
+    driver.connect()
+    driver.close()
+    greet.join()
+    assert "M104 S0" not in at.told
+
+
+def test_a_printer_without_a_card_is_asked_about_it_once(peer: Make) -> None:
+    at = peer({**MARLIN, "M27": 'echo:Unknown command: "M27"\nok\n', "M105": COLD})
+    driver = MarlinDriver(at.link, 115200, QUICK)
+    driver.connect()
+    assert driver.status().condition is Condition.IDLE
+    driver.close()
+    assert at.told.count("M27") == 1
+
+
+def test_a_port_is_known_by_its_stable_name(peer: Make, tmp_path: Path) -> None:
+    by_id = tmp_path / "usb-maker-board"
+    for _ in range(2):  # unplugged and plugged in, it is another device under the same name
+        at = peer({**MARLIN, "M105": COLD})
+        by_id.unlink(missing_ok=True)
+        by_id.symlink_to(at.link)
+        driver = MarlinDriver(str(by_id), 115200, QUICK)
+        assert driver.connect().condition is Condition.IDLE
+        driver.close()
+
+
+def grbl(version: str = "1.1h.20190830:", settings: str = "", state: str = "Idle") -> Answers:
+    return {
+        "?": f"<{state}|MPos:0.000,0.000,0.000|FS:0,0|WCO:0,0,0>\r\n",
+        "$I": f"[VER:{version}]\r\n[OPT:V,15,128]\r\nok\r\n",
+        "$$": f"{settings}ok\r\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("homes", "condition", "words"),
+    [("1", Condition.ATTENTION, "home it"), ("0", Condition.FAULT, "unlock it")],
+)
+def test_a_mill_that_starts_locked_says_what_it_wants(
+    homes: str, condition: Condition, words: str, peer: Make
+) -> None:
+    at = peer(grbl(settings=f"$13=0\r\n$22={homes}\r\n", state="Alarm"))
+    driver = GrblDriver(at.link, 115200, QUICK)
+    status = driver.connect()
+    driver.close()
+    assert (status.condition, words in status.detail) == (condition, True)
+    assert not {"$H", "$X"} & set(at.told)
+
+
+def test_homing_is_offered_and_done_when_asked_for(peer: Make) -> None:
+    at = peer(grbl(settings="$22=1\r\n", state="Alarm"), "ok\r\n")
+    driver = GrblDriver(at.link, 115200, QUICK)
+    driver.connect()
+    at.answers["?"] = grbl()["?"]
+    assert driver.home().condition is Condition.IDLE
+    at.answers["$H"] = "ALARM:9\r\n"
+    with pytest.raises(NeedsPerson, match="found no switch"):
+        driver.home()
+    driver.close()
+
+
+def test_a_family_that_is_not_grbl_1_1_is_named_and_refused(peer: Make) -> None:
+    at = peer(grbl("3.7 FluidNC v3.7.8:"))
+    with pytest.raises(NeedsPerson, match="FluidNC"):
+        GrblDriver(at.link, 115200, QUICK).connect()
+
+
+def test_positions_in_inches_are_not_guessed_at(peer: Make) -> None:
+    at = peer(grbl(settings="$13=1\r\n"))
+    with pytest.raises(NeedsPerson, match=r"\$13=0"):
+        GrblDriver(at.link, 115200, QUICK).connect()
+
+
+def test_grblhal_is_taken_by_its_word(peer: Make) -> None:
+    answers = grbl("1.1f.20261004:")
+    answers["$I"] = answers["$I"].replace("ok", "[FIRMWARE:grblHAL]\r\nok")
+    driver = GrblDriver(peer(answers).link, 115200, QUICK)
+    assert driver.connect().firmware == "grblHAL 1.1f.20261004"
+    driver.close()
