@@ -74,9 +74,8 @@ class LaserRules:
 
     def _look_slow(self, moves: Moves, burning: Bools) -> None:
         least = self._laser.feed_min_mm_min
-        feed = moves[Col.FEED]
         burns = moves.fed & burning
-        slow = burns & (moves[Col.LENGTH] > 0) & (feed > 0) & (feed < least)
+        slow = burns & (moves[Col.FEED] < least)
         said = f"burns at less than {least:g} mm/min: as good as standing still"
         self._findings.each("beam at rest", moves.lines(slow), said)
         said = "burns while only Z moves: the beam stays on one spot"

@@ -95,6 +95,7 @@ def test_leaves_to_a_person(what: str, body: str, rule: str) -> None:
         ("a pointer too weak to mark", "M3 S2\nG0 X50\nG1 X20 F1000"),
         ("power while off", "M5 S1000\nG0 X50"),
         ("power while off, at a crawl", "M5 S1000\nG1 X50 F5"),
+        ("slow in the dark", "G1 X20 S0 F5\nG0 X50\nG1 X60 S500 F1000\nF5\nG0 X70"),
         ("armed where no motion is chosen", "G1 X20 S0 F900\nG80\nM3 S500\nM5"),
         ("armed in G0 and never lit", "M3 S500\nM5"),
         ("air", "M8\nG1 X20 S500 F1000\nM9"),
