@@ -58,6 +58,8 @@ def register(commands: Commands) -> None:
         help=f"what the guard holds it against (marlin: {PROFILES['marlin']}, "
         f"grbl: {PROFILES['grbl']})",
     )
+    made.add_argument("--home", action="store_true", help="grbl: home it first, locked or not")
+    made.add_argument("--dry-run", action="store_true", help="grbl: in check mode ($C) first")
     made.add_argument("--no-guard", action="store_true", help="send it unjudged: you answer for it")
     made.add_argument("--yes", action="store_true", help="the machine is clear and may move")
 
@@ -67,6 +69,7 @@ def _stream(asked: argparse.Namespace) -> int:
     from firmware_bridge.errors import BridgeError, NeedsPerson
 
     entry = {"driver": asked.driver, "link": asked.port, "baud": asked.baud}
+    entry |= {"homing": asked.home, "dry_run": asked.dry_run}
     try:
         program = _program(asked.program)
         verdict = None if asked.no_guard else _judged(asked, program)

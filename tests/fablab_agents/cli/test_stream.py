@@ -1,0 +1,80 @@
+"""`cosmolocal-agent stream`: judged, asked about, streamed and told of; with a simulated mill."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fablab_agents.cli import main
+
+ROOT = Path(__file__).resolve().parents[3]
+CUT = "G21\nG90\nG0 Z5\nG0 X10 Y10\nM3 S8000\nG1 Z-1 F300\nG1 X40 F600\nG0 Z5\nM5\nM30\n"
+
+
+@pytest.fixture
+def mill(tmp_path: Path) -> Iterator[str]:
+    port = tmp_path / "port"
+    command = ["-m", "hardware_sim", "run", "mill-3018", "--link", str(port), "--speed", "0"]
+    with subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "hardware-sim")},
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["port"]
+        yield str(port)
+        process.terminate()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "cut.nc"
+    path.write_text(CUT)
+    return path
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    return dict(json.loads(out))
+
+
+def test_a_program_is_streamed_and_told_of(
+    mill: str, program: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["stream", "--driver", "grbl", "--port", mill, "--no-guard", "--yes", str(program)]
+    assert main([*asked, "--json", "--dry-run"]) == 0
+    report = told(capsys)
+    assert (report["outcome"], report["lines"], report["acked"]) == ("finished", 10, 10)
+    assert report["last_line"] == 10
+    assert int(str(report["bytes_on_wire"])) > 2 * len(CUT)  # once in check mode, once for good
+    assert int(str(report["window_max_bytes"])) <= 127
+
+
+def test_nothing_moves_when_nobody_can_be_asked(
+    program: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(os.devnull) as nobody:  # noqa: PTH123 - a file, not a path's text
+        monkeypatch.setattr(sys, "stdin", nobody)
+        asked = ["stream", "--driver", "grbl", "--port", "/dev/nothing", "--no-guard"]
+        assert main([*asked, str(program), "--json"]) == 3
+    assert "Is it clear?" in str(told(capsys)["error"])
+
+
+def test_what_the_guard_refuses_opens_no_port(
+    program: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program.write_text(CUT.replace("X40", "X4000"))
+    asked = ["stream", "--driver", "grbl", "--port", "/dev/nothing", "--yes", str(program)]
+    assert main([*asked, "--json"]) == 1
+    assert "the guard refuses cut.nc: line 7" in str(told(capsys)["error"])
+
+
+def test_a_port_that_is_not_there(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["stream", "--driver", "grbl", "--port", "/dev/nothing", "--no-guard", "--yes"]
+    assert main([*asked, str(program), "--json"]) == 1
+    assert "plugged in" in str(told(capsys)["error"])
