@@ -288,6 +288,11 @@ def test_a_print_from_the_card_is_somebody_elses() -> None:
     said = bare.wait(60)
     assert "ok" not in said
     assert bare.journal.running
+    bare.put("M27\n")
+    assert any(x.startswith("SD printing byte ") for x in bare.wait(30))
+    bare.board.deeds()["panel-stop"]()
+    bare.wait(60)
+    assert bare.ask("M27") == ["Not SD printing", "ok"]
 
 
 def test_the_panel_speaks_to_the_host_if_it_can() -> None:

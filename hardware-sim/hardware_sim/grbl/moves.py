@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from hardware_sim.gcode import arc_centre
-from hardware_sim.grbl import report
+from hardware_sim.grbl import arcs, report
 from hardware_sim.grbl.modal import PROBES, GrblError, Line, Modes, read
 from hardware_sim.grbl.numbers import on_step
 from hardware_sim.grbl.overrides import Overrides
@@ -26,7 +26,6 @@ SYSTEMS = ("G54", "G55", "G56", "G57", "G58", "G59")
 PLANES = {"G17": (0, 1, 2, "I", "J"), "G18": (2, 0, 1, "K", "I"), "G19": (1, 2, 0, "J", "K")}
 CUTTING = ("G1", "G2", "G3")
 EEPROM_S = 0.02  # a handful of changed bytes at 3.4 ms each (eeprom.c), interrupts off meanwhile
-NEEDLE = 5e-7  # config.h ARC_ANGULAR_TRAVEL_EPSILON
 LEAST_FEED_MM_S = 1 / 60  # config.h MINIMUM_FEED_RATE 1 mm/min
 
 
@@ -404,35 +403,14 @@ class Mover:
         else:
             i, j = line.values.get(i_word, 0.0), line.values.get(j_word, 0.0)
             centre = (start[0] + i, start[1] + j)
-            _check_radii(math.dist(start, centre), math.dist(end, centre))
-        count = self._segments(start, end, centre, clockwise=clockwise)
-        radius = math.dist(start, centre)
-        begin = math.atan2(start[1] - centre[1], start[0] - centre[0])
-        sweep = _sweep(start, end, centre, clockwise=clockwise)
-        rise = (target[third] - self._at[third]) / max(1, count)
+            if not arcs.fits(math.dist(start, centre), math.dist(end, centre)):
+                raise GrblError(33)
+        rise = target[third] - self._at[third]
         places: list[Place] = []
-        for step in range(1, count):
-            angle = begin + sweep * step / count
-            u = centre[0] + radius * math.cos(angle)
-            v = centre[1] + radius * math.sin(angle)
-            places.append(
-                _with(self._at, {first: u, second: v, third: self._at[third] + rise * step})
-            )
+        for share, u, v in arcs.chords(start, end, centre, self._settings[12], clockwise=clockwise):
+            w = self._at[third] + rise * share
+            places.append(_with(self._at, {first: u, second: v, third: w}))
         return [*places, target]
-
-    def _segments(
-        self,
-        start: tuple[float, float],
-        end: tuple[float, float],
-        centre: tuple[float, float],
-        *,
-        clockwise: bool,
-    ) -> int:
-        """mc_arc: floor(|θ·r/2| / sqrt(δ·(2r - δ))), δ being $12."""
-        radius, tolerance = math.dist(start, centre), self._settings[12]
-        half_mm = abs(0.5 * _sweep(start, end, centre, clockwise=clockwise) * radius)
-        sagitta = tolerance * (2 * radius - tolerance)
-        return int(half_mm / math.sqrt(sagitta)) if sagitta > 0 else 0
 
     def _refuse_beyond(self, place: Place) -> None:
         """limits_soft_check."""
@@ -554,29 +532,6 @@ class Mover:
         share = (plate - self._at[2]) / (target[2] - self._at[2])
         x, y = (a + (b - a) * share for a, b in zip(self._at[:2], target[:2], strict=True))
         return x, y, plate
-
-
-def _sweep(
-    start: tuple[float, float],
-    end: tuple[float, float],
-    centre: tuple[float, float],
-    *,
-    clockwise: bool,
-) -> float:
-    """mc_arc: the angle from start to end; equal ends make a full circle."""
-    ax, ay = start[0] - centre[0], start[1] - centre[1]
-    bx, by = end[0] - centre[0], end[1] - centre[1]
-    angle = math.atan2(ax * by - ay * bx, ax * bx + ay * by)
-    if clockwise:
-        return angle - 2 * math.pi if angle >= -NEEDLE else angle
-    return angle + 2 * math.pi if angle <= NEEDLE else angle
-
-
-def _check_radii(at_start: float, at_end: float) -> None:
-    """GRBL allows 5 µm, or 0.1 % of the radius below 0.5 mm of difference."""
-    off = abs(at_start - at_end)
-    if off > 0.005 and (off > 0.5 or off > 0.001 * at_start):
-        raise GrblError(33)
 
 
 def _with(place: Place, changes: dict[int, float]) -> Place:

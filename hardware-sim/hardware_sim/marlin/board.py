@@ -53,6 +53,9 @@ class Board:
         self.quick_stops = 0
         self.was_hot = False
         self.answer = ""  # instead of a bare ok (M105)
+        self.card: list[str] = []  # what is left of the file that prints from the card
+        self.card_bytes = 0
+        self.card_paused = False
         self.mute = False  # M105 with a wrong tool: not even an ok
         self.temperatures_every_s = self.position_every_s = 0.0
         self.next_temperatures_s: float | None = None

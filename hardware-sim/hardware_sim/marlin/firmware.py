@@ -42,7 +42,6 @@ class Marlin:
         self.dead = False
         self._task: Task | None = None
         self._command = Command("", None)
-        self._card: list[str] = []
         self._seen = b""  # the end of what the emergency parser has looked at
         self._busy_at_s = 0.0
         self._now_s = 0.0
@@ -71,7 +70,7 @@ class Marlin:
         self.bed.aim(0, now_s)
         self.planner.stop(now_s)
         self._task = None
-        self._card.clear()
+        self.board.card.clear()
 
     def power_off(self, now_s: float) -> None:
         """Power or reset line gone: everything stops at once."""
@@ -147,12 +146,15 @@ class Marlin:
         if self.machine.host_actions:
             self.say(f"//action:{what}")
         elif what == "cancel":
-            self._card.clear()
+            self.board.card.clear()
+        else:
+            self.board.card_paused = what == "pause"
 
     def _print_from_card(self) -> None:
         if not self.machine.sd_card:
             raise ValueError("this printer has no card reader: sd_card = true fits one")
-        self._card = list(CARD_FILE)
+        self.board.card, self.board.card_paused = list(CARD_FILE), False
+        self.board.card_bytes = sum(len(row) + 1 for row in CARD_FILE)
 
     def _jog(self) -> None:
         """Somebody turns the knob in the menu `Move axis`."""
@@ -226,8 +228,9 @@ class Marlin:
     def _next(self, now_s: float) -> bool:
         """Begin the next command, from the line or from the card."""
         intake = self.intake
-        if self._card and intake.free > 0:
-            intake.queue.append(Command(self._card.pop(0), None, silent=True))
+        card = self.board.card
+        if card and not self.board.card_paused and intake.free > 0:
+            intake.queue.append(Command(card.pop(0), None, silent=True))
         if not intake.queue:
             return False
         self._command = intake.queue.popleft()

@@ -42,46 +42,82 @@ def identify(board: Board, _words: Words) -> None:
         board.say(f"Cap:{name}:{int(able)}")
 
 
+NEVER = [
+    "SERIAL_XON_XOFF",
+    "BINARY_FILE_TRANSFER",
+    "PROGRESS",
+    "AUTOLEVEL",
+    "Z_PROBE",
+    "LEVELING_DATA",
+    "SOFTWARE_POWER",
+    "TOGGLE_LIGHTS",
+    "CASE_LIGHT_BRIGHTNESS",
+    "PROMPT_SUPPORT",
+    "REPEAT",
+    "AUTOREPORT_SD_STATUS",
+    "LONG_FILENAME",
+    "LFN_WRITE",
+    "CUSTOM_FIRMWARE_UPLOAD",
+    "EXTENDED_M20",
+    "MOTION_MODES",
+    "BABYSTEPPING",
+    "CHAMBER_TEMPERATURE",
+    "COOLER_TEMPERATURE",
+    "MEATPACK",
+    "CONFIG_EXPORT",
+]
+CAPABILITIES = [
+    "SERIAL_XON_XOFF",
+    "BINARY_FILE_TRANSFER",
+    "EEPROM",
+    "VOLUMETRIC",
+    "AUTOREPORT_POS",
+    "AUTOREPORT_TEMP",
+    "PROGRESS",
+    "PRINT_JOB",
+    "AUTOLEVEL",
+    "RUNOUT",
+    "Z_PROBE",
+    "LEVELING_DATA",
+    "BUILD_PERCENT",
+    "SOFTWARE_POWER",
+    "TOGGLE_LIGHTS",
+    "CASE_LIGHT_BRIGHTNESS",
+    "EMERGENCY_PARSER",
+    "HOST_ACTION_COMMANDS",
+    "PROMPT_SUPPORT",
+    "SDCARD",
+    "REPEAT",
+    "SD_WRITE",
+    "AUTOREPORT_SD_STATUS",
+    "LONG_FILENAME",
+    "LFN_WRITE",
+    "CUSTOM_FIRMWARE_UPLOAD",
+    "EXTENDED_M20",
+    "THERMAL_PROTECTION",
+    "MOTION_MODES",
+    "ARCS",
+    "BABYSTEPPING",
+    "CHAMBER_TEMPERATURE",
+    "COOLER_TEMPERATURE",
+    "MEATPACK",
+    "CONFIG_EXPORT",
+]
+
+
 def capabilities(machine: MarlinMachine) -> list[tuple[str, bool]]:
     """The Cap lines, in the source's order."""
-    features = machine.features
-    return [
-        ("SERIAL_XON_XOFF", False),
-        ("BINARY_FILE_TRANSFER", False),
-        ("EEPROM", machine.eeprom),
-        ("VOLUMETRIC", True),
-        ("AUTOREPORT_POS", machine.auto_position),
-        ("AUTOREPORT_TEMP", True),
-        ("PROGRESS", False),
-        ("PRINT_JOB", True),
-        ("AUTOLEVEL", False),
-        ("RUNOUT", "M412" in features),
-        ("Z_PROBE", False),
-        ("LEVELING_DATA", False),
-        ("BUILD_PERCENT", "M73" in features),
-        ("SOFTWARE_POWER", False),
-        ("TOGGLE_LIGHTS", False),
-        ("CASE_LIGHT_BRIGHTNESS", False),
-        ("EMERGENCY_PARSER", machine.emergency_parser),
-        ("HOST_ACTION_COMMANDS", machine.host_actions),
-        ("PROMPT_SUPPORT", False),
-        ("SDCARD", machine.sd_card),
-        ("REPEAT", False),
-        ("SD_WRITE", machine.sd_card),
-        ("AUTOREPORT_SD_STATUS", False),
-        ("LONG_FILENAME", False),
-        ("LFN_WRITE", False),
-        ("CUSTOM_FIRMWARE_UPLOAD", False),
-        ("EXTENDED_M20", False),
-        ("THERMAL_PROTECTION", True),
-        ("MOTION_MODES", False),
-        ("ARCS", True),
-        ("BABYSTEPPING", False),
-        ("CHAMBER_TEMPERATURE", False),
-        ("COOLER_TEMPERATURE", False),
-        ("MEATPACK", False),
-        ("CONFIG_EXPORT", False),
-    ]
+    told = {
+        "EEPROM": machine.eeprom,
+        "AUTOREPORT_POS": machine.auto_position,
+        "RUNOUT": "M412" in machine.features,
+        "BUILD_PERCENT": "M73" in machine.features,
+        "EMERGENCY_PARSER": machine.emergency_parser,
+        "HOST_ACTION_COMMANDS": machine.host_actions,
+        "SDCARD": machine.sd_card,
+        "SD_WRITE": machine.sd_card,
+    }
+    return [(name, told.get(name, name not in NEVER)) for name in CAPABILITIES]
 
 
 def position(board: Board, _words: Words) -> None:
@@ -134,6 +170,30 @@ def mount(board: Board, _words: Words) -> None:
     board.say("echo:SD card ok")
 
 
+def resume_file(board: Board, _words: Words) -> None:
+    """M24."""
+    board.card_paused = False
+
+
+def pause_file(board: Board, _words: Words) -> None:
+    """M25."""
+    board.card_paused = True
+
+
+def file_progress(board: Board, _words: Words) -> None:
+    """M27."""
+    left = sum(len(row) + 1 for row in board.card)
+    if left:
+        board.say(f"SD printing byte {board.card_bytes - left}/{board.card_bytes}")
+    else:
+        board.say("Not SD printing")
+
+
+def abort_file(board: Board, _words: Words) -> None:
+    """M524."""
+    board.card.clear()
+
+
 def nothing(_board: Board, _words: Words) -> None:
     """A word on the display, or a timer."""
 
@@ -152,4 +212,11 @@ TABLE: dict[str, Callable[[Board, Words], Task | None]] = {
     "M119": endstops,
     "M999": nothing,  # what follows its ok is the queue's doing (firmware.py)
 }
-CARD: dict[str, Callable[[Board, Words], Task | None]] = {"M20": list_files, "M21": mount}
+CARD: dict[str, Callable[[Board, Words], Task | None]] = {
+    "M20": list_files,
+    "M21": mount,
+    "M24": resume_file,
+    "M25": pause_file,
+    "M27": file_progress,
+    "M524": abort_file,
+}
