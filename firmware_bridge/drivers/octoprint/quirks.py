@@ -6,7 +6,15 @@ Texts and times only; the codec and the driver act on them.
 from typing import Final
 
 # /api/job names no flags, only a text, and adds the error to it: "Offline after error", "Error: …".
-WORKING: Final = ("Starting", "Printing", "Sending", "Finishing", "Resuming", "Pausing", "Transferring")
+WORKING: Final = (
+    "Starting",
+    "Printing",
+    "Sending",
+    "Finishing",
+    "Resuming",
+    "Pausing",
+    "Transferring",
+)
 # While "Pausing" it refuses to resume.
 PAUSED: Final = ("Paused",)
 ENDING: Final = ("Cancelling",)
