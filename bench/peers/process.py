@@ -44,6 +44,7 @@ class ProcessHost:
         self._process = subprocess.Popen(
             self._command(port, baud, program), cwd=ROOT, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            preexec_fn=gone_with_parent,  # noqa: PLW1509 - it only sets a flag
         )  # fmt: skip
         return self._process.pid
 

@@ -31,6 +31,7 @@ _LOOK_S: Final = 0.01
 _BOOT_S: Final = 0.1
 _ALIVE_S: Final = 2.0
 _PR_SET_TIMERSLACK: Final = 29
+_REAL_TIME: Final = 2
 
 
 class Language(Protocol):
@@ -278,10 +279,10 @@ class Port:
 
 
 def quiet_hardware() -> bool:
-    """A board is not slowed down by a busy host: exact timers, and a better priority if allowed."""
+    """A board is not slowed by a busy host: exact timers, and real-time priority if allowed."""
     ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1)
     try:
-        os.setpriority(os.PRIO_PROCESS, 0, -15)
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_REAL_TIME))
     except PermissionError:
         return False
     return True

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from bench.peers.process import gone_with_parent
 from bench.streaming.programs import Compared, Job, compare
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -97,8 +98,9 @@ class Board:
         command = [sys.executable, "-m", "bench.streaming.board", *line.options()]
         command += ["--expect", str(moves), "--record", str(self.record_path)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, cwd=_ROOT, text=True, stdin=subprocess.DEVNULL
-        )
+            command, stdout=subprocess.PIPE, cwd=_ROOT, text=True, stdin=subprocess.DEVNULL,
+            preexec_fn=gone_with_parent,  # noqa: PLW1509 - it only sets a flag
+        )  # fmt: skip
         assert self.process.stdout is not None
         said = json.loads(self.process.stdout.readline())
         self.port = str(said["port"])

@@ -225,6 +225,8 @@ def over(upper: float | None, lower: float | None) -> float | None:
 
 def heading(carried: dict[str, float], begun: dict[str, Any]) -> str:
     load = f"load {begun['load'][0]} at the start, {os.getloadavg()[0]:.2f} at the end"
+    if begun["undisturbed"]:
+        load += " (the bench at real-time priority)"
     return (
         f"{begun['cores']} cores, {load}, Python {begun['python']}, {begun['at']}\n"
         f"The board's own ceiling, lines/s: Marlin {carried['marlin']:,.0f}, "
