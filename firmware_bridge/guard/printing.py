@@ -25,8 +25,9 @@ _MOVE: Final = re.compile(
 )
 _AXES: Final = frozenset("XYZ")
 _EDGE_MM: Final = 1e-3
-# A deposited line thicker than this is a blob, not a line (5 mm² is 12 × a wide 0.4 mm line).
-_SECTION_MAX_MM2: Final = 5.0
+# A deposited line thicker than this is a blob, not a line: 2.5 mm² is eight wide 0.4 mm lines.
+_SECTION_MAX_MM2: Final = 2.5
+_SECTION_OF_NOZZLE: Final = 8.0
 _SECTION_FROM_MM: Final = 0.2
 _RETRACT_REVIEW_MM: Final = 30.0
 _SWING_C: Final = 100.0
@@ -139,7 +140,8 @@ class _Judge:
         self._fed = self._fed_most = 0.0  # filament since the start; its high-water mark
         self._heap = 0.0  # filament in one place: what lines carry away is taken off
         self._area = math.pi * self._fdm.filament_mm**2 / 4
-        self._drain = _SECTION_MAX_MM2 / self._area
+        thickest = max(_SECTION_MAX_MM2, _SECTION_OF_NOZZLE * self._fdm.nozzle_mm**2)
+        self._drain = thickest / self._area
         self._hotend = self._bed = self._chamber = self._waited = 0.0
         self._swings = 0
         self._dwelt_s = 0.0
@@ -432,7 +434,7 @@ class _Judge:
         if set(given) - set("XYZWO"):
             self._findings.reject("words", number, f"{name} takes only axes, O and W")
         axes = frozenset(given) & _AXES or _AXES
-        if "Z" in axes and self._fed_most > self._fdm.blob_max_mm:
+        if "Z" in axes and self._layers.top > -math.inf:
             self._findings.review("homing", number, "homes Z over a part that is being printed")
         low = self._low
         self._x = low[0] if "X" in axes else self._x
