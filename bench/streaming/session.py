@@ -191,7 +191,7 @@ def arguments(about: str | None, parts: Sequence[str], *, runs: int) -> argparse
     )  # fmt: skip
     parser.add_argument(
         "--undisturbed", action="store_true",
-        help="all hosts alike at real-time priority, so that others' work here does not count (root)",
+        help="every host alike at real-time priority: other work here does not count (root)",
     )  # fmt: skip
     asked = parser.parse_args()
     if asked.undisturbed:
