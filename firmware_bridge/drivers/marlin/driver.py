@@ -118,18 +118,29 @@ class MarlinDriver:
         list(chat.listen(_QUIET_S))
         for _ in range(_ASKS):
             try:
-                replies = chat.ask(b"\nM115\n", self._timeouts.answer_s, codec.Firmware)
+                told = self._ask_name(chat)
             except ProtocolError:
                 continue
-            self._meet(chat, replies)
-            return
+            if told is not None:
+                self._meet(chat, told)
+                return
         raise NeedsPerson(
             f"no Marlin answers on {self._where} at {self._baud} baud: is it the right port and "
             "speed, is the printer switched on?"
         )
 
+    def _ask_name(self, chat: Chat[codec.Reply]) -> list[codec.Reply] | None:
+        """Its answer to M115, or, from a board that has no name, its heat; None from a stranger."""
+        told = chat.ask(b"\nM115\n", self._timeouts.answer_s, codec.Firmware, codec.Ok)
+        told += chat.listen(_QUIET_S)
+        if any(isinstance(reply, codec.Firmware) for reply in told):
+            return told
+        warm = self._ask_heat(chat)
+        knows_heat = any(isinstance(reply, codec.Ok) and reply.temperatures_c for reply in warm)
+        return [codec.Firmware("without a name"), *told] if knows_heat else None
+
     def _meet(self, chat: Chat[codec.Reply], replies: list[codec.Reply]) -> None:
-        for reply in (*replies, *chat.listen(_QUIET_S)):
+        for reply in replies:
             match reply:
                 case codec.Firmware(name):
                     self._firmware = name
