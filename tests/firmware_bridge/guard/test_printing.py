@@ -279,6 +279,8 @@ ACCEPTED = [
     "G1  X30  Y30   F1200",
     "G28 X Y\nG28 Y",
     "G28 X0 Y0",
+    "M104 S200\nM104 S210\n" * 10,
+    "G1 X60.01 E2.15",
     "M17\nM17 X\nM106 S255\nM106 S84.15\nM106\nM107\nM106 P0 S10",
     "M84 X Y E\nG28 X Y",
     "M18 E\nG1 X30",
