@@ -23,6 +23,7 @@ COMMON = {
     "approved_bytes_only",
     "dirty_line",
     "recover",
+    "foreign_activity",
 }
 
 
