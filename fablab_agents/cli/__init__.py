@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
-from fablab_agents.cli import guard, shop, stream
+from fablab_agents.cli import guard, machines, shop, stream
 from fablab_agents.cli.common import REFUSED, USAGE, refused
 from fablab_agents.config import ConfigRefused
 from fablab_agents.trust import EnrolRefused, NotEnrolled
@@ -44,6 +44,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=version("cosmolocal"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for family in (shop, guard, stream):
+    for family in (shop, machines, guard, stream):
         family.register(commands)
     return parser

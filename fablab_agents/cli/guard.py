@@ -10,15 +10,18 @@ import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fablab_agents.cli.common import DONE, PERSON, REFUSED, USAGE, Commands, command, refused
-from firmware_bridge import guard, profiles
+from firmware_bridge import profiles
 from firmware_bridge.errors import ProfileBroken
-from firmware_bridge.guard import Decision, Facts, Finding, Verdict
-from firmware_bridge.guard.verdict import Box
 from firmware_bridge.profiles import Blocks, MachineProfile
 
-_STATUS: dict[Decision, int] = {"accept": DONE, "review": PERSON, "reject": REFUSED}
+if TYPE_CHECKING:
+    from firmware_bridge.guard import Decision, Facts, Finding, Stock, Verdict
+    from firmware_bridge.guard.verdict import Box
+
+_STATUS: "dict[Decision, int]" = {"accept": DONE, "review": PERSON, "reject": REFUSED}
 _WHAT = """\
 Decides from a program's text alone whether it may run on a machine: accept, review (a person at
 the machine decides) or reject. What must be appended before it runs (heat off) is its "footer".
@@ -66,7 +69,7 @@ def register(commands: Commands) -> None:
     made.add_argument("--person", default="", help="with --approve: who looked")
 
 
-def _stock(text: str) -> guard.Stock:
+def _stock(text: str) -> "Stock":
     try:
         x, y, z = (float(part) for part in text.split(","))
     except ValueError:
@@ -74,7 +77,9 @@ def _stock(text: str) -> guard.Stock:
     if not all(0 < size < 1e5 for size in (x, y, z)):
         msg = f"{text!r} is no stock; write its sizes in mm as X,Y,Z: --stock 200,100,12"
         raise argparse.ArgumentTypeError(msg)
-    return guard.Stock(x, y, z)
+    from firmware_bridge.guard import Stock
+
+    return Stock(x, y, z)
 
 
 def _guard(asked: argparse.Namespace) -> int:
@@ -97,6 +102,8 @@ def _guard(asked: argparse.Namespace) -> int:
 
 
 def _judge(asked: argparse.Namespace, profile: MachineProfile) -> int:
+    from firmware_bridge import guard
+
     decisions: set[Decision] = set()
     for name in asked.programs:
         verdict = guard.judge(Path(name), profile, asked.stock, asked.material)
@@ -112,10 +119,12 @@ def _judge(asked: argparse.Namespace, profile: MachineProfile) -> int:
 
 
 def _explain(asked: argparse.Namespace) -> int:
+    from firmware_bridge.guard import RULES
+
     if asked.json:
-        print(json.dumps(guard.RULES))
+        print(json.dumps(RULES))
     else:
-        for rule, what in guard.RULES.items():
+        for rule, what in RULES.items():
             print(f"{rule:<15} {what}")
     return DONE
 
@@ -161,7 +170,7 @@ def _shown(profile: MachineProfile, shop: Blocks) -> str:
     return _printable("\n".join(lines))
 
 
-def _plain(name: str, verdict: Verdict, material: str | None) -> dict[str, object]:
+def _plain(name: str, verdict: "Verdict", material: str | None) -> dict[str, object]:
     return {
         "file": name,
         "verdict": verdict.decision,
@@ -174,7 +183,7 @@ def _plain(name: str, verdict: Verdict, material: str | None) -> dict[str, objec
     }
 
 
-def _figures(facts: Facts, material: str | None) -> dict[str, object]:
+def _figures(facts: "Facts", material: str | None) -> dict[str, object]:
     hottest = facts.hottest_c and dict(zip(("nozzle", "bed"), facts.hottest_c, strict=True))
     return {
         "lines": facts.lines,
@@ -198,7 +207,7 @@ def _figures(facts: Facts, material: str | None) -> dict[str, object]:
     }
 
 
-def _box(box: Box | None) -> dict[str, list[float]] | None:
+def _box(box: "Box | None") -> dict[str, list[float]] | None:
     if box is None:
         return None
     return dict(zip(("min", "max"), ([round(at, 4) for at in end] for end in box), strict=True))
@@ -209,14 +218,14 @@ def _at(place: tuple[float | None, ...]) -> dict[str, float | None]:
     return {axis: None if at is None else round(at, 4) for axis, at in ends}
 
 
-_WORDS: dict[Decision, str] = {
+_WORDS: "dict[Decision, str]" = {
     "accept": "ACCEPTED",
     "review": "TO REVIEW by a person at the machine",
     "reject": "REJECTED",
 }
 
 
-def _told(name: str, verdict: Verdict) -> str:
+def _told(name: str, verdict: "Verdict") -> str:
     facts = verdict.facts
     lines = [f"{name}: {_WORDS[verdict.decision]}", *map(_finding, verdict.findings)]
     if facts.bbox_mm is not None:
@@ -229,7 +238,7 @@ def _told(name: str, verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def _finding(finding: Finding) -> str:
+def _finding(finding: "Finding") -> str:
     where = f"line {finding.line}" if finding.line else "the program"
     return f"  {finding.severity:>6}  {where}: {finding.message}  [{finding.rule}]"
 

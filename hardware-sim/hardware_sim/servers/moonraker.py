@@ -111,7 +111,8 @@ class MoonrakerSite:
         try:
             return self._answer(request)
         except (_Refused, KlipperError) as error:
-            return _error(getattr(error, "code", 400), str(error))
+            code: int = getattr(error, "code", 400)
+            return _error(code if code > 0 else 404, str(error))  # a JSON-RPC code is no status
 
     def _answer(self, request: Request) -> Response:
         files = "/server/files/gcodes/"
