@@ -80,9 +80,10 @@ def measure(args: argparse.Namespace) -> int:
     from hardware_sim.metrology.measure import Question, measure
     from hardware_sim.metrology.report import STATUS
 
+    name: str = args.machine
     answer = measure(
         Question(
-            machine=load(ALIASES.get(args.machine, args.machine)),
+            machine=load(ALIASES.get(name, name)),
             design=args.design,
             program=args.program,
             placement=args.placement,
