@@ -440,7 +440,20 @@ class OctoPrint(Server):
     """The real server with a simulated printer at its port; what it adds itself is known."""
 
     name = "octoprint"
-    OWN = ("M105", "M110", "M115", "M21", "M20", "M27", "M155", "M114", "M400", "M106 S0", "T0")
+    OWN = (
+        "M105",
+        "M110",
+        "M115",
+        "M21",
+        "M20",
+        "M27",
+        "M155",
+        "M114",
+        "M400",
+        "M106 S0",
+        "M113",
+        "T0",
+    )
 
     def __init__(self, folder: Path, speed: float) -> None:
         StandIn.__init__(self, folder)
@@ -451,7 +464,8 @@ class OctoPrint(Server):
                 raise
             pytest.skip(f"the real OctoPrint is not here: {error}")
         shipped = ROOT / "hardware-sim/hardware_sim/machines/printer-220.toml"
-        self.sim = Simulated(folder / "sim", shipped.read_text(), speed, folder / "port")
+        # OctoPrint needs a second for what the others do at once: a job has to last that long.
+        self.sim = Simulated(folder / "sim", shipped.read_text(), min(speed, 8), folder / "port")
         self.closing.append(self.sim.close)
         base = folder / "octoprint"
         shutil.copytree(_octoprint_base(), base)
