@@ -116,7 +116,8 @@ def sliced(design: Path, recipe: str, out: Path, arguments: str = "") -> Path | 
     command += [*RECIPES[recipe].split(), *arguments.split(), str(design), "-o", str(out)]
     if recipe == "normal":
         command[2:2] = ["--layer-gcode", "G92 E0"]
-    subprocess.run(command, capture_output=True, check=False, timeout=MEASURE_S)
+    if not out.exists():
+        subprocess.run(command, capture_output=True, check=False, timeout=MEASURE_S)
     return out if out.exists() else None
 
 
@@ -234,6 +235,36 @@ def places_x(lines: Lines) -> list[float]:
     return [float(m[2]) for line in beads for m in _XY.finditer(line) if m[1] == "X"]
 
 
+def without_island(lines: Lines) -> Lines:
+    """Eight layers lose all that they lay in the right quarter of the part."""
+    starts = layers_of(lines)
+    xs = places_x(lines[starts[1] :])
+    edge = min(xs) + 0.75 * (max(xs) - min(xs))
+    low = len(starts) // 2
+    low, high = starts[low], starts[min(len(starts) - 1, low + 8)]
+    kept, at = [], 0.0
+    for i, line in enumerate(lines):
+        found_x = re.search(r"X(-?[0-9.]+)", line) if line.startswith("G1 ") else None
+        at = float(found_x[1]) if found_x else at
+        gone = low <= i < high and at > edge and extrudes(line)
+        kept.append(_E.sub("", line).rstrip() if gone else line)
+    return kept
+
+
+def stretched(lines: Lines) -> Lines:
+    """Layers are 5 % higher than they were sliced, with the plastic they had."""
+    return [
+        re.sub(r"Z([0-9.]+)", lambda m: f"Z{float(m[1]) * 1.05:.3f}", line)
+        if line.startswith("G1 ")
+        else line
+        for line in lines
+    ]
+
+
+def in_inches(lines: Lines) -> Lines:
+    return [line.replace("G21", "G20") for line in lines]
+
+
 def with_blob(lines: Lines) -> Lines:
     """A patch of 6 x 6 mm beside the part, named support, in three layers."""
     starts = layers_of(lines)
@@ -274,6 +305,9 @@ PROGRAMS: dict[str, Callable[[Lines], Lines]] = {
     "one layer without its outer wall": without_outer_wall,
     "patch beside the part, named support": with_blob,
     "cut in two": with_cut,
+    "a quarter missing in eight layers": without_island,
+    "layers 5 % higher": stretched,
+    "told in inches": in_inches,
 }
 SCALES = {
     "1 % larger": (1.01, 1.01, 1.01),
@@ -282,6 +316,9 @@ SCALES = {
     "1 % larger in Z": (1, 1, 1.01),
     "mirrored": (-1, 1, 1),
 }
+
+
+HOLE = "hole shifted 0.5 mm"
 
 
 def spoiled(design: Path, home: Path, folder: Path, only: str) -> Iterator[Case]:
@@ -305,6 +342,61 @@ def spoiled(design: Path, home: Path, folder: Path, only: str) -> Iterator[Case]
             and sliced(folder / f"{path.stem}.stl", "normal", path)
         ):
             yield Case(f"{label}: {name}", "printer-220", design, path, honest=False)
+    path = folder / f"{stem}.hole.gcode"
+    if (
+        only in HOLE
+        and hole_moved(design, folder / f"{path.stem}.stl")
+        and sliced(folder / f"{path.stem}.stl", "normal", path)
+    ):
+        yield Case(f"{HOLE}: {name}", "printer-220", design, path, honest=False)
+
+
+def hole_moved(design: Path, out: Path) -> bool:
+    """The mesh with one round upright hole moved by half a millimetre; False without such a one."""
+    import trimesh
+
+    mesh = trimesh.load_mesh(str(design))
+    flat = np.flatnonzero(np.abs(mesh.face_normals[:, 2]) < 0.01)
+    rows = np.isin(mesh.face_adjacency, flat).all(axis=1)
+    best, moved = 0.0, np.empty(0, np.int64)
+    label = connected(len(mesh.faces), mesh.face_adjacency[rows])
+    for one in np.unique(label[flat]):
+        faces = np.flatnonzero(label == one)
+        corners = np.unique(mesh.faces[faces])
+        height = round_hole(mesh, faces, corners)
+        if height > best:
+            best, moved = height, corners
+    if not best:
+        return False
+    points = mesh.vertices.copy()
+    points[moved, 0] += 0.5
+    mesh.vertices = points
+    mesh.export(str(out))
+    return True
+
+
+def connected(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A label for each of `count` faces, the same for those that pairs connect."""
+    label = np.arange(count)
+    while (label[pairs[:, 0]] != label[pairs[:, 1]]).any():
+        least = label[pairs].min(axis=1)
+        np.minimum.at(label, pairs[:, 0], least)
+        np.minimum.at(label, pairs[:, 1], least)
+    return label
+
+
+def round_hole(
+    mesh: "trimesh.Trimesh", faces: NDArray[np.int64], corners: NDArray[np.int64]
+) -> float:
+    """The height of an upright cylinder that is hollow, 1 to 8 mm in radius; else 0."""
+    points = mesh.vertices[corners]
+    low, high = points.min(axis=0), points.max(axis=0)
+    middle, radius = (low[:2] + high[:2]) / 2, (high[0] - low[0]) / 2
+    off = np.hypot(*(points[:, :2] - middle).T)
+    inward = middle - mesh.triangles_center[faces][:, :2]
+    hollow = (mesh.face_normals[faces][:, :2] * inward).sum(axis=1).min() > 0
+    right = len(faces) > 11 and 1 <= radius <= 8 and np.abs(off - radius).max() < 0.02 * radius
+    return float(high[2] - low[2]) if hollow and right else 0.0
 
 
 def scaled(design: Path, factors: tuple[float, float, float], out: Path) -> bool:
@@ -354,23 +446,28 @@ def table(cases: Iterator[Case], jobs: int) -> list[Told]:
 def main() -> int:
     """Print the tables; 1 if an honest program deviates or a sabotaged one passes."""
     parser = argparse.ArgumentParser(prog="./run bench metrology", description=__doc__)
-    parser.add_argument("--only", default="", help="designs whose path contains this")
+    parser.add_argument("--only", default="", help="designs whose path has one of these words")
     parser.add_argument("--sabotage", default="", help="sabotages whose name contains this")
     parser.add_argument(
         "--recipes", default="plain,normal", help=f"of {', '.join(RECIPES)}; or all"
     )
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="keep the programs here, and use those there")
     parser.add_argument("--skip", default="", help="honest or sabotage")
     args = parser.parse_args()
     recipes = list(RECIPES) if args.recipes == "all" else args.recipes.split(",")
+    if args.folder:
+        args.folder.mkdir(parents=True, exist_ok=True)
+        return report(args, recipes, args.folder)
     with tempfile.TemporaryDirectory(prefix="metrology-") as temporary:
         return report(args, recipes, Path(temporary))
 
 
 def report(args: argparse.Namespace, recipes: list[str], folder: Path) -> int:
     home, solids, drawings = found(folder)
-    solids = [p for p in solids if args.only in str(p)]
-    drawings = [p for p in drawings if args.only in str(p)]
+    words = args.only.split(",")
+    solids = [p for p in solids if any(w in str(p) for w in words)]
+    drawings = [p for p in drawings if any(w in str(p) for w in words)]
     if shutil.which("prusa-slicer") is None:
         print("prusa-slicer is not installed: no prints are measured", flush=True)
         solids = []

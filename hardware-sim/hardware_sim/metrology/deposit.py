@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Z_STEP_MM = 0.005  # beads whose heights differ by less are one layer
 MOST_BEADS = 4_000_000
+ONE_FLOW = 0.95
 FARTHEST_MM = 10_000.0
 _WORD = re.compile(r"([A-Z])([-+]?[0-9.]*)")
 _MOVES = frozenset(("G0", "G1", "G2", "G3", "G92"))
@@ -61,6 +62,7 @@ class Deposit:
     beads: Floats
     rising_mm: float  # length of beads that climb while they extrude
     pushed_mm3: float  # plastic that left the nozzle, retractions netted
+    flow_set: float = 1.0  # the M221 that holds for nearly all of it
 
     @property
     def lengths_mm(self) -> Floats:
@@ -104,6 +106,7 @@ class _Head:
     pushed: float = 0.0
     owed: float = 0.0  # filament drawn back, to be given back before plastic flows
     rising_mm: float = 0.0
+    flow_mm: dict[float, float] = field(default_factory=dict)  # length of beads by M221
     rows: list[tuple[float, float, float, float, float, float]] = field(default_factory=list)
 
     def target(self, words: dict[str, float]) -> list[float]:
@@ -130,6 +133,7 @@ class _Head:
             return
         if abs(goal[2] - z) > Z_STEP_MM:
             self.rising_mm += length
+        self.flow_mm[self.flow] = self.flow_mm.get(self.flow, 0.0) + length
         self.rows.append((x, y, goal[0], goal[1], goal[2], pushed * self.section_mm2 / length))
 
     def arc(self, words: dict[str, float], *, clockwise: bool) -> None:
@@ -167,7 +171,13 @@ def read(lines: Iterable[str], filament_mm: float) -> Deposit:
     rows = np.array(head.rows, dtype=np.float64).reshape(-1, 6)
     if len(rows) and not np.abs(rows[:, :5]).max() < FARTHEST_MM:
         raise Unmeasurable("the program prints farther than 10 m from its zero")
-    return Deposit(rows, head.rising_mm, head.pushed * head.section_mm2)
+    return Deposit(rows, head.rising_mm, head.pushed * head.section_mm2, _flow_set(head.flow_mm))
+
+
+def _flow_set(flow_mm: dict[float, float]) -> float:
+    """The M221 of nearly all the length; 1 where the program changes it as it goes."""
+    whole = sum(flow_mm.values())
+    return next((flow for flow, mm in flow_mm.items() if flow > 0 and mm > ONE_FLOW * whole), 1.0)
 
 
 def _parsed(raw: str) -> tuple[str, dict[str, float]]:

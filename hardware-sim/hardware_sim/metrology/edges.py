@@ -66,8 +66,10 @@ def rings(region: BaseGeometry) -> Iterator[shapely.LinearRing]:
 def samples(ring: shapely.LinearRing, step_mm: float) -> Floats:
     """Points evenly along a ring, at most `step_mm` apart and at least eight."""
     count = max(8, math.ceil(ring.length / step_mm))
-    places = np.arange(count) * (ring.length / count)
-    return shapely.get_coordinates(shapely.line_interpolate_point(ring, places))
+    corners = shapely.get_coordinates(ring)
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
+    places = np.arange(count) * (along[-1] / count)
+    return np.column_stack([np.interp(places, along, corners[:, axis]) for axis in (0, 1)])
 
 
 def lasting(values: Floats, ring_mm: float, stretch_mm: float) -> Floats:

@@ -22,7 +22,9 @@ CERTAIN = 0.996  # the first turn that explains so much is taken
 SURE = 0.985
 BANDS_MM = (3.0, 1.5, 0.8, 0.4, 0.25, 0.15, 0.1)
 WIDE_MM = 0.6
-MOST_POINTS = 500
+MOST_POINTS = 300
+FEW_POINTS = 250
+FINE = 4  # bands in which the pose that was found is refined with every point
 SNAP_DEG = 0.6
 SNAP_MM = 0.01
 
@@ -90,6 +92,7 @@ class Fit:
 def best(traces: list[Trace], made_hull: Floats, design_hull: Floats, start: Pose) -> Fit:
     """The rigid pose that explains the traces best; `start` gives the lift and a first turn."""
     fits: list[Fit] = []
+    whole, traces = traces, [_thinned(trace) for trace in traces]
     for pose in starts(made_hull, design_hull, start):
         fits.append(grade(traces, _snapped(traces, refined(traces, pose))))
         if fits[0].share > CERTAIN or (len(fits) >= 4 and max(f.share for f in fits) > SURE):
@@ -98,7 +101,13 @@ def best(traces: list[Trace], made_hull: Floats, design_hull: Floats, start: Pos
         scanned = [_snapped(traces, refined(traces, pose)) for pose in _scan(traces, fits)]
         fits += [grade(traces, pose) for pose in scanned]
     top = max(f.inside + f.followed for f in fits)
-    return next(f for f in fits if f.inside + f.followed > top - 0.004)
+    found = next(f.pose for f in fits if f.inside + f.followed > top - 0.004)
+    return grade(whole, _snapped(whole, refined(whole, found, bands_mm=BANDS_MM[-FINE:])))
+
+
+def _thinned(trace: Trace) -> Trace:
+    """With as many points as it takes to tell one pose from another."""
+    return replace(trace, points=trace.points[:: max(1, len(trace.points) // FEW_POINTS)])
 
 
 def spread(paths: Floats, most: int) -> Floats:
@@ -167,9 +176,15 @@ def _scan(traces: list[Trace], fits: list[Fit]) -> Iterator[Pose]:
 # --- refinement ------------------------------------------------------------------------------
 
 
-def refined(traces: list[Trace], pose: Pose, *, turn: bool = True) -> Pose:
+def refined(
+    traces: list[Trace],
+    pose: Pose,
+    *,
+    turn: bool = True,
+    bands_mm: tuple[float, ...] = BANDS_MM,
+) -> Pose:
     """Lay centre lines `inset_mm` inside the edges, by least squares on ever nearer points."""
-    for band_mm in BANDS_MM:
+    for band_mm in bands_mm:
         rows, off = _equations(traces, pose, band_mm)
         if len(off) < 12:
             continue

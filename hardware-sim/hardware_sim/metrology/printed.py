@@ -12,7 +12,9 @@ What the figures mean
   does the drift of layers against each other.
 - *flow* of a layer: plastic of the outermost beads against what their distance from the
   design's edge asks for, relative to the program's usual; of the program: plastic of the two
-  outermost beads of straight walls against the space between their centres.
+  outermost beads of straight walls against the space between their centres. M221, where it
+  stays as it is set, and up to CALIBRATION_PCT all through are a filament's calibration: told
+  in `flow_pct`, not counted.
 - *volume deviation*: the worst of the enclosed volume (made outlines x layer heights against
   the design's sections), the median flow over any WINDOW layers, and the program's flow. How
   much infill there is does not count: a shell is compared with a shell.
@@ -49,6 +51,7 @@ TWICE = 0.3
 SAME_PLACE_MM = 0.02
 USUAL = (0.3, 0.7)  # of the layers in order of flow: one of them is as it should be
 STRAIGHT_MM = 0.004
+CALIBRATION_PCT = 4.5
 MOST_NAMED = 40
 
 
@@ -109,7 +112,7 @@ def compare(
         raise Unmeasurable("no bead lies where the design would be")
     missing = lost + [m for p in pieces for m in p.missing]
     extra = [e for p in pieces for e in p.extra] + ordered.apart.extra
-    volume_pct, told = _volumes(pieces)
+    volume_pct, told = _volumes(pieces, made.flow_set)
     worst = max(pieces, key=lambda p: p.outline_mm)
     deviations = Deviations(
         outline_mm=round(worst.outline_mm, 3),
@@ -119,6 +122,7 @@ def compare(
     )
     volumes = ordered.apart.volume_mm3
     return deviations, {
+        "design_inside_out": any(body.inside_out for body in bodies),
         "compared": "bead outlines of every layer with the design's section at its middle; walls' "
         "plastic with their distances; enclosed volume with the design's (infill counts as solid)",
         **_stood(pieces),
@@ -151,14 +155,15 @@ def _stood(pieces: list[_Piece]) -> dict[str, object]:
     }
 
 
-def _volumes(pieces: list[_Piece]) -> tuple[float, dict[str, object]]:
+def _volumes(pieces: list[_Piece], flow_set: float) -> tuple[float, dict[str, object]]:
     found = [f for p in pieces for f in p.found]
     made_mm3 = sum(f.made_mm2 * f.height_mm for f in found)
     design_mm3 = sum(f.design_mm2 * f.height_mm for f in found)
     enclosed = 100 * (made_mm3 / design_mm3 - 1) if design_mm3 else math.inf
     window = max((p.window_pct for p in pieces), key=abs)
-    program = _program_flow_pct(found)
-    worst = max(enclosed, window, program or 0.0, key=abs)
+    program = _program_flow_pct(found, flow_set)
+    uncounted = program is None or abs(program) < CALIBRATION_PCT
+    worst = max(enclosed, window, 0.0 if uncounted else program, key=abs)
     return worst, {
         "enclosed_mm3": round(made_mm3, 1),
         "design_mm3": round(design_mm3, 1),
@@ -166,6 +171,7 @@ def _volumes(pieces: list[_Piece]) -> tuple[float, dict[str, object]]:
         "flow_pct": {
             "window": round(window, 2),
             "program": None if program is None else round(program, 2),
+            "set": round(100 * flow_set, 2),
         },
     }
 
@@ -476,7 +482,7 @@ def _window_flow_pct(found: list[_LayerFindings]) -> float:
     return worst
 
 
-def _program_flow_pct(found: list[_LayerFindings]) -> float | None:
+def _program_flow_pct(found: list[_LayerFindings], flow_set: float) -> float | None:
     """Plastic on neighbouring wall beads against the space between their centres."""
     outer = np.vstack([f.walls.outer for f in found])
     second = np.vstack([f.walls.second for f in found])
@@ -485,7 +491,7 @@ def _program_flow_pct(found: list[_LayerFindings]) -> float | None:
     if None in (*middles, *sections):
         return None
     near, far = (m or 0.0 for m in middles)
-    return 100 * (sum(s or 0.0 for s in sections) / (2 * (far - near)) - 1)
+    return 100 * (sum(s or 0.0 for s in sections) / (2 * (far - near) * flow_set) - 1)
 
 
 # --- layers that are not there ---------------------------------------------------------------

@@ -4,7 +4,7 @@ Never repairs a mesh: what does not close is closed by a straight chord.
 
 import io
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -38,6 +38,7 @@ class Solid:
     points: Floats
     faces: Ints
     shells: Ints
+    inside_out: bool = False  # as it was read; here its faces look outwards
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:
@@ -78,6 +79,8 @@ def _checked(name: str, points: Floats, faces: Ints) -> Solid:
     solid = _merged(points, faces)
     if not len(solid.faces):
         raise UnreadableDesign(f"{name}: all its triangles are degenerate")
+    if solid.volume_mm3 < 0:
+        return replace(solid, faces=np.ascontiguousarray(solid.faces[:, ::-1]), inside_out=True)
     return solid
 
 

@@ -22,6 +22,7 @@ POINTS = 1000
 GOOD = 0.9
 BED_MM = 1.0  # skirts and brims mostly end below this
 CLUSTER_MM = 1.5
+ALIKE_MM = 0.5
 MOST_CLUSTERS = 64
 FEWEST_BEADS = 20
 RAFT_MM = 4.0
@@ -245,7 +246,8 @@ def _alike(shapes: list[Body], left: list[int], cluster: _Made) -> list[int]:
 
 def _clusters(made: _Made) -> list[BaseGeometry]:
     high = made.beads[made.beads[:, 4] > min(BED_MM, 0.5 * made.z_mm[-1])]
-    lines = shapely.linestrings(high[:, :4].reshape(-1, 2, 2))
+    few = np.unique(np.round(high[:, :4] / ALIKE_MM), axis=0) * ALIKE_MM  # layers repeat
+    lines = shapely.linestrings(few.reshape(-1, 2, 2))
     wide = shapely.union_all(shapely.buffer(lines, CLUSTER_MM, quad_segs=1))
     return [shapely.Polygon(p.exterior) for p in polygons(wide)]
 
