@@ -238,6 +238,7 @@ unattended_hours = "00:00-24:00"     # when machines with attended = false may s
 # setup_minor = 150
 # currency = "EUR"
 # tool_mm = 3.175                    # mills: the cutter; lasers: kerf_mm = 0.15
+# simulated = true                   # a simulated machine: all that it makes is labelled so
 # homing = true                      # GRBL: each first job homes the machine by itself
 # dry_run = true                     # GRBL: tell each program in check mode ($C) first; slow
 # park_mm = [0, 200]                 # Marlin: where the nozzle waits while a print is paused
