@@ -12,11 +12,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from firmware_bridge.driver import Ended, Event, Program, Status
 from firmware_bridge.errors import LinkLost, ProtocolError, Refused
 from firmware_bridge.links import Link
+
+# A turn that took longer than this was not spent listening: the host was busy, or asleep.
+_TURN_S: Final = 0.25
 
 
 class Wish(StrEnum):
@@ -41,7 +44,7 @@ class Timeouts:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run did on the wire, in lines of the program and in bytes; times are the run's clock.
+    """What a run did on the wire, in lines of the program and in bytes; times are `monotonic`.
 
     `sent` counts each line of the program once, `resends` every repetition, `probes` the questions
     asked by repeating a line; a window is what was in flight at once, our own lines with it.
@@ -126,6 +129,19 @@ class Chat(Generic[_Reply]):
         return heard
 
 
+class Patience:
+    """A clock that runs only while somebody listens: silence that nobody heard proves nothing."""
+
+    def __init__(self) -> None:
+        self._seen = self._clock = time.monotonic()
+
+    def now(self) -> float:
+        seen = time.monotonic()
+        self._clock += min(seen - self._seen, _TURN_S)
+        self._seen = seen
+        return self._clock
+
+
 class SerialRun:
     """A `Run` over a link; its events drive the machine, so somebody must go on asking for them."""
 
@@ -138,6 +154,8 @@ class SerialRun:
         self._why = ""
         self._asked = False
         self._door = threading.Lock()
+        self._patience = Patience()
+        self._begun = False
 
     def events(self) -> Iterator[Event]:
         with self._door:
@@ -153,6 +171,8 @@ class SerialRun:
                 for event in self._talk.take_events():
                     self.over = self.over or isinstance(event, Ended)
                     yield event
+                    if self.over:
+                        return
         finally:
             self._abandon()
 
@@ -177,17 +197,42 @@ class SerialRun:
         return self._talk.tally
 
     def _turn(self) -> None:
+        """What waits is heard before anything is judged by the clock."""
         try:
-            self._talk.tick(time.monotonic(), self._wish, self._why)
-            out = self._talk.take_bytes()
-            if out:
-                self._link.write(out)
-                self._talk.tally.bytes_out += len(out)
-            data = self._link.read(self._talk.patience_s)
-            if data:
-                self._talk.hear(data, time.monotonic())
+            if self._begun:
+                self._listen()
+            self._begun = True
+            self._speak()
         except LinkLost as error:
             self._talk.lost(str(error))
+
+    def _listen(self) -> None:
+        """Of several answers the first is acted on before the others: no burst, no idle machine."""
+        data = self._link.read(self._talk.patience_s)
+        first = data.find(b"\n") + 1
+        if 0 < first < len(data):
+            self._hear(data[:first])
+            self._speak()
+            data = data[first:]
+        if data:
+            self._hear(data)
+
+    def _hear(self, data: bytes) -> None:
+        tally = self._talk.tally
+        before = tally.acked
+        self._talk.hear(data, self._patience.now())
+        if tally.acked > before:
+            tally.last_acked_at = time.monotonic()
+
+    def _speak(self) -> None:
+        tally = self._talk.tally
+        self._talk.tick(self._patience.now(), self._wish, self._why)
+        if tally.sent and not tally.first_sent_at:
+            tally.first_sent_at = time.monotonic()
+        out = self._talk.take_bytes()
+        if out:
+            self._link.write(out)
+            tally.bytes_out += len(out)
 
     def _abandon(self) -> None:
         """Nobody listens any more: what can be switched off is switched off."""

@@ -185,7 +185,6 @@ class GrblConversation:
             self._hold_then_end("interrupted", "babble", "it acknowledged what nobody sent")
 
     def _program_taken(self) -> None:
-        self.tally.last_acked_at = self._now
         if not self._started:
             self._started = True
             self._events.append(Started())
@@ -287,7 +286,6 @@ class GrblConversation:
         self._start_modes = self._modes
         self._count = self._counting(Tally() if phase is Phase.CHECKING else self.tally)
         self._enter(phase)
-        self.tally.first_sent_at = self._now
         self._fill()
 
     def _counting(self, tally: Tally) -> Counting:

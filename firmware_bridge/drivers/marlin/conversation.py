@@ -228,7 +228,6 @@ class MarlinConversation:
     def _count(self, before: int) -> None:
         """Something of the program was taken: the part may exist."""
         if self.tally.acked > before:
-            self.tally.last_acked_at = self._now
             self._begin_once()
 
     def _acknowledge(self, ok: codec.Ok) -> bool:
@@ -445,8 +444,6 @@ class MarlinConversation:
 
     def _next_of_program(self) -> Line | None:
         for file_line, command in self._source:
-            if not self.tally.first_sent_at:
-                self.tally.first_sent_at = self._now
             if self._parking is not None:
                 self._parking.see(command)
             kind = Kind.SYNC if command == b"M105" else Kind.PLAIN

@@ -1,15 +1,20 @@
 """Serial drivers outside a job: what they find on arrival, on a port whose other end is ours."""
 
+import hashlib
 import os
 import pty
+import signal
+import subprocess
+import sys
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from firmware_bridge.driver import Condition
+from firmware_bridge.driver import Condition, Ended, Event, Program, Started
 from firmware_bridge.drivers.grbl import GrblDriver
 from firmware_bridge.drivers.marlin import MarlinDriver
 from firmware_bridge.errors import NeedsPerson
@@ -22,8 +27,8 @@ Answers = dict[str, str]
 class Peer:
     """Answers each line from a table (by its first word), and keeps what it was told."""
 
-    def __init__(self, answers: Answers, default: str) -> None:
-        self.answers, self.default = answers, default
+    def __init__(self, answers: Answers, default: str, line_s: float = 0.0) -> None:
+        self.answers, self.default, self._line_s = answers, default, line_s
         self.told: list[str] = []
         self.master, slave = pty.openpty()
         tty.setraw(slave)
@@ -39,8 +44,10 @@ class Peer:
                 os.write(self.master, self.answers.get("?", "").encode())
             *lines, rest = (rest + data.replace("?", "")).split("\n")
             for line in filter(None, lines):
+                time.sleep(self._line_s)
                 self.told.append(line)
-                os.write(self.master, self.answers.get(line.split()[0], self.default).encode())
+                word = next(word for word in line.split("*")[0].split() if word[0] != "N")
+                os.write(self.master, self.answers.get(word, self.default).encode())
 
     def _read(self) -> str:
         try:
@@ -61,8 +68,8 @@ Make = Callable[..., Peer]
 def peer() -> Iterator[Make]:
     made: list[Peer] = []
 
-    def make(answers: Answers, default: str = "ok\n") -> Peer:
-        made.append(Peer(answers, default))
+    def make(answers: Answers, default: str = "ok\n", line_s: float = 0.0) -> Peer:
+        made.append(Peer(answers, default, line_s))
         return made[-1]
 
     yield make
@@ -191,3 +198,83 @@ def test_grblhal_is_taken_by_its_word(peer: Make) -> None:
     driver = GrblDriver(peer(answers).link, 115200, QUICK)
     assert driver.connect().firmware == "grblHAL 1.1f.20261004"
     driver.close()
+
+
+# ---- a host that does not listen for a while: busy, or asleep with its lid closed
+
+NAPPING = Timeouts(banner_s=0.05, silence_s=0.5)
+PLACED = grbl()["?"].replace("0.000,0.000,0.000", "5.000,0.000,0.000")
+MILL = {
+    **grbl(),
+    "?": PLACED,
+    "$G": "[GC:G1 G54 G17 G21 G90 G94 M5 M9 T0 F100 S0]\r\nok\r\n",
+}
+LANGUAGES = {
+    "marlin": (MarlinDriver, {**MARLIN, "M105": COLD}, "ok\n"),
+    "grbl": (GrblDriver, MILL, "ok\r\n"),
+}
+HOST = """
+import hashlib
+import sys
+from pathlib import Path
+from firmware_bridge.driver import Ended, Program
+from tests.firmware_bridge.drivers.test_serial_drivers import LANGUAGES, NAPPING
+language, link, path = sys.argv[1:]
+program = Program(Path(path), hashlib.sha256(Path(path).read_bytes()).hexdigest(), "job", 60)
+driver = LANGUAGES[language][0](link, 115200, NAPPING)
+driver.connect()
+for event in driver.start(program).events():
+    pass
+print(event.outcome, event.cause, flush=True)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    data = b"G1 X5 F100\n" * 60
+    path = tmp_path / "job.gcode"
+    path.write_bytes(data)
+    return Program(path, hashlib.sha256(data).hexdigest(), "job", 60)
+
+
+def in_mid_job(at: Peer) -> None:
+    ends = time.monotonic() + 20
+    while sum("G1 X5" in row for row in at.told) < 10:
+        assert time.monotonic() < ends, at.told
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_host_that_was_asleep_does_not_blame_the_machine(
+    language: str, peer: Make, program: Program
+) -> None:
+    _, answers, default = LANGUAGES[language]
+    at = peer(answers, default, 0.01)
+    command = [sys.executable, "-c", HOST, language, at.link, str(program.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as host:
+        try:
+            in_mid_job(at)
+            host.send_signal(signal.SIGSTOP)
+            time.sleep(4 * NAPPING.silence_s)
+            host.send_signal(signal.SIGCONT)
+            told, _ = host.communicate(timeout=20)
+        finally:
+            host.kill()
+    assert told == b"finished complete\n"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_host_busy_with_its_events_counts_no_silence(
+    language: str, peer: Make, program: Program
+) -> None:
+    kind, answers, default = LANGUAGES[language]
+    driver = kind(peer(answers, default, 0.01).link, 115200, NAPPING)
+    driver.connect()
+    found: list[Event] = []
+    for event in driver.start(program).events():
+        found.append(event)
+        if isinstance(event, Started):
+            time.sleep(2 * NAPPING.silence_s)
+    driver.close()
+    assert isinstance(found[-1], Ended)
+    assert (found[-1].outcome, found[-1].cause) == ("finished", "complete")
