@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import trimesh
 from numpy.typing import NDArray
 
 from designs import library
@@ -353,8 +354,6 @@ def spoiled(design: Path, home: Path, folder: Path, only: str) -> Iterator[Case]
 
 def hole_moved(design: Path, out: Path) -> bool:
     """The mesh with one round upright hole moved by half a millimetre; False without such a one."""
-    import trimesh
-
     mesh = trimesh.load_mesh(str(design))
     flat = np.flatnonzero(np.abs(mesh.face_normals[:, 2]) < 0.01)
     rows = np.isin(mesh.face_adjacency, flat).all(axis=1)
@@ -386,7 +385,7 @@ def connected(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def round_hole(
-    mesh: "trimesh.Trimesh", faces: NDArray[np.int64], corners: NDArray[np.int64]
+    mesh: trimesh.Trimesh, faces: NDArray[np.int64], corners: NDArray[np.int64]
 ) -> float:
     """The height of an upright cylinder that is hollow, 1 to 8 mm in radius; else 0."""
     points = mesh.vertices[corners]
@@ -401,8 +400,6 @@ def round_hole(
 
 def scaled(design: Path, factors: tuple[float, float, float], out: Path) -> bool:
     """The mesh with its axes scaled; False when 1 % of it is too little to see (under 60 mm)."""
-    import trimesh
-
     mesh = trimesh.load_mesh(str(design), process=False)
     size = mesh.extents
     told = [s for s, f in zip(size, factors, strict=True) if 0 < f != 1]

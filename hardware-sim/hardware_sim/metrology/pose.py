@@ -75,6 +75,17 @@ class Trace:
     def tree(self) -> shapely.STRtree:
         return shapely.STRtree(self.lines)
 
+    @cached_property
+    def _known(self) -> dict[int, tuple[BaseGeometry, Edges]]:
+        return {}
+
+    def edges(self, pose: Pose) -> tuple[BaseGeometry, Edges]:
+        """The section of the design at a pose, and its edges: equal sections are one object."""
+        region = self.section(pose)
+        if id(region) not in self._known:
+            self._known[id(region)] = (region, Edges(region))
+        return self._known[id(region)]
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -229,8 +240,7 @@ def _equations(traces: list[Trace], pose: Pose, band_mm: float) -> tuple[Floats,
     centre = _centre(traces)
     cos, sin = math.cos(pose.turn_rad), math.sin(pose.turn_rad)
     for trace in traces:
-        region = trace.section(pose)
-        edges = Edges(region)
+        region, edges = trace.edges(pose)
         if edges.none:
             continue
         local, feet = match(trace, pose, region, edges)
