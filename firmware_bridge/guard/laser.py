@@ -15,6 +15,8 @@ from firmware_bridge.guard.verdict import Findings
 from firmware_bridge.profiles import Laser
 
 _GRID_MM: Final = 0.001
+# So many commands in a row that move nothing take long enough to burn a spot.
+_STILL_MAX: Final = 20
 
 
 class LaserRules:
@@ -40,6 +42,7 @@ class LaserRules:
         self._look_rapid(moves, burning, constant)
         self._look_still(moves, burning, constant)
         self._look_armed(moves, constant)
+        self._look_dawdling(moves, constant)
         self._look_slow(moves, burning)
         fed = self.cuts(moves)
         self._constant_at = self._constant_at or _first(moves, fed & constant)
@@ -71,6 +74,14 @@ class LaserRules:
         if len(moves):
             self._armed_at = moves.line(-1) if armed[-1] else 0
         self._findings.each("beam at rest", moves.lines(armed & ~follows), said)
+
+    def _look_dawdling(self, moves: Moves, constant: Bools) -> None:
+        """Steps of nothing, power told again and again: the beam stands while they are read."""
+        lit = constant & (moves[Col.MOTION] > 0) & ~(moves[Col.LENGTH] > 0)
+        at = np.arange(len(moves))
+        long = lit & (at - np.maximum.accumulate(np.where(lit, -1, at)) > _STILL_MAX)
+        said = f"more than {_STILL_MAX} commands that move nothing with the beam on"
+        self._findings.each("beam at rest", moves.lines(long), said)
 
     def _look_slow(self, moves: Moves, burning: Bools) -> None:
         least = self._laser.feed_min_mm_min

@@ -22,7 +22,7 @@ class MillRules:
     def __init__(self, mill: Mill, findings: Findings, stock: Stock | None) -> None:
         self._mill, self._findings, self._stock = mill, findings, stock
         self._cuts = _Cuts()
-        self._beside_at = self._blind_at = 0
+        self._beside_at = self._blind_at = self._sinks_at = 0
 
     def cuts(self, moves: Moves) -> Bools:
         """Which of them remove material."""
@@ -46,6 +46,7 @@ class MillRules:
         down = rapid & ~moves.across
         self._cuts.add(moves, cutting, down)
         self._look_blind(moves)
+        self._look_sinking(moves)
         self._look_beside(moves, cutting)
 
     def _look_blind(self, moves: Moves) -> None:
@@ -54,6 +55,14 @@ class MillRules:
         if blind.size and not self._blind_at:
             self._blind_at = moves.line(int(blind[0]))
             self._findings.review("start", self._blind_at, "moves across before it lifts the tool")
+
+    def _look_sinking(self, moves: Moves) -> None:
+        lower = moves[Col.X1 + 2] < moves[Col.X0 + 2] - EDGE_MM
+        sinks = np.flatnonzero(moves.moving & ~moves.from_top & lower)
+        if sinks.size and not self._sinks_at:
+            self._sinks_at = moves.line(int(sinks[0]))
+            said = "goes down from a height that nobody told: the stock may be in the way"
+            self._findings.review("start", self._sinks_at, said)
 
     def _look_beside(self, moves: Moves, cutting: Bools) -> None:
         stock = self._stock

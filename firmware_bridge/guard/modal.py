@@ -18,6 +18,8 @@ _SYSTEMS: Final = {f"G{number}": number for number in range(54, 60)}
 _MOTIONS: Final = {"G0": 0, "G1": 1, "G2": 2, "G3": 3, "G80": 80} | {
     f"G38.{kind}": 38 for kind in range(2, 6)
 }
+CUTS: Final = (1, 2, 3)
+"""Straight and arcs: with M3 the beam burns while one of these is in force, moving or not."""
 # First and second axis of each plane, then the axis that stands on it; GRBL's axis_0, axis_1.
 _PLANES: Final = {17: (0, 1, 2), 18: (2, 0, 1), 19: (1, 2, 0)}
 _AXES: Final = "XYZ"
@@ -73,9 +75,10 @@ class Interpreter:
     def run(self, number: int, block: Block) -> None:
         """Raises `LineError` where GRBL would refuse the line: the program is broken there."""
         codes, values = block.codes, block.values
+        before = self.state.motion
         self._set_modes(codes)
         self._set_feed(values)
-        self._set_power(number, codes, values)
+        self._set_power(number, codes, values, to_cut=before not in CUTS and "G1" in codes)
         if "G4" in codes:
             if values["P"] > 0:
                 self._still(number, dwell=values["P"])
@@ -125,14 +128,17 @@ class Interpreter:
         elif self.state.inverse:
             self.state.feed = 0.0
 
-    def _set_power(self, number: int, codes: frozenset[str], values: dict[str, float]) -> None:
+    def _set_power(
+        self, number: int, codes: frozenset[str], values: dict[str, float], *, to_cut: bool
+    ) -> None:
+        """A line that does not move leaves a row where it changes the beam, as `G1` alone may."""
         state = self.state
         state.power = values.get("S", state.power)
         turned = codes & {"M3", "M4", "M5"}
         if turned:
             state.spin = int(next(iter(turned))[1:])
-        axes = any(axis in values for axis in _AXES)
-        if (turned or "S" in values) and not axes:
+        moves = "G92" not in codes and any(axis in values for axis in _AXES)
+        if (turned or "S" in values or to_cut) and not moves:
             self._still(number, told_s="S" in values)
         state.tool = values.get("T", state.tool)
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from firmware_bridge.guard import arcs, blocks
 from firmware_bridge.guard.outline import Layers, Point, Rectangle, crosses
-from firmware_bridge.guard.reading import Reader, Words, code
+from firmware_bridge.guard.reading import Reader, Words, check_parentheses, code
 from firmware_bridge.guard.verdict import Facts, Findings
 from firmware_bridge.profiles import Blocks, FilamentLimits, MachineProfile
 from firmware_bridge.profiles.blocks import Hole
@@ -85,6 +85,7 @@ def judge(
 ) -> Facts | None:
     """The facts of a program, its faults told to `findings`; None where nothing moves."""
     who = _Judge(profile, findings, material)
+    check_parentheses(lines, findings)
     framed = _framed(lines, profile.blocks, findings)
     tell = who.line
     for number, raw in enumerate(lines, 1):

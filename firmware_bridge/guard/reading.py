@@ -4,7 +4,7 @@ What is not written so is refused, because two readers could understand it diffe
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from firmware_bridge import gcode
@@ -18,6 +18,7 @@ _FORM: Final = re.compile(rf"[GMT](?:0|[1-9]\d{{0,3}})(?:\.[1-9])?(?: +[A-Z](?:{
 _WORD: Final = re.compile(rf"([A-Z])({_NUMBER})?")
 # What follows is shown or kept as a name, never read as words: a message, the name of an object.
 _TEXT_CODES: Final = re.compile(r"(M117)(?: |$)|(M486) (?:S\d{1,4} )?A")
+_WORD_INSIDE: Final = re.compile(rb"[A-Za-z]\s*[-+.]?\d|=")
 _CONTAINERS: Final = {
     b"GCDE": "binary G-code (.bgcode)",
     b"PK\x03\x04": "a packed file (.3mf or .zip)",
@@ -45,6 +46,23 @@ def check_bytes(data: bytes, findings: Findings) -> None:
     if stray:
         line = data.count(b"\n", 0, stray.start()) + 1
         findings.reject("control", line, "a carriage return in mid-line hides a second command")
+
+
+def check_parentheses(lines: Sequence[bytes], findings: Findings) -> None:
+    """Commands beside a `( )`: where a server is handed the file, Marlin and Klipper read on in
+    there (PAREN_COMMENTS is off as it comes), so `G1 X1 (Z0)` would sink.
+    """
+    for number, raw in enumerate(lines, 1):
+        if b"(" in raw and _reads_on(raw):
+            said = "( ) is no comment to every printer; write ; instead"
+            findings.reject("spelling", number, said)
+
+
+def _reads_on(raw: bytes) -> bool:
+    told, sent = gcode.command(raw), raw.split(b";", 1)[0].strip()
+    if not told or b"(" not in sent or _TEXT_CODES.match(told.decode("latin-1")):
+        return False
+    return sent.startswith(b"(") or _WORD_INSIDE.search(sent, sent.index(b"(")) is not None
 
 
 class Reader:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from firmware_bridge.guard.arcs import many_by_centre
-from firmware_bridge.guard.modal import State
+from firmware_bridge.guard.modal import CUTS, State
 from firmware_bridge.guard.moves import WIDTH, Col, Floats
 
 _PLACE: Final = rb"(-?(?:\d{1,4}\.?\d{0,8}|\.\d{1,8}))[ \t]?"
@@ -97,8 +97,13 @@ def run(first_line: int, rows: Sequence[Words], state: State) -> Floats | None:
     made[:, Col.SPIN] = state.spin
     made[:, Col.PLACE : Col.PLACE + 3] = state.place
     made[:, Col.TOLD_S] = 0.0 if told_s is None else ~np.isnan(told_s)
+    to_cut = (made[:, Col.MOTION] == 1) & ~np.isin(_before(made[:, Col.MOTION], state), CUTS)
     _carry_on(made, axes, state)
-    return made[(made[:, Col.MOVES] > 0) | (made[:, Col.TOLD_S] > 0)]
+    return made[(made[:, Col.MOVES] > 0) | (made[:, Col.TOLD_S] > 0) | to_cut]
+
+
+def _before(motion: Floats, state: State) -> Floats:
+    return np.concatenate([[float(state.motion)], motion[:-1]])
 
 
 def _carry_on(made: Floats, axes: Sequence[Floats | None], state: State) -> None:

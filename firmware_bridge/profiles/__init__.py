@@ -34,7 +34,7 @@ class Envelope(NamedTuple):
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FilamentLimits(_Table):

@@ -21,7 +21,10 @@ _STATEMENT: Final = re.compile(r"\s*(?:local|global)\b|[^=!<>~]=[^=~]")
 _RANGE: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*\.\.\s*(-?\d+(?:\.\d+)?)\s*")
 _KEY: Final = re.compile(r"([A-Za-z_]+)=?[^A-Za-z_=]*$")
 _CODE: Final = re.compile(r"[GMT]\d+(?:\.\d)?(?=\s|$)")
+_SQUEEZED: Final = re.compile(r"G[0-3][A-Z]")
 _BREAK: Final = r"(?:(?<=\n)|\n)"
+# Left out only at a line's ends and beside another: `G1Z-5` is not the `G1 Z{…}` that was approved.
+_BLANK: Final = r"(?: |(?<=[\n ])|(?=\n))"
 _NUMBER: Final = r"-?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})"
 _FORMS: Final[dict[Kind, str]] = {
     **dict.fromkeys(("hotend", "bed", "chamber", "number"), _NUMBER),
@@ -107,7 +110,7 @@ class _Maker:
             self._hole(token[kind].strip(), said)
         elif kind == "blank":
             self.line += " "
-            self.parts.append(" ?")
+            self.parts.append(_BLANK)
         else:
             self.literal, self.line = True, self.line + said
             self.parts.append(re.escape(said))
@@ -130,6 +133,8 @@ class _Maker:
             return
         if self.line.strip() in ("G", "M"):
             raise BlockBrokenError(f"{said} stands for a code; write the code itself")
+        if _SQUEEZED.match(self.line.lstrip()):
+            raise BlockBrokenError(f"{said} in {self.line.strip()}: write a blank after the code")
         limits = _RANGE.fullmatch("0..0" if self.line.strip() == "T" else name)
         low, high = (float(limits[1]), float(limits[2])) if limits else (-_ANY, _ANY)
         kind: Kind = "number" if limits else self._kind(name)

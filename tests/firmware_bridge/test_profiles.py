@@ -32,6 +32,8 @@ def test_shipped_profiles_say_what_they_promise() -> None:
         ('"G0", "G1", ', '"G1", ', "G0"),
         ("nozzle_mm = 0.4", "nozzle_mm = -1", "nozzle_mm"),
         ("nozzle_mm = 0.4", "nozzle = 0.4", "nozzle"),
+        ("machine_max_mm = [220, 220, 250]", "machine_max_mm = [220, nan, 250]", "finite"),
+        ("hotend_max_c = 260", "hotend_max_c = inf", "hotend_max_c"),
         ('"M107"', '"M0107"', "codes"),
         ("[fdm]", "[fdm", "cannot be read"),
         ("work_zero_mm = [0, 0, 0]", 'work_zero_mm = "unknown"', "a printer homes"),

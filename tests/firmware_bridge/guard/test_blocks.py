@@ -380,3 +380,21 @@ def test_the_printer_of_the_handbook(tmp_path: Path) -> None:
     assert told(judge(program, profiles.load(path))) == ("review", {"block"})
     profiles.approve(path, profiles.load(path), "Ada", "now")
     assert told(judge(program, profiles.load(path))) == ("accept", set())
+
+
+@pytest.mark.parametrize("said", ["G28\nG1Z-5 F600\n", "G28\nG1 Z-5F600\n", "G28\nG1 Z-5 F600\n"])
+def test_a_number_in_a_move_is_held_however_it_is_spaced(said: str, tmp_path: Path) -> None:
+    shop = machine(tmp_path, "G28\nG1 Z{number} F600")
+    program = f"M104 S200\nM109 S200\n{said}{BODY}M104 S0\n"
+    assert judge(program.encode(), shop).decision == "reject"
+
+
+def test_a_hole_in_a_move_without_blanks_is_not_understood() -> None:
+    with pytest.raises(BlockBrokenError, match="blank"):
+        compile_block("G28\nG1Z{number}")
+
+
+def test_what_hides_in_parentheses_is_no_part_of_a_block(tmp_path: Path) -> None:
+    shop = machine(tmp_path, VORON, after=HOMED)
+    said = VORON_SAID.replace("\n", " ( EXTRUDER=500 )\n")
+    assert judge((said + BODY + "M104 S0\n").encode(), shop).decision == "reject"

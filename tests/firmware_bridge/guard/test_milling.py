@@ -431,3 +431,15 @@ def test_the_same_way_in_other_words_gets_the_same_facts(
 def test_no_bytes_make_it_raise(data: bytes) -> None:
     assert judge(data, MILL).decision in ("accept", "review", "reject")
     assert judge(milled("") + data, MILL).decision in ("accept", "review", "reject")
+
+
+@pytest.mark.parametrize("down", ["G0 Z-40", "G1 Z-40 F100"])
+def test_going_down_from_a_height_that_nobody_told_wants_a_person(down: str) -> None:
+    lifted = "G21\nG91\nG0 Z1\nG90\nG0 X10 Y10\nG91\n"
+    verdict = judge(f"{lifted}{down}\nG0 X50\nM5\n".encode(), MILL)
+    assert verdict.decision == "review"
+    assert ("start", 7) in {(finding.rule, finding.line) for finding in verdict.findings}
+
+
+def test_lifting_from_a_height_that_nobody_told_is_fine() -> None:
+    assert judge(b"G21\nG91\nG0 Z1\nG90\nG0 X10 Y10\nG0 Z5\nG0 Z1\nM5\n", MILL).decision == "accept"
