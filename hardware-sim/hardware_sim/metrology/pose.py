@@ -22,7 +22,8 @@ CERTAIN = 0.996  # the first turn that explains so much is taken
 SURE = 0.985
 BANDS_MM = (3.0, 1.5, 0.8, 0.4, 0.25, 0.15, 0.1)
 WIDE_MM = 0.6
-MOST_POINTS = 300
+MOST_POINTS = 500
+SCANS = 3  # each about the place that the last one found
 FEW_POINTS = 250
 FINE = 4  # bands in which the pose that was found is refined with every point
 SNAP_DEG = 0.6
@@ -108,7 +109,9 @@ def best(traces: list[Trace], made_hull: Floats, design_hull: Floats, start: Pos
         fits.append(grade(traces, _snapped(traces, refined(traces, pose))))
         if fits[0].share > CERTAIN or (len(fits) >= 4 and max(f.share for f in fits) > SURE):
             break
-    if max(f.share for f in fits) < SURE:
+    for _ in range(SCANS):
+        if max(f.share for f in fits) > SURE:
+            break
         scanned = [_snapped(traces, refined(traces, pose)) for pose in _scan(traces, fits)]
         fits += [grade(traces, pose) for pose in scanned]
     top = max(f.inside + f.followed for f in fits)
