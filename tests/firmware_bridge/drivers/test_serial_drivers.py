@@ -278,3 +278,30 @@ def test_a_host_busy_with_its_events_counts_no_silence(
     driver.close()
     assert isinstance(found[-1], Ended)
     assert (found[-1].outcome, found[-1].cause) == ("finished", "complete")
+
+
+def test_only_the_thread_that_streams_goes_ahead_of_other_work(
+    peer: Make, program: Program
+) -> None:
+    _, answers, default = LANGUAGES["marlin"]
+    driver = MarlinDriver(peer(answers, default).link, 115200, NAPPING)
+    driver.connect()
+    mine = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    may = subprocess.run(
+        [sys.executable, "-c", "import os; os.nice(-1)"], stderr=subprocess.DEVNULL
+    )
+    wanted = mine if may.returncode else min(mine, -10)
+    seen: list[int] = []
+
+    def stream() -> None:
+        me = threading.get_native_id()
+        events = driver.start(program).events()
+        seen.extend(os.getpriority(os.PRIO_PROCESS, me) for _ in events)
+        seen.append(os.getpriority(os.PRIO_PROCESS, me))
+
+    streaming = threading.Thread(target=stream)
+    streaming.start()
+    streaming.join()
+    driver.close()
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == mine
+    assert (seen[0], seen[-1]) == (wanted, mine)
