@@ -72,27 +72,28 @@ def _add_measure(measure: argparse.ArgumentParser) -> None:
     measure.add_argument("--kerf-mm", type=float, help="beam width, instead of the machine's")
     measure.add_argument("--design-units", choices=UNITS, help="of a drawing's numbers")
     measure.add_argument("--tolerance-mm", type=float, help="instead of 0.3 printed, 0.1 cut")
+    measure.add_argument("--limit-s", type=float, default=120.0, help="of processor time")
     measure.add_argument("--json", action="store_true", help="the only form there is")
 
 
 def measure(args: argparse.Namespace) -> int:
     """Say how a program conforms to a design; 0 within, 1 deviates, 3 unmeasurable."""
     from hardware_sim.metrology.measure import Question, measure
-    from hardware_sim.metrology.report import STATUS
+    from hardware_sim.metrology.report import STATUS, limit_cpu_s
 
-    name: str = args.machine
-    answer = measure(
-        Question(
-            machine=load(ALIASES.get(name, name)),
-            design=args.design,
-            program=args.program,
-            placement=args.placement,
-            thickness_mm=args.thickness,
-            width_mm=args.tool_mm or args.kerf_mm,
-            units=args.design_units,
-            outline_mm=args.tolerance_mm,
-        )
+    question = Question(
+        machine=load(ALIASES.get(args.machine, args.machine)),
+        design=args.design,
+        program=args.program,
+        placement=args.placement,
+        thickness_mm=args.thickness,
+        width_mm=args.tool_mm or args.kerf_mm,
+        units=args.design_units,
+        outline_mm=args.tolerance_mm,
     )
+    limit_cpu_s(args.limit_s)
+    answer = measure(question)
+    limit_cpu_s(0)
     print(json.dumps(answer.as_json()))
     return STATUS[answer.verdict]
 

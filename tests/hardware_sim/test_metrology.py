@@ -55,6 +55,29 @@ def test_a_true_print_is_within_and_its_figures_are_small(tmp_path: Path, stl: P
     )
 
 
+def test_a_design_turned_inside_out_is_the_same_part(tmp_path: Path, stl: Path):
+    import trimesh
+
+    mesh = trimesh.load_mesh(str(stl))
+    mesh.invert()
+    mesh.export(str(tmp_path / "out.stl"))
+    lines = programs.printed(lambda _: PLATE, LAYERS)
+    answer = measure(asked(tmp_path, "printer-220", tmp_path / "out.stl", lines))
+    assert (answer.verdict, answer.made["design_inside_out"]) == ("within", True), answer
+
+
+def test_one_calibration_all_through_is_told_and_a_change_of_it_counts(tmp_path: Path, stl: Path):
+    lines = programs.printed(lambda _: PLATE, LAYERS)
+    heights = [i for i, line in enumerate(lines) if line.startswith("G1 Z")]
+    begin, end = heights[6], heights[16]
+    answer = measure(asked(tmp_path, "printer-220", stl, ["M221 S95", *lines]))
+    assert answer.verdict == "within", answer
+    assert answer.made["flow_pct"]["set"] == 95  # type: ignore[index]
+    lines = [*lines[:begin], "M221 S95", *lines[begin:end], "M221 S100", *lines[end:]]
+    off = deviating(measure(asked(tmp_path, "printer-220", stl, lines)))
+    assert off.volume_pct == pytest.approx(-5, abs=0.7)
+
+
 def test_a_missing_layer_is_named(tmp_path: Path, stl: Path):
     lines = programs.printed(lambda _: PLATE, LAYERS, skip=frozenset([7]))
     off = deviating(measure(asked(tmp_path, "printer-220", stl, lines)))
@@ -383,10 +406,10 @@ def test_dxf_lines_and_arcs_make_the_same_part(tmp_path: Path):
 
 
 def test_the_command_answers_in_json_and_status(tmp_path: Path, svg: Path):
-    def run(lines: list[str], design: Path) -> tuple[int, dict[str, object]]:
+    def run(lines: list[str], design: Path, *more: str) -> tuple[int, dict[str, object]]:
         question = asked(tmp_path, "laser-400", design, lines)
         command = [sys.executable, "-m", "hardware_sim", "measure", "--machine", "laser-400"]
-        command += ["--design", str(design), str(question.program), "--json"]
+        command += ["--design", str(design), str(question.program), "--json", *more]
         done = subprocess.run(command, env=FOLDER_ENV, capture_output=True, check=False)
         return done.returncode, json.loads(done.stdout)
 
@@ -395,3 +418,6 @@ def test_the_command_answers_in_json_and_status(tmp_path: Path, svg: Path):
     assert set(said) >= {"verdict", "deviations", "machine_s", "made", "kind"}
     assert run(programs.burned(shapely.Polygon(PLATE.exterior)), svg)[0] == 1
     assert run(["G0 X1", "M2"], svg)[0] == 3
+    status, said = run(programs.burned(PLATE) * 50, svg, "--limit-s", "0.02")
+    assert (status, said["verdict"]) == (3, "unmeasurable")
+    assert "processor time" in str(said["why"])

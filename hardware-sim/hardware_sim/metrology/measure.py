@@ -60,6 +60,8 @@ def measure(question: Question) -> Conformance:
     }
     try:
         seconds = round(machine_s(question.machine, lines), 1)
+    except Unmeasurable as error:
+        return Conformance("unmeasurable", deviations, None, made, str(error))
     except CannotRehearse as error:
         why = f"the machine would not finish this program: {error}"
         return Conformance("deviates", deviations, None, made, why)

@@ -2,6 +2,7 @@
 Never softens: what could not be measured is said to be unmeasurable.
 """
 
+import signal
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -11,6 +12,19 @@ STATUS: dict[Verdict, int] = {"within": 0, "deviates": 1, "unmeasurable": 3}
 
 class Unmeasurable(ValueError):
     """Nothing can be said about this program and this design; the message says why."""
+
+
+def limit_cpu_s(limit_s: float) -> None:
+    """Raise Unmeasurable after so much more processor time (0: never); main thread only."""
+
+    def stop(*_: object) -> None:
+        raise Unmeasurable(
+            f"not done after {limit_s:g} s of processor time: more moves or more geometry than "
+            "fits in it (--limit-s allows more)"
+        )
+
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, limit_s)
 
 
 @dataclass(frozen=True)

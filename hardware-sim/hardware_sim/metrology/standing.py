@@ -24,6 +24,7 @@ BED_MM = 1.0  # skirts and brims mostly end below this
 CLUSTER_MM = 1.5
 ALIKE_MM = 0.5
 MOST_CLUSTERS = 64
+MOST_IN_A_LEVEL = 250_000
 FEWEST_BEADS = 20
 RAFT_MM = 4.0
 RAFT_RIM_MM = 0.8
@@ -55,6 +56,8 @@ def find(beads: Floats, bodies: tuple[Solid, ...], placement: Placement) -> list
     made = _Made(beads, deposit.levels(beads))
     if not made.levels:
         raise Unmeasurable("every bead lies on the bed itself: there are no layers to compare")
+    if max(map(len, made.levels)) > MOST_IN_A_LEVEL:
+        raise Unmeasurable(f"more than {MOST_IN_A_LEVEL} beads on one level")
     whole = Body(together(bodies))
     if placement.given:
         return _placed(made, whole, [copy.pose for copy in placement.copies])
