@@ -29,7 +29,7 @@ def test_a_laser_program_word_for_word() -> None:
 @given(st.text(max_size=300))
 def test_no_title_breaks_out_of_its_comment(title: str) -> None:
     text = post.mill_program(title, [], Milling(800, 250, 10_000, 5))
-    header = text[: text.index("G21")]
+    header = f"\n{text}".partition("\nG21\n")[0]
     assert text.isascii()
     assert all(len(line) <= 79 for line in text.split("\n"))
     assert all(line[0] == "(" and line[-1] == ")" for line in header.split("\n") if line)
