@@ -162,8 +162,8 @@ def _volumes(pieces: list[_Piece], flow_set: float) -> tuple[float, dict[str, ob
     enclosed = 100 * (made_mm3 / design_mm3 - 1) if design_mm3 else math.inf
     window = max((p.window_pct for p in pieces), key=abs)
     program = _program_flow_pct(found, flow_set)
-    uncounted = program is None or abs(program) < CALIBRATION_PCT
-    worst = max(enclosed, window, 0.0 if uncounted else program, key=abs)
+    counted = program if program is not None and abs(program) >= CALIBRATION_PCT else 0.0
+    worst = max(enclosed, window, counted, key=abs)
     return worst, {
         "enclosed_mm3": round(made_mm3, 1),
         "design_mm3": round(design_mm3, 1),

@@ -23,6 +23,7 @@ GOOD = 0.9
 BED_MM = 1.0  # skirts and brims mostly end below this
 CLUSTER_MM = 1.5
 ALIKE_MM = 0.5
+STRAY = 0.05  # of the usual number of beads of a level
 MOST_CLUSTERS = 64
 MOST_IN_A_LEVEL = 250_000
 FEWEST_BEADS = 20
@@ -120,9 +121,11 @@ def _untouched(made: _Made, body: Body) -> Fit:
 
 
 def _reach(made: _Made) -> Floats:
-    """Corners of the hull of the beads, those near the bed left out."""
-    ends = made.beads[made.beads[:, 4] > min(BED_MM, 0.3 * made.z_mm[-1])]
-    return shapely.get_coordinates(_hull(ends))
+    """Corners of the hull of the beads, without those near the bed and levels of a stray line."""
+    count = np.array([len(rows) for rows in made.levels])
+    high = (made.z_mm > min(BED_MM, 0.3 * made.z_mm[-1])) & (count > STRAY * np.median(count))
+    levels = [made.levels[k] for k in np.flatnonzero(high)] or made.levels
+    return shapely.get_coordinates(_hull(made.beads[np.concatenate(levels)]))
 
 
 def _lifted(made: _Made, body: Body) -> Fit:
