@@ -81,8 +81,9 @@ def measure(args: argparse.Namespace) -> int:
     from hardware_sim.metrology.measure import Question, measure
     from hardware_sim.metrology.report import STATUS, limit_cpu_s
 
+    name: str = args.machine
     question = Question(
-        machine=load(ALIASES.get(args.machine, args.machine)),
+        machine=load(ALIASES.get(name, name)),
         design=args.design,
         program=args.program,
         placement=args.placement,

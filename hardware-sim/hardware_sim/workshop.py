@@ -126,7 +126,7 @@ class Workshop:
 
     def _deeds(self) -> dict[str, Callable[[], None]]:
         return {
-            "state": lambda: None,
+            "state": self.journal.flush,  # whoever asks also reads the records
             "clear-bed": self.journal.clear_bed,
             "unplug": self._unplug,
             "replug": self._replug,

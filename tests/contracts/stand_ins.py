@@ -82,6 +82,7 @@ class Simulated:
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def executed(self) -> list[str]:
+        self.act("state")  # it answers when what it did is written down
         return (self.folder / "record" / "job-1.gcode").read_text().splitlines()
 
     def close(self) -> None:
