@@ -111,7 +111,8 @@ class Bench:
 
     def executed(self, start: int = 1) -> list[str]:
         """The lines that the machine carried out, without those that the driver added."""
-        self.act("state")  # it answers when what it did is written down
+        if self.process.poll() is None:
+            self.act("state")  # it answers when what it did is written down
         lines = (self.folder / "record" / f"job-{start}.gcode").read_text().splitlines()
         while lines and lines[-1] in self.kind.after:
             lines.pop()
