@@ -18,6 +18,7 @@ from hardware_sim.servers.served import Served
 from hardware_sim.workshop import Workshop
 
 UNASKED_MIN_WALL_S = 0.1  # a real host takes ten reports a second, not three hundred
+USAGE = 2
 ALIASES = {  # other names for the machines that programs are measured on
     "generic-fdm-220": "printer-220",
     "generic-cnc-3018": "mill-3018",
@@ -139,6 +140,9 @@ def main(argv: list[str] | None = None) -> int:
         if args.verb == "machines":
             return machines()
         return run(args) if args.verb == "run" else measure(args)
-    except (ConfigRefused, OSError) as error:
+    except ConfigRefused as error:
+        print(f"hardware_sim: {error}", file=sys.stderr)
+        return USAGE  # 1 is `measure`'s answer for a program that deviates
+    except OSError as error:
         print(f"hardware_sim: {error}", file=sys.stderr)
         return 1

@@ -20,7 +20,7 @@ from hardware_sim.faults import ACKS, LINES, Troubles
 from hardware_sim.grbl import Grbl
 from hardware_sim.marlin import Marlin
 from hardware_sim.port import Edge, Port
-from hardware_sim.records import Journal
+from hardware_sim.records import How, Journal
 from hardware_sim.tcp import TcpPort
 from hardware_sim.wire import ADAPTER_BYTES, Lane
 
@@ -107,6 +107,7 @@ class Workshop:
         self._boots_at: float | None = None
         self._heard_at = self._flushed_at = time.monotonic()
         self._wanted = True
+        self._hung_up = False  # the running job's host has gone
         self.firmware.power_up(clock.now())
         self.firmware.take_output()
 
@@ -192,7 +193,7 @@ class Workshop:
         now_s = self.clock.now()
         self.firmware.power_off(now_s)
         self._incoming.clear()
-        self.journal.end("reset", now_s)
+        self._end_job("reset")
         self._boots_at = time.monotonic() + self._boot_wall_s()
 
     def _boot_wall_s(self) -> float:
@@ -222,9 +223,17 @@ class Workshop:
             self._reset()
 
     def _host_gone(self) -> None:
+        """What lies in the board's buffers is still carried out: the job ends after that."""
         self._cut()
-        if self.machine.reset_on_open:
-            self.journal.end("hangup", self.clock.now())
+        self._hung_up = self.machine.reset_on_open and self.journal.running
+
+    def _note_hangup(self) -> None:
+        if self._hung_up and not self.firmware.moving and not self.firmware.blocked:
+            self._end_job("hangup")
+
+    def _end_job(self, how: How) -> None:
+        self.journal.end("hangup" if self._hung_up else how, self.clock.now())
+        self._hung_up = False
 
     def _hear(self, port: Plug) -> None:
         data = port.read()
@@ -356,7 +365,7 @@ class Workshop:
         signal.signal(signal.SIGINT, self.stop)
         while self._wanted:
             self._turn(control)
-        self.journal.end("reset", self.clock.now())
+        self._end_job("reset")
         if self.port is not None:
             self.port.close()
         if control is not None:
@@ -375,6 +384,7 @@ class Workshop:
         self._live()
         self._send(self.clock.now())
         self._hand_over()
+        self._note_hangup()
         self._note_silence()
         if not ready or time.monotonic() - self._flushed_at > FLUSH_S:
             self.journal.flush()

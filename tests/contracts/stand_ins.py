@@ -7,14 +7,10 @@ real one, before a simulated printer; the machine that only people reach has a s
 import contextlib
 import functools
 import hashlib
-import json
 import os
 import pty
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import tty
 from collections.abc import Callable, Iterator, Mapping
@@ -36,8 +32,9 @@ from firmware_bridge.driver import (
     Started,
     Waiting,
 )
-from firmware_bridge.errors import LinkLost
+from firmware_bridge.errors import BridgeError, LinkLost
 from firmware_bridge.registry import open_driver
+from tests.simulated import MACHINES, Simulated
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"banner_s": 1.5, "answer_s": 2.0, "probe_s": 0.3, "silence_s": 1.5, "stop_s": 4.0}
@@ -51,46 +48,6 @@ def follow(run: Run, act: Act = lambda _: None) -> list[Event]:
         events.append(event)
         act(event)
     return events
-
-
-class Simulated:
-    """One process of the simulated workshop."""
-
-    def __init__(self, folder: Path, text: str, speed: float, link: Path | None = None) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True)
-        (folder / "machine.toml").write_text(text)
-        command = [sys.executable, "-m", "hardware_sim", "run", str(folder / "machine.toml")]
-        command += ["--speed", str(speed), "--record", str(folder / "record")]
-        command += ["--control", str(folder / "door"), *(["--link", str(link)] if link else [])]
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "hardware-sim")}
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env=env)
-        assert self.process.stdout is not None
-        self.port = str(json.loads(self.process.stdout.readline())["port"])
-
-    def act(self, verb: str) -> dict[str, object]:
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(5)
-            door.connect(str(self.folder / "door"))
-            door.sendall(json.dumps({"do": verb}).encode() + b"\n")
-            answer = json.loads(door.makefile().readline())
-        assert answer["ok"], answer
-        return answer
-
-    def starts(self) -> int:
-        path = self.folder / "record" / "starts.jsonl"
-        return len(path.read_text().splitlines()) if path.exists() else 0
-
-    def executed(self) -> list[str]:
-        self.act("state")  # it answers when what it did is written down
-        return (self.folder / "record" / "job-1.gcode").read_text().splitlines()
-
-    def close(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
-        self.process.wait(timeout=10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 class StandIn:
@@ -145,11 +102,6 @@ class StandIn:
         """The machine carried out the program, all of it and nothing else."""
         raise NotImplementedError
 
-    def once(self, program: Program) -> bool:
-        """No line of it was carried out twice."""
-        del program
-        return self.starts() <= 1
-
     # what may happen to it
     def unplug(self) -> None:
         raise NotImplementedError
@@ -189,7 +141,7 @@ class Serial(StandIn):
 
     def __init__(self, folder: Path, speed: float, more: str = "") -> None:
         super().__init__(folder)
-        shipped = ROOT / "hardware-sim/hardware_sim/machines" / f"{self.machine}.toml"
+        shipped = MACHINES / f"{self.machine}.toml"
         self.link = folder / "port"
         text = f"{more}\n{shipped.read_text()}"
         self.sim = Simulated(folder / "sim", text, speed, self.link)
@@ -212,18 +164,10 @@ class Serial(StandIn):
         return self.sim.starts()
 
     def exact(self, program: Program) -> bool:
-        lines = self.sim.executed()
+        lines = self.sim.received().decode().splitlines()
         while lines and lines[-1] in self.after:
             lines.pop()
         return lines == self._wanted(program)
-
-    def once(self, program: Program) -> bool:
-        """A board goes on with what it has when its cable is pulled: that is no second start."""
-        wanted = self._wanted(program)
-        jobs = sorted((self.folder / "sim" / "record").glob("job-*.gcode"))
-        lines = [line for job in jobs for line in job.read_text().splitlines()]
-        theirs = [line for line in lines if line in set(wanted)]
-        return theirs == wanted[: len(theirs)]
 
     def _wanted(self, program: Program) -> list[str]:
         rows = program.path.read_text().splitlines()
@@ -361,7 +305,7 @@ class Server(StandIn):
 
     def exact(self, program: Program) -> bool:
         rows = program.path.read_text().splitlines()
-        return self.sim.executed() == rows
+        return self.sim.received().decode().splitlines() == rows
 
     def process(self) -> int:
         return self.sim.process.pid
@@ -482,7 +426,11 @@ class OctoPrint(Server):
 
     def exact(self, program: Program) -> bool:
         wanted = program.path.read_text().splitlines()
-        theirs = [line for line in self.sim.executed() if not line.startswith(self.OWN)]
+        theirs = [
+            line
+            for line in self.sim.received().decode().splitlines()
+            if not line.startswith(self.OWN)
+        ]
         return theirs == [row for row in wanted if not row.startswith(self.OWN)]
 
     def foreign(self) -> None:
@@ -632,7 +580,7 @@ class ByHand(StandIn):
             act(event)
             if isinstance(event, Waiting):
                 assert isinstance(run, ByPerson)
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(BridgeError):
                     run.tell(run.words[0], "Ana")
 
         ended = self.ended(lambda: follow(run, told))

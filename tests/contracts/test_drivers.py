@@ -1,11 +1,6 @@
 """What only serial lines have: resets, dropped runs, dirty wires; the rest is in the contract."""
 
 import hashlib
-import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,13 +15,12 @@ from firmware_bridge.driver import (
     Event,
     Program,
     Progress,
-    Run,
 )
 from firmware_bridge.errors import LinkLost, Refused
 from firmware_bridge.registry import open_driver
+from tests.contracts.stand_ins import QUICK, follow
+from tests.simulated import MACHINES, Simulated
 
-ROOT = Path(__file__).resolve().parents[2]
-QUICK = {"banner_s": 1.5, "answer_s": 2.0, "probe_s": 0.3, "silence_s": 2.0, "stop_s": 4.0}
 SERIAL = ("marlin", "grbl")
 
 
@@ -69,19 +63,9 @@ class Bench:
     def __init__(self, driver: str, folder: Path, speed: float, more: str = "") -> None:
         self.name, self.kind, self.folder = driver, KINDS[driver], folder
         self.link = folder / "port"
-        shipped = ROOT / "hardware-sim/hardware_sim/machines" / f"{self.kind.machine}.toml"
-        config = folder / "machine.toml"
-        config.write_text(f"{more}\n{shipped.read_text()}" if more else shipped.read_text())
-        command = ["-m", "hardware_sim", "run", str(config), "--link", str(self.link)]
-        extra = ["--speed", str(speed), "--record", str(folder / "record")]
-        door = ["--control", str(folder / "door")]
-        self.process = subprocess.Popen(
-            [sys.executable, *command, *extra, *door],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "hardware-sim")},
-        )
-        assert self.process.stdout is not None
-        assert json.loads(self.process.stdout.readline())["port"]
+        shipped = (MACHINES / f"{self.kind.machine}.toml").read_text()
+        self.sim = Simulated(folder / "sim", f"{more}\n{shipped}", speed, self.link)
+        self.act, self.records = self.sim.act, self.sim.records
         self.drivers: list[Driver] = []
 
     def driver(self, name: str | None = None, **seconds: float) -> Driver:
@@ -96,24 +80,9 @@ class Bench:
         path.write_bytes(data)
         return Program(path, hashlib.sha256(data).hexdigest(), "attempt-1", data.count(b"\n"))
 
-    def act(self, verb: str) -> dict[str, object]:
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(5)
-            door.connect(str(self.folder / "door"))
-            door.sendall(json.dumps({"do": verb}).encode() + b"\n")
-            answer = json.loads(door.makefile().readline())
-        assert answer["ok"], answer
-        return answer
-
-    def records(self, name: str) -> list[dict[str, object]]:
-        path = self.folder / "record" / name
-        return [json.loads(row) for row in path.read_text().splitlines()] if path.exists() else []
-
     def executed(self, start: int = 1) -> list[str]:
         """The lines that the machine carried out, without those that the driver added."""
-        if self.process.poll() is None:
-            self.act("state")  # it answers when what it did is written down
-        lines = (self.folder / "record" / f"job-{start}.gcode").read_text().splitlines()
+        lines = self.sim.received(start).decode().splitlines()
         while lines and lines[-1] in self.kind.after:
             lines.pop()
         return lines
@@ -125,10 +94,7 @@ class Bench:
     def close(self) -> None:
         for driver in self.drivers:
             driver.close()
-        self.process.terminate()
-        self.process.wait(timeout=10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.sim.close()
 
 
 Make = Callable[..., Bench]
@@ -147,14 +113,6 @@ def bench(tmp_path: Path) -> Iterator[Make]:
     yield make
     for each in made:
         each.close()
-
-
-def follow(run: Run, act: Callable[[Event], None] = lambda _: None) -> list[Event]:
-    events: list[Event] = []
-    for event in run.events():
-        events.append(event)
-        act(event)
-    return events
 
 
 def ended(events: list[Event]) -> Ended:

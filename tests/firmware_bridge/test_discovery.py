@@ -1,10 +1,8 @@
 """Who is there: simulated boards on ports, simulated print servers at addresses."""
 
-import json
 import os
 import pty
 import subprocess
-import sys
 import threading
 import time
 import tty
@@ -17,36 +15,28 @@ from firmware_bridge import discovery
 from firmware_bridge.discovery import Found, Silent
 from firmware_bridge.errors import LinkLost, Refused
 from firmware_bridge.links import open_link
+from tests.simulated import MACHINES, Simulated
 
-ROOT = Path(__file__).resolve().parents[2]
-Start = Callable[..., str]
+Start = Callable[..., Simulated]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Start a shipped simulated machine; the port or address where it is."""
-    running: list[subprocess.Popen[bytes]] = []
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a shipped simulated machine; the workshop's record of it, and where it is."""
+    running: list[Simulated] = []
 
-    def begin(name: str, *more: str) -> str:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hardware_sim", "run", name, *more],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "hardware-sim")},
-        )
-        running.append(process)
-        assert process.stdout is not None
-        return json.loads(process.stdout.readline())["port"]
+    def begin(name: str, speed: float = 20) -> Simulated:
+        text = next(MACHINES.parent.rglob(f"{name}.toml")).read_text()
+        running.append(Simulated(tmp_path / f"sim-{len(running)}", text, speed))
+        return running[-1]
 
     yield begin
-    for process in running:
-        process.terminate()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+    for each in running:
+        each.close()
 
 
 def test_a_printer_says_that_it_is_marlin(start: Start) -> None:
-    port = start("printer-220", "--speed", "20")
+    port = start("printer-220").port
     found = discovery.ask_port(port)
     assert isinstance(found, Found)
     assert (found.driver, found.link, found.baud) == ("marlin", port, 115200)
@@ -60,21 +50,21 @@ def test_a_printer_says_that_it_is_marlin(start: Start) -> None:
 def test_a_grbl_board_tells_mill_or_laser_and_its_travel(
     start: Start, machine: str, laser: bool, travel: tuple[float, ...]
 ) -> None:
-    found = discovery.ask_port(start(machine, "--speed", "20"))
+    found = discovery.ask_port(start(machine).port)
     assert isinstance(found, Found)
     assert (found.driver, found.laser, found.travel_mm) == ("grbl", laser, travel)
 
 
-def test_asking_moves_nothing(start: Start, tmp_path: Path) -> None:
+def test_asking_moves_nothing(start: Start) -> None:
     for name in ("printer-220", "mill-3018"):
-        port = start(name, "--speed", "20", "--record", str(tmp_path / name))
-        discovery.ask_port(port)
-        assert not (tmp_path / name / "starts.jsonl").exists()
+        machine = start(name)
+        discovery.ask_port(machine.port)
+        assert machine.starts() == 0
 
 
 @pytest.mark.parametrize("server", ["moonraker", "prusalink"])
 def test_a_print_server_is_known_without_a_key(start: Start, server: str) -> None:
-    address = start(f"{server}-220")
+    address = start(f"{server}-220").port
     found = discovery.ask_server(address)
     assert isinstance(found, Found)
     assert (found.driver, found.link) == (server, address)
@@ -141,7 +131,7 @@ def test_endless_babble_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_port_in_use_is_refused_and_its_holder_named(start: Start) -> None:
-    port = start("printer-220")
+    port = start("printer-220").port
     link = open_link(port)
     try:
         with pytest.raises(Refused, match="in use"):

@@ -144,7 +144,7 @@ def test_a_script_for_another_kind_of_machine_is_refused(tmp_path: Path) -> None
         [sys.executable, "-m", "hardware_sim", str(file)],
         capture_output=True, text=True, env=FOLDER_ENV, timeout=30, check=False,
     )  # fmt: skip
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "thermistor-off cannot happen to a grbl-mill" in done.stderr
 
 

@@ -178,6 +178,19 @@ def test_without_reset_on_open_the_job_goes_on(shop: Shop):
     assert sim.rows("ends.jsonl") == []
 
 
+def test_what_a_board_has_in_hand_when_its_host_dies_belongs_to_the_same_start(shop: Shop):
+    sim = shop(speed=20)
+    host = sim.host()
+    host.ask("G28")
+    rest = ["G4 S10", "G1 X90 F1200", "G1 X80 F1200"]
+    host.put("".join(f"{line}\n" for line in rest).encode())
+    time.sleep(0.2)
+    host.close()
+    assert [end["how"] for end in sim.ended(1)] == ["hangup"]
+    assert len(sim.rows("starts.jsonl")) == 1
+    assert (sim.records / "job-1.gcode").read_text().splitlines() == ["G28", *rest]
+
+
 def test_unplug_is_a_hang_up_for_the_host_and_replug_keeps_the_name(shop: Shop):
     sim = shop()
     host = sim.host()

@@ -1,14 +1,12 @@
 """Print servers to talk to: simulated ones of our workshop, and the real Moonraker."""
 
 import hashlib
-import json
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -17,6 +15,7 @@ import pytest
 from demo import octoprint
 from firmware_bridge.driver import Driver, Program
 from firmware_bridge.registry import open_driver
+from tests.simulated import Simulated
 
 ROOT = Path(__file__).resolve().parents[3]
 _KEY = "a-key-nobody-may-see"
@@ -30,16 +29,18 @@ _MORE = {
 }
 
 
-@dataclass
-class Workshop:
+class Workshop(Simulated):
     """A simulated server, or Klipper alone, in a process of its own."""
 
-    folder: Path
-    process: subprocess.Popen[bytes]
-    link: str
-    entry: dict[str, object]
-    drivers: list[Driver] = field(default_factory=list[Driver])
-    programs: int = 0
+    def __init__(self, folder: Path, text: str, speed: float, entry: dict[str, object]) -> None:
+        super().__init__(folder, text, speed)
+        self.entry = entry
+        self.drivers: list[Driver] = []
+        self.programs = 0
+
+    @property
+    def link(self) -> str:
+        return self.port
 
     @property
     def secret(self) -> str:
@@ -58,42 +59,10 @@ class Workshop:
         name = f"attempt-{self.programs}"
         return Program(path, hashlib.sha256(data).hexdigest(), name, data.count(b"\n"))
 
-    def act(self, verb: str) -> dict[str, object]:
-        with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(5)
-            door.connect(str(self.folder / "door"))
-            door.sendall(json.dumps({"do": verb}).encode() + b"\n")
-            answer = json.loads(door.makefile().readline())
-        assert answer["ok"], answer
-        return answer
-
-    def printed(self, start: int = 1) -> bytes:
-        return (self.folder / "record" / f"job-{start}.gcode").read_bytes()
-
-    def starts(self) -> int:
-        path = self.folder / "record" / "starts.jsonl"
-        return len(path.read_text().splitlines()) if path.exists() else 0
-
     def close(self) -> None:
         for driver in self.drivers:
             driver.close()
-        self.process.terminate()
-        self.process.wait(timeout=10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-
-def _start(folder: Path, text: str, speed: float, entry: dict[str, object]) -> Workshop:
-    folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "server.toml"
-    config.write_text(text)
-    command = [sys.executable, "-m", "hardware_sim", "run", str(config), "--speed", str(speed)]
-    record = ["--record", str(folder / "record"), "--control", str(folder / "door")]
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "hardware-sim")}
-    process = subprocess.Popen([*command, *record], stdout=subprocess.PIPE, env=env)
-    assert process.stdout is not None
-    link = json.loads(process.stdout.readline())["port"]
-    return Workshop(folder, process, link, entry)
+        super().close()
 
 
 Serve = Callable[..., Workshop]
@@ -107,7 +76,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     def make(kind: str, speed: float = 0, more: str = "") -> Workshop:
         text = f'kind = "{kind}"\nname = "test"\n{_MORE[kind]}\n{more}\n'
         folder = tmp_path / f"workshop-{len(made)}"
-        made.append(_start(folder, text, speed, {"driver": kind, **_ENTRIES[kind]}))
+        made.append(Workshop(folder, text, speed, {"driver": kind, **_ENTRIES[kind]}))
         return made[-1]
 
     yield make
@@ -203,7 +172,7 @@ def real_moonraker(tmp_path: Path) -> Iterator[Callable[..., RealMoonraker]]:
             f'kind = "klipper"\nname = "test"\nsocket = "{folder}/klippy.sock"\n'
             f'files = "{folder}/data/gcodes"\n'
         )
-        klipper = _start(folder, text, speed, {"driver": "moonraker"})
+        klipper = Workshop(folder, text, speed, {"driver": "moonraker"})
         made.append(RealMoonraker(klipper, program, octoprint.free_port(), settings))
         klipper.link = made[-1].url
         made[-1].start()

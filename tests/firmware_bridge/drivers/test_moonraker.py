@@ -60,7 +60,7 @@ def test_a_print_runs_once_to_its_end_and_is_found_again(real_moonraker: Real) -
     assert kinds(events) == [Started, Ended]
     assert (end(events).outcome, end(events).last_line) == ("finished", made.lines)
     wanted = [row.split(";")[0].strip() for row in made.path.read_text().splitlines()]
-    assert server.klipper.printed().decode().splitlines() == wanted
+    assert server.klipper.received().decode().splitlines() == wanted
     again = driver.recover(run.handle)
     assert again is not None
     assert end(follow(again)).outcome == "finished"

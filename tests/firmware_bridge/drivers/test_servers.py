@@ -58,7 +58,7 @@ def test_a_file_is_printed_as_it_was_sent(kind: str, serve: Serve) -> None:
     events = follow(run)
     assert kinds(events) == [Started, Ended]
     assert (end(events).outcome, end(events).last_line) == ("finished", made.lines)
-    assert server.printed() == made.path.read_bytes()
+    assert server.received() == made.path.read_bytes()
     assert driver.status().condition is Condition.IDLE
 
 
