@@ -193,7 +193,8 @@ class World:
 
     def _describe(self, lab: Lab) -> None:
         """Write the shop's own file, as an operator would."""
-        text = "[console]\n" + toml({"host": "127.0.0.1", "port": lab.console_port})
+        text = "[lab]\n" + toml({"title": lab.spec.name})
+        text += "\n[console]\n" + toml({"host": "127.0.0.1", "port": lab.console_port})
         text += "\n[policy]\n" + toml({"auto_accept": True, "unattended_hours": "00:00-24:00"})
         for machine in lab.machines:
             entry = machine_entry(machine)
