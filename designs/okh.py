@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from designs.design import Bought, Slug
+from designs.design import SLUG, Bought, Slug
 from designs.errors import Refused
 from designs.licences import normal
 from designs.processes import find_process
@@ -136,7 +136,9 @@ def write(manifest: Manifest) -> str:
 
 
 def slug(text: str) -> str:
-    """A name for records made of a title: "Pump Slide v51" is pump-slide-v51."""
+    """A name for records: the title "Pump Slide v51" is pump-slide-v51, a name stays itself."""
+    if re.fullmatch(SLUG, text):
+        return text
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:64].strip("-") or "part"
 
 

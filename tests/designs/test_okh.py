@@ -43,6 +43,11 @@ def manifests(draw) -> Manifest:
     )
 
 
+def test_a_name_is_no_title():
+    assert slug("a--0") == "a--0"
+    assert slug("Pump -- Slide") == "pump-slide"
+
+
 @settings(max_examples=40, deadline=None)
 @given(manifests())
 def test_what_is_written_is_read_back(manifest):

@@ -35,12 +35,9 @@ class Workshop(Simulated):
     def __init__(self, folder: Path, text: str, speed: float, entry: dict[str, object]) -> None:
         super().__init__(folder, text, speed)
         self.entry = entry
+        self.link = self.port
         self.drivers: list[Driver] = []
         self.programs = 0
-
-    @property
-    def link(self) -> str:
-        return self.port
 
     @property
     def secret(self) -> str:
@@ -134,7 +131,8 @@ class RealMoonraker:
         self.process.wait()
 
     def close(self) -> None:
-        self.kill()
+        if self.process is not None:
+            self.kill()
         self.klipper.close()
 
 
