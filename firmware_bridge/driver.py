@@ -3,12 +3,16 @@
 It holds only the shapes that cross the seam. It never touches a port, a clock or a file.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
+from firmware_bridge.errors import Refused
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 Outcome = Literal["finished", "failed", "interrupted", "unknown", "not started"]
 Word = Literal["started", "finished", "failed", "stopped", "not started"]
 """What a person says of a machine that only people reach."""
@@ -29,7 +33,12 @@ class Program:
 
     @property
     def remote_name(self) -> str:
-        """The name under which a print server keeps it: `{attempt}-{sha12}.gcode`."""
+        """The name under which a print server keeps it: `{attempt}-{sha12}.gcode`.
+
+        Raises `Refused` for an attempt that no file can be named after everywhere.
+        """
+        if not _PLAIN_NAME.fullmatch(self.attempt):
+            raise Refused(f"{self.attempt!r} names no file: use letters, digits, dot, - and _")
         return f"{self.attempt}-{self.sha256[:12]}.gcode"
 
 

@@ -17,6 +17,7 @@ _WORDS = {
     401: "it refuses our key or password; check them in the machine's entry",
     403: "it refuses our key or password; check them in the machine's entry",
     404: "it does not know what was asked for",
+    408: "it waited too long for the rest of what was sent",
     409: "its printer is not in a state for this",
     413: "the program is too large for it; raise its limit for uploads",
     429: "it is asked too often",
@@ -73,7 +74,7 @@ def quoted(said: bytes | str, length: int = 300, secrets: Sequence[str] = ()) ->
 def refusal(code: int, said: str, whose: str) -> BridgeError:
     """The error of an HTTP status that is no success."""
     words = _WORDS.get(code, f"HTTP {code}")
-    lost = code == 429 or (code >= 500 and code != 507)
+    lost = code in (408, 425, 429) or (code >= 500 and code != 507)
     told = said.strip()
     more = f" ({told})" if told and not told.startswith("<") and code not in (401, 403) else ""
     if lost:

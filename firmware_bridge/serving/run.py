@@ -1,7 +1,8 @@
 """One print at a server, known by its file's name: handed over, started once, watched to its end.
 
 It never asks twice for a start whose answer was lost: it looks for the file's name, and says
-*unknown* when nothing proves what happened. What is not ours it never touches.
+*unknown* when nothing proves what happened. A refused start is no proof either; that the server
+let the file be taken back is. What is not ours it never touches.
 """
 
 import time
@@ -19,6 +20,8 @@ TURN_S: Final = 0.5
 HISTORY_S: Final = 10.0
 # A start that was asked for and is not seen within this time is in doubt.
 START_S: Final = 20.0
+# So long after a refusal whatever a server tells is newer than the start that it refused.
+CALM_S: Final = 3.0
 # A pause or a stop that nothing came of is asked for again.
 AGAIN_S: Final = 15.0
 
@@ -37,6 +40,7 @@ class ServedRun:
         self._wish = Wish.RUN
         self._why = ""
         self._asked: tuple[Wish, float] | None = None
+        self._refusal = ""
         self._cancelled = False
         self._started = False
         self._paused_by: str | None = None
@@ -88,22 +92,13 @@ class ServedRun:
         return self._wish is Wish.STOP
 
     def _ask_to_start(self) -> None:
-        """Once, whatever comes of it: a lost answer is settled by looking, not by asking again."""
+        """Once, whatever comes of it: its answer is settled by looking, not by asking again."""
         try:
             self._server.ask_to_start(self.handle)
         except (LinkLost, ProtocolError):
             return
-        except Refused:
-            if self._disagrees():
-                return
-            raise
-
-    def _disagrees(self) -> bool:
-        """A refusal is believed only when the printer, asked again, does not print our file."""
-        try:
-            return self._server.look().works_on(self.handle)
-        except BridgeError:
-            return True
+        except Refused as error:
+            self._refusal = str(error)
 
     # ------------------------------------------------------------------ observing
 
@@ -149,6 +144,8 @@ class ServedRun:
     def _in_doubt(self, look: Look, idle_s: float) -> Ended | None:
         """Not printing, and no history: what can still be said, or None to look again."""
         line, name = self._line, self._server.name
+        if self._refusal and not self._started:
+            return self._refused(idle_s)
         if look.doing is Doing.BROKEN:
             return Ended("interrupted", "printer lost", line, look.said)
         if look.doing.busy:
@@ -159,6 +156,19 @@ class ServedRun:
             what = f"{name} is {_state(look)} and does not say what became of {self.handle}"
             return Ended("unknown", "end unseen", line, what)
         return None
+
+    def _refused(self, idle_s: float) -> Ended | None:
+        """A refusal that came with a start is found out by looking on; the deleted file proves it."""
+        if idle_s < min(CALM_S, self._timeouts.silence_s):
+            return None
+        try:
+            self._server.take_back(self.handle)
+        except BridgeError as error:
+            if idle_s < min(START_S, self._timeouts.silence_s):
+                return None
+            what = f"{self._refusal}; yet it keeps the file: {error}"
+            return Ended("unknown", "start in doubt", self._line, what)
+        return Ended("not started", "refused", self._line, self._refusal)
 
     def _out_of_reach(self, error: BridgeError) -> Ended:
         why = f"{self._server.name} is out of reach, the printer may be printing on: {error}"

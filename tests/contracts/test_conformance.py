@@ -12,7 +12,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,18 @@ def test_approved_bytes_only(name: str, stand_in: Make) -> None:
     with pytest.raises(Refused, match="approved"):
         driver.start(program)
     assert at.starts() == 0
+
+
+@every_driver
+def test_a_name_for_no_file(name: str, stand_in: Make) -> None:
+    at = stand_in(name, speed=0)
+    driver, program = at.driver(), at.program(20)
+    driver.connect()
+    for attempt in ("../up", "", "-rf", "a/b", "größe", "two\nlines", "a" * 101):
+        with pytest.raises(Refused, match="names no file"):
+            driver.start(replace(program, attempt=attempt))
+    assert at.starts() == 0
+    assert driver.status().condition is Condition.IDLE
 
 
 @every_driver

@@ -149,6 +149,10 @@ class Moonraker:
     def ask_to_start(self, name: str) -> None:
         self._ask("printer.print.start", {"filename": name}, quirks.START_S)
 
+    def take_back(self, name: str) -> None:
+        """Moonraker keeps (403) what it prints."""
+        self._http.good(self._http.ask("DELETE", f"/server/files/gcodes/{quote(name)}"))
+
     def ask(self, wish: Wish) -> None:
         """Asked, not waited for: Klipper answers when its macro is through, minutes later."""
         self._push.send(codec.request(next(self._numbers), _ASKS[wish], {}))

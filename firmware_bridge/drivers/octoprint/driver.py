@@ -151,6 +151,10 @@ class OctoPrint:
     def ask_to_start(self, name: str) -> None:
         self._post(f"/api/files/local/{quote(name)}", {"command": "select", "print": True})
 
+    def take_back(self, name: str) -> None:
+        """OctoPrint keeps (409) what it prints."""
+        self._http.good(self._http.ask("DELETE", f"/api/files/local/{quote(name)}"))
+
     def ask(self, wish: Wish) -> None:
         self._post("/api/job", _ASKS[wish])
 

@@ -144,6 +144,10 @@ class PrusaLink:
         self._http.good(self._http.ask("POST", self._path(name)))
         self._seen, self._before = _Seen(None, name, time.monotonic()), before
 
+    def take_back(self, name: str) -> None:
+        """A printer keeps (409) what it prints."""
+        self._http.good(self._http.ask("DELETE", self._path(name)))
+
     def ask(self, wish: Wish) -> None:
         """By the number of the job that was just seen: another's cannot be hit."""
         if self._seen is None or self._seen.id is None:

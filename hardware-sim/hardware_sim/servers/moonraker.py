@@ -118,9 +118,8 @@ class MoonrakerSite:
         files = "/server/files/gcodes/"
         if request.path == "/server/files/upload":
             return self._upload(request)
-        if request.method == "GET" and request.path.startswith(files):
-            data = self.files.get(request.path.removeprefix(files))
-            return _error(404, "File not found") if data is None else Response(200, data)
+        if request.path.startswith(files):
+            return self._file(request.method, request.path.removeprefix(files))
         method = request.path.strip("/").replace("/", ".")
         given = json.loads(request.body) if request.body else dict(request.query)
         result = self._do(method, given)
@@ -128,6 +127,18 @@ class MoonrakerSite:
             self.faults.discard("lose-start")
             return Response(lost=True)
         return as_json({"result": result})
+
+    def _file(self, method: str, name: str) -> Response:
+        if name not in self.files:
+            return _error(404, "File not found")
+        if method == "GET":
+            return Response(200, self.files[name])
+        if method != "DELETE":
+            return _error(405, "Method not allowed")
+        if (self._printer.busy and self._printer.name == name) or "keep-file" in self.faults:
+            return _error(403, "File currently in use")
+        del self.files[name]
+        return as_json({"result": {"action": "delete_file", "item": {"path": name}}})
 
     def _upload(self, request: Request) -> Response:
         parts = form_parts(request)
@@ -177,6 +188,10 @@ class MoonrakerSite:
             raise _Refused(401, "Unauthorized")
         if method == "printer.print.start" and "refuse-start" in self.faults:
             raise KlipperError("SD busy")
+        if method == "printer.print.start" and "deny-start" in self.faults:
+            self.faults.discard("deny-start")
+            self._printer.start_soon(given["filename"], self.files[given["filename"]])
+            raise KlipperError("a macro of this shop failed after it began the print")
         if method == "printer.print.start" and "drop-start" in self.faults:
             self.faults.discard("drop-start")
             return "ok"

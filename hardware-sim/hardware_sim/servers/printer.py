@@ -2,6 +2,7 @@
 Never speaks to a network; servers tell it what is wanted and ask it how it stands.
 """
 
+import time
 from typing import Literal
 
 from hardware_sim.clock import Clock
@@ -26,6 +27,7 @@ class Printer:
         self._data = b""
         self._owed = 0  # commands that the board has not acknowledged
         self._wants_pause = False
+        self._soon: tuple[str, bytes, float] | None = None
         self._printed_s = 0.0
         self._running_since_s: float | None = None
         self.power_up()
@@ -72,6 +74,10 @@ class Printer:
         self.state, self.message, self._wants_pause = "printing", "", False
         self._printed_s, self._running_since_s = 0.0, self.clock.now()
 
+    def start_soon(self, name: str, data: bytes, wall_s: float = 1.0) -> None:
+        """Begin after whoever asked has had an answer."""
+        self._soon = (name, data, time.monotonic() + wall_s)
+
     def pause(self) -> None:
         """Takes effect when the command in hand is done."""
         self._wants_pause = self.state == "printing"
@@ -109,6 +115,10 @@ class Printer:
 
     def step(self) -> None:
         """Do what is due; a jumping clock skips the waits."""
+        if self._soon is not None and time.monotonic() > self._soon[2]:
+            name, data, _ = self._soon
+            self._soon = None
+            self.start(name, data)
         for _ in range(STEPS_PER_TURN):
             self._listen()
             if self.state == "printing" and self._owed == 0 and not self.board.dead:

@@ -263,6 +263,10 @@ class PrusaLinkSite:
         if self._has_job or self._printer.board.dead or "refuse-start" in self.faults:
             return _error(409, "Printer is busy")
         self._job += 1
+        if "deny-start" in self.faults:
+            self.faults.discard("deny-start")
+            self._printer.start_soon(name, self.files[name])
+            return _error(409, "Conflict")
         self._printer.start(name, self.files[name])
         return Response(204)
 
@@ -271,8 +275,8 @@ class PrusaLinkSite:
         self._job += 1
 
     def _delete(self, name: str) -> Response:
-        if self._has_job and self._printer.name == name:
-            return _error(409, "File is printed")
+        if (self._has_job and self._printer.name == name) or "keep-file" in self.faults:
+            return _error(409, "File is busy")
         del self.files[name]
         return Response(204)
 

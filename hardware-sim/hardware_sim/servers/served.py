@@ -25,7 +25,7 @@ AWAY_S = 1.0
 FOREIGN = "somebody-elses.gcode"
 _FOREIGN_ROWS = b"G28\n" + b"G4 P200\n" * 500 + b"M84\n"
 _LIES = get_args(Lie)
-_FAULTS = ("lose-start", "drop-start", "refuse-start", "full", "alter")
+_FAULTS = ("lose-start", "drop-start", "refuse-start", "deny-start", "keep-file", "full", "alter")
 
 
 class Served:

@@ -138,10 +138,41 @@ def test_a_start_that_is_refused_never_was(kind: str, serve: Serve) -> None:
     driver = server.driver()
     driver.connect()
     server.act("refuse-start")
-    events = follow(driver.start(server.program(SLOW)))
+    run = driver.start(server.program(SLOW))
+    events = follow(run)
     assert kinds(events) == [Ended]
-    assert end(events).outcome == "not started"
+    assert (end(events).outcome, end(events).cause) == ("not started", "refused")
     assert server.starts() == 0
+    with pytest.raises(NeedsPerson):
+        driver.recover(run.handle)  # the file was taken back: nothing can start it any more
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_start_that_was_refused_and_began_all_the_same_is_followed(
+    kind: str, serve: Serve
+) -> None:
+    server = serve(kind, speed=20)
+    driver = server.driver()
+    driver.connect()
+    server.act("deny-start")
+    events = follow(driver.start(server.program(SLOW)))
+    assert kinds(events) == [Started, Ended]
+    assert end(events).outcome == "finished"
+    assert server.starts() == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_refused_start_whose_file_is_kept_is_in_doubt(
+    kind: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware_bridge.serving.run.CALM_S", 0.5)
+    server = serve(kind)
+    driver = server.driver(silence_s=1.5)
+    driver.connect()
+    server.act("refuse-start")
+    server.act("keep-file")
+    over = end(follow(driver.start(server.program(SLOW))))
+    assert (over.outcome, over.cause) == ("unknown", "start in doubt")
 
 
 @pytest.mark.parametrize("kind", KINDS)
