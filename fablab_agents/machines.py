@@ -337,6 +337,7 @@ class Bench:
             thickness_max_mm=entry.thickness_max_mm or stock_mm,
             tool_mm=entry.tool_mm,
             attended=entry.started_by_a_person(self.kind),
+            by_hand=entry.by_hand,
             rate_minor_per_h=entry.rate_minor_per_h,
             setup_minor=entry.setup_minor,
             currency=entry.currency,

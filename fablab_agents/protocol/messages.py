@@ -65,6 +65,8 @@ class Machine(_Model):
     tool_mm: float | None = None
     attended: bool
     """A person starts it at the machine, and stays: mills and lasers always."""
+    by_hand: bool = False
+    """No software reaches it: a person makes the part there and attests what became of it."""
     rate_minor_per_h: Price
     setup_minor: Price
     currency: str = "EUR"

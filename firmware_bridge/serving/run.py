@@ -158,7 +158,7 @@ class ServedRun:
         return None
 
     def _refused(self, idle_s: float) -> Ended | None:
-        """A refusal that came with a start is found out by looking on; the deleted file proves it."""
+        """A refused start is found out by looking on; that its file could be deleted proves it."""
         if idle_s < min(CALM_S, self._timeouts.silence_s):
             return None
         try:

@@ -46,6 +46,7 @@ async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
         "dispatch/job.html",
         attempts=attempts,
         machines={id_: f"{on.machine.title} at {on.lab.name}" for id_, on in standings.items()},
+        by_hand={id_ for id_, on in standings.items() if on.machine.by_hand},
         words={each.id: _words(each, standings) for each in attempts},
         bad={str(state) for state in BAD},
         heaters=HEATERS,

@@ -129,6 +129,8 @@ class Item(_Value):
     lab: str
     agent: str
     machine: str
+    by_hand: bool = False
+    """No software drives that machine: a person makes it and attests what became of it."""
     lines: tuple[PriceLine, ...]
     """For all pieces of this part together."""
 
@@ -175,6 +177,7 @@ def confirmation_text(quoted: Quoted, maker_name: str) -> str:
     """The words a maker agrees to, the same for a page and a command line."""
     made_by = "; ".join(
         f"{item.quantity} × {item.part} by {item.lab} for {money(item.minor, quoted.currency)}"
+        + (", on a machine driven by hand, attested by a person" if item.by_hand else "")
         for item in quoted.items
     )
     return (

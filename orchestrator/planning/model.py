@@ -82,6 +82,7 @@ class Option(BaseModel):
     machine: str
     machine_title: str
     attended: bool
+    by_hand: bool = False
     simulated: bool
     lat: float
     lon: float
@@ -333,6 +334,7 @@ def option_of(
         machine=bench.machine.machine,
         machine_title=bench.machine.title,
         attended=bench.machine.attended,
+        by_hand=bench.machine.by_hand,
         simulated=bench.machine.simulated,
         lat=bench.place.lat,
         lon=bench.place.lon,
@@ -386,5 +388,6 @@ def _item(each: QuotedPart) -> Item:
         lab=best.lab,
         agent=best.agent,
         machine=best.machine,
+        by_hand=best.by_hand,
         lines=best.lines,
     )

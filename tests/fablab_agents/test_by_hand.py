@@ -13,7 +13,7 @@ from fablab_agents.config import Machine
 from fablab_agents.journal import Journal
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import State
-from fablab_agents.protocol.messages import Report
+from fablab_agents.protocol.messages import Hello, Machines, Report
 from fablab_agents.runner.owed import Owed
 from fablab_agents.runner.runner import clock
 from fablab_agents.runner.running import Running
@@ -86,6 +86,11 @@ async def test_from_offer_to_attested_part(lab: Lab, city: City, keys: Keys, fol
     attempt = await handed_out(lab, city, keys)
     found = await card(lab)
     assert (found["by_hand"], found["state"]) == (True, "starting")
+    described = [said for said in city.heard if isinstance(said, Hello | Machines)][-1]
+    assert {each.machine: each.by_hand for each in described.machines} == {
+        "laser-1": False,
+        "ruida-1": True,
+    }
     assert (folder / str(found["file"])).read_text() == CUT
     async with httpx.AsyncClient(base_url=lab.console, trust_env=False) as browser:
         file = await browser.get("/machines/ruida-1/program")

@@ -147,6 +147,20 @@ async def test_from_a_design_to_an_order_without_any_script(open_site: Site) -> 
     assert "0 of 2 parts made" in order.words
 
 
+async def test_quote_order_and_labs_say_that_a_machine_is_driven_by_hand(site: Site) -> None:
+    await site.town.publish()
+    await site.town.open_lab("Near", 1, PRINTER.model_copy(update={"by_hand": True}))
+    quote = await site.ask()
+    assert "on Printer 1 driven by hand" in quote.words
+    assert "what became of it is attested by that person" in quote.words
+    read = await site.words(quote)
+    assert "on a machine driven by hand, attested by a person" in read.words
+    order_page = await site.submit(read, f"{quote.answer.url.path}/order")
+    order = await site.get(order_page.headers["location"])
+    assert "on a machine driven by hand, attested by a person" in order.words
+    assert "Printer 1 driven by hand" in (await site.get("/labs")).words
+
+
 async def test_agreeing_twice_is_one_order(open_site: Site) -> None:
     quote = await open_site.ask()
     read = await open_site.words(quote)

@@ -1,7 +1,8 @@
 """PrusaLink's language: JSON in, typed answers out; fields as its published OpenAPI names them.
 
 It reads only the fields it names and never sends a request.
-Source: prusa3d/Prusa-Link-Web spec/openapi.yaml, version 1.0.0-draft.
+Sources: prusa3d/Prusa-Link-Web spec/openapi.yaml, version 1.0.0-draft; what the real PrusaLink 0.8.1
+says beyond it: `null` for whatever it does not know yet.
 """
 
 from typing import Annotated, Final
@@ -19,19 +20,19 @@ Text = Annotated[str, Field(max_length=1000)]
 class Version(Answer):
     """`GET /api/version`."""
 
-    text: Text = ""
-    firmware: Text = ""
+    text: Text | None = None
+    firmware: Text | None = None
 
     @property
     def words(self) -> str:
-        return quoted(f"{self.text} {self.firmware}".strip(), 100)
+        return quoted(" ".join(filter(None, (self.text, self.firmware))), 100)
 
 
 class Storage(Answer):
     path: Text
     type: Text = ""
     available: bool = True
-    read_only: bool = False
+    read_only: bool | None = False
     free_space: int | None = None
 
 
@@ -47,14 +48,14 @@ class Storages(Answer):
 
 
 class _Refs(Answer):
-    download: Text = ""
+    download: Text | None = None
 
 
 class StoredFile(Answer):
     """`GET /api/v1/files/…`; on a printer's own board `name` is the short one, of eight signs."""
 
     name: Text
-    display_name: Text = ""
+    display_name: Text | None = None
     size: int | None = None
     refs: _Refs = _Refs()
 
@@ -82,8 +83,8 @@ class _StatusJob(Answer):
 
 
 class _Part(Answer):
-    ok: bool = True
-    message: Text = ""
+    ok: bool | None = True
+    message: Text | None = None
 
 
 class Printer(Answer):
@@ -120,7 +121,8 @@ class Status(Answer):
 
     def look(self, job: Job | None) -> Look:
         why = self.printer.status_printer
-        said = self.printer.state if why.ok else f"{self.printer.state}: {why.message}"
+        state = self.printer.state
+        said = f"{state}: {why.message}" if why.ok is False and why.message else state
         if job is None:
             return Look(self.doing, quoted(said), heat=self.heat)
         fraction = (job.progress or 0.0) / 100

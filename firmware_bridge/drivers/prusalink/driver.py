@@ -17,8 +17,6 @@ from firmware_bridge.serving.answers import read
 from firmware_bridge.serving.http import seconds_for
 from firmware_bridge.streaming import Timeouts, Wish
 
-_TYPE = "application/octet-stream"
-
 
 @dataclass(frozen=True)
 class _Seen:
@@ -119,7 +117,7 @@ class PrusaLink:
     def hand_over(self, name: str, data: bytes) -> None:
         if not self._storage:
             self._choose_storage()
-        headers = {"Content-Type": _TYPE, "Print-After-Upload": "?0", "Overwrite": "?1"}
+        headers = {"Content-Type": quirks.GCODE_TYPE, "Print-After-Upload": "?0", "Overwrite": "?1"}
         seconds = seconds_for(len(data))
         path = self._path(name)
         self._http.good(self._http.ask("PUT", path, content=data, headers=headers, seconds=seconds))
@@ -128,9 +126,9 @@ class PrusaLink:
 
     def _check(self, name: str, data: bytes, seconds: float) -> None:
         """Its size, and its bytes where the printer hands them back."""
-        told = read(codec.StoredFile, self._get(self._path(name)), self.name)
+        told = self._stored(name)
         kept = told.size in (None, len(data))
-        where = told.refs.download
+        where = told.refs.download or ""
         if kept and where.startswith("/") and not urlsplit(where).netloc:
             reply = self._http.get(quote(where), limit=len(data) + 1_000_000, seconds=seconds)
             if reply.status != 404:
@@ -138,6 +136,15 @@ class PrusaLink:
                 kept = hashlib.sha256(body).digest() == hashlib.sha256(data).digest()
         if not kept:
             raise Refused("PrusaLink did not keep the file as it was sent")
+
+    def _stored(self, name: str) -> codec.StoredFile:
+        """What it says of the file; it may need a moment to find what it was just given."""
+        ends = time.monotonic() + quirks.STORED_S
+        while (reply := self._http.get(self._path(name))).status == 404:
+            if time.monotonic() > ends:
+                raise Refused("PrusaLink does not find the file that it was sent")
+            time.sleep(quirks.STORED_S / 20)
+        return read(codec.StoredFile, self._http.good(reply), self.name)
 
     def ask_to_start(self, name: str) -> None:
         before = self._state

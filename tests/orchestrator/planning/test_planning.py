@@ -118,6 +118,22 @@ async def test_a_quote_names_price_way_time_and_reason_and_why_not(town: Town):
     assert first.estimate_s * 2 > first.minutes * 60 / 2
 
 
+async def test_a_machine_driven_by_hand_says_so_before_anybody_orders(town: Town):
+    await town.publish()
+    await town.open_lab("Near", 1, PRINTER.model_copy(update={"by_hand": True}))
+    quote = await town.quote()
+    assert quote.items[0].options[0].by_hand
+    quoted = model.agreed(quote)
+    assert quoted is not None
+    assert quoted.items[0].by_hand
+    words = "on a machine driven by hand, attested by a person"
+    assert words in orders_model.confirmation_text(quoted, "Ana")
+    await town.open_lab("Nearer", 0.1, PRINTER)
+    other = model.agreed(await town.quote())
+    assert other is not None
+    assert words not in orders_model.confirmation_text(other, "Ana")
+
+
 async def test_the_lines_add_up_to_what_was_compared(town: Town):
     """What the search takes for the price is the sum of the lines that a maker pays."""
     await town.publish()
