@@ -1,8 +1,8 @@
 """PrusaLink's language: JSON in, typed answers out; fields as its published OpenAPI names them.
 
 It reads only the fields it names and never sends a request.
-Sources: prusa3d/Prusa-Link-Web spec/openapi.yaml, version 1.0.0-draft; what the real PrusaLink 0.8.1
-says beyond it: `null` for whatever it does not know yet.
+Sources: prusa3d/Prusa-Link-Web spec/openapi.yaml, version 1.0.0-draft; what the real PrusaLink
+0.8.1 says beyond it: `null` for whatever it does not know yet.
 """
 
 from typing import Annotated, Final

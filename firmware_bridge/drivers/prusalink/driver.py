@@ -5,7 +5,7 @@ It has no emergency stop and keeps no history: what it cannot prove is said to b
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -17,6 +17,8 @@ from firmware_bridge.serving.answers import read
 from firmware_bridge.serving.http import seconds_for
 from firmware_bridge.streaming import Timeouts, Wish
 
+_AMID = {Doing.WAITING: Doing.WAITING, Doing.CHANGING: Doing.ENDING}
+
 
 @dataclass(frozen=True)
 class _Seen:
@@ -25,6 +27,16 @@ class _Seen:
     id: int | None
     name: str | None
     at: float
+    look: Look | None = None
+
+    def covers(self, look: Look) -> bool:
+        """A board that catches itself, or asks a person, names no job: it is still this one.
+
+        Only a started job can be caught in the middle; a question comes before the first line too.
+        """
+        recent = time.monotonic() - self.at < quirks.GAP_S
+        amid = look.doing is Doing.WAITING or (look.doing is Doing.CHANGING and self.id is not None)
+        return recent and amid
 
 
 class PrusaLink:
@@ -72,12 +84,21 @@ class PrusaLink:
         if status.job is not None and job is None:
             status = self._status()  # it ended between the two questions
         self._state = status.printer.state
+        look = status.look(job)
         if job is not None:
             self._before = ""
-            self._seen = _Seen(job.id, job.name, time.monotonic())
-        elif status.doing in (Doing.WORKING, Doing.PAUSED):
+            self._seen = _Seen(job.id, job.name, time.monotonic(), look)
+        elif self._seen is not None and self._seen.covers(look):
+            self._seen = replace(self._seen, at=time.monotonic())
+            return replace(
+                self._seen.look or look,
+                doing=_AMID[look.doing],
+                said=look.said,
+                file=self._seen.name,
+            )
+        elif look.doing.busy:
             self._seen = None  # something runs that it does not name
-        return status.look(job)
+        return look
 
     def _status(self) -> codec.Status:
         return read(codec.Status, self._get("/api/v1/status"), self.name)
@@ -115,8 +136,7 @@ class PrusaLink:
     # ------------------------------------------------------------------ doing
 
     def hand_over(self, name: str, data: bytes) -> None:
-        if not self._storage:
-            self._choose_storage()
+        self._choose_storage()  # and no nonce runs out in the middle of a file
         headers = {"Content-Type": quirks.GCODE_TYPE, "Print-After-Upload": "?0", "Overwrite": "?1"}
         seconds = seconds_for(len(data))
         path = self._path(name)

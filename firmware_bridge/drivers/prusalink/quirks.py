@@ -20,7 +20,7 @@ ATTENTION: Final = ("ATTENTION", "ATTTENTION")
 # lib/WUI/nhttp/status_renderer.cpp): that a print finished is only proven to somebody who saw it
 # run a moment before. Longer than this without a look, and another could have come and gone.
 GAP_S: Final = 20.0
-# PrusaLink on a Pi looks after its folder in turns (0.8.1: a file is 404 for a moment after its 201).
+# PrusaLink on a Pi looks into its folder now and then: a file is 404 for a moment after its 201.
 STORED_S: Final = 10.0
 # It takes a file that calls itself application/octet-stream and then fails with 500 (0.8.1,
 # web/files.py looks into the file before it is there); a printer's own board reads no type.

@@ -2,7 +2,8 @@
 Never richer than the printer's own board: once a print is over it names no job any more.
 
 Sources: prusa3d/Prusa-Link-Web spec/openapi.yaml (1.0.0-draft); Prusa-Firmware-Buddy lib/WUI/nhttp
-(status_renderer.cpp: a job only while there is one; job_command_marlin.cpp: when it may be told).
+(status_renderer.cpp: a job only while there is one; req_parser.cpp: digest without qop, nonces of
+five minutes) and src/state/printer_state.cpp (has_job: printing, paused or asking, never busy).
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from hardware_sim.servers.printer import Printer
 from hardware_sim.servers.web import Lie, Request, Response, Socket, as_json
 
 _REALM = "Printer API"
+_NONCE_S = 300.0
 _FILES = "/api/v1/files/"
 _STATES = {
     "standby": "IDLE",
@@ -38,8 +40,9 @@ class PrusaLinkSite:
         self._storage = storage
         self._room = room_bytes
         self._nonce = secrets.token_hex(8)
-        self._nonce_until = time.monotonic() + 60
+        self._nonce_until = time.monotonic() + _NONCE_S
         self._job = 41
+        self._asked_for = ""
 
     def step(self) -> None:
         self._printer.step()
@@ -50,6 +53,12 @@ class PrusaLinkSite:
     def unplug(self) -> None:
         """The printer's board halts; the server on it says so."""
         self._printer.halt("Mintemp error")
+
+    def answer_question(self, *, go_on: bool) -> None:
+        """A person at the panel decides about the print that waits there."""
+        self.faults.discard("question")
+        if go_on:
+            self._printer.start(self._asked_for, self.files[self._asked_for])
 
     def forget(self) -> None:
         """A person dismissed the last print at the panel."""
@@ -71,7 +80,7 @@ class PrusaLinkSite:
         return response
 
     def _known(self, request: Request) -> bool:
-        """HTTP digest (RFC 7616, MD5 with qop=auth), or the password as an API key."""
+        """HTTP digest as RFC 2069 had it, MD5 without qop, or the password as an API key."""
         if request.headers.get("x-api-key") == self._password:
             return True
         given = dict(re.findall(r'(\w+)="?([^",]+)"?', request.headers.get("authorization", "")))
@@ -79,15 +88,14 @@ class PrusaLinkSite:
             return False
         first = _md5(f"{self._user}:{_REALM}:{self._password}")
         second = _md5(f"{request.method}:{given.get('uri')}")
-        proof = [first, self._nonce, given.get("nc"), given.get("cnonce"), "auth", second]
-        return given.get("response") == _md5(":".join(str(part) for part in proof))
+        return given.get("response") == _md5(f"{first}:{self._nonce}:{second}")
 
     def _challenge(self, request: Request) -> Response:
         stale = f'nonce="{self._nonce}"' in request.headers.get("authorization", "")
         if stale and time.monotonic() > self._nonce_until:
             self._nonce = secrets.token_hex(8)
-            self._nonce_until = time.monotonic() + 60
-        told = f'Digest realm="{_REALM}", nonce="{self._nonce}", qop="auth"'
+            self._nonce_until = time.monotonic() + _NONCE_S
+        told = f'Digest realm="{_REALM}", nonce="{self._nonce}", stale="{str(stale).lower()}"'
         return _error(401, "Unauthorized", {"WWW-Authenticate": told})
 
     def age(self) -> None:
@@ -124,10 +132,12 @@ class PrusaLinkSite:
     @property
     def _state(self) -> str:
         printer = self._printer
-        if printer.busy and printer.wants_person:
+        if (printer.busy and printer.wants_person) or "question" in self.faults:
             return "ATTENTION"
-        if printer.state == "complete" and printer.moving:
+        if printer.busy and "recovering" in self.faults:
             return "BUSY"
+        if printer.state == "complete" and printer.moving:
+            return "PRINTING"
         return _STATES[printer.state]
 
     def _status(self) -> Response:
@@ -152,6 +162,8 @@ class PrusaLinkSite:
 
     @property
     def _has_job(self) -> bool:
+        if self.faults & {"question", "recovering"}:
+            return False
         return self._printer.busy or (self._printer.state == "complete" and self._printer.moving)
 
     def _told(self) -> dict[str, object]:
@@ -263,6 +275,10 @@ class PrusaLinkSite:
         if self._has_job or self._printer.board.dead or "refuse-start" in self.faults:
             return _error(409, "Printer is busy")
         self._job += 1
+        if "ask-first" in self.faults:  # wrong filament? wrong printer? somebody has to answer
+            self.faults = (self.faults - {"ask-first"}) | {"question"}
+            self._asked_for = name
+            return Response(204)
         if "deny-start" in self.faults:
             self.faults.discard("deny-start")
             self._printer.start_soon(name, self.files[name])

@@ -25,7 +25,10 @@ AWAY_S = 1.0
 FOREIGN = "somebody-elses.gcode"
 _FOREIGN_ROWS = b"G28\n" + b"G4 P200\n" * 500 + b"M84\n"
 _LIES = get_args(Lie)
-_FAULTS = ("lose-start", "drop-start", "refuse-start", "deny-start", "keep-file", "full", "alter")
+_FAULTS = (
+    *("lose-start", "drop-start", "refuse-start", "deny-start", "ask-first", "keep-file"),
+    *("full", "alter", "recovering"),
+)
 
 
 class Served:
@@ -69,6 +72,10 @@ class Served:
             "panel-resume": self.printer.resume,
             "panel-stop": self.printer.cancel,
             "dismiss": self._dismiss,
+            "answer-yes": lambda: self._answer(go_on=True),
+            "answer-no": lambda: self._answer(go_on=False),
+            "age": self._age,
+            "recovered": lambda: self.site and self.site.faults.discard("recovering"),
             "honest": lambda: self._lie(""),
         }
         if verb in _FAULTS and self.site is not None:
@@ -163,6 +170,14 @@ class Served:
         if isinstance(self.site, PrusaLinkSite):
             self.site.start_foreign()
         self.printer.start(FOREIGN, _FOREIGN_ROWS)
+
+    def _age(self) -> None:
+        if isinstance(self.site, PrusaLinkSite):
+            self.site.age()
+
+    def _answer(self, *, go_on: bool) -> None:
+        if isinstance(self.site, PrusaLinkSite):
+            self.site.answer_question(go_on=go_on)
 
     def _dismiss(self) -> None:
         if isinstance(self.site, PrusaLinkSite):

@@ -96,6 +96,46 @@ def _jam(event: Event, server: Any) -> None:
         _jammed.append(server.act("jam"))
 
 
+def test_a_board_that_catches_itself_is_still_at_our_print(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firmware_bridge.serving.run.HISTORY_S", 1.0)
+    server = serve("prusalink", speed=10)
+    driver = server.driver(silence_s=2)
+    driver.connect()
+
+    def crash() -> None:
+        server.act("recovering")
+        threading.Timer(4, server.act, ["recovered"]).start()
+
+    events = follow(driver.start(server.program(SLOW)), _once(Progress, crash))
+    assert end(events).outcome == "finished", end(events)
+    assert server.starts() == 1
+
+
+@pytest.mark.parametrize(("answer", "outcome"), [("yes", "finished"), ("no", "unknown")])
+def test_a_question_before_the_first_line_waits_for_a_person(
+    serve: Serve, answer: str, outcome: str
+) -> None:
+    server = serve("prusalink", speed=10)
+    driver = server.driver(silence_s=2)
+    driver.connect()
+    server.act("ask-first")
+    ask = _once(Paused, lambda: threading.Timer(4, server.act, [f"answer-{answer}"]).start())
+    over = end(follow(driver.start(server.program(SLOW[:40])), ask))
+    assert over.outcome == outcome, over
+    assert server.starts() == (answer == "yes")
+
+
+def test_a_nonce_that_ages_costs_no_upload(serve: Serve) -> None:
+    server = serve("prusalink")
+    driver = server.driver()
+    driver.connect()
+    run = driver.start(server.program(["G1 X1 F600"] * 20000))
+    server.act("age")
+    assert end(follow(run)).outcome == "finished"
+
+
 def test_without_a_password_it_says_where_to_find_one() -> None:
     with pytest.raises(Refused, match="panel shows it"):
         open_driver({"driver": "prusalink", "link": "http://printer"})
