@@ -15,7 +15,7 @@ from firmware_bridge.guard import arcs, grbl, swift
 from firmware_bridge.guard.laser import LaserRules
 from firmware_bridge.guard.milling import EDGE_MM, MillRules
 from firmware_bridge.guard.modal import Interpreter, State
-from firmware_bridge.guard.moves import NOWHERE, STOCK, Bools, Col, Floats, Moves, Table
+from firmware_bridge.guard.moves import MACHINE, NOWHERE, STOCK, Bools, Col, Floats, Moves, Table
 from firmware_bridge.guard.outline import Hull
 from firmware_bridge.guard.verdict import Box, Facts, Findings, Stock
 from firmware_bridge.profiles import MachineProfile
@@ -59,7 +59,7 @@ def _rules(profile: MachineProfile, findings: Findings, stock: Stock | None) -> 
     if profile.laser is not None:
         return LaserRules(profile.laser, findings)
     if profile.mill is not None:
-        return MillRules(profile.mill, findings, stock)
+        return MillRules(profile, findings, stock)
     msg = "only mills and lasers are judged here"
     raise ValueError(msg)
 
@@ -232,9 +232,7 @@ class _Limits:
         self._look_dwell(moves)
         for axis in range(3):
             self._look_start(moves, axis)
-            if self._profile.work_zero_mm is not None:
-                held = moves.moving & moves.known(axis)
-                self._look_box(moves, axis, held, self._low[axis], self._high[axis])
+            self._look_box(moves, axis, self._low[axis], self._high[axis])
             self._look_depth(moves, axis)
             self._look_extent(moves, axis)
 
@@ -267,7 +265,9 @@ class _Limits:
             said = f"moves {_AXES[axis]} from where the machine happens to be"
             self._findings.review("start", moves.line(int(index)), said)
 
-    def _look_box(self, moves: Moves, axis: int, held: Bools, low: float, high: float) -> None:
+    def _look_box(self, moves: Moves, axis: int, low: float, high: float) -> None:
+        known = MACHINE if self._profile.work_zero_mm is None else STOCK
+        held = moves.moving & (moves[Col.PLACE + axis] == known)
         top, bottom = moves[Col.HIGH + axis], moves[Col.LOW + axis]
         for out, at in ((top > high + EDGE_MM, top), (bottom < low - EDGE_MM, bottom)):
             for index in np.flatnonzero(held & out):

@@ -51,6 +51,7 @@ _TOOL_MAX: Final = 255
 _AXES: Final = frozenset("XYZ")
 _MOTIONS: Final = frozenset(name for name, group in _GROUPS.items() if group == "motions")
 _OWN_AXES: Final = frozenset({"G10", "G28", "G30", "G92"})
+_STILL: Final = frozenset({"G28.1", "G30.1", "G92.1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +157,15 @@ def _check_conflicts(found: Block) -> None:
     offset = codes & {"G49", "G43.1"}
     if codes & _OWN_AXES and codes & _MOTIONS - {"G80"}:
         raise LineError("words", "two codes in one line that both claim X, Y and Z")
-    if offset and (codes & _MOTIONS - {"G80"} or axes - {"Z"}):
+    if offset and (codes & _MOTIONS - {"G80"} or axes - {"Z"} or ("G49" in codes and axes)):
         raise LineError("words", "a tool offset does not share its line with a motion")
     if "G4" in codes and "P" not in values:
         raise LineError("words", "G4 without P: GRBL takes its seconds from P")
     if "G4" in codes and axes:
         raise LineError("words", "G4 with X, Y or Z: it waits and does not move")
+    if axes and codes & _STILL:
+        name = min(codes & _STILL)
+        raise LineError("words", f"{name} with X, Y or Z: GRBL would move there, too")
     if "P" in values and not codes & {"G4", "G10"}:
         raise LineError("words", "P without G4: a word left over")
     if "L" in values and "G10" not in codes:

@@ -4,19 +4,25 @@ It judges rows of moves against one profile and never reads a line. GRBL's laser
 taken for granted: M4 follows the speed and is dark at rest and in G0, M3 is not (laser_mode.md).
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.guard.modal import State
-from firmware_bridge.guard.moves import Bools, Col, Floats, Moves
+from firmware_bridge.guard.moves import HOMING, NOWHERE, Bools, Col, Floats, Moves
 from firmware_bridge.guard.verdict import Findings
 from firmware_bridge.profiles import Laser
 
 _GRID_MM: Final = 0.001
 # So many commands in a row that move nothing take long enough to burn a spot.
 _STILL_MAX: Final = 20
+# A spot is a square of this size; a small controller reads about 300 lines a second, and M3 burns
+# on while it reads.
+_SPOT_MM: Final = 0.5
+_LINE_S: Final = 0.003
+_SPOT_MAX_S: Final = 10.0
 
 
 class LaserRules:
@@ -24,7 +30,7 @@ class LaserRules:
         self._laser, self._findings = laser, findings
         self._glow = laser.power_max * laser.glow_share
         self._constant_at = 0
-        self._untold_at = 0
+        self._untold_at = self._lost_at = 0
         self._armed_at = 0
         self._burnt: list[NDArray[np.int64]] = []
         self._lines: list[NDArray[np.int64]] = []
@@ -44,15 +50,19 @@ class LaserRules:
         self._look_armed(moves, constant)
         self._look_dawdling(moves, constant)
         self._look_slow(moves, burning)
+        self._look_spot(moves, burning)
         fed = self.cuts(moves)
         self._constant_at = self._constant_at or _first(moves, fed & constant)
+        lost = fed & ((moves[Col.PLACE] == NOWHERE) | moves.fresh(0))
+        lost |= fed & ((moves[Col.PLACE + 1] == NOWHERE) | moves.fresh(1) | moves.fresh(2))
+        self._lost_at = self._lost_at or _first(moves, lost)
         untold = moves.fed & (moves[Col.SPIN] != 5) & np.isnan(moves[Col.POWER])
         self._untold_at = self._untold_at or _first(moves, untold)
         self._remember(moves, fed)
 
     def _look_rapid(self, moves: Moves, burning: Bools, constant: Bools) -> None:
         """Laser mode blanks G0; a program may lean on that with M4, but not ask for power there."""
-        asked = burning & (moves[Col.TOLD_S] > 0)
+        asked = burning & ((moves[Col.TOLD_S] > 0) | (moves[Col.MOTION] == HOMING))
         bad = moves.rapid & (constant | asked)
         self._findings.each("beam in rapid", moves.lines(bad), "moves at rapid with laser power on")
 
@@ -84,14 +94,32 @@ class LaserRules:
         self._findings.each("beam at rest", moves.lines(long), said)
 
     def _look_slow(self, moves: Moves, burning: Bools) -> None:
-        least = self._laser.feed_min_mm_min
-        burns = moves.fed & burning
-        slow = burns & (moves[Col.FEED] < least)
+        laser, fed = self._laser, moves.fed & burning
+        upright = ~moves.across & ((moves[Col.LENGTH] > 0) | moves.fresh(2))
+        said = "burns while only Z moves: the beam stays on one spot"
+        self._findings.each("beam at rest", moves.lines(fed & upright), said)
+        speed, least = _speed_across(moves), laser.feed_min_mm_min
+        slow = fed & ~upright & (speed < least)
         said = f"burns at less than {least:g} mm/min: as good as standing still"
         self._findings.each("beam at rest", moves.lines(slow), said)
-        said = "burns while only Z moves: the beam stays on one spot"
-        upright = ~moves.across & ((moves[Col.LENGTH] > 0) | moves.fresh(2))
-        self._findings.each("beam at rest", moves.lines(burns & upright), said)
+        share = np.minimum(moves[Col.POWER] / laser.power_max, 1.0)
+        scorch = fed & ~upright & ~slow & (60 * share > laser.burn_max_s_mm * speed)
+        for index in np.flatnonzero(scorch)[:1]:
+            said = f"{100 * share[index]:.0f} % power at {speed[index]:g} mm/min: slow enough to"
+            said += f" char or light the material (at most {laser.burn_max_s_mm:g} s per mm)"
+            self._findings.review("slow burn", moves.line(int(index)), said)
+
+    def _look_spot(self, moves: Moves, burning: Bools) -> None:
+        """Small moves to and fro: they never stand still, and never leave the spot."""
+        speed = np.where(moves.fed, moves[Col.FEED], self._laser.feed_min_mm_min)
+        taken = moves[Col.LENGTH] * 60 / np.maximum(speed, 1e-3)
+        taken = np.where(moves[Col.SPIN] == 3, np.maximum(taken, _LINE_S), taken)
+        share = np.where(burning, moves[Col.POWER] / self._laser.power_max, 0.0)
+        for first, spent in _stays(moves, np.where(moves.fed, taken * share, 0.0)):
+            if spent > _SPOT_MAX_S:
+                said = f"burns one spot for {spent:.0f} s of full power: it sets fire to it"
+                self._findings.reject("beam at rest", moves.line(first), said)
+                return
 
     # ------------------------------------------------------------------ the same line again
 
@@ -123,8 +151,38 @@ class LaserRules:
         if self._untold_at:
             said = "turns the laser on and never says how strong (S)"
             findings.review("power untold", self._untold_at, said)
+        if self._lost_at:
+            said = "burns from where the head happens to be; G0 to the start comes first"
+            findings.review("start", self._lost_at, said)
         if state.spin != 5 and not state.power <= self._glow:
             findings.review("left on", lines, "ends with the laser on; M5 belongs at its end")
+
+
+def _speed_across(moves: Moves) -> Floats:
+    """How fast the spot wanders over the material, in mm/min: the feed without its part along Z."""
+    length = moves[Col.LENGTH]
+    rise = np.minimum(np.abs(moves[Col.X1 + 2] - moves[Col.X0 + 2]), length)
+    whole = np.where(length > 0, length, 1.0)
+    speed: Floats = moves[Col.FEED] * np.sqrt(1.0 - (rise / whole) ** 2)
+    return speed
+
+
+def _stays(moves: Moves, weight: Floats) -> Iterator[tuple[int, float]]:
+    """For the longest stay in one spot, in four grids so that none lies on an edge in all of them:
+    its first row and what it weighs.
+    """
+    for shift in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)) if len(moves) else ():
+        leaves = np.zeros(len(moves), dtype=np.bool_)
+        enters = np.zeros(len(moves), dtype=np.bool_)
+        for axis, part in enumerate(shift):
+            low = np.floor(moves[Col.LOW + axis] / _SPOT_MM + part)
+            high = np.floor(moves[Col.HIGH + axis] / _SPOT_MM + part)
+            leaves |= low != high
+            enters[1:] |= high[1:] != high[:-1]
+        stay = np.cumsum(leaves | enters)
+        spent = np.bincount(stay, weights=np.where(leaves, 0.0, weight))
+        worst = int(np.argmax(spent))
+        yield int(np.argmax(stay == worst)), float(spent[worst])
 
 
 def _first(moves: Moves, mask: Bools) -> int:

@@ -7,22 +7,42 @@ from typing import Final
 
 import numpy as np
 
+from firmware_bridge.guard.cleared import Cleared
 from firmware_bridge.guard.modal import State
-from firmware_bridge.guard.moves import NOWHERE, STOCK, Bools, Col, Floats, Moves
+from firmware_bridge.guard.moves import (
+    ELSEWHERE,
+    MACHINE,
+    NOWHERE,
+    STOCK,
+    Bools,
+    Col,
+    Floats,
+    Moves,
+)  # fmt: skip
 from firmware_bridge.guard.verdict import Findings, Stock
-from firmware_bridge.profiles import Mill
+from firmware_bridge.profiles import MachineProfile
 
 EDGE_MM: Final = 1e-3
 _SAME_PLACE_MM: Final = 0.05
 # How far a cut may leave the stock that was told: a big cutter's radius and its lead-in.
 _BESIDE_MM: Final = 15.0
+# A spindle told to turn more slowly than this share of its most does not turn.
+_TURNING_SHARE: Final = 0.01
+# As near to the top of the machine a tool is clear of any work, wherever that lies.
+_HIGH_SHARE: Final = 0.25
+_FEED_MIN_MM_MIN: Final = 1.0
 
 
 class MillRules:
-    def __init__(self, mill: Mill, findings: Findings, stock: Stock | None) -> None:
-        self._mill, self._findings, self._stock = mill, findings, stock
-        self._cuts = _Cuts()
+    def __init__(self, profile: MachineProfile, findings: Findings, stock: Stock | None) -> None:
+        assert profile.mill is not None
+        self._mill, self._findings, self._stock = profile.mill, findings, stock
+        low, high = profile.machine_min_mm[2], profile.machine_max_mm[2]
+        self._high_mm = high - _HIGH_SHARE * (high - low)
+        self._cuts, self._cleared = _Cuts(), Cleared()
         self._beside_at = self._blind_at = self._sinks_at = 0
+        self._untold_at = self._lost_at = self._above_at = 0
+        self._has_cut = False
 
     def cuts(self, moves: Moves) -> Bools:
         """Which of them remove material."""
@@ -30,24 +50,59 @@ class MillRules:
 
     def look(self, moves: Moves) -> None:
         findings = self._findings
-        turning = (moves[Col.SPIN] != 5) & (moves[Col.POWER] > 0)
+        standing = self._standing(moves)
         inside = moves[Col.LOW + 2] < -EDGE_MM
         leaving = ~moves.across & (moves[Col.X1 + 2] >= moves[Col.X0 + 2]) & ~moves.fresh(2)
         cutting = self.cuts(moves)
         findings.each(
             "spindle",
-            moves.lines(cutting & ~turning & ~leaving),
+            moves.lines(cutting & standing & ~leaving),
             "cuts with the spindle standing still",
         )
-        rapid = moves.rapid & inside & moves.from_top
-        findings.each(
-            "rapid", moves.lines(rapid & moves.across), "crosses the stock at rapid speed (G0)"
-        )
-        down = rapid & ~moves.across
-        self._cuts.add(moves, cutting, down)
+        rapid = moves.rapid & inside
+        self._look_leaving(moves, rapid)
+        rapid &= moves.from_top
+        self._cleared.add(moves, cutting, rapid & moves.across)
+        self._cuts.add(moves, cutting, rapid & ~moves.across)
+        self._look_slow(moves, cutting)
+        self._look_untold(moves, cutting)
+        self._look_lost(moves, cutting)
         self._look_blind(moves)
         self._look_sinking(moves)
         self._look_beside(moves, cutting)
+        self._look_above(moves, cutting, standing)
+
+    def _look_leaving(self, moves: Moves, rapid: Bools) -> None:
+        """G30, or G28 where nobody knows the stored place, with the tool still in the stock."""
+        away = (moves[Col.PLACE] == ELSEWHERE) & (moves.fresh(0) | moves.fresh(1))
+        said = "leaves the stock sideways at rapid speed, for a place nobody knows"
+        self._findings.each("rapid", moves.lines(rapid & away & ~moves.across), said)
+
+    def _look_slow(self, moves: Moves, cutting: Bools) -> None:
+        slow = cutting & (moves[Col.FEED] > 0) & (moves[Col.FEED] < _FEED_MIN_MM_MIN)
+        for index in np.flatnonzero(slow)[:1]:
+            said = f"cuts at {moves[Col.FEED][index]:g} mm/min: the cutter only rubs and gets hot"
+            self._findings.review("feed", moves.line(int(index)), said)
+
+    def _standing(self, moves: Moves) -> Bools:
+        least = self._mill.spindle_max_rpm * _TURNING_SHARE
+        return (moves[Col.SPIN] == 5) | (moves[Col.POWER] < least)
+
+    def _look_untold(self, moves: Moves, cutting: Bools) -> None:
+        """GRBL takes M3 without S for the speed that was told last: after a reset, none."""
+        untold = np.flatnonzero(cutting & (moves[Col.SPIN] != 5) & np.isnan(moves[Col.POWER]))
+        if untold.size and not self._untold_at:
+            self._untold_at = moves.line(int(untold[0]))
+            said = "cuts with a spindle whose speed (S) nobody told: it may stand still"
+            self._findings.review("spindle", self._untold_at, said)
+
+    def _look_lost(self, moves: Moves, cutting: Bools) -> None:
+        nowhere = (moves[Col.PLACE] == NOWHERE) | (moves[Col.PLACE + 1] == NOWHERE)
+        lost = np.flatnonzero(cutting & (nowhere | moves.fresh(0) | moves.fresh(1)))
+        if lost.size and not self._lost_at:
+            self._lost_at = moves.line(int(lost[0]))
+            said = "cuts where the tool happens to stand; X and Y were not told before"
+            self._findings.review("start", self._lost_at, said)
 
     def _look_blind(self, moves: Moves) -> None:
         sideways = moves.told(0) | moves.told(1)
@@ -58,7 +113,8 @@ class MillRules:
 
     def _look_sinking(self, moves: Moves) -> None:
         lower = moves[Col.X1 + 2] < moves[Col.X0 + 2] - EDGE_MM
-        sinks = np.flatnonzero(moves.moving & ~moves.from_top & lower)
+        unseen = (moves[Col.PLACE + 2] == MACHINE) & (moves[Col.X1 + 2] < self._high_mm)
+        sinks = np.flatnonzero(moves.moving & ~moves.from_top & (lower | unseen))
         if sinks.size and not self._sinks_at:
             self._sinks_at = moves.line(int(sinks[0]))
             said = "goes down from a height that nobody told: the stock may be in the way"
@@ -77,8 +133,24 @@ class MillRules:
         if hits.size:
             self._beside_at = moves.line(int(hits[0]))
 
+    def _look_above(self, moves: Moves, cutting: Bools, standing: Bools) -> None:
+        """A program that only ever works above the stock takes another place for its zero."""
+        self._has_cut = self._has_cut or bool(cutting.any())
+        works = moves.fed & moves.across & moves.from_top & ~standing
+        above = np.flatnonzero(works & (moves[Col.LOW + 2] > EDGE_MM))
+        if above.size and not self._above_at:
+            self._above_at = moves.line(int(above[0]))
+
     def close(self, state: State, lines: int) -> None:
         findings = self._findings
+        if self._above_at and not self._has_cut:
+            said = "works only above the stock (Z0): was its zero set on the table?"
+            findings.review("stock", self._above_at, said)
+        for line, free in self._cleared.crossings():
+            if free:
+                findings.review("rapid", line, "rapid (G0) below the surface, where it cut before")
+            else:
+                findings.reject("rapid", line, "crosses the stock at rapid speed (G0)")
         for line in self._cuts.blind_plunges():
             findings.reject("rapid", line, "plunges into the stock at rapid speed (G0)")
         if self._beside_at:

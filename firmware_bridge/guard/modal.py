@@ -10,7 +10,15 @@ from typing import Final
 
 from firmware_bridge.guard import arcs
 from firmware_bridge.guard.grbl import Block, LineError
-from firmware_bridge.guard.moves import ELSEWHERE, MACHINE, NOWHERE, STOCK, Row, Table
+from firmware_bridge.guard.moves import (
+    ELSEWHERE,
+    HOMING,
+    MACHINE,
+    NOWHERE,
+    STOCK,
+    Row,
+    Table,
+)  # fmt: skip
 from firmware_bridge.profiles import MachineProfile
 
 _INCH_MM: Final = 25.4
@@ -24,6 +32,9 @@ CUTS: Final = (1, 2, 3)
 _PLANES: Final = {17: (0, 1, 2), 18: (2, 0, 1), 19: (1, 2, 0)}
 _AXES: Final = "XYZ"
 _CENTRES: Final = "IJK"
+# Codes beside which a line's axes, if it has any, belong to no arc and no probing.
+_STANDING: Final = frozenset({"G4", "G28", "G30", "G53", "G92", "G92.1"})
+IDLE_MAX: Final = 20
 _NO_CENTRE: Final = (math.nan, math.nan)
 
 
@@ -47,6 +58,8 @@ class State:
     told_by: list[str] = field(default_factory=lambda: [""] * 3)
     shift: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     ended_at: int = 0
+    idled: int = 0
+    """How many commands in a row that did nothing."""
 
     def modes(self) -> tuple[str, ...]:
         """As GRBL's `$G` tells them."""
@@ -75,16 +88,15 @@ class Interpreter:
     def run(self, number: int, block: Block) -> None:
         """Raises `LineError` where GRBL would refuse the line: the program is broken there."""
         codes, values = block.codes, block.values
-        before = self.state.motion
-        self._set_modes(codes)
-        self._set_feed(values)
+        before, rows = self.state.motion, len(self._table)
+        self._set_modes(codes, values)
+        self._check(codes, values)
         self._set_power(number, codes, values, to_cut=before not in CUTS and "G1" in codes)
         if "G4" in codes:
-            if values["P"] > 0:
-                self._still(number, dwell=values["P"])
-            return
-        if not self._special(number, codes, values):
-            self._move(number, codes, values)
+            self._wait(number, values["P"])
+        elif not self._special(number, codes, values):
+            self._move(number, values)
+        self._idle(number, len(self._table) > rows)
         if codes & {"M0", "M1"}:
             self._still(number, stops=True)
         if codes & {"M2", "M30"}:
@@ -92,8 +104,9 @@ class Interpreter:
 
     # ------------------------------------------------------------------ modes
 
-    def _set_modes(self, codes: frozenset[str]) -> None:
+    def _set_modes(self, codes: frozenset[str], values: dict[str, float]) -> None:
         state = self.state
+        inverse = state.inverse
         for code in codes:
             if code in _MOTIONS:
                 state.motion = _MOTIONS[code]
@@ -109,6 +122,7 @@ class Interpreter:
                 self._set_feed_mode(code == "G93")
             elif code in ("M7", "M8", "M9"):
                 state.coolant = set() if code == "M9" else state.coolant | {code}
+        self._set_feed(values, inverse_before=inverse)
 
     def _set_feed_mode(self, inverse: bool) -> None:
         if self.state.inverse != inverse:
@@ -122,11 +136,27 @@ class Interpreter:
             state.place = [NOWHERE if place == NOWHERE else ELSEWHERE for place in state.place]
             state.told_by = [""] * 3
 
-    def _set_feed(self, values: dict[str, float]) -> None:
+    def _set_feed(self, values: dict[str, float], *, inverse_before: bool) -> None:
+        """GRBL reads F as mm even in G20 while it counts in inverse time or has just left it."""
+        plain = self.state.inverse or inverse_before
         if "F" in values:
-            self.state.feed = values["F"] * (1.0 if self.state.inverse else self.state.scale)
+            self.state.feed = values["F"] * (1.0 if plain else self.state.scale)
         elif self.state.inverse:
             self.state.feed = 0.0
+
+    def _check(self, codes: frozenset[str], values: dict[str, float]) -> None:
+        """What steps 19 and 20 refuse whatever the line's own code does with its words."""
+        motion = self.state.motion
+        axes = any(axis in values for axis in _AXES)
+        mover = not codes & _STANDING and (axes or codes & _MOTIONS.keys())
+        if axes and motion == 80:
+            raise LineError("words", "X, Y or Z while no motion is chosen (G80)")
+        if any(letter in values for letter in "IJKR") and not (mover and motion in (2, 3)):
+            raise LineError("words", "I, J, K or R without an arc: words left over")
+        if mover and motion == 1 and not axes and self.state.feed == 0:
+            raise LineError("feed", "G1 before any feed (F) was told: GRBL stops there")
+        if mover and motion in (2, 3, 38) and not axes:
+            raise LineError("arc" if motion < 4 else "words", f"G{motion} without X, Y or Z")
 
     def _set_power(
         self, number: int, codes: frozenset[str], values: dict[str, float], *, to_cut: bool
@@ -141,6 +171,16 @@ class Interpreter:
         if (turned or "S" in values or to_cut) and not moves:
             self._still(number, told_s="S" in values)
         state.tool = values.get("T", state.tool)
+
+    def _wait(self, number: int, seconds: float) -> None:
+        if seconds > 0:
+            self._still(number, dwell=seconds)
+
+    def _idle(self, number: int, did: bool) -> None:
+        """Rows for many lines in a row that do nothing, too: a beam stands meanwhile."""
+        self.state.idled = 0 if did else self.state.idled + 1
+        if self.state.idled > IDLE_MAX:
+            self._still(number)
 
     def _still(
         self, number: int, *, dwell: float = 0.0, stops: bool = False, told_s: bool = False
@@ -177,8 +217,9 @@ class Interpreter:
     def _go_home(self, number: int, first: bool, values: dict[str, float]) -> None:
         """By way of the told point to the stored one, in the axes that were told (all, if none)."""
         told = [axis for axis in range(3) if _AXES[axis] in values]
+        way = HOMING if self.state.motion in CUTS else 0
         if told:
-            self._travel(number, 0, self._targets(values), self._places(values), values)
+            self._travel(number, way, self._targets(values), self._places(values), values)
         stored = self._stored if first and self._zero else None
         ends, places = list(self.state.at), list(self.state.place)
         for axis in told or range(3):
@@ -187,7 +228,7 @@ class Interpreter:
                 ends[axis], places[axis] = stored[axis] - self._zero[axis], STOCK
             self.state.told_by[axis] = "machine" if stored else ""
         by = list(self.state.told_by)
-        self._travel(number, 0, ends, places, {})
+        self._travel(number, way, ends, places, {})
         self.state.told_by = by
 
     def _move_zero(self, values: dict[str, float]) -> None:
@@ -223,17 +264,9 @@ class Interpreter:
 
     # ------------------------------------------------------------------ motion
 
-    def _move(self, number: int, codes: frozenset[str], values: dict[str, float]) -> None:
+    def _move(self, number: int, values: dict[str, float]) -> None:
         state = self.state
-        axes = any(axis in values for axis in _AXES)
-        centre = any(letter in values for letter in "IJKR")
-        if centre and state.motion not in (2, 3):
-            raise LineError("words", "I, J, K or R without an arc: words left over")
-        if axes and state.motion == 80:
-            raise LineError("words", "X, Y or Z while no motion is chosen (G80)")
-        if not axes and (centre or codes & {"G2", "G3"}):
-            raise LineError("arc", "an arc without an end: GRBL wants X, Y or Z")
-        if axes:
+        if any(axis in values for axis in _AXES):
             motion = state.motion
             self._travel(number, motion, self._targets(values), self._places(values), values)
 
@@ -274,7 +307,7 @@ class Interpreter:
         length, centre = math.dist(start, end), _NO_CENTRE
         if motion in (2, 3):
             length, centre = self._bend(motion, start, end, fresh, low, high, values)
-        feed = state.feed * length if state.inverse else state.feed
+        feed = state.feed * (length or 1.0) if state.inverse else state.feed
         told = sum(1 << axis for axis in range(3) if self._is_told(_AXES[axis], values))
         bits = sum(new << axis for axis, new in enumerate(fresh))
         path = (number, motion, 1.0, *start, *end, *low, *high, length, feed)

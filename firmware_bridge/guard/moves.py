@@ -24,12 +24,15 @@ MACHINE: Final = 53
 STOCK: Final = 54
 """Told from the stock's corner."""
 
+HOMING: Final = 28
+"""A rapid way home (G28, G30) while G1, G2 or G3 is in force: GRBL blanks no beam there."""
+
 
 class Col(IntEnum):
     """The columns; X, Y and Z follow each other, so a group is `Col.X0 + axis`."""
 
     LINE = 0
-    MOTION = 1  # 0 rapid, 1 straight, 2 and 3 arcs, 38 probing
+    MOTION = 1  # 0 rapid, 1 straight, 2 and 3 arcs, 38 probing, HOMING
     MOVES = 2
     X0 = 3
     X1 = 6
@@ -70,12 +73,12 @@ class Moves:
     @property
     def rapid(self) -> Bools:
         """Moves at the machine's own speed (G0, G28, G30)."""
-        return self.moving & (self[Col.MOTION] == 0)
+        return self.moving & ((self[Col.MOTION] == 0) | (self[Col.MOTION] == HOMING))
 
     @property
     def fed(self) -> Bools:
         """Moves at a feed (G1, G2, G3, probing)."""
-        return self.moving & (self[Col.MOTION] > 0)
+        return self.moving & (self[Col.MOTION] > 0) & (self[Col.MOTION] != HOMING)
 
     @property
     def across(self) -> Bools:

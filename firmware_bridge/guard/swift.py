@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from firmware_bridge.guard.arcs import many_by_centre
-from firmware_bridge.guard.modal import CUTS, State
-from firmware_bridge.guard.moves import WIDTH, Col, Floats
+from firmware_bridge.guard.modal import CUTS, IDLE_MAX, State
+from firmware_bridge.guard.moves import WIDTH, Bools, Col, Floats
 
 _PLACE: Final = rb"(-?(?:\d{1,4}\.?\d{0,8}|\.\d{1,8}))[ \t]?"
 _CENTRE: Final = rb"(-?(?:\d{1,3}\.?\d{0,6}|\.\d{1,6}))[ \t]?"
@@ -98,8 +98,24 @@ def run(first_line: int, rows: Sequence[Words], state: State) -> Floats | None:
     made[:, Col.PLACE : Col.PLACE + 3] = state.place
     made[:, Col.TOLD_S] = 0.0 if told_s is None else ~np.isnan(told_s)
     to_cut = (made[:, Col.MOTION] == 1) & ~np.isin(_before(made[:, Col.MOTION], state), CUTS)
+    did = (made[:, Col.MOVES] > 0) | (made[:, Col.TOLD_S] > 0) | to_cut
+    if _needs_care(made, did, columns, state):
+        return None
     _carry_on(made, axes, state)
-    return made[(made[:, Col.MOVES] > 0) | (made[:, Col.TOLD_S] > 0) | to_cut]
+    state.idled = 0 if did.any() else state.idled
+    return made[did]
+
+
+def _needs_care(made: Floats, did: Bools, columns: Sequence[Sequence[bytes]], state: State) -> bool:
+    """Whether a line stops GRBL (G1 before any feed), or many do nothing while a beam waits."""
+    told = np.array([bool(word) for word in columns[0]])
+    stops = told & ~(made[:, Col.MOVES] > 0) & (made[:, Col.MOTION] == 1) & (made[:, Col.FEED] == 0)
+    if stops.any() or state.spin != 3 or did.all():
+        return bool(stops.any())
+    idle = sum(
+        any(words) for words, done in zip(zip(*columns, strict=True), did, strict=True) if not done
+    )
+    return state.idled + idle > IDLE_MAX
 
 
 def _before(motion: Floats, state: State) -> Floats:

@@ -107,6 +107,7 @@ class Laser(_Table):
     constant_power: Literal["accept", "review", "reject"] = "review"
     glow_share: float = Field(default=0.002, ge=0, le=0.05)
     feed_min_mm_min: float = Field(default=10, ge=0)
+    burn_max_s_mm: float = Field(default=1.2, gt=0)
     passes_max: int = Field(default=8, ge=1)
     materials: tuple[Slug, ...] = ()
     forbidden_materials: tuple[Slug, ...] = ()

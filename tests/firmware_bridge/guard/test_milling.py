@@ -165,7 +165,7 @@ def test_rejects(what: str, body: str, rule: str, line: int) -> None:
 
 REVIEWED = [
     ("a tool change", "M6 T2", "person"),
-    ("another tool, silently", "T1\nG1 X20 F100\nT2", "person"),
+    ("another tool, silently", "T1\nG1 Z-1 F100\nT2", "person"),
     ("a stop", "M0", "person"),
     ("an optional stop", "M1", "person"),
     ("the spindle backwards", "M4 S8000", "person"),
@@ -194,14 +194,14 @@ def test_leaves_to_a_person(what: str, body: str, rule: str) -> None:
         ("many blanks and tabs", "G1  Z-1\tF100 \r\nG 1 X 50"),
         ("signs and bare points", "G1 Z-.5 F+100.\nX+20. Y.5"),
         ("seventeen digits", "G1 Z-1.00000000000000005 F100"),
-        ("the longest line", "G1 X20 F100" + " " * 62 + "Y10.11"),
+        ("the longest line", "G1 Z-1 F100" + " " * 62 + "Y10.11"),
         ("line numbers", "N10 G1 Z-1 F100\nN20 X50"),
         ("machine coordinates at the top", "G53 G0 Z0\nG0 X10 Y10"),
         ("machine coordinates at the corner", "G53 G0 Z-1\nG53 G0 X0 Y0"),
         ("home by way of here", "G28 G91 Z0\nG90\nG28 G91 X0 Y0\nG90"),
         ("home at once", "G28"),
         ("modes", "G40 G49 G17 G94 G54 G80 G91.1 G61\nG0\nM9\nG4 P1.5"),
-        ("G80 and on", "G80\nG1 X20 F100"),
+        ("G80 and on", "G80\nG1 Z-1 F100"),
         ("comments", "(with $ and !) G1 Z-1 F100 ; and ~ another, of any length " + "x" * 300),
         ("comments in UTF-8", "(Fräser Ø6) G1 Z-1 F100 ; größer"),
         ("a comment in a comment", "(Pocket (copy)) G1 Z-1 F100"),
@@ -213,7 +213,7 @@ def test_leaves_to_a_person(what: str, body: str, rule: str) -> None:
         ("inches", "G20\nG1 Z-0.04 F4\nG1 X1 F118\nG21"),
         ("steps", "G91\nG1 Z-6 F100\nG1 X5\nG90"),
         ("waits", "G4 P60\nG4 P60\n" * 5),
-        ("inverse time", "G93\nG1 X110 F30\nG94"),
+        ("inverse time", "G1 Z-1 F100\nG93\nG1 X110 F30\nG94"),
         ("arcs by centre", "G1 Z-1 F100\nG2 X50 Y10 I20 J0\nG3 X10 Y10 I-20"),
         ("arcs by radius", "G1 Z-1 F100\nG2 X50 Y10 R20\nG3 X10 Y10 R-25"),
         ("a useless K", "G1 Z-1 F100\nG2 X50 Y10 Z-1 I20 J0 K0"),
@@ -385,7 +385,8 @@ steps = st.lists(
 
 
 def path(points: list[tuple[str, float, float, float]], dx: float = 0, dy: float = 0) -> str:
-    return "\n".join(f"{g} X{x + dx:.3f} Y{y + dy:.3f} Z{z:.3f} F500" for g, x, y, z in points)
+    moves = (f"{g} X{x + dx:.3f} Y{y + dy:.3f} Z{z:.3f} F500" for g, x, y, z in points)
+    return "\n".join(["G1 Z-0.1 F500", "G0 Z5", *moves])
 
 
 @given(points=steps, along_x=st.booleans(), far=st.floats(301, 2000))
@@ -406,11 +407,11 @@ def test_the_same_way_in_other_words_gets_the_same_facts(
     points: list[tuple[str, float, float, float]],
 ) -> None:
     plain = judge(milled(path(points)), MILL)
-    inches = "G20\n" + "\n".join(
+    inches = "G1 Z-0.1 F500\nG0 Z5\nG20\n" + "\n".join(
         f"{g} X{x / 25.4:.8f} Y{y / 25.4:.8f} Z{z / 25.4:.8f} F{500 / 25.4:.6f}"
         for g, x, y, z in [(g, round(x, 3), round(y, 3), round(z, 3)) for g, x, y, z in points]
     )
-    at, relative = (10.0, 10.0, 5.0), ["G91"]
+    at, relative = (10.0, 10.0, 5.0), ["G91", "G1 Z-5.1 F500", "G0 Z5.1"]
     for g, *to in points:
         here = (round(to[0], 3), round(to[1], 3), round(to[2], 3))
         dx, dy, dz = (b - a for a, b in zip(at, here, strict=True))
