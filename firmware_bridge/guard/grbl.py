@@ -94,7 +94,7 @@ def block(command: bytes, longest: int) -> Block:
         else:
             values[letter] = float(number)
     found = Block(frozenset(codes.values()), values)
-    _check_values(values)
+    _check_values(found)
     _check_conflicts(found)
     return found
 
@@ -143,11 +143,13 @@ def _unknown(spelled: str) -> LineError:
     return LineError("code", f"{spelled}: {_UNKNOWN.get(spelled, 'GRBL does not know it')}")
 
 
-def _check_values(values: dict[str, float]) -> None:
+def _check_values(found: Block) -> None:
+    """A tool beyond GRBL's counting passes beside M6, where GRBL stops and a person comes anyway."""
+    values = found.values
     for letter in _NEVER_NEGATIVE:
         if values.get(letter, 0.0) < 0:
             raise LineError("words", f"{letter}{values[letter]:g} must not be negative")
-    if values.get("T", 0.0) > _TOOL_MAX:
+    if values.get("T", 0.0) > _TOOL_MAX and "M6" not in found.codes:
         raise LineError("words", f"tool numbers end at T{_TOOL_MAX}")
 
 
@@ -157,7 +159,8 @@ def _check_conflicts(found: Block) -> None:
     offset = codes & {"G49", "G43.1"}
     if codes & _OWN_AXES and codes & _MOTIONS - {"G80"}:
         raise LineError("words", "two codes in one line that both claim X, Y and Z")
-    if offset and (codes & _MOTIONS - {"G80"} or axes - {"Z"} or ("G49" in codes and axes)):
+    claimed = codes & (_OWN_AXES | _MOTIONS - {"G80"})
+    if offset and (claimed or axes - {"Z"} or ("G49" in codes and axes)):
         raise LineError("words", "a tool offset does not share its line with a motion")
     if "G4" in codes and "P" not in values:
         raise LineError("words", "G4 without P: GRBL takes its seconds from P")

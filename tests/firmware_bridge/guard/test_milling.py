@@ -136,6 +136,7 @@ REJECTED = [
     ("two actions", "G53 G28 X0", "words", 1),
     ("two that claim the axes", "G0 G28 Z0", "words", 1),
     ("tool offset with a motion", "G0 G49 Z5", "words", 1),
+    ("tool offset with a way home", "G28 G49", "words", 1),
     ("word twice", "G1 X5 X290 F100", "words", 1),
     ("a fourth axis", "G1 X5 A90 F100", "words", 1),
     ("a centre left over", "G1 X5 I4 F100", "words", 1),
@@ -165,6 +166,7 @@ def test_rejects(what: str, body: str, rule: str, line: int) -> None:
 
 REVIEWED = [
     ("a tool change", "M6 T2", "person"),
+    ("a tool change beyond counting", "M6T302", "person"),
     ("another tool, silently", "T1\nG1 Z-1 F100\nT2", "person"),
     ("a stop", "M0", "person"),
     ("an optional stop", "M1", "person"),
