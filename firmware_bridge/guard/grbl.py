@@ -144,7 +144,7 @@ def _unknown(spelled: str) -> LineError:
 
 
 def _check_values(found: Block) -> None:
-    """A tool beyond GRBL's counting passes beside M6, where GRBL stops and a person comes anyway."""
+    """A tool beyond GRBL's counting passes beside M6: there it stops, and a person comes anyway."""
     values = found.values
     for letter in _NEVER_NEGATIVE:
         if values.get(letter, 0.0) < 0:
