@@ -124,6 +124,8 @@ class MarlinMachine(_Machine):
     features: tuple[str, ...] = ("M73", "M300", "M412", "M413", "M900")
     """Commands of optional features that were compiled in; they are accepted without effect."""
     version: str = "2.1.2.1"
+    drops_repeats: bool = True
+    """A line that repeats one of the last two numbers vanishes (2.1.2 on), or it is refused."""
     busy_s: float = 2.0
     unasked_min_s: float = 0.0
     """Nothing unasked sooner than this after the last; a host lives at wall speed."""

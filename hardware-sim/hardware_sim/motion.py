@@ -59,7 +59,8 @@ def profile_s(block: Block, exit_sq: float) -> float:
 class Planner:
     """A ring of `capacity` blocks as firmware keeps it; the head is being moved.
 
-    `first_delay_s`: from rest, firmware lets the queue fill a little before it starts.
+    `first_delay_s`: from rest, firmware lets the queue fill a little before it starts, or waits
+    until `enough` moves have come.
     """
 
     def __init__(
@@ -69,8 +70,10 @@ class Planner:
         at: Vector,
         first_delay_s: float = 0.1,
         dry: Callable[[float], None] = lambda _: None,
+        enough: int | None = None,
     ) -> None:
         self._first_delay_s = first_delay_s
+        self._enough = enough or capacity
         self._dry = dry
         self._excused_s = 0.0
         self._capacity = capacity
@@ -141,7 +144,7 @@ class Planner:
         head = self._blocks[0]
         starts_s = max(self._free_s, head.added_s)
         if self._free_s < head.added_s:
-            starts_s += self._first_delay_s
+            starts_s = self._from_rest_s(head)
             if not (flush or self.full) and starts_s > now_s:
                 return False
             self._dry(max(0.0, head.added_s - self._free_s - self._excused_s))
@@ -154,6 +157,12 @@ class Planner:
             after.entry_max_sq = exit_sq
         self._running = _Running(head, exit_sq, starts_s, starts_s + profile_s(head, exit_sq))
         return True
+
+    def _from_rest_s(self, head: Block) -> float:
+        delayed_s = head.added_s + self._first_delay_s
+        if len(self._blocks) < self._enough:
+            return delayed_s
+        return min(delayed_s, self._blocks[self._enough - 1].added_s)
 
     def excuse(self, wait_s: float) -> None:
         """The firmware itself waits that long (heat, dwell): no host could have fed the queue."""
@@ -180,7 +189,7 @@ class Planner:
         if self._running is not None:
             return self._running.ends_s
         if self._blocks:
-            return max(self._free_s, self._blocks[0].added_s) + self._first_delay_s
+            return max(self._free_s, self._from_rest_s(self._blocks[0]))
         return None
 
     def position(self, now_s: float) -> Vector:

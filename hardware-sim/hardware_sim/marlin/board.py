@@ -2,8 +2,10 @@
 Never reads a byte and never decides which command comes next.
 
 Source: MarlinFirmware/Marlin `Marlin/src/module/planner.cpp` (limits, cold and long extrusion,
-junctions), `Marlin/src/module/motion.cpp` (apply_motion_limits: an axis is clamped once it has been
-homed, motors off or not), `Marlin/src/module/temperature.cpp` (print_heater_states).
+junctions; a ring of 16 holds 15 moves, get_current_block waits for a third or for 100 ms),
+`Marlin/src/module/motion.cpp` (apply_motion_limits: an axis is clamped once it has been homed,
+motors off or not), `Marlin/src/module/temperature.cpp` (print_heater_states) and `temperature.h`
+(tooCold: whole degrees, TEMP_WINDOW below the limit), `gcode.cpp` get_target_extruder_from_command.
 """
 
 import math
@@ -11,11 +13,15 @@ from collections.abc import Callable, Iterator
 
 from hardware_sim.config import MarlinMachine
 from hardware_sim.heat import Heater
+from hardware_sim.marlin.timer import Stopwatch
 from hardware_sim.motion import Block, Planner
 from hardware_sim.records import Journal
 
 Task = Iterator[float | None]  # wakes wanted; None waits for a person
 FULL_POWER = 127
+WINDOW_C = 1  # TEMP_WINDOW
+MOVES_TO_START = 3
+DEBUG_ECHO, DEBUG_DRYRUN = 1, 8
 FEED_AT_START_MM_S = 25.0  # motion.cpp feedrate_mm_s, 1500 mm/min
 SPOKEN_AXES = "XYZE"
 
@@ -34,32 +40,44 @@ class Board:
         self.machine, self.hotend, self.bed = machine, hotend, bed
         self.journal, self.say = journal, say
         self.planner = Planner(
-            machine.planner_blocks, self._junction, (0.0,) * 4, dry=journal.moves_on
+            machine.planner_blocks - 1,
+            self._junction,
+            (0.0,) * 4,
+            dry=journal.moves_on,
+            enough=MOVES_TO_START,
         )
         self.now_s = 0.0
+        self.busy_s = machine.busy_s
+        self.heating_wanted = self.user_wanted = False
+        self.quick_stops = 0
+        self.timer = Stopwatch()
+        self.debug = 0  # M111
+        self.was_hot = False
+        self.answer = ""  # instead of a bare ok (M105)
+        self.mute = False  # M105 with a wrong tool: not even an ok
+        self.asks_again = False  # M999 flushes and asks for the next line
+        self.card: list[str] = []  # what is left of the file that prints from the card
+        self.card_bytes = 0
+        self.card_paused = False
+        self.temperatures_every_s = self.position_every_s = 0.0
+        self.next_temperatures_s: float | None = None
+        self.next_position_s: float | None = None
+        self._begin(machine)
+
+    def _begin(self, machine: MarlinMachine) -> None:
+        """Where it stands and what counts at power-up."""
         self.at = [0.0, 0.0, 0.0, 0.0]
         self.shift = [0.0, 0.0, 0.0]  # G92: what the program says minus where the machine is
         self.home_offset = [0.0, 0.0, 0.0]
         self.homed = [False, False, False]
         self.feed_mm_s, self.feed_percent = FEED_AT_START_MM_S, 100
+        self.feed_percent_kept = 100
         self.flow_percent = 100
         self.unit_mm = 1.0
         self.relative = self.relative_e = False
         self.soft_endstops = True
         self.extrude_min_c, self.cold_allowed = machine.extrude_min_c, False
         self.restore_settings()
-        self.busy_s = machine.busy_s
-        self.heating_wanted = self.user_wanted = False
-        self.quick_stops = 0
-        self.was_hot = False
-        self.answer = ""  # instead of a bare ok (M105)
-        self.card: list[str] = []  # what is left of the file that prints from the card
-        self.card_bytes = 0
-        self.card_paused = False
-        self.mute = False  # M105 with a wrong tool: not even an ok
-        self.temperatures_every_s = self.position_every_s = 0.0
-        self.next_temperatures_s: float | None = None
-        self.next_position_s: float | None = None
 
     def restore_settings(self) -> None:
         """What the firmware was compiled with (M502)."""
@@ -100,7 +118,7 @@ class Board:
 
     def over(self) -> None:
         """The program may be over: it said M84 or M400, and everything is cold."""
-        if self.was_hot and self.hotend.target_c == 0 and self.bed.target_c == 0:
+        if self.was_hot and self.hotend.target_c <= 0 and self.bed.target_c <= 0:
             self.was_hot = False
             self.journal.program_over()
 
@@ -167,8 +185,10 @@ class Board:
 
     def _extrusion(self, pushed: float) -> float:
         """What really leaves for the extruder: nothing when cold or absurdly long."""
-        cold = self.hotend.measured(self.now_s) < self.extrude_min_c
-        if cold and not self.cold_allowed:
+        if self.debug & DEBUG_DRYRUN:
+            return 0.0
+        whole_c = int(self.hotend.measured(self.now_s) + 0.5)
+        if whole_c < self.extrude_min_c - WINDOW_C and not self.cold_allowed:
             self.say("echo: cold extrusion prevented")
             return 0.0
         if abs(pushed) > self.machine.extrude_max_mm:
@@ -180,14 +200,24 @@ class Board:
         """What the program calls the place of an axis."""
         return self.at[axis] + self.shift[axis] + self.home_offset[axis]
 
-    def say_position(self) -> None:
-        """report_current_position_projected: planned place and planned steps."""
+    def say_position(self, *, reached: bool = False) -> None:
+        """report_current_position_projected: planned place and steps; `reached` (G28, G92): the
+        steps of the motors as they stand.
+        """
         x, y, z = (self.logical(axis) for axis in (0, 1, 2))
-        steps = [round(self.at[i] * self.steps_per_mm[i]) for i in (0, 1, 2)]
+        there = self.planner.position(self.now_s) if reached else self.at
+        steps = [round(there[i] * self.steps_per_mm[i]) for i in (0, 1, 2)]
         self.say(
             f"X:{x:.2f} Y:{y:.2f} Z:{z:.2f} E:{self.at[3]:.2f}"
             f" Count X:{steps[0]} Y:{steps[1]} Z:{steps[2]}"
         )
+
+    def knows_tool(self, number: float | None, what: str) -> bool:
+        """False where T names a tool that is not there; only numbers up to 127 are told."""
+        tool = 0 if number is None else min(255, max(0, int(number)))
+        if 0 < tool < 0x80:
+            self.say(f"echo:{what} Invalid extruder {tool}")
+        return tool == 0
 
     # --- heat --------------------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 Never reads bytes; a command that takes time is an iterator of the moments it waits for.
 
 Source: MarlinFirmware/Marlin `Marlin/src/gcode/gcode.cpp` process_parsed_command (which codes a
-default configuration compiles in), `parser.cpp` unknown_command_warning, `control/T.cpp`.
+default configuration compiles in; an echo of the whole line by M111 S1), `parser.cpp`
+unknown_command_warning, `control/T.cpp` with `module/tool_change.cpp` (the number in 8 bits).
 """
 
 from collections.abc import Callable
 
 from hardware_sim.marlin import heating, moving, settings, telling
-from hardware_sim.marlin.board import Board, Task
+from hardware_sim.marlin.board import DEBUG_ECHO, Board, Task
 from hardware_sim.marlin.intake import Command
 from hardware_sim.marlin.words import Words, parse
 
@@ -36,6 +37,10 @@ class Commands:
             del self._table["M154"]
         if not board.has("G20"):
             del self._table["G20"]
+        if machine.panel or machine.emergency_parser:
+            self._table.update(moving.USER)
+        if machine.panel:
+            self._table.update(settings.MENU)
         if machine.sd_card:
             self._table.update(telling.CARD)
         for feature in machine.features:
@@ -45,6 +50,8 @@ class Commands:
         """Carry out a command; an iterator comes back if it takes time."""
         board = self._board
         board.now_s = now_s
+        if board.debug & DEBUG_ECHO:
+            board.say(f"echo:{command.raw}")
         code, words = parse(command.text)
         if code == "M110":
             board.journal.renumbered()
@@ -65,10 +72,10 @@ class Commands:
         if handler is not None:
             return handler(self._board, words)
         if code[:1] == "T":
-            number = int(code[1:])
+            number = int(code[1:]) & 0xFF
             if number > 0:
                 self._board.say(f"echo:T{number} Invalid extruder")
-        elif text:
+        else:
             self._board.say(f'echo:Unknown command: "{text}"')
         return None
 

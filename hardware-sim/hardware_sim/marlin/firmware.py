@@ -18,11 +18,12 @@ from hardware_sim.marlin.intake import LONG_MAX, Command, Intake, LineFault
 from hardware_sim.marlin.telling import banner
 from hardware_sim.records import Journal
 
-_URGENT = re.compile(rb" *(?:N[-+\d ]*)?(M(?:108|112|410))")
+_URGENT = re.compile(rb" *(?:N[-\d ]*)?M *(108|112|410)")
+_NUMBER = re.compile(r"N[-+\d]*")
 _LINE_END = re.compile(rb"[\r\n]")
 _TRIPS = {  # language.h STR_T_*, and what the display would show (echoed by kill)
     "heating": ("Heating failed", "Heating Failed"),
-    "runaway": ("Thermal Runaway", "Thermal Runaway"),
+    "runaway": ("Thermal Runaway", "THERMAL RUNAWAY"),
     "maxtemp": ("MAXTEMP triggered", "Err: MAXTEMP"),
     "mintemp": ("MINTEMP triggered", "Err: MINTEMP"),
 }
@@ -37,7 +38,13 @@ class Marlin:
         self.machine, self.journal = machine, journal
         self.hotend = Heater(machine.hotend, machine.ambient_c, HOTEND_WATCH)
         self.bed = Heater(machine.bed, machine.ambient_c, BED_WATCH)
-        self.intake = Intake(machine.rx_buffer, machine.bufsize, machine.max_cmd_size, self._urgent)
+        self.intake = Intake(
+            machine.rx_buffer,
+            machine.bufsize,
+            machine.max_cmd_size,
+            self._urgent,
+            drops_repeats=machine.drops_repeats,
+        )
         self.out = bytearray()
         self.dead = False
         self._task: Task | None = None
@@ -196,7 +203,7 @@ class Marlin:
         for line in lines:
             found = _URGENT.match(line)
             if found is not None:
-                self._act_at_once(found[1].decode())
+                self._act_at_once("M" + found[1].decode())
 
     def run(self, now_s: float) -> None:
         """Do everything that is due by now."""
@@ -270,7 +277,8 @@ class Marlin:
 
     def _acknowledge(self) -> None:
         command, board = self._command, self.board
-        if command.text == "M999":
+        if board.asks_again:
+            board.asks_again = False
             self._ask_again(self.intake.last)
         if board.answer or board.mute:
             if board.answer and not command.silent:
@@ -281,9 +289,10 @@ class Marlin:
 
     def _ok(self, command: Command) -> str:
         """ADVANCED_OK: the command still has its slot when its ok is said."""
-        number = "" if command.number is None else f" N{command.number}"
+        number = _NUMBER.match(command.raw)
+        shown = "" if number is None else f" {number[0]}"
         free = max(0, self.machine.planner_blocks - 1 - self.planner.waiting)
-        return f"ok{number} P{free} B{self.intake.free - 1}"
+        return f"ok{shown} P{free} B{self.intake.free - 1}"
 
     # --- what the process around it asks ---------------------------------------------------
 
@@ -300,7 +309,7 @@ class Marlin:
     @property
     def still(self) -> bool:
         """Cold and motionless, nothing in hand."""
-        cold = self.hotend.target_c == 0 and self.bed.target_c == 0
+        cold = self.hotend.target_c <= 0 and self.bed.target_c <= 0
         return cold and not self.moving and self._task is None and not self.intake.queue
 
     @property

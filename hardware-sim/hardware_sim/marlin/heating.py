@@ -4,51 +4,45 @@ Never reads bytes; a command that takes time is an iterator of the moments it wa
 Source: MarlinFirmware/Marlin `Marlin/src/gcode/temp/M104_M109.cpp`, `M105.cpp`, `M106_M107.cpp`,
 `M140_M190.cpp`, `M155.cpp`, `host/M154.cpp`, `config/M302.cpp`, `Marlin/src/module/temperature.cpp`
 (wait_for_hotend, wait_for_bed: a report at once and every second, residency in a window,
-longer by a third when it is warm already), `gcode.cpp` get_target_extruder_from_command.
+longer by a third when it is warm already; auto_job_check_timer).
 """
 
 import math
 from collections.abc import Callable
 
 from hardware_sim.heat import Heater
-from hardware_sim.marlin.board import Board, Task
-from hardware_sim.marlin.words import Words
+from hardware_sim.marlin.board import DEBUG_DRYRUN, WINDOW_C, Board, Task
+from hardware_sim.marlin.words import Words, byte, short
 
 RESIDENCY_S = 10.0  # Configuration.h TEMP_RESIDENCY_TIME
-WINDOW_C = 1.0  # TEMP_WINDOW
 SLOPE_S, SLOPE_C, SLOPE_BED_C = 60.0, 1.5, 1.0  # MIN_COOLING_SLOPE_*
 OVERSHOOT_C, OVERSHOOT_BED_C = 15.0, 10.0  # HOTEND_OVERSHOOT, BED_OVERSHOOT
 REPORT_MOST_S = 60.0
-
-
-def _tool(board: Board, words: Words, code: str) -> bool:
-    """False, with the firmware's words, where T names a tool that is not there."""
-    number = words.get("T")
-    if number is None or int(number) & 0xFF == 0:
-        return True
-    board.say(f"echo:{code} Invalid extruder {int(number) & 0xFF}")
-    return False
+JOB_HOTEND_C, JOB_BED_C = 85.0, 5.0  # EXTRUDE_MINTEMP / 2, BED_MINTEMP
+PRESETS_C = ((180.0, 70.0), (240.0, 110.0))  # PREHEAT_1_TEMP_HOTEND and so on
 
 
 def hotend(board: Board, words: Words) -> None:
     """M104."""
-    target = words.get("S")
-    if _tool(board, words, "M104") and target is not None:
+    target = _target(board, board.hotend, words, "S")
+    if board.knows_tool(words.get("T"), "M104") and target is not None:
         _aim(board, board.hotend, target)
+        _watch_job(board, starts=False, stops=True)
 
 
 def hotend_wait(board: Board, words: Words) -> Task | None:
     """M109: S waits for heat only, R for cooling too."""
-    if not _tool(board, words, "M109"):
+    if not board.knows_tool(words.get("T"), "M109"):
         return None
     return _aim_and_wait(board, board.hotend, words)
 
 
 def bed(board: Board, words: Words) -> None:
     """M140."""
-    target = words.get("S")
+    target = _target(board, board.bed, words, "S")
     if target is not None:
         _aim(board, board.bed, target)
+        _watch_job(board, starts=False, stops=True)
 
 
 def bed_wait(board: Board, words: Words) -> Task | None:
@@ -56,19 +50,38 @@ def bed_wait(board: Board, words: Words) -> Task | None:
     return _aim_and_wait(board, board.bed, words)
 
 
+def _target(board: Board, heater: Heater, words: Words, letters: str) -> float | None:
+    """I names a preset of the menu; else the first of the letters counts; M111 S8 heats nothing."""
+    if board.debug & DEBUG_DRYRUN:
+        return None
+    preset = words.get("I") if board.machine.panel else None
+    if preset is not None:
+        return PRESETS_C[min(byte(preset), 1)][heater is board.bed]
+    return next((words.values[x] for x in letters if x in words.values), None)
+
+
 def _aim(board: Board, heater: Heater, target_c: float) -> None:
     margin_c = OVERSHOOT_C if heater is board.hotend else OVERSHOOT_BED_C
-    wanted = min(max(0, int(target_c)), heater.limits.max_c - margin_c)
-    heater.aim(wanted, board.now_s)
+    heater.aim(min(short(target_c), heater.limits.max_c - margin_c), board.now_s)
     board.was_hot = board.was_hot or heater.target_c > 0
 
 
+def _watch_job(board: Board, *, starts: bool, stops: bool) -> None:
+    """PRINTJOB_TIMER_AUTOSTART: waiting for heat is the beginning of a job, cooling its end."""
+    if board.hotend.target_c > JOB_HOTEND_C or board.bed.target_c > JOB_BED_C:
+        if starts:
+            board.timer.start(board.now_s)
+    elif stops:
+        board.timer.stop(board.now_s)
+
+
 def _aim_and_wait(board: Board, heater: Heater, words: Words) -> Task | None:
-    heats_only = words.get("S") is not None
-    target = words.get("S") if heats_only else words.get("R")
+    target = _target(board, heater, words, "SR")
     if target is None:
         return None
+    heats_only = words.get("S") is not None
     _aim(board, heater, target)
+    _watch_job(board, starts=True, stops=heater is board.hotend)
     if heats_only and heater.target_c < heater.measured(board.now_s):
         return None
     return _wait(board, heater)
@@ -86,7 +99,7 @@ def _wait(board: Board, heater: Heater) -> Task:
     next_s = began_s
     while board.now_s < done_s and board.heating_wanted:
         if board.now_s >= next_s:
-            settled = board.now_s >= min(meets_s, starts_s)
+            settled = board.now_s > began_s and board.now_s >= min(meets_s, starts_s)
             word = str(int(starts_s + RESIDENCY_S - board.now_s)) if settled else "?"
             board.say(f"{board.temperatures()} W:{word}")
             next_s = board.now_s + 1.0
@@ -109,7 +122,7 @@ def _gives_up_s(board: Board, heater: Heater, began_s: float) -> float:
 
 def say_temperatures(board: Board, words: Words) -> None:
     """M105: its ok carries the report; a wrong tool gets no ok at all."""
-    if _tool(board, words, "M105"):
+    if board.knows_tool(words.get("T"), "M105"):
         board.answer = f"ok{board.temperatures()}"
     else:
         board.mute = True
@@ -140,12 +153,9 @@ def cold_extrusion(board: Board, words: Words) -> None:
         allowed = "en" if board.cold_allowed else "dis"
         board.say(f"echo:Cold extrudes are {allowed}abled (min temp {int(board.extrude_min_c)}C)")
         return
-    least = words.get("S")
-    if least is not None:
-        board.extrude_min_c = float(int(least))
-        board.cold_allowed = least == 0
-    elif words.has("P"):
-        board.cold_allowed = board.extrude_min_c == 0 or words.get("P") != 0
+    if words.has("S"):
+        board.extrude_min_c = float(short(words.get("S") or 0.0))
+    board.cold_allowed = board.extrude_min_c == 0 or words.flag("P")
 
 
 def go_on(board: Board, _words: Words) -> None:

@@ -3,8 +3,10 @@ Never looks inside a command beyond what the door itself acts on.
 
 Source: MarlinFirmware/Marlin `Marlin/src/gcode/queue.cpp` (process_stream_char, process_line_done,
 get_serial_commands, gcode_line_error, flush_and_request_resend): N must come first; its number is
-looked at before the checksum; a fault empties the receive buffer; M108, M112 and M410 act early
-only when the line has no number; a command keeps its slot while it is carried out.
+looked at before the checksum; a line that repeats one of the last two numbers is dropped without a
+word (since 2.1.2); a fault empties the receive buffer; M108, M112 and M410 act early only when the
+line has no number; a command keeps its slot while it is carried out. What of a line is its command:
+`parser.cpp` parse (behind the number, up to the star; blanks are cut only before a star).
 """
 
 import operator
@@ -19,8 +21,9 @@ LINE_NUMBER = "Line Number is not Last Line Number+1"
 CHECKSUM = "checksum mismatch"
 NO_CHECKSUM = "No Checksum with line number"
 _EARLY = ("M108", "M112", "M410")
-_ODD = (b";", b"\\", b"\x08")
-_USUAL = re.compile(r"N(\d{1,9}) *([^*]*)\*(\d{1,3})\Z")
+_ODD = (b";", b"\\", b"\x08", b"\0")
+_USUAL = re.compile(r"N(\d{1,9}) *([^*\d +-][^*]*)\*(\d{1,3})\Z")
+_NUMBER = re.compile(r"N[-+\d]+ *")
 _SPLIT = bytes.maketrans(b"\r", b"\n")
 
 
@@ -31,6 +34,8 @@ class Command(NamedTuple):
     number: int | None
     silent: bool = False
     """It came from the card or the panel: no ok is said."""
+    raw: str = ""
+    """The whole line as the queue holds it."""
 
 
 class LineFault(NamedTuple):
@@ -49,12 +54,19 @@ class Intake:
     """Bytes in, commands out; `urgent` sees M108, M112 and M410 before the queue does."""
 
     def __init__(
-        self, rx_buffer: int, bufsize: int, line_bytes: int, urgent: Callable[[str], None]
+        self,
+        rx_buffer: int,
+        bufsize: int,
+        line_bytes: int,
+        urgent: Callable[[str], None],
+        *,
+        drops_repeats: bool = True,
     ) -> None:
         self._capacity = rx_buffer - 1  # a ring keeps one place free
         self.bufsize = bufsize
         self._line_bytes = line_bytes - 1  # its last byte is the terminator
         self._urgent = urgent
+        self._drops_repeats = drops_repeats
         self._rx = bytearray()
         self._line = bytearray()  # what the main loop has taken out of the ring already
         self.queue: deque[Command] = deque()
@@ -104,24 +116,25 @@ class Intake:
             line = bytes(self._line)
             self._line.clear()
             if any(odd in line for odd in _ODD):
-                line = _cleaned(line)
-            if line:
-                return self._judge(line[: self._line_bytes])
+                line = _cleaned(line, self._line_bytes)
+            if line and (judged := self._judge(line[: self._line_bytes].partition(b"\0")[0])):
+                return judged
         return None
 
-    def _judge(self, line: bytes) -> Command | LineFault:
+    def _judge(self, line: bytes) -> Command | LineFault | None:
+        """None: it is dropped without a word."""
         text = line.decode("latin-1")
         usual = _USUAL.match(text)
         if usual is not None and "M110" not in text:
             return self._judge_usual(line, usual)
         command = text.lstrip(" ")
         if command[:1] != "N":
-            return self._let_in(command)
+            return self._let_in(text, command)
         setting = "M110" in command
         place = command.find("N", 4) if setting else -1
         number = _number(command, max(place, 0) + 1)
         if number != self.last + 1 and not setting:
-            return self._refuse(LINE_NUMBER)
+            return self._out_of_turn(number)
         star = command.rfind("*")
         if star < 0:
             return self._refuse(NO_CHECKSUM)
@@ -129,39 +142,51 @@ class Intake:
         if _number(command, star + 1) != xor(line[skipped : skipped + star]):
             return self._refuse(CHECKSUM)
         self.last = number
-        start = 1
-        while start < star and command[start] in "0123456789-+":
-            start += 1
-        return self._queued(command[start : command.find("*")].strip(" "), _number(command, 1))
+        return self._queued(_command_of(command), _number(command, 1), text)
 
-    def _judge_usual(self, line: bytes, found: re.Match[str]) -> Command | LineFault:
+    def _judge_usual(self, line: bytes, found: re.Match[str]) -> Command | LineFault | None:
         """The same judgement for a line as hosts write it."""
         number = int(found[1])
         if number != self.last + 1:
-            return self._refuse(LINE_NUMBER)
+            return self._out_of_turn(number)
         if int(found[3]) != xor(line[: found.end(2)]):
             return self._refuse(CHECKSUM)
         self.last = number
-        return self._queued(found[2].rstrip(" "), number)
+        return self._queued(found[2].rstrip(" "), number, found[0])
 
-    def _let_in(self, command: str) -> Command:
+    def _let_in(self, line: str, command: str) -> Command | None:
         if command[:4] in _EARLY:
             self._urgent(command[:4])
-        star = command.find("*")
-        return self._queued((command if star < 0 else command[:star]).rstrip(" "), None)
+        if line[:1] == ";":  # an escaped one: the ring takes no comment
+            return None
+        return self._queued(_command_of(command), None, line)
 
-    def _queued(self, text: str, number: int | None) -> Command:
-        command = Command(text, number)
+    def _queued(self, text: str, number: int | None, line: str) -> Command:
+        command = Command(text, number, raw=line)
         self.queue.append(command)
         return command
+
+    def _out_of_turn(self, number: int) -> LineFault | None:
+        """A repeat of what it has just had: a resend was on its way twice."""
+        if self._drops_repeats and self.last - 1 <= number <= self.last:
+            return None
+        return self._refuse(LINE_NUMBER)
 
     def _refuse(self, why: str) -> LineFault:
         self._rx.clear()
         return LineFault(why, self.last)
 
 
-def _cleaned(line: bytes) -> bytes:
-    """process_stream_char: comments, backslash escapes, backspaces."""
+def _command_of(line: str) -> str:
+    """Behind the number, up to the first star; only blanks before a star are cut."""
+    number = _NUMBER.match(line)
+    command = line if number is None else line[number.end() :]
+    star = command.find("*", 1)
+    return command if star < 0 else command[:star].rstrip(" ")
+
+
+def _cleaned(line: bytes, most: int) -> bytes:
+    """process_stream_char: comments, backslash escapes, backspaces, nothing beyond the buffer."""
     out = bytearray()
     escaped = False
     for byte in line:
@@ -176,6 +201,8 @@ def _cleaned(line: bytes) -> bytes:
             del out[-1:]
         else:
             out.append(byte)
+        if len(out) >= most:
+            break
     return bytes(out)
 
 

@@ -75,8 +75,8 @@ def _arc(board: Board, words: Words, *, sign: int) -> Task | None:
     goal = goal_of(board, words)
     start, end, unit = (begin[0], begin[1]), (goal[0], goal[1]), board.unit_mm
     radius = words.get("R")
-    if radius is not None:
-        centre = arc_centre(start, end, radius * unit, clockwise=sign < 0)
+    if radius:
+        centre = _centre(start, end, radius * unit, sign)
     else:
         i, j = words.get("I") or 0.0, words.get("J") or 0.0
         centre = (start[0] + i * unit, start[1] + j * unit)
@@ -84,6 +84,16 @@ def _arc(board: Board, words: Words, *, sign: int) -> Task | None:
         board.say("Error:G2/G3 bad parameters")
         return None
     return _moves(board, _chords(begin, goal, centre, sign))
+
+
+def _centre(
+    start: tuple[float, float], end: tuple[float, float], radius: float, sign: int
+) -> tuple[float, float] | None:
+    """G2_G3.cpp: a radius that is too short is as good as half the way."""
+    if start == end:
+        return None
+    halfway = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+    return arc_centre(start, end, radius, clockwise=sign < 0) or halfway
 
 
 def _chords(
@@ -130,7 +140,7 @@ def home(board: Board, words: Words) -> Task:
     for axis in axes:
         board.at[axis], board.shift[axis], board.homed[axis] = 0.0, 0.0, True
     board.planner.settle_at(board.at)
-    board.say_position()
+    board.say_position(reached=True)
 
 
 def finish_moves(board: Board, _words: Words) -> Task:
@@ -148,7 +158,7 @@ def set_position(board: Board, words: Words) -> None:
     pushed = words.get("E")
     if pushed is not None:
         board.at[3] = pushed * board.unit_mm
-    board.say_position()
+    board.say_position(reached=True)
 
 
 def motors_off(board: Board, words: Words) -> Task | None:
@@ -164,12 +174,14 @@ def _motors_off(board: Board, words: Words) -> Task:
         board.over()
 
 
-def wait_for_user(board: Board, words: Words) -> Task | None:
-    """M0, M1: only a firmware with a panel or an emergency parser has them."""
-    if not (board.machine.panel or board.machine.emergency_parser):
-        board.say(f'echo:Unknown command: "M0{" " if words.text else ""}{words.text}"')
-        return None
-    return pause(board, (words.get("S") or 0.0) + (words.get("P") or 0.0) / 1000)
+def wait_for_user(board: Board, words: Words) -> Task:
+    """M0, M1: only a firmware with a panel or an emergency parser has them; S counts before P."""
+    seconds = words.get("S")
+    limit_s = (words.get("P") or 0.0) / 1000 if seconds is None else seconds
+    yield from board.still()
+    if words.message and not board.machine.panel:
+        board.say(f"echo:{words.message}")
+    yield from pause(board, limit_s)
 
 
 def pause(board: Board, limit_s: float = 0.0) -> Task:
@@ -238,11 +250,15 @@ def home_offset(board: Board, words: Words) -> None:
         value = words.get(letter)
         if value is not None:
             board.home_offset[axis] = value * board.unit_mm
-    board.say_position()
+    board.say_position(reached=True)
 
 
 def home_here(board: Board, _words: Words) -> None:
     """M428: the nearest end of each axis becomes its home."""
+    unknown = "".join(letter for letter, on in zip("XYZ", board.homed, strict=True) if not on)
+    if unknown:
+        board.say(f"echo:Home {unknown} First")
+        return
     found: list[float] = []
     for axis in (0, 1, 2):
         at = board.at[axis]
@@ -254,13 +270,26 @@ def home_here(board: Board, _words: Words) -> None:
             return
         found.append(difference)
     board.home_offset = found
-    board.say_position()
+    board.say_position(reached=True)
+
+
+def power_off(board: Board, _words: Words) -> Task:
+    """M81, on every board: everything off, and a second's wait whether there is a supply or not."""
+    yield from board.still()
+    for heater in (board.hotend, board.bed):
+        heater.aim(0, board.now_s)
+    board.timer.stop(board.now_s)
+    yield from board.until(board.now_s + 1.0)
 
 
 def nothing(_board: Board, _words: Words) -> None:
     """Accepted, without effect here."""
 
 
+USER: dict[str, Callable[[Board, Words], Task | None]] = {
+    "M0": wait_for_user,
+    "M1": wait_for_user,
+}
 TABLE: dict[str, Callable[[Board, Words], Task | None]] = {
     "G0": line,
     "G1": line,
@@ -273,10 +302,9 @@ TABLE: dict[str, Callable[[Board, Words], Task | None]] = {
     "G90": absolute,
     "G91": incremental,
     "G92": set_position,
-    "M0": wait_for_user,
-    "M1": wait_for_user,
     "M17": nothing,
     "M18": motors_off,
+    "M81": power_off,
     "M82": absolute_e,
     "M83": relative_e,
     "M84": motors_off,

@@ -10,7 +10,8 @@ own code is plain, the one of M503 starts every line with `echo:`.
 from collections.abc import Callable
 
 from hardware_sim.marlin.board import SPOKEN_AXES, Board, Task
-from hardware_sim.marlin.words import Words
+from hardware_sim.marlin.heating import PRESETS_C
+from hardware_sim.marlin.words import Words, short
 
 LOADED = "echo:Hardcoded Default Settings Loaded"
 NO_EEPROM = "Error:EEPROM disabled"
@@ -104,26 +105,29 @@ def _corners(board: Board) -> str:
 
 
 def feed_share(board: Board, words: Words) -> None:
-    """M220."""
+    """M220: R brings back what B kept."""
     if not words.seen:
         board.say(f"FR:{board.feed_percent}%")
         return
+    before = board.feed_percent
+    if words.has("R"):
+        board.feed_percent = board.feed_percent_kept
+    if words.has("B"):
+        board.feed_percent_kept = before
     percent = words.get("S")
     if percent is not None:
-        board.feed_percent = max(1, int(percent))
+        board.feed_percent = max(1, short(percent))
 
 
 def flow(board: Board, words: Words) -> None:
     """M221."""
-    tool = words.get("T")
-    if tool is not None and int(tool) != 0:
-        board.say(f"echo:M221 Invalid extruder {int(tool) & 0xFF}")
+    if not board.knows_tool(words.get("T"), "M221"):
         return
     percent = words.get("S")
     if percent is None:
         board.say(f"echo:E0 Flow: {board.flow_percent}%")
     else:
-        board.flow_percent = int(percent)
+        board.flow_percent = short(percent)
 
 
 def pid(board: Board, words: Words) -> None:
@@ -172,6 +176,7 @@ def report(board: Board) -> None:
     volumetric = "" if board.volumetric else " (Disabled)"
     rows = (
         ("Linear Units:", "G21 ; (mm)"),
+        ("Temperature Units:", "M149 C ; Units in Celsius"),
         (f"Filament settings{volumetric}:", _filament(board)),
         ("Steps per unit:", f"M92 {_pairs(board.steps_per_mm)}"),
         ("Max feedrates (units/s):", f"M203 {_pairs(board.max_feed)}"),
@@ -185,6 +190,7 @@ def report(board: Board) -> None:
             _corners(board),
         ),
         ("Home offset:", f"M206 {home}"),
+        *([("Material heatup parameters:", "\necho:  ".join(_presets()))] * board.machine.panel),
         ("Hotend PID:", _pid(board)),
     )
     for heading, row in rows:
@@ -192,6 +198,18 @@ def report(board: Board) -> None:
         board.say(f"echo:  {row}")
 
 
+def _presets() -> list[str]:
+    return [f"M145 S{n} H{h:.2f} B{b:.2f} F0" for n, (h, b) in enumerate(PRESETS_C)]
+
+
+def presets(board: Board, words: Words) -> None:
+    """M145, where there is a menu; what it sets, only the menu would use."""
+    if not words.seen:
+        for row in _presets():
+            board.say(f"  {row}")
+
+
+MENU: dict[str, Callable[[Board, Words], Task | None]] = {"M145": presets}
 TABLE: dict[str, Callable[[Board, Words], Task | None]] = {
     "M92": steps,
     "M200": filament,

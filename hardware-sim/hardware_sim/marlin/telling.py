@@ -3,7 +3,8 @@ Never moves or heats anything.
 
 Source: MarlinFirmware/Marlin `Marlin/src/gcode/host/M115.cpp` (the Cap lines in their order),
 `M114.cpp`, `M118.cpp`, `M119.cpp`, `M113.cpp`, `Marlin/src/core/language.h` (texts),
-`Marlin/src/MarlinCore.cpp` setup (the banner), `stats/M31.cpp`, `sd/M20.cpp` to `M27.cpp`.
+`Marlin/src/MarlinCore.cpp` setup (the banner), `stats/M31.cpp`, `stats/M75-M78.cpp`,
+`control/M111.cpp`, `control/M999.cpp`, `sd/M20.cpp` to `M27.cpp`.
 """
 
 import re
@@ -11,10 +12,11 @@ from collections.abc import Callable
 
 from hardware_sim.config import MarlinMachine
 from hardware_sim.marlin.board import Board, Task
-from hardware_sim.marlin.words import Words
+from hardware_sim.marlin.words import Words, byte
 
 UUID = "cede2a2f-41a2-4748-9b12-c55c62f367ff"  # Version.h DEFAULT_MACHINE_UUID, on every board
 DATE = "Jan  6 2024"
+DEBUG = ("ECHO", "INFO", "ERRORS", "DRYRUN", "COMMUNICATION")
 _PREFIX = re.compile(r"([AE]1|P\d) *")
 
 
@@ -53,6 +55,7 @@ NEVER = [
     "TOGGLE_LIGHTS",
     "CASE_LIGHT_BRIGHTNESS",
     "PROMPT_SUPPORT",
+    "MULTI_VOLUME",
     "REPEAT",
     "AUTOREPORT_SD_STATUS",
     "LONG_FILENAME",
@@ -87,6 +90,7 @@ CAPABILITIES = [
     "HOST_ACTION_COMMANDS",
     "PROMPT_SUPPORT",
     "SDCARD",
+    "MULTI_VOLUME",
     "REPEAT",
     "SD_WRITE",
     "AUTOREPORT_SD_STATUS",
@@ -117,7 +121,8 @@ def capabilities(machine: MarlinMachine) -> list[tuple[str, bool]]:
         "SDCARD": machine.sd_card,
         "SD_WRITE": machine.sd_card,
     }
-    return [(name, told.get(name, name not in NEVER)) for name in CAPABILITIES]
+    named = [name for name in CAPABILITIES if machine.sd_card or name != "MULTI_VOLUME"]
+    return [(name, told.get(name, name not in NEVER)) for name in named]
 
 
 def position(board: Board, _words: Words) -> None:
@@ -156,7 +161,35 @@ def keepalive(board: Board, words: Words) -> None:
 
 def print_time(board: Board, _words: Words) -> None:
     """M31."""
-    board.say("echo:Print time: 0s")
+    board.say(f"echo:Print time: {board.timer.words(board.now_s)}")
+
+
+def start_timer(board: Board, _words: Words) -> None:
+    """M75."""
+    board.timer.start(board.now_s)
+
+
+def pause_timer(board: Board, _words: Words) -> None:
+    """M76."""
+    board.timer.pause(board.now_s)
+
+
+def stop_timer(board: Board, _words: Words) -> None:
+    """M77."""
+    board.timer.stop(board.now_s)
+
+
+def debug(board: Board, words: Words) -> None:
+    """M111: which bits are set; 1 echoes every line, 8 heats and extrudes nothing."""
+    if words.has("S"):
+        board.debug = byte(words.get("S") or 0.0)
+    named = [name for bit, name in enumerate(DEBUG) if board.debug >> bit & 1]
+    board.say(f"echo:DEBUG:{','.join(named) if board.debug else 'off'}")
+
+
+def restart(board: Board, words: Words) -> None:
+    """M999: S keeps what has been received; else it is thrown away and asked for again."""
+    board.asks_again = not words.flag("S")
 
 
 def list_files(board: Board, _words: Words) -> None:
@@ -200,17 +233,18 @@ def nothing(_board: Board, _words: Words) -> None:
 
 TABLE: dict[str, Callable[[Board, Words], Task | None]] = {
     "M31": print_time,
-    "M75": nothing,
-    "M76": nothing,
-    "M77": nothing,
+    "M75": start_timer,
+    "M76": pause_timer,
+    "M77": stop_timer,
     "M110": nothing,
+    "M111": debug,
     "M113": keepalive,
     "M114": position,
     "M115": identify,
     "M117": nothing,
     "M118": echo,
     "M119": endstops,
-    "M999": nothing,  # what follows its ok is the queue's doing (firmware.py)
+    "M999": restart,
 }
 CARD: dict[str, Callable[[Board, Words], Task | None]] = {
     "M20": list_files,

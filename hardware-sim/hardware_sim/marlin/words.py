@@ -1,14 +1,16 @@
 """Promises the code and the words of a command as Marlin's parser sees them.
 Never judges whether a command exists.
 
-Source: MarlinFirmware/Marlin `Marlin/src/gcode/parser.cpp` (parse): capitals only, the letter must
-be G, M or T, a number must follow at once; a word may have no value.
+Source: MarlinFirmware/Marlin `Marlin/src/gcode/parser.cpp` (parse) and `parser.h` (values):
+capitals only, the letter must be G, M or T; blanks may stand between a letter and its number; a
+code is held in 16 bits; a word may have no value, and the last of its kind counts.
 """
 
 import re
 from typing import NamedTuple
 
-_HEAD = re.compile(r"([GMT])(\d+)(?:\.\d+)? *")
+_HEAD = re.compile(r"([GMT]) *(\d+) *")
+_VALUED = re.compile(r"[A-Z] *[-+]?\.?\d[-+.\d]* *")
 _WORD = re.compile(r"([A-Z]) *([-+]?(?:\d+\.?\d*|\.\d+))?")
 
 
@@ -27,6 +29,28 @@ class Words(NamedTuple):
         """The letter stands there, with or without a value."""
         return letter in self.seen
 
+    def flag(self, letter: str) -> bool:
+        """It stands there, and its value is not 0 (`value_bool`)."""
+        return self.has(letter) and byte(self.values.get(letter, 1.0)) != 0
+
+    @property
+    def message(self) -> str:
+        """`string_arg`: what begins with the first word that has no number."""
+        rest = self.text
+        while found := _VALUED.match(rest):
+            rest = rest[found.end() :]
+        return rest
+
+
+def byte(value: float) -> int:
+    """`value_byte`."""
+    return min(255, max(0, int(value)))
+
+
+def short(value: float) -> int:
+    """`value_int`, which is what a temperature is: 16 bits."""
+    return (int(value) + 0x8000) % 0x10000 - 0x8000
+
 
 FREE_TEXT = frozenset(("M117", "M118"))
 
@@ -36,7 +60,7 @@ def parse(text: str) -> tuple[str, Words]:
     head = _HEAD.match(text)
     if head is None:
         return "", Words(text, {}, "")
-    code = head[1] + (head[2].lstrip("0") or "0")
+    code = head[1] + str(int(head[2]) & 0xFFFF)
     rest = text[head.end() :]
     values: dict[str, float] = {}
     if code in FREE_TEXT:
@@ -44,6 +68,8 @@ def parse(text: str) -> tuple[str, Words]:
     seen = ""
     for letter, digits in _WORD.findall(rest):
         seen += letter
-        if digits and letter not in values:
+        if digits:
             values[letter] = float(digits)
+        else:
+            values.pop(letter, None)
     return code, Words(rest, values, seen)
