@@ -7,10 +7,13 @@ from firmware_bridge.drivers.marlin import quirks
 
 
 class Questions:
-    """A question is due when nothing moved for much longer than this machine usually takes."""
+    """A question is due when nothing moved for much longer than this machine usually takes, and
+    always well before its silence would be taken for its end (`silence_s`).
+    """
 
-    def __init__(self, longest_s: float) -> None:
+    def __init__(self, longest_s: float, silence_s: float) -> None:
         self.open = 0
+        self._after_busy_s = min(quirks.BUSY_ASK_AFTER_S, silence_s / 3)
         self._busy = False
         self._longest_s = longest_s
         self._gap_s = longest_s
@@ -39,7 +42,7 @@ class Questions:
         if self.open >= quirks.QUESTIONS_OPEN:
             return False
         usual = min(max(quirks.GAPS_TO_ASK * self._gap_s, quirks.ASK_AFTER_S), self._longest_s)
-        usual = max(usual, quirks.BUSY_ASK_AFTER_S) if self._busy else usual
+        usual = max(usual, self._after_busy_s) if self._busy else usual
         since = max(self._moved_at, self._asked_at)
         return now - since > usual * 2**self.open
 

@@ -144,7 +144,8 @@ _OKS = {b"ok\n" * count: (_OK,) * count for count in range(1, 9)}
 _ADVANCED = re.compile(r"^ok N?(\d{1,9})\b(?:.*\bB(\d{1,3})\b)?")
 _RESEND = re.compile(r"^(?:Resend|rs):?\s*N?(\d{1,9})\s*$", re.IGNORECASE)
 _BUSY = re.compile(r"^(?:echo:\s*)?busy:\s*(.*)$")
-_UNKNOWN = re.compile(r'^echo:\s*Unknown command: "(.*)"?$')
+# Marlin's own words; Prusa-Firmware 3 tells the whole line, with "$" where its N stood
+_UNKNOWN = re.compile(r'^(?:echo:\s*Unknown command: "|Unknown [GMTD] code: (?:\$\d+ *)?)(.*)"?$')
 _FIRMWARE = re.compile(r"FIRMWARE_NAME:(.*?)(?:\s+[A-Z_]+:|$)")
 _CAP = re.compile(r"^Cap:([A-Z_]+):([01])$")
 _POSITION = re.compile(r"^X:(-?[\d.]+) Y:(-?[\d.]+) Z:(-?[\d.]+)")
@@ -226,14 +227,17 @@ def _notice(text: str) -> Reply:
         return UnknownCommand(match[1].rstrip('"'))
     if quirks.PREVENTED.search(text):
         return Fault(text)
+    if quirks.STOPPED.match(text):
+        return Killed(text)
     if text == "wait":
         return Idle()
     return _fact(text)
 
 
 def _fact(text: str) -> Reply:
-    if heaters := _heaters(text):
-        return Heat(heaters, " W:" in text)
+    waits = bool(quirks.WAITS.match(text))
+    if (heaters := _heaters(text)) or waits:
+        return Heat(heaters, waits or " W:" in text)
     if match := _FIRMWARE.search(text):
         return Firmware(match[1].strip())
     if match := _CAP.match(text):
@@ -248,7 +252,8 @@ def _rest(text: str) -> Reply:
         return CardPrint(not text.startswith("Not"), text)
     if quirks.PANEL_PRINT.match(text):
         return CardPrint(True, text)
-    return (Garbled if quirks.BROKEN_OK.search(text) else Note)(text)
+    broken = quirks.BROKEN_OK.search(text) and not quirks.CARD.search(text)
+    return (Garbled if broken else Note)(text)
 
 
 def _heaters(text: str) -> Temperatures:

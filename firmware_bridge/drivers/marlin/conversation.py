@@ -78,7 +78,7 @@ class MarlinConversation:
         self._started = False
         # trust
         self._trust = Trust()
-        self._questions = Questions(timeouts.probe_s)
+        self._questions = Questions(timeouts.probe_s, timeouts.silence_s)
         self._rewind: Rewind | None = None
         self._after_resend = False
         self._ok_follows = 0  # above 0: this firmware says ok after Resend; below: it does not

@@ -62,16 +62,21 @@ LINE_REFUSED: Final = re.compile(
 )
 # About a card or a file that the job does not use (cardreader.cpp).
 CARD: Final = re.compile(
-    r"volume\.init|openRoot|workDir|\bSD\b|\bmedia\b|cannot (open|enter)|error writing",
+    r"SD card ok|volume\.init|openRoot|workDir|\bSD\b|\bmedia\b|cannot (open|enter)|error writing",
     re.IGNORECASE,
 )
 # language.h, planner.cpp: not errors to Marlin, and the end of the part.
 PREVENTED: Final = re.compile(r"(cold|too long|lengthy) extrusion prevented", re.IGNORECASE)
 KILLED: Final = re.compile(r"Printer halted|kill\(\) called|Printer stopped", re.IGNORECASE)
-# MarlinCore.cpp says why it restarted; other families greet in their own words.
+# queue.cpp: said without "Error:" to every move that a stopped printer is sent and does not make.
+STOPPED: Final = re.compile(r"^Printer (stopped|halted)\b")
+# MarlinCore.cpp says why it restarted, and what it is; other families greet in their own words.
 BANNERS: Final = re.compile(
-    r"^\s*(start$|Marlin \d|PowerUp$|(External|Brown out|Watchdog|Software) Reset$|Smoothie\b)"
+    r"^\s*(echo:\s*)?(start$|PowerUp$|(External|Brown out|Watchdog|Software) Reset$"
+    r"|Marlin ?[\w.+-]+$|(Last Updated|Compiled|Free Memory): |Smoothie\b)"
 )
+# Marlin 1.0 and Prusa-Firmware 3 wait for heat without a word about the target: M109, M190.
+WAITS: Final = re.compile(r"^T:-?\d[\d.]* E:\d")
 # What is left of an "ok" with a byte altered, or of two of them when the newline was lost.
 BROKEN_OK: Final = re.compile(r"^(.?k\b|o.?(\s|$)|.{0,3}$|ok\S|.k [NT])|ok$")
 # cardreader.cpp: somebody started a print at the panel.

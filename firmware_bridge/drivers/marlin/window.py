@@ -121,7 +121,9 @@ class Window:
 
     def make(self, command: bytes, file_line: int = 0, kind: Kind = Kind.PLAIN) -> Line:
         number = self.made + 1
-        line = Line(number, command, codec.numbered(number, command), file_line, kind)
+        # Repetier goes on from an M110's own number, Marlin from the one it names: one for both
+        told = quirks.FIRST_NUMBER - 1 if kind is Kind.RENUMBER else number
+        line = Line(number, command, codec.numbered(told, command), file_line, kind)
         self._lines.append(line)
         if file_line:
             self._tally.sent += 1
@@ -156,6 +158,8 @@ class Window:
 
     def taken_up_to(self, number: int) -> bool:
         """The machine named the line that it executed; False when that line was not in flight."""
+        if self.renumbering and number == quirks.FIRST_NUMBER - 1:
+            return self.acknowledge()
         if not self._acked < number <= self._sent:
             return False
         for each in range(self._acked + 1, number + 1):

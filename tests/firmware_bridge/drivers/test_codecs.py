@@ -19,7 +19,7 @@ MARLIN_TALK = (
 )
 MARLIN_SAID: list[marlin.Reply] = [
     marlin.Banner("start"),
-    marlin.Note("echo:Marlin 2.1.2"),
+    marlin.Banner("echo:Marlin 2.1.2"),
     marlin.Firmware("Marlin 2.1.2 (Jan  6 2024)"),
     marlin.Capability("AUTOREPORT_TEMP", on=True),
     marlin.Ok(),

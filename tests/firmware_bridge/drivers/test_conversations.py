@@ -92,9 +92,21 @@ def test_numbers_start_over_before_they_run_into_the_sixteenth_bit() -> None:
     told = said(table.hear("ok"))
     while not told or not told[-1][1].startswith("M110"):
         told += said(table.hear("ok"))
-    assert told[-2:] == [(60_000, "G1 X1"), (60_001, "M110 N1999")]
+    assert told[-2:] == [(60_000, "G1 X1"), (1999, "M110 N1999")]
     assert table.wait() == b""  # nothing may follow before it is answered
     assert said(table.hear("ok"))[0] == (2000, "G1 X1")
+
+
+def test_a_new_beginning_is_acknowledged_by_its_number_too() -> None:
+    """ADVANCED_OK names the M110, which counts as the line before the first."""
+    table = printer("G1 X1" for _ in range(200))
+    assert isinstance(table.talk, MarlinConversation)
+    window = table.talk._window
+    window._acked = window._sent = window._highest = quirks.LAST_NUMBER - 21
+    told = said(table.hear("ok"))
+    while not told[-1][1].startswith("M110"):
+        told += said(table.hear(f"ok N{told[-1][0]} P15 B3"))
+    assert said(table.hear("ok N1999 P15 B3"))[0] == (2000, "G1 X1")
 
 
 def run_to_the_end(table: Table, data: bytes) -> None:
@@ -175,6 +187,14 @@ def test_silence_is_asked_about_and_then_called_by_its_name() -> None:
     out = table.wait(20)
     assert out == quirks.MAKE_SAFE
     assert (table.end.outcome, table.end.cause) == ("interrupted", "silent")
+
+
+def test_a_short_patience_still_leaves_time_for_a_question() -> None:
+    """A machine that said busy is asked later than another, but before it is called silent."""
+    table = printer([f"G1 X{n}" for n in range(9)], Timeouts(silence_s=1.5))
+    table.hear("ok")
+    table.hear("echo:busy: processing")
+    assert b"N65432 M105" in table.wait(1.2)
 
 
 def test_a_cable_pulled_at_the_very_end_is_honestly_unknown() -> None:

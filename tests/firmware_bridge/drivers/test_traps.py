@@ -39,6 +39,30 @@ def heard(line: str) -> marlin.Reply:
         ("FIRMWARE_NAME: RepRapFirmware FIRMWARE_VERSION: 3", marlin.Firmware("RepRapFirmware")),
         ("!! Printer stopped", marlin.Killed("!! Printer stopped")),
         ("echo:Unknown command: M117", marlin.Note("echo:Unknown command: M117")),
+        # Marlin 1.0.2 and Prusa-Firmware 3 while they wait for the nozzle, and for the bed
+        ("T:150.3 E:0 W:?", marlin.Heat({}, waits=True)),
+        ("T:21.5 E:0 B:59.1", marlin.Heat({}, waits=True)),
+        # Prusa-Firmware 3: power and ambient behind it; its own words for what it does not know
+        (
+            "ok T:21.5 /0.0 B:22.1 /0.0 T0:21.5 /0.0 @:0 B@:0 P:0.0 A:27.3",
+            marlin.Ok({"T": (21.5, 0.0), "B": (22.1, 0.0), "T0": (21.5, 0.0)}),
+        ),
+        ("Unknown M code: $2003 M486 S1", marlin.UnknownCommand("M486 S1")),
+        ("Unknown G code: G60", marlin.UnknownCommand("G60")),
+        (
+            "Error:No Line Number with checksum, Last Line: 4",
+            marlin.LineRefused("Error:No Line Number with checksum, Last Line: 4"),
+        ),
+        ('echo:Unknown command: ""', marlin.UnknownCommand("")),
+        # a reset whose "start" was lost: every other line of the greeting says it too
+        ("Marlin bugfix-2.1.x", marlin.Banner("Marlin bugfix-2.1.x")),
+        ("echo:Marlin 1.1.9", marlin.Banner("echo:Marlin 1.1.9")),
+        ("echo: External Reset", marlin.Banner("echo: External Reset")),
+        (
+            "echo: Free Memory: 3813  PlannerBufferBytes: 1152",
+            marlin.Banner("echo: Free Memory: 3813  PlannerBufferBytes: 1152"),
+        ),
+        ("echo:SD card ok", marlin.Note("echo:SD card ok")),
     ],
 )
 def test_how_families_say_it(line: str, reply: marlin.Reply) -> None:
@@ -101,6 +125,16 @@ def test_4_paused_for_a_person_at_the_printer() -> None:
     assert table.events[-1] == Resumed("the machine")
 
 
+@pytest.mark.parametrize("line", ["T:150.3 E:0 W:?", "T:21.5 E:0 B:59.1"])
+def test_4_a_wait_for_heat_that_says_no_busy_is_neither_silent_nor_asked(line: str) -> None:
+    """Marlin 1.0.2, Prusa-Firmware 3: one such line each second, and nothing else for minutes."""
+    table = streaming()
+    for _ in range(200):
+        assert table.wait(1.0) == b""
+        assert table.hear(line) == b""
+    assert not ended(table)
+
+
 def test_5_reports_in_between_acknowledge_nothing() -> None:
     table = streaming()
     assert table.hear(" T:201.5 /200.0 B:60.1 /60.0 @:0 B@:0") == b""
@@ -117,6 +151,7 @@ def test_5_reports_in_between_acknowledge_nothing() -> None:
         "Error:MAXTEMP triggered, system stopped! Heater_ID: 0",
         "Error:MINTEMP triggered, system stopped! Heater_ID: 0",
         "!! Printer stopped due to errors.",
+        "Printer stopped due to errors. Fix the error and use M999 to restart.",  # queue.cpp
     ],
 )
 def test_6_a_halted_printer_ends_the_job_for_good(line: str) -> None:
