@@ -101,6 +101,8 @@ class Machine(_Table):
     timeouts: dict[str, float] = Field(default_factory=dict[str, float])
     materials: tuple[Slug, ...]
     attended: bool = False
+    jog: bool = False
+    camera: bool = False
     offered: bool = True
     rate_minor_per_h: int = Field(default=0, ge=0)
     setup_minor: int = Field(default=0, ge=0)
@@ -233,6 +235,8 @@ unattended_hours = "00:00-24:00"     # when machines with attended = false may s
 #                                    # by_hand: the whole path of a folder for the files
 # materials = ["pla"]
 # attended = false                   # mills and lasers: always started by a person
+# jog = true                         # people at the console may move it for set-up, when idle
+# camera = true                      # octoprint, moonraker: the console shows the camera's picture
 # offered = true                     # to the network
 # rate_minor_per_h = 400             # 4.00 an hour
 # setup_minor = 150

@@ -30,6 +30,7 @@ from firmware_bridge.driver import (
     Run,
     Started,
     Status,
+    Travel,
     Waiting,
 )
 from firmware_bridge.errors import BridgeError, LinkLost, NeedsPerson, Refused
@@ -40,6 +41,8 @@ RETRY_MAX_S: Final = 15.0
 _TOLERANCE_MM: Final[Mapping[str, float]] = {"fdm": 0.3, "mill": 0.1, "laser": 0.1}
 _log = structlog.get_logger()
 _T = TypeVar("_T")
+_Power = TypeVar("_Power")
+_JOG_MM_MIN: Final = (1500.0, 1500.0, 300.0)
 
 Heat = tuple[float, float]
 """Actual and target, in °C."""
@@ -128,6 +131,8 @@ class Bench:
         self.detail = "not asked yet"
         self.firmware = ""
         self.temperatures_c: Mapping[str, Heat] = {}
+        self.position_mm: tuple[float, ...] | None = None
+        self.needs_homing = False
         self.doing: Doing | None = None
         self.run: Run | None = None
         self._driver: Driver | None = None
@@ -230,6 +235,7 @@ class Bench:
         before = (self.condition, self.detail)
         self.condition, self.detail = Condition(status.condition.value), status.detail
         self.temperatures_c = dict(status.temperatures_c)
+        self.position_mm, self.needs_homing = status.position_mm, status.needs_homing
         self.firmware = status.firmware or self.firmware
         if first:
             self._said = None
@@ -242,8 +248,32 @@ class Bench:
         if self._said != why:
             self._said = why
             _log.warning("machine not ready", machine=self.id, condition=condition.value, why=why)
-        self.condition, self.detail = condition, why
+        self.condition, self.detail, self.needs_homing = condition, why, False
         self._changed(self.id)
+
+    # ── for set-up ──────────────────────────────────────────────────────────────────────────
+
+    def can(self, power: type[_Power]) -> _Power | None:
+        """The driver, if it has this power."""
+        return self._driver if isinstance(self._driver, power) else None
+
+    async def moved(self, what: Callable[[], Status], why: str) -> None:
+        """A move that a person at the machine asked for; nothing else meanwhile, and in no run."""
+        if self.run is not None or not self._free.is_set():
+            raise Refused(f"{self.id} cannot be moved now: {self.detail or self.condition}")
+        self._free.clear()
+        self.condition, self.detail = Condition.ATTENTION, why
+        self._changed(self.id)
+        try:
+            self._note(await self._thread.do(what))
+        finally:
+            self._free.set()
+            self._poke.set()
+
+    def travel(self, axis: int) -> Travel:
+        """Where a person may move it, and how fast along this axis."""
+        feed = min(_JOG_MM_MIN[axis], self.profile.rapid_mm_min, self.profile.feed_max_mm_min)
+        return Travel(*self.profile.machine, feed)
 
     # ── running ─────────────────────────────────────────────────────────────────────────────
 
@@ -300,6 +330,8 @@ class Bench:
                 if self.detail == what:
                     return
                 self.detail = what
+                if self.condition is Condition.IDLE:
+                    self.condition = Condition.ATTENTION
             case Ended():
                 self.condition, self.detail = Condition.CONNECTING, event.cause
         self._changed(self.id)

@@ -45,5 +45,14 @@ def against_now(entry: Machine, kind: str, policy: Policy, local: datetime) -> s
     return f"the shop lets machines start alone only in {policy.unattended_hours}"
 
 
+def against_moving(entry: Machine, *, needs_homing: bool) -> str | None:
+    """Why nobody at the console may move this machine: the shop says so for each, homing apart."""
+    if entry.jog or needs_homing:
+        return None
+    return (
+        f"this shop lets nobody move {entry.id} from the console; that is jog = true in agent.toml"
+    )
+
+
 def _minutes(seconds: int) -> str:
     return f"{seconds} s" if seconds < 120 else f"{seconds / 60:.0f} min"

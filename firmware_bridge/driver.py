@@ -54,7 +54,10 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """A snapshot; temperatures are (actual, target) by heater, position as the machine says it."""
+    """A snapshot; temperatures are (actual, target) by heater, position as the machine says it.
+
+    `needs_homing`: it is locked, and finding its place again would free it.
+    """
 
     condition: Condition
     detail: str = ""
@@ -63,6 +66,7 @@ class Status:
     )
     position_mm: tuple[float, ...] | None = None
     firmware: str = ""
+    needs_homing: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,3 +158,55 @@ class Driver(Protocol):
     def start(self, program: Program) -> Run: ...
     def recover(self, handle: str) -> Run | None: ...
     def halt(self) -> None: ...
+
+
+# ── what a machine may be able to do besides; who asks looks with isinstance
+
+
+@dataclass(frozen=True)
+class Travel:
+    """Where a machine may be moved, in its own coordinates, and how fast at most."""
+
+    low_mm: tuple[float, float, float]
+    high_mm: tuple[float, float, float]
+    feed_mm_min: float
+
+    def refuse(self, place_mm: tuple[float, ...]) -> None:
+        """Raises `Refused` for a place outside."""
+        for axis, at, low, high in zip("XYZ", place_mm, self.low_mm, self.high_mm, strict=True):
+            if not low <= at <= high:
+                raise Refused(f"{axis}{at:g} is outside its travel of {low:g} to {high:g} mm")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a camera sees now."""
+
+    data: bytes
+    media_type: Literal["image/jpeg", "image/png"]
+
+
+@runtime_checkable
+class Homes(Protocol):
+    """It moves to its switches, and knows its place again. Only on the word of a person there."""
+
+    def home(self) -> Status: ...
+
+
+@runtime_checkable
+class Jogs(Protocol):
+    """Small moves for set-up, each waited for. Only on the word of a person there.
+
+    `jog` raises `Refused` while it is busy, where its place is not known, and for a place outside
+    its travel. `stop_jog` may be called from another thread.
+    """
+
+    def jog(self, by_mm: tuple[float, float, float], travel: Travel) -> Status: ...
+    def stop_jog(self) -> None: ...
+
+
+@runtime_checkable
+class Sees(Protocol):
+    """It has a camera. May be called from any thread; `Refused` says why there is no picture."""
+
+    def snapshot(self) -> Picture: ...

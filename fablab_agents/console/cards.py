@@ -8,7 +8,7 @@ from fablab_agents.protocol.attempts import State
 from fablab_agents.reconciler import UNSTARTED, View, first_in_line, waits_for
 from fablab_agents.runner import Runner
 from fablab_agents.runner.sheet import file_name
-from firmware_bridge.driver import ByPerson
+from firmware_bridge.driver import ByPerson, Homes, Jogs, Sees
 
 LATEST: Final = 12
 Card = dict[str, Any]
@@ -52,6 +52,11 @@ def _card(runner: Runner, view: View, bench: Bench) -> Card:
         "notes": list(shown.program.notes) if shown and shown.program else [],
         "progress": bench.doing.fraction if bench.doing else None,
         "temperatures_c": {name: list(pair) for name, pair in bench.temperatures_c.items()},
+        "needs_homing": bench.needs_homing and bench.can(Homes) is not None,
+        "can_home": bench.entry.jog and bench.can(Homes) is not None,
+        "can_jog": bench.entry.jog and bench.can(Jogs) is not None,
+        "camera": bench.entry.camera and bench.can(Sees) is not None,
+        "position_mm": list(bench.position_mm) if bench.position_mm else None,
         "queue": len([attempt for attempt in here if attempt.state in UNSTARTED]),
         "moving": bench.run is not None,
     }

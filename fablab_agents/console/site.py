@@ -7,15 +7,13 @@ host name that is the console's own: both keep pages of other sites out.
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Generator
 from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
 
 import uvicorn
 from jinja2 import Environment, PackageLoader
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -25,50 +23,26 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from fablab_agents.config import ConfigRefused, Console
+from fablab_agents.console.asked import (
+    BODY_MAX,
+    SECURITY,
+    Attested,
+    AtTheMachine,
+    ByPerson,
+    Jogged,
+    Offered,
+    Told,
+    Why,
+    plain,
+    post,
+    problem,
+)
 from fablab_agents.console.cards import cards, latest
 from fablab_agents.journal import JournalBroken
-from fablab_agents.protocol.attempts import IllegalMove, State
+from fablab_agents.protocol.attempts import State
 from fablab_agents.runner import NotNow, Runner
-from firmware_bridge.driver import Word
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.streaming import read_program
-
-HEADER: Final = "x-cosmolocal"
-BODY_MAX: Final = 16 * 1024
-_SECURITY: Final = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-_T = TypeVar("_T", bound=BaseModel)
-
-
-class _Asked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-
-class ByPerson(_Asked):
-    person: Annotated[str, Field(min_length=1, max_length=80)]
-    attempt: str | None = None
-
-
-class Why(ByPerson):
-    why: Annotated[str, Field(max_length=500)] = ""
-
-
-class Attested(ByPerson):
-    outcome: Literal["finished", "failed", "interrupted", "not_started"]
-    evidence: Annotated[str, Field(min_length=1, max_length=2000)]
-
-
-class Told(ByPerson):
-    word: Word
-    note: Annotated[str, Field(max_length=500)] = ""
-
-
-class Offered(_Asked):
-    offered: bool
 
 
 class Site:
@@ -127,29 +101,37 @@ class Site:
                 Route("/cards", self._cards),
                 Route("/machines/{id}/program", self._program),
                 Route("/machines/{id}/sheet", self._sheet),
+                Route("/machines/{id}/setup", self._setup),
+                Route("/machines/{id}/picture", self._picture),
                 Route("/api/agent", self._agent),
                 Route("/api/machines", self._machines),
                 Route("/api/attempts", self._attempts),
-                _post("/api/machines/{id}/bed-clear", ByPerson, _plain(
+                post("/api/machines/{id}/bed-clear", ByPerson, plain(
                     lambda name, said: people.bed_clear(name, said.person))),
-                _post("/api/machines/{id}/start", ByPerson, _plain(
+                post("/api/machines/{id}/start", ByPerson, plain(
                     lambda name, said: people.start(name, said.person, said.attempt))),
-                _post("/api/machines/{id}/stop", Why,
+                post("/api/machines/{id}/stop", Why,
                       lambda name, said: people.stop(name, said.person, said.why)),
-                _post("/api/machines/{id}/pause", ByPerson,
+                post("/api/machines/{id}/pause", ByPerson,
                       lambda name, said: people.pause(name, said.person)),
-                _post("/api/machines/{id}/resume", ByPerson,
+                post("/api/machines/{id}/resume", ByPerson,
                       lambda name, said: people.resume(name, said.person)),
-                _post("/api/machines/{id}/told", Told,
+                post("/api/machines/{id}/told", Told,
                       lambda name, said: people.tell(name, said.person, said.word, said.note)),
-                _post("/api/machines/{id}/offered", Offered, _plain(
+                post("/api/machines/{id}/home", AtTheMachine,
+                     lambda name, said: people.home(name, said.person)),
+                post("/api/machines/{id}/jog", Jogged,
+                     lambda name, said: people.jog(name, said.person, said.axis, said.mm)),
+                post("/api/machines/{id}/stop-jog", ByPerson,
+                     lambda name, _: people.stop_jog(name)),
+                post("/api/machines/{id}/offered", Offered, plain(
                     lambda name, said: people.offer(name, offered=said.offered))),
-                _post("/api/attempts/{id}/attest", Attested, _plain(
+                post("/api/attempts/{id}/attest", Attested, plain(
                     lambda name, said: people.attest(
                         name, said.person, State(said.outcome), said.evidence))),
-                _post("/api/attempts/{id}/accept", ByPerson, _plain(
+                post("/api/attempts/{id}/accept", ByPerson, plain(
                     lambda name, said: people.accept(name, said.person))),
-                _post("/api/attempts/{id}/refuse", Why, _plain(
+                post("/api/attempts/{id}/refuse", Why, plain(
                     lambda name, said: people.refuse(name, said.person, said.why))),
                 Mount("/static", static),
             ],
@@ -181,32 +163,47 @@ class Site:
             program = self._runner.program(attempt)
             data = await asyncio.to_thread(read_program, program)
         except (NotNow, BridgeError) as error:
-            return _problem(HTTPStatus.CONFLICT, "Not now", str(error))
+            return problem(HTTPStatus.CONFLICT, "Not now", str(error))
         except JournalBroken as error:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
         file = {"Content-Disposition": f'attachment; filename="{program.remote_name}"'}
-        return Response(data, 200, {**_SECURITY, **file}, "application/octet-stream")
+        return Response(data, 200, {**SECURITY, **file}, "application/octet-stream")
 
     async def _sheet(self, request: Request) -> Response:
         try:
             attempt = self._runner.people.handed_out(request.path_params["id"])
             sheet = self._runner.program(attempt).sheet
         except NotNow as error:
-            return _problem(HTTPStatus.CONFLICT, "Not now", str(error))
+            return problem(HTTPStatus.CONFLICT, "Not now", str(error))
         except JournalBroken as error:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
         page = self._pages.get_template("sheet.html").render(part=attempt.ticket.part, sheet=sheet)
-        return HTMLResponse(page, headers=_SECURITY)
+        return HTMLResponse(page, headers=SECURITY)
 
-    def _html(self, template: str) -> Response:
+    # ── setting up ──────────────────────────────────────────────────────────────────────────
+
+    async def _setup(self, request: Request) -> Response:
+        """Homing, small moves and the camera's picture, for whoever stands at this machine."""
+        return self._html("setup.html", request.path_params["id"])
+
+    async def _picture(self, request: Request) -> Response:
+        try:
+            seen = await self._runner.people.picture(request.path_params["id"])
+        except (NotNow, BridgeError) as error:
+            return problem(HTTPStatus.CONFLICT, "No picture", str(error))
+        return Response(seen.data, 200, SECURITY, seen.media_type)
+
+    def _html(self, template: str, machine: str = "") -> Response:
         try:
             body = self._pages.get_template(template).render(
-                **self._standing(), cards=cards(self._runner), latest=latest(self._runner)
+                **self._standing(),
+                cards=[card for card in cards(self._runner) if machine in ("", card["machine"])],
+                latest=latest(self._runner),
             )
         except JournalBroken as error:
             return HTMLResponse(self._pages.get_template("trouble.html").render(
-                trouble=str(error)), HTTPStatus.SERVICE_UNAVAILABLE, _SECURITY)  # fmt: skip
-        return HTMLResponse(body, headers=_SECURITY)
+                trouble=str(error)), HTTPStatus.SERVICE_UNAVAILABLE, SECURITY)  # fmt: skip
+        return HTMLResponse(body, headers=SECURITY)
 
     def _standing(self) -> dict[str, object]:
         connected, trouble = self._runner.connected, self._runner.trouble()
@@ -214,21 +211,21 @@ class Site:
 
     async def _agent(self, request: Request) -> Response:
         del request
-        return JSONResponse(self._standing(), headers=_SECURITY)
+        return JSONResponse(self._standing(), headers=SECURITY)
 
     async def _machines(self, request: Request) -> Response:
         del request
         try:
-            return JSONResponse(cards(self._runner), headers=_SECURITY)
+            return JSONResponse(cards(self._runner), headers=SECURITY)
         except JournalBroken as error:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
 
     async def _attempts(self, request: Request) -> Response:
         del request
         try:
-            return JSONResponse(latest(self._runner), headers=_SECURITY)
+            return JSONResponse(latest(self._runner), headers=SECURITY)
         except JournalBroken as error:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
 
 
 class _Server(uvicorn.Server):
@@ -237,53 +234,3 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
-
-
-_Act = Callable[[str, _T], Awaitable[None]]
-
-
-def _plain(act: Callable[[str, _T], None]) -> _Act[_T]:
-    async def later(name: str, said: _T) -> None:
-        act(name, said)
-
-    return later
-
-
-def _post(path: str, model: type[_T], act: _Act[_T]) -> Route:
-    async def answer(request: Request) -> Response:
-        if HEADER not in request.headers:
-            return _problem(
-                HTTPStatus.FORBIDDEN, "Not from the console", f"send the header {HEADER}: console"
-            )
-        try:
-            said = model.model_validate_json(await _body(request))
-            await act(request.path_params["id"], said)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            return _problem(HTTPStatus.BAD_REQUEST, "Not understood", f"{where}: {first['msg']}")
-        except (NotNow, BridgeError, IllegalMove) as error:
-            return _problem(HTTPStatus.CONFLICT, "Not now", str(error))
-        except JournalBroken as error:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The journal is broken", str(error))
-        return JSONResponse({"done": True}, headers=_SECURITY)
-
-    return Route(path, answer, methods=["POST"])
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_MAX:
-            raise NotNow(f"more than {BODY_MAX} bytes: no button says that much")
-    return bytes(body)
-
-
-def _problem(status: HTTPStatus, title: str, detail: str) -> Response:
-    return JSONResponse(
-        {"title": title, "detail": detail},
-        status,
-        _SECURITY,
-        media_type="application/problem+json",
-    )

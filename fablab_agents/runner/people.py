@@ -5,18 +5,20 @@ A stop works whatever the disk does; nobody's word starts what was not granted.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
+from fablab_agents import policy
 from fablab_agents.journal import Attempt, Journal, JournalBroken
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.messages import Condition
 from fablab_agents.reconciler import UNSTARTED, View, first_in_line
-from firmware_bridge.driver import ByPerson, Word
+from firmware_bridge.driver import ByPerson, Homes, Jogs, Picture, Sees, Word
 
 ATTESTED: Final = (State.FINISHED, State.FAILED, State.INTERRUPTED, State.NOT_STARTED)
+Axis = Literal["X", "Y", "Z"]
 _log = structlog.get_logger()
 
 
@@ -90,6 +92,53 @@ class People:
             raise NotNow(f"nothing on {machine} waits for a person's word")
         await asyncio.to_thread(run.tell, word, person, note)
         _log.info("told by a person", machine=machine, person=person, word=word)
+
+    async def home(self, machine: str, person: str) -> None:
+        """It moves to its switches; the person says that nothing and nobody is in the way."""
+        bench = self._movable(machine)
+        driver = bench.can(Homes)
+        if driver is None:
+            raise NotNow(f"{machine} cannot home from here")
+        _log.info("homed by a person", machine=machine, person=person)
+        await bench.moved(driver.home, f"{person} homes it")
+
+    async def jog(self, machine: str, person: str, axis: Axis, mm: float) -> None:
+        """One small move for set-up."""
+        bench = self._movable(machine)
+        driver = bench.can(Jogs)
+        if driver is None:
+            raise NotNow(f"{machine} cannot be moved from here")
+        number = "XYZ".index(axis)
+        by_mm = (mm if number == 0 else 0, mm if number == 1 else 0, mm if number == 2 else 0)
+        _log.info("jogged by a person", machine=machine, person=person, axis=axis, mm=mm)
+        await bench.moved(lambda: driver.jog(by_mm, bench.travel(number)), f"{person} moves it")
+
+    async def stop_jog(self, machine: str) -> None:
+        driver = self._bench(machine).can(Jogs)
+        if driver is not None:
+            await asyncio.to_thread(driver.stop_jog)
+
+    def _movable(self, machine: str) -> Bench:
+        bench, view = self._bench(machine), self._view()
+        why = policy.against_moving(bench.entry, needs_homing=bench.needs_homing)
+        if why:
+            raise NotNow(why)
+        begun = [
+            each
+            for each in view.attempts
+            if each.machine == machine and (each.state not in UNSTARTED or each.id in view.grants)
+        ]
+        if begun:
+            raise NotNow(f"{machine} has attempt {begun[0].id}, which is {begun[0].state}")
+        return bench
+
+    async def picture(self, machine: str) -> Picture:
+        """What the machine's camera sees now, if the shop shows it."""
+        bench = self._bench(machine)
+        driver = bench.can(Sees)
+        if driver is None or not bench.entry.camera:
+            raise NotNow(f"no camera of {machine} is shown; that is camera = true in agent.toml")
+        return await asyncio.to_thread(driver.snapshot)
 
     def handed_out(self, machine: str) -> Attempt:
         """The attempt whose file is handed out at this machine now."""

@@ -83,7 +83,7 @@ def _facts(
     yield "Kerf", _mm(entry.kerf_mm) if profile.kind == "laser" else ""
     yield "Work zero", _ZERO[profile.kind]
     yield "Extent", str(_kept(attempt).get("extent", ""))
-    yield "Time", f"about {program.seconds / 60:.0f} min by its program" if program else ""
+    yield "Time", f"about {-(-program.seconds // 60)} min by its program" if program else ""
     yield "Attempt", attempt.id
     yield "File", file_name(attempt)
     yield "SHA-256", program.sha256 if program else ""

@@ -4,10 +4,11 @@ It opens its port once and keeps it; it homes only where the shop's entry says s
 an alarm: that is a person's word.
 """
 
+import time
 from collections.abc import Iterator
 
 from firmware_bridge import gcode, links
-from firmware_bridge.driver import Condition, Program, Run, Status
+from firmware_bridge.driver import Condition, Program, Run, Status, Travel
 from firmware_bridge.drivers.grbl import codec, quirks
 from firmware_bridge.drivers.grbl.conversation import GrblConversation, Job
 from firmware_bridge.drivers.grbl.ending import modes_after
@@ -186,6 +187,38 @@ class GrblDriver:
         self._homed = True
         return self.status()
 
+    def jog(self, by_mm: tuple[float, float, float], travel: Travel) -> Status:
+        """One `$J=` move, relative, in machine coordinates judged; waited for until it stands."""
+        status = self.status()
+        if self._chat is None or status.condition is not Condition.IDLE:
+            raise Refused("it cannot be moved now: " + (status.detail or status.condition.value))
+        report = self._chat.ask(quirks.STATUS, self._timeouts.answer_s, codec.Report)[-1]
+        at = report.machine_mm if isinstance(report, codec.Report) else None
+        if at is None or not self._homed:
+            raise Refused("it does not know its place: home it first")
+        travel.refuse(tuple(map(sum, zip(at[:3], by_mm, strict=True))))
+        answer = self._chat.ask(
+            quirks.jog(by_mm, travel.feed_mm_min), self._timeouts.answer_s, codec.Ok, codec.Error
+        )[-1]
+        if not isinstance(answer, codec.Ok):
+            raise Refused(f"it did not move: {_words(answer)}")
+        return self._stands(time.monotonic() + quirks.jog_s(by_mm, travel.feed_mm_min))
+
+    def _stands(self, ends: float) -> Status:
+        """When the jog is over; one that does not end is cancelled."""
+        while (status := self.status()).detail == _CONDITIONS["Jog"][1]:
+            if time.monotonic() > ends:
+                self.stop_jog()
+                raise NeedsPerson("it did not come to its place in time; its jog was cancelled")
+            time.sleep(quirks.POLL_S)
+        return status
+
+    def stop_jog(self) -> None:
+        """It brakes, and knows its place."""
+        if self._link is None:
+            raise LinkLost(f"{self._where} is not open")
+        self._link.write(quirks.JOG_CANCEL)
+
     def _judge(self, report: codec.Reply) -> Status:
         assert isinstance(report, codec.Report)
         unknown = (Condition.ATTENTION, f"it is in the state {report.state}")
@@ -195,7 +228,7 @@ class GrblDriver:
             if not (self._can_home or self._homing):
                 condition, detail = Condition.FAULT, _STUCK
         place = report.machine_mm or report.work_mm
-        return Status(condition, detail, {}, place, self._firmware)
+        return Status(condition, detail, {}, place, self._firmware, detail == _LOCKED)
 
 
 def _words(answer: codec.Reply) -> str:

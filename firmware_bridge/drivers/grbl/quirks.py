@@ -20,6 +20,9 @@ RESET: Final = b"\x18"
 # it does not know.
 NEVER: Final = re.compile(rb"[^\x20-\x7e\t]|[$!~?%]")
 
+# jogging.md: it acts only on a jog, and the place stays known.
+JOG_CANCEL: Final = b"\x85"
+
 # interface.md: status is to be asked for at 5 Hz at most.
 POLL_S: Final = 0.2
 # "?" is answered from the interrupt; only homing keeps it waiting.
@@ -68,3 +71,14 @@ ALARMS: Final = {
     9: "homing found no switch: see to the switch, then home it",
     10: "homing found no second switch: see to it, then home it",
 }
+
+
+def jog(by_mm: tuple[float, float, float], feed_mm_min: float) -> bytes:
+    """`$J=`, relative and in millimetres: it leaves the modes of programs alone (jogging.md)."""
+    words = "".join(f"{axis}{mm:.3f}" for axis, mm in zip("XYZ", by_mm, strict=True) if mm)
+    return f"$J=G21G91{words}F{feed_mm_min:.0f}\n".encode()
+
+
+def jog_s(by_mm: tuple[float, float, float], feed_mm_min: float) -> float:
+    """How long it may take: twice the way at its feed, and time to start and to brake."""
+    return 120 * sum(map(abs, by_mm)) / feed_mm_min + 3.0

@@ -3,10 +3,12 @@
 It opens its port once and keeps it, and never reopens it during a job: opening resets boards.
 """
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from firmware_bridge import gcode, links
-from firmware_bridge.driver import Condition, Program, Run, Status
+from firmware_bridge.driver import Condition, Program, Run, Status, Travel
 from firmware_bridge.drivers.marlin import codec, quirks
 from firmware_bridge.drivers.marlin.conversation import MarlinConversation
 from firmware_bridge.drivers.marlin.parking import Park, Parking
@@ -38,6 +40,7 @@ class MarlinDriver:
         self._asks_card = True
         self._stranger = False  # it did not restart when we came: what it does is not known yet
         self._found = ""
+        self._homed_at = -quirks.HOMED_S  # when it last moved under us since it was homed
 
     # ------------------------------------------------------------------ the seam
 
@@ -88,7 +91,7 @@ class MarlinDriver:
         parking = None if self._park is None else Parking(self._park)
         rows = gcode.commands(data)
         talk = MarlinConversation(rows, program.lines, self._timeouts, parking)
-        self._found = ""
+        self._found, self._homed_at = "", -quirks.HOMED_S
         self._run = SerialRun(link, talk, program.remote_name)
         return self._run
 
@@ -104,9 +107,60 @@ class MarlinDriver:
         """
         if self._link is None:
             raise LinkLost(f"{self._where} is not open")
+        self._homed_at = -quirks.HOMED_S
         self._link.write(quirks.KILL + codec.numbered(quirks.FIRST_NUMBER - 1, b"M112"))
         if not self._can.get("EMERGENCY_PARSER"):
             self._link.pulse()
+
+    # ------------------------------------------------------------------ for set-up
+
+    def home(self) -> Status:
+        """All axes to their switches; it moves: only when a person said so."""
+        chat = self._free()
+        self._homed_at = -quirks.HOMED_S
+        self._told(chat, b"G28\n", self._timeouts.homing_s)
+        self._homed_at = time.monotonic()
+        return self._place(chat)
+
+    def jog(self, by_mm: tuple[float, float, float], travel: Travel) -> Status:
+        """One relative G1, waited for with M400; Marlin forgets its place when motors rest."""
+        chat = self._free()
+        if time.monotonic() - self._homed_at > quirks.HOMED_S:
+            raise Refused("it may not know its place any more: home it first")
+        at = self._place(chat).position_mm
+        if at is None:
+            raise Refused("it does not say where it is")
+        travel.refuse(tuple(map(sum, zip(at[:3], by_mm, strict=True))))
+        for command in quirks.jog(by_mm, travel.feed_mm_min):
+            self._told(chat, command, self._timeouts.homing_s)
+        if self._homed_at > 0:  # nobody stopped it
+            self._homed_at = time.monotonic()
+        return self._place(chat)
+
+    def stop_jog(self) -> None:
+        """At once where the board reads M410 out of turn; else everything off."""
+        if not self._can.get("EMERGENCY_PARSER"):
+            self.halt()
+        elif self._link is not None:
+            self._homed_at = -quirks.HOMED_S
+            self._link.write(b"M410\n")
+
+    def _free(self) -> Chat[codec.Reply]:
+        self._ready()
+        assert self._chat is not None
+        return self._chat
+
+    def _told(self, chat: Chat[codec.Reply], command: bytes, seconds: float) -> list[codec.Reply]:
+        """Say it and wait until it is done, however often the board says that it is busy."""
+        heard = chat.ask(command, seconds, codec.Ok, codec.Killed, codec.Fault)
+        if not isinstance(heard[-1], codec.Ok):
+            raise NeedsPerson(f"the printer stopped: {self._judge(heard).detail}")
+        return heard
+
+    def _place(self, chat: Chat[codec.Reply]) -> Status:
+        told = self._told(chat, b"M114\n", self._timeouts.answer_s)
+        place = next((reply.xyz_mm for reply in told if isinstance(reply, codec.Position)), None)
+        return replace(self.status(), position_mm=place)
 
     # ------------------------------------------------------------------ behind it
 

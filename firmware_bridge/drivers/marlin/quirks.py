@@ -91,3 +91,12 @@ MAKE_SAFE_EVERY_S: Final = 4.0
 KILL: Final = b"\nM112\n"
 # Codes that belong to the host, never to a program.
 HOST_ONLY: Final = re.compile(rb"(?i)^(N|M0*(110|112|999)\b)")
+
+# stepper inactivity (DEFAULT_STEPPER_DEACTIVE_TIME 120 s): motors rest, and the place is a guess.
+HOMED_S: Final = 100.0
+
+
+def jog(by_mm: tuple[float, float, float], feed_mm_min: float) -> tuple[bytes, ...]:
+    """A relative move, back to absolute, and wait until it stands: `ok` alone means queued."""
+    words = "".join(f" {axis}{mm:.3f}" for axis, mm in zip("XYZ", by_mm, strict=True) if mm)
+    return (b"G91\n", f"G1{words} F{feed_mm_min:.0f}\n".encode(), b"G90\n", b"M400\n")

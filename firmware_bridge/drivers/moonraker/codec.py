@@ -53,6 +53,27 @@ def request(number: int, method: str, params: Mapping[str, object]) -> str:
     return json.dumps(asked)
 
 
+class _Webcam(Answer):
+    enabled: bool = True
+    snapshot_url: Text | None = None
+
+
+class _Webcams(Answer):
+    webcams: list[_Webcam] = Field(default_factory=list[_Webcam])
+
+
+class Webcams(Answer):
+    """`GET /server/webcams/list`."""
+
+    result: _Webcams = _Webcams()
+
+    @property
+    def snapshot(self) -> str:
+        """The first that is switched on and takes pictures."""
+        able = (each.snapshot_url for each in self.result.webcams if each.enabled)
+        return next((url for url in able if url), "")
+
+
 class ServerInfo(Answer):
     klippy_state: Text = quirks.GONE
     moonraker_version: Text = ""

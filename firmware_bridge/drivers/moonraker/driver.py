@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from firmware_bridge.drivers.moonraker import codec, quirks
 from firmware_bridge.errors import LinkLost, NeedsPerson, Refused
-from firmware_bridge.serving import Doing, Http, Look, Past, ServedDriver
-from firmware_bridge.serving.answers import parse, quoted
+from firmware_bridge.serving import Doing, Http, Look, Past, SeeingDriver
+from firmware_bridge.serving.answers import parse, quoted, read
 from firmware_bridge.serving.http import REQUEST_S, form, seconds_for
 from firmware_bridge.serving.push import Push
 from firmware_bridge.streaming import Timeouts, Wish
@@ -165,6 +165,17 @@ class Moonraker:
         """Klipper's emergency stop; over HTTP, which works when the websocket is stuck."""
         self._http.good(self._http.ask("POST", "/printer/emergency_stop"))
 
+    # ------------------------------------------------------------------ seeing
+
+    @property
+    def address(self) -> str:
+        return self._http.address
+
+    def camera(self) -> str:
+        """Over HTTP: a picture may be wanted while the websocket follows a print."""
+        body = self._http.good(self._http.get("/server/webcams/list"))
+        return read(codec.Webcams, body, self.name).snapshot
+
     # ------------------------------------------------------------------ talking
 
     def _ask(
@@ -196,5 +207,5 @@ class Moonraker:
         return message
 
 
-def moonraker_driver(link: str, api_key: str, timeouts: Timeouts) -> ServedDriver:
-    return ServedDriver(Moonraker(link, api_key), timeouts)
+def moonraker_driver(link: str, api_key: str, timeouts: Timeouts) -> SeeingDriver:
+    return SeeingDriver(Moonraker(link, api_key), timeouts)

@@ -133,6 +133,20 @@ class Connection(Answer):
         return {"command": "connect", **({"port": port} if port else {})}
 
 
+class _Webcam(Answer):
+    snapshotUrl: Text | None = None  # noqa: N815 - OctoPrint's own name
+
+
+class Settings(Answer):
+    """`GET /api/settings`, of its default camera."""
+
+    webcam: _Webcam = _Webcam()
+
+    @property
+    def snapshot(self) -> str:
+        return self.webcam.snapshotUrl or ""
+
+
 class Version(Answer):
     """`GET /api/version`."""
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from firmware_bridge.drivers.octoprint import codec, quirks
 from firmware_bridge.errors import BridgeError, LinkLost, NeedsPerson, Refused
-from firmware_bridge.serving import Doing, Http, Look, Past, ServedDriver
+from firmware_bridge.serving import Doing, Http, Look, Past, SeeingDriver
 from firmware_bridge.serving.answers import as_json, read
 from firmware_bridge.serving.http import form, seconds_for
 from firmware_bridge.serving.push import Push
@@ -170,6 +170,15 @@ class OctoPrint:
         finally:
             self._post("/api/printer/command", {"commands": ["M112"]})
 
+    # ------------------------------------------------------------------ seeing
+
+    @property
+    def address(self) -> str:
+        return self._http.address
+
+    def camera(self) -> str:
+        return read(codec.Settings, self._get("/api/settings"), self.name).snapshot
+
     # ------------------------------------------------------------------ talking
 
     def _get(self, path: str) -> bytes:
@@ -180,5 +189,5 @@ class OctoPrint:
         self._http.good(self._http.ask("POST", path, **as_json(body)))
 
 
-def octoprint_driver(link: str, api_key: str, timeouts: Timeouts) -> ServedDriver:
-    return ServedDriver(OctoPrint(link, api_key), timeouts)
+def octoprint_driver(link: str, api_key: str, timeouts: Timeouts) -> SeeingDriver:
+    return SeeingDriver(OctoPrint(link, api_key), timeouts)
