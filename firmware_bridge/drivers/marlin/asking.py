@@ -16,7 +16,7 @@ class Questions:
         self._after_busy_s = min(quirks.BUSY_ASK_AFTER_S, silence_s / 3)
         self._busy = False
         self._longest_s = longest_s
-        self._gap_s = longest_s
+        self._gap_s = longest_s / quirks.GAPS_TO_ASK
         self._moved_at = 0.0
         self._asked_at = 0.0
 
@@ -34,6 +34,11 @@ class Questions:
     def waits(self, now: float) -> None:
         """From here on it owes an answer; before, it owed none."""
         self._moved_at = now
+
+    @property
+    def brisk(self) -> bool:
+        """Lately it answered every line at once."""
+        return self._gap_s < quirks.BRISK_S
 
     def still_s(self, now: float) -> float:
         return now - self._moved_at

@@ -260,7 +260,12 @@ def _heaters(text: str) -> Temperatures:
     return {m[1]: (float(m[2]), float(m[3])) for m in _HEATER.finditer(text)}
 
 
+def number_of(number: int) -> bytes:
+    """What every line under this number begins with."""
+    return b"N%d " % number
+
+
 def numbered(number: int, command: bytes) -> bytes:
     """`N<number> <command>*<checksum>`, the checksum being the XOR of all bytes before the star."""
-    body = b"N%d %s" % (number, command)
+    body = number_of(number) + command
     return b"%s*%d\n" % (body, reduce(xor, body))

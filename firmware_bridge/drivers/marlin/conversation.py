@@ -45,11 +45,21 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class Rewind:
-    """The machine asked for `number` again; we speak once its answers to older lines are in."""
+    """The machine has all lines up to `number`; we speak once its answers to older ones are in.
+
+    `behind`: lines that stood behind the refused one and may each be refused too; None: unknown.
+    `oks_due`: answers to lines before it that are still to come; None: nobody knows.
+    """
 
     number: int
     since: float
-    short: bool  # nothing else was in flight: only its ok may follow
+    behind: int | None
+    oks_due: int | None = None
+
+    @property
+    def told(self) -> bool:
+        """All refusals were heard: only the ok of the last one may follow."""
+        return self.behind == 0
 
 
 class MarlinConversation:
@@ -80,9 +90,11 @@ class MarlinConversation:
         self._trust = Trust()
         self._questions = Questions(timeouts.probe_s, timeouts.silence_s)
         self._rewind: Rewind | None = None
+        self._ahead = b""  # what went out already of the line that comes next
         self._after_resend = False
         self._ok_follows = 0  # above 0: this firmware says ok after Resend; below: it does not
         self._asked_for, self._asked_times = -1, 0
+        self._acked_since_resend = quirks.CLEAN_ACKS_BETWEEN_RESENDS
         # time
         self._now = self._heard_at = self._sense_at = 0.0
         self._owing_since = self._reported_at = 0.0
@@ -101,7 +113,7 @@ class MarlinConversation:
 
     @property
     def farewell(self) -> bytes:
-        return quirks.MAKE_SAFE
+        return b"\n" + 2 * quirks.MAKE_SAFE if self._ahead else quirks.MAKE_SAFE
 
     def take_bytes(self) -> bytes:
         out = bytes(self._out)
@@ -206,11 +218,21 @@ class MarlinConversation:
             self._phase = Phase.STREAMING
         elif self._rewind is None:
             self._ok_of_line(ok)
+        elif ok.is_bare:
+            self._ok_of_older(self._rewind)
+
+    def _ok_of_older(self, rewind: Rewind) -> None:
+        """Of a line before the refused one; or of what a flush left of one behind it."""
+        if rewind.oks_due is None:
+            return
+        rewind.oks_due -= 1
+        if rewind.oks_due < 0:
+            self._secure("interrupted", "cut line", "a piece of a line ran without its number")
 
     def _ok_of_resend(self) -> None:
         """It answers the resend, not a line; when nothing else was in flight, all is said."""
         self._ok_follows = min(self._ok_follows + 1, quirks.SURE)
-        if self._rewind is not None and self._rewind.short:
+        if self._rewind is not None and self._rewind.told:
             self._go_on_behind(self._rewind)
 
     def _ok_of_line(self, ok: codec.Ok) -> None:
@@ -221,6 +243,7 @@ class MarlinConversation:
         if self._acknowledge(ok):
             self._questions.moved(self._now)
             self._trust.acked()
+            self._acked_since_resend += 1
             self._count(before)
         elif ok.is_bare:
             self._one_too_many()
@@ -285,6 +308,8 @@ class MarlinConversation:
             self._secure("failed", "unknown command", f"the machine does not know {command!r}")
         else:
             self._trust.doubts()
+            if self._rewind is not None and self._rewind.oks_due is not None:
+                self._rewind.oks_due += 1
 
     def _action(self, name: str) -> None:
         if name.startswith(("pause", "paused", "out_of_filament")):
@@ -298,9 +323,17 @@ class MarlinConversation:
 
     def _resend(self, number: int) -> None:
         """The firmware has all lines before `number`; the last one said before quiet counts."""
+        self._ahead = b""
         if self._phase is Phase.SECURING:
             return
-        if self._phase is Phase.STREAMING and number <= quirks.RESET_ASKS_FOR:
+        if self._phase is Phase.NUMBERING and number == quirks.FIRST_NUMBER:
+            self._phase = Phase.STREAMING
+            self._questions.answered(self._now)
+        elif self._phase is Phase.NUMBERING or (
+            number <= quirks.RESET_ASKS_FOR and self._window.acked == _BEFORE_FIRST
+        ):
+            self._number_again(number)
+        elif number <= quirks.RESET_ASKS_FOR:
             self._position_lost("it counts lines from 0: it restarted, its position is lost")
         elif not self._plausible(number):
             self._trust.doubts()
@@ -311,8 +344,17 @@ class MarlinConversation:
         elif number - 1 == self._window.sent and self._rewind is None:
             self._it_has_all()
         else:
-            self._rewind = Rewind(number - 1, self._now, self._alone())
+            self._rewind = self._rewind_to(number - 1)
+            self._acked_since_resend = 0
             self._count_asking(number)
+
+    def _number_again(self, number: int) -> None:
+        """Our M110 arrived as something else; nothing of the job was taken yet."""
+        self._phase = Phase.NUMBERING
+        self._window.back_to(_BEFORE_FIRST)
+        self._questions.answered(self._now)
+        self._count_asking(number)
+        self._out += START_NUMBERING
 
     def _plausible(self, number: int) -> bool:
         window = self._window
@@ -320,15 +362,24 @@ class MarlinConversation:
         begun = window.renumbering and number == quirks.FIRST_NUMBER
         return (known or begun) and self._phase is Phase.STREAMING
 
-    def _alone(self) -> bool:
-        """One line was in flight and nothing else owed an answer."""
-        window = self._window
-        return (
-            self._rewind is None
-            and window.owed == 1
-            and window.trusted
-            and not self._questions.open
-        )
+    def _rewind_to(self, number: int) -> Rewind:
+        made = Rewind(number, self._now, self._behind(number + 1))
+        if self._rewind is not None:
+            made.oks_due = self._rewind.oks_due
+        elif made.behind:
+            made.oks_due = max(number - self._window.acked, 0)
+        return made
+
+    def _behind(self, number: int) -> int | None:
+        """How many lines in flight may yet be refused, by a board that reads them whole."""
+        window, before = self._window, self._rewind
+        if before is not None:
+            return before.behind - 1 if before.behind else None
+        again = number == self._asked_for and self._asked_times == 1
+        shifted = self._acked_since_resend < quirks.CLEAN_ACKS_BETWEEN_RESENDS and not again
+        if self._questions.open or not window.trusted or shifted:
+            return None
+        return window.sent - max(number, window.acked + 1)
 
     def _count_asking(self, number: int) -> None:
         self._asked_times = self._asked_times + 1 if number == self._asked_for else 1
@@ -346,15 +397,15 @@ class MarlinConversation:
         if not self._trust.wants_sync:  # its answers to syncs cannot be had: take its word
             self._window.back_to(self._window.sent)
         if many:  # the others are answered too, and what we say now might be cut
-            self._rewind = Rewind(self._window.sent, self._now, short=False)
+            self._rewind = Rewind(self._window.sent, self._now, None)
 
     def _drain(self, rewind: Rewind) -> None:
         """Once all answers to the old lines are in, go on behind the last one it has."""
-        patience = quirks.OK_AFTER_RESEND_S if rewind.short else quirks.DRAIN_S
-        surely_none = rewind.short and self._ok_follows <= -quirks.SURE
+        patience = quirks.OK_AFTER_RESEND_S if rewind.told else quirks.DRAIN_S
+        surely_none = rewind.told and self._ok_follows <= -quirks.SURE
         quiet = self._now - self._heard_at >= patience
         if quiet or surely_none or self._now - rewind.since > quirks.DRAIN_MAX_S:
-            if rewind.short:
+            if rewind.told:
                 self._ok_follows = max(self._ok_follows - 1, -quirks.SURE)
             self._go_on_behind(rewind)
 
@@ -364,7 +415,7 @@ class MarlinConversation:
         if rewind.number < window.sent:
             before = self.tally.acked
             window.narrow(damage=True)
-            window.trusted = window.trusted and rewind.short
+            window.trusted = window.trusted and rewind.told and rewind.number <= window.acked
             window.back_to(rewind.number)
             self._trust.doubts()
             self._count(before)
@@ -422,7 +473,19 @@ class MarlinConversation:
                 self._questions.waits(self._now)
                 self._owing_since = self._now
             window.send(line)
-            self._out += line.wire
+            self._say(line)
+
+    def _say(self, line: Line) -> None:
+        """The line, less what went ahead of it; where one goes at a time, the next one's number.
+
+        A number alone cannot be executed. What a flush leaves of it spoils the line that follows
+        it, no more: that line is refused and goes again.
+        """
+        self._out += line.wire.removeprefix(self._ahead)
+        goes_on = line.file_line and line.number != self._asked_for
+        ahead = goes_on and self._window.closed and self._questions.brisk
+        self._ahead = codec.number_of(line.number + 1) if ahead else b""
+        self._out += self._ahead
 
     def _next(self) -> Line | None:
         """The next line under a fresh number; None while one must return, or at the end."""
@@ -474,6 +537,7 @@ class MarlinConversation:
         self._questions.asked(self._now)
         self.tally.probes += 1
         self._out += START_NUMBERING if self._phase is Phase.NUMBERING else QUESTION
+        self._ahead, self._after_resend = b"", False  # the question ends it; what comes answers it
 
     def _report(self) -> None:
         if self._started and self._now - self._reported_at >= PROGRESS_EVERY_S:
@@ -504,6 +568,9 @@ class MarlinConversation:
         self._ending = Ended(outcome, cause, self._window.acked_line, detail)
         self._give_up_at = self._now + self._timeouts.stop_s
         self._safe_again_at = self._now
+        if self._ahead:  # what stands behind its refusal would be lost
+            self._out += b"\n"
+            self._safe_again_at += quirks.DRAIN_S
 
     def _insist(self) -> None:
         """Say it again until the machine shows it; at last, kill it."""

@@ -108,6 +108,8 @@ class MarlinDriver:
         if self._link is None:
             raise LinkLost(f"{self._where} is not open")
         self._homed_at = -quirks.HOMED_S
+        self._link.write(quirks.KILL)
+        time.sleep(quirks.DRAIN_S)  # it may have ended a line whose refusal empties the buffer
         self._link.write(quirks.KILL + codec.numbered(quirks.FIRST_NUMBER - 1, b"M112"))
         if not self._can.get("EMERGENCY_PARSER"):
             self._link.pulse()

@@ -35,11 +35,15 @@ GAPS_TO_ASK: Final = 6.0
 # gcode.cpp, host_keepalive: "busy" comes every 2 s.
 BUSY_ASK_AFTER_S: Final = 3.0
 GAP_FADES: Final = 0.95
+# Repetier asks for a line again that was begun and not continued for 0.2 s.
+BRISK_S: Final = 0.05
 # They wait in the receive buffer of a board that is busy: 17 bytes each.
 QUESTIONS_OPEN: Final = 5
 
 # Every flush of its buffer answers a Resend: more than this many for one line is a deaf line.
 RESENDS_FOR_ONE_LINE: Final = 10
+# Resends for one line after another: we may be speaking one answer behind; hear them all first.
+CLEAN_ACKS_BETWEEN_RESENDS: Final = 3
 # More acknowledgements than lines: a few are late ones, this many is a broken machine.
 SURPLUS_OKS: Final = 1000
 # How far back a line may be asked for again (a wrong "Resend" must not rewind a whole job).

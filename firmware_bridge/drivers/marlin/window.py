@@ -65,6 +65,10 @@ class Window:
         return self._sent
 
     @property
+    def acked(self) -> int:
+        return self._acked
+
+    @property
     def made(self) -> int:
         return self._lines[-1].number if self._lines else self._sent
 
@@ -177,7 +181,8 @@ class Window:
 
     def give_up_syncs(self) -> int:
         """Their answers were lost: how many will never prove anything."""
-        lost = [line for line in self._unanswered() if line.kind is Kind.SYNC]
+        in_flight = [line for line in self._unanswered() if line.number <= self._sent]
+        lost = [line for line in in_flight if line.kind is Kind.SYNC]
         for line in lost:
             line.kind = Kind.PLAIN
         return len(lost)
@@ -198,6 +203,11 @@ class Window:
         self._bytes = 0
 
     # ── width ───────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def closed(self) -> bool:
+        """One line in flight because of damage on the wire."""
+        return self.width == 1 and self._evidence > quirks.CLEAN_ACKS_TO_WIDEN
 
     def narrow(self, *, damage: bool) -> None:
         """One line in flight, until there is evidence again; after damage, much evidence."""

@@ -8,7 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import xor
+from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,18 +27,29 @@ class Board:
 
     `repeats_dropped`: a line that it has already is dropped without a word (Marlin 2.0.9 and on).
     `ok_after_resend`: says ok behind each Resend. `advanced`: its oks carry line numbers.
+    `pace`: bytes that arrive in one turn (0: all at once). `lag`: bytes that arrive and are thrown
+    away while it refuses a line. `dice`: one line in ten arrives altered, and the first if
+    `first_bad`.
     """
 
     repeats_dropped: bool
     ok_after_resend: bool
     advanced: bool
+    pace: int = 0
+    lag: int = 0
+    dice: Random | None = None
+    first_bad: bool = False
     last: int = 0
+    coming: bytes = b""
     buffer: bytes = b""
     queue: deque[tuple[int | None, str]] = field(default_factory=deque)
     executed: list[str] = field(default_factory=list)
     overrun: int = 0
 
     def receive(self, data: bytes) -> None:
+        self.coming += data
+        pace = self.pace or len(self.coming)
+        data, self.coming = self.coming[:pace], self.coming[pace:]
         room = 127 - len(self.buffer)
         self.overrun += max(len(data) - room, 0)
         self.buffer += data[:room]
@@ -55,6 +68,7 @@ class Board:
     def _line(self, line: bytes) -> bytes:
         if not line:
             return b""
+        line = self._altered(line)
         if not line.startswith(b"N"):
             self.queue.append((None, line.decode("latin-1").split("*")[0]))
             return b""
@@ -73,8 +87,17 @@ class Board:
         self.queue.append((number, command))
         return b""
 
+    def _altered(self, line: bytes) -> bytes:
+        if self.first_bad and b"X" in line:
+            self.first_bad = False
+            return line.replace(b"X", b"x")
+        if self.dice is None or self.dice.random() >= 0.1:
+            return line
+        at = self.dice.randrange(len(line))
+        return line[:at] + self.dice.choice([b"x", b"0", b"5", b" "]) + line[at + 1 :]
+
     def _refuse(self, why: bytes) -> bytes:
-        self.buffer = b""
+        self.buffer, self.coming = b"", self.coming[self.lag :]
         more = b"ok\n" if self.ok_after_resend else b""
         return b"Error:%s, Last Line: %d\nResend: %d\n%s" % (why, self.last, self.last + 1, more)
 
@@ -184,3 +207,27 @@ def test_no_altered_line_is_made(
     end = run(board, lines, to, [], 0)
     assert end.outcome == "finished", end
     assert board.made == lines
+
+
+def slow_and_bad(seed: int, *, first_bad: bool) -> tuple[Board, list[str], Ended]:
+    dice = Random(seed)
+    lines = [f"G1 X{n}.125 Y{n * 7 % 90} E0.0{n % 9 + 1}" for n in range(70)]
+    pace, lag = dice.randint(10, 60), dice.randint(0, 20)
+    ok_after_resend = seed % 4 < 2 or not first_bad
+    board = Board(seed % 2 == 0, ok_after_resend, False, pace, lag, dice, first_bad)
+    return board, lines, run(board, lines, [], [], 0)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_once_the_window_is_closed_no_flush_however_late_cuts_a_line_loose(seed: int) -> None:
+    """Were a command behind its number in the air, some lag would leave it without the number."""
+    board, lines, end = slow_and_bad(seed, first_bad=True)
+    assert (board.made, end.outcome) == (lines, "finished"), end
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_piece_of_a_line_that_ran_without_its_number_is_never_called_finished(seed: int) -> None:
+    """By the ok that it says too much; which a firmware without ok after Resend may hide."""
+    board, lines, end = slow_and_bad(seed, first_bad=False)
+    assert (end.outcome == "finished") == (board.made == lines), end
+    assert end.outcome == "finished" or end.cause == "cut line"
