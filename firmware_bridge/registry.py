@@ -1,6 +1,7 @@
 """From a machine's entry in the shop's configuration to its driver.
 
-One row for each driver; nothing else needs to change when one is added. It opens no port.
+One row for each driver; nothing else needs to change when one is added. It opens no port. A driver
+is imported when a machine needs it: a serial line must not wait for a web client.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,12 +10,6 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firmware_bridge.driver import Driver
-from firmware_bridge.drivers.by_hand import ByHandDriver
-from firmware_bridge.drivers.grbl import GrblDriver
-from firmware_bridge.drivers.marlin import MarlinDriver
-from firmware_bridge.drivers.moonraker import moonraker_driver
-from firmware_bridge.drivers.octoprint import octoprint_driver
-from firmware_bridge.drivers.prusalink import prusalink_driver
 from firmware_bridge.errors import Refused
 from firmware_bridge.streaming import Timeouts
 
@@ -47,28 +42,53 @@ class Row:
     outlives: bool = False
 
 
+def _by_hand(entry: Entry) -> Driver:
+    from firmware_bridge.drivers.by_hand import ByHandDriver
+
+    return ByHandDriver(entry.link)
+
+
+def _marlin(entry: Entry) -> Driver:
+    from firmware_bridge.drivers.marlin import MarlinDriver
+
+    return MarlinDriver(entry.link, entry.baud, entry.patience(), park_mm=entry.park_mm)
+
+
+def _grbl(entry: Entry) -> Driver:
+    from firmware_bridge.drivers.grbl import GrblDriver
+
+    return GrblDriver(
+        entry.link, entry.baud, entry.patience(), homing=entry.homing, check=entry.dry_run
+    )
+
+
+def _moonraker(entry: Entry) -> Driver:
+    from firmware_bridge.drivers.moonraker import moonraker_driver
+
+    return moonraker_driver(entry.link, entry.api_key, entry.patience())
+
+
+def _octoprint(entry: Entry) -> Driver:
+    from firmware_bridge.drivers.octoprint import octoprint_driver
+
+    return octoprint_driver(entry.link, entry.api_key, entry.patience())
+
+
+def _prusalink(entry: Entry) -> Driver:
+    from firmware_bridge.drivers.prusalink import prusalink_driver
+
+    return prusalink_driver(
+        entry.link, entry.user, entry.password, entry.api_key, entry.patience()
+    )
+
+
 DRIVERS: Mapping[str, Row] = {
-    "by_hand": Row(lambda entry: ByHandDriver(entry.link), outlives=True),
-    "marlin": Row(
-        lambda entry: MarlinDriver(entry.link, entry.baud, entry.patience(), park_mm=entry.park_mm)
-    ),
-    "grbl": Row(
-        lambda entry: GrblDriver(
-            entry.link, entry.baud, entry.patience(), homing=entry.homing, check=entry.dry_run
-        )
-    ),
-    "moonraker": Row(
-        lambda entry: moonraker_driver(entry.link, entry.api_key, entry.patience()), outlives=True
-    ),
-    "octoprint": Row(
-        lambda entry: octoprint_driver(entry.link, entry.api_key, entry.patience()), outlives=True
-    ),
-    "prusalink": Row(
-        lambda entry: prusalink_driver(
-            entry.link, entry.user, entry.password, entry.api_key, entry.patience()
-        ),
-        outlives=True,
-    ),
+    "by_hand": Row(_by_hand, outlives=True),
+    "marlin": Row(_marlin),
+    "grbl": Row(_grbl),
+    "moonraker": Row(_moonraker, outlives=True),
+    "octoprint": Row(_octoprint, outlives=True),
+    "prusalink": Row(_prusalink, outlives=True),
 }
 
 
