@@ -5,12 +5,24 @@ Never prints anything but JSON to standard output.
 import argparse
 import asyncio
 import json
+import math
 import sys
 from pathlib import Path
+from typing import cast
 
 from hardware_sim.clock import Clock
-from hardware_sim.config import MACHINES, ConfigRefused, MarlinMachine, load
+from hardware_sim.config import (
+    MACHINES,
+    ConfigRefused,
+    LaserMachine,
+    Machine,
+    MarlinMachine,
+    MillMachine,
+    load,
+)
 from hardware_sim.control import Control
+from hardware_sim.metrology import bounded
+from hardware_sim.metrology.report import STATUS, Verdict, limit_cpu_s
 from hardware_sim.records import Journal
 from hardware_sim.servers import described
 from hardware_sim.servers.described import MACHINES as SERVERS
@@ -59,45 +71,120 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--record", type=Path, help="folder for starts, programs and ends")
     run.add_argument("--control", type=Path, help="unix socket for the physical world")
     run.add_argument("--tcp", type=int, help="a TCP port on 127.0.0.1 instead of a pty; 0: any")
-    _add_measure(verbs.add_parser("measure", help="what would these bytes make of the design?"))
+    _add_measure(
+        verbs.add_parser(
+            "measure",
+            help="what would these bytes make of the design?",
+            description="What would these bytes make, and how does it differ from the design?",
+            epilog=MEASURE,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
     return parser
 
 
+MEASURE = """\
+It says what these bytes would make of an ideal material and how that differs from the design
+(*program conformance*, never a measurement of a real part), as one JSON object:
+  {"verdict": "within|deviates|unmeasurable", "deviations": {"outline_mm", "volume_pct",
+   "missing", "extra"}, "machine_s", "made": {...}, "why"}
+Exit status: 0 within, 1 deviates, 3 unmeasurable (`why` says why), 2 wrong usage.
+
+Comments in the program are never believed. What the program cannot say is taken from
+  the tool's diameter   --tool-mm, else `tool_mm` of the machine (mill-3018: 3.175)
+  the beam's width      --kerf-mm, else `kerf_mm` of the machine (laser-400: 0.15)
+  the stock's thickness --thickness, else `stock_mm` of the machine, else the height of a design
+                        that is a solid; else it is taken to be as deep as the program itself cuts,
+                        and a program that is too shallow everywhere cannot be seen
+  what a beam cuts      --cuts-mm-min, else `cuts_mm_min` of the machine: the fastest feed at which
+                        one pass at full power ($30) cuts through; passes add up. Without it each
+                        contour must get what the others get, and much weaker lines are engraving
+and `made` says which (`width_from`, `thickness_from`). Z 0 is the top of the stock.
+
+A placement is {"copies": [{"dx_mm": 0, "dy_mm": 0, "rotation_deg": 0}, ...]}: each copy is turned
+about the design's lower left corner, then moved. Without one, one copy is looked for everywhere.
+
+  python -m hardware_sim measure --machine printer-220 --design part.stl part.gcode
+  python -m hardware_sim measure --machine mill-3018 --tool-mm 2 --thickness 6 \\
+      --design plate.dxf plate.nc
+  python -m hardware_sim measure --machine laser-400 --kerf-mm 0.2 --design plate.svg plate.nc
+"""
+
+
 def _add_measure(measure: argparse.ArgumentParser) -> None:
-    measure.add_argument("program", type=Path, help="the G-code that the machine received")
-    measure.add_argument("--machine", required=True, help="a shipped name or a TOML file")
-    measure.add_argument("--design", required=True, type=Path, help="STL, 3MF, DXF or SVG")
-    measure.add_argument("--placement", type=Path, help="JSON with the copies on the plate")
-    measure.add_argument("--thickness", type=float, help="of the stock, in mm")
-    measure.add_argument("--tool-mm", type=float, help="tool diameter, instead of the machine's")
-    measure.add_argument("--kerf-mm", type=float, help="beam width, instead of the machine's")
-    measure.add_argument("--design-units", choices=UNITS, help="of a drawing's numbers")
-    measure.add_argument("--tolerance-mm", type=float, help="instead of 0.3 printed, 0.1 cut")
-    measure.add_argument("--limit-s", type=float, default=120.0, help="of processor time")
-    measure.add_argument("--json", action="store_true", help="the only form there is")
+    add = measure.add_argument
+    add("program", type=Path, help="the G-code that the machine received")
+    add("--machine", required=True, help="a shipped name (`machines` lists them) or a TOML file")
+    what = "STL or 3MF; for mill and laser a DXF or SVG drawing, or a flat plate as STL or 3MF"
+    add("--design", required=True, type=Path, help=what)
+    add("--placement", type=Path, help="JSON file with the copies on the plate or sheet")
+    add("--thickness", type=_above_zero, metavar="MM", help="of the stock on the mill")
+    add("--tool-mm", type=_above_zero, metavar="MM", help="diameter of the mill's tool")
+    add("--kerf-mm", type=_above_zero, metavar="MM", help="width of the laser's beam")
+    add("--cuts-mm-min", type=_above_zero, metavar="F", help="feed that cuts at full power")
+    add("--design-units", choices=UNITS, help="of a drawing's numbers, if its file is wrong")
+    add("--tolerance-mm", type=_above_zero, metavar="MM", help="instead of 0.3 printed, 0.1 cut")
+    add("--limit-s", type=_not_below_zero, default=120.0, metavar="S",
+        help="of processor time; 0: no limit (120)")  # fmt: skip
+    add("--json", action="store_true", help="JSON is the only form there is; may be left out")
+
+
+def _above_zero(text: str) -> float:
+    value = _not_below_zero(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return value
+
+
+def _not_below_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of 0 or more")
+    return value
 
 
 def measure(args: argparse.Namespace) -> int:
     """Say how a program conforms to a design; 0 within, 1 deviates, 3 unmeasurable."""
-    from hardware_sim.metrology.measure import Question, measure
-    from hardware_sim.metrology.report import STATUS, limit_cpu_s
-
     name: str = args.machine
+    machine = load(ALIASES.get(name, name))
+    _refuse_foreign(machine, args)
+    answer = bounded.answered(lambda: _measured(machine, args), args.limit_s)
+    print(json.dumps(answer))
+    return STATUS[cast("Verdict", answer["verdict"])]
+
+
+def _refuse_foreign(machine: Machine, args: argparse.Namespace) -> None:
+    """An option that this kind of machine has no use for would be believed to have worked."""
+    mill, laser = isinstance(machine, MillMachine), isinstance(machine, LaserMachine)
+    useful = {"thickness": mill, "tool_mm": mill, "kerf_mm": laser, "cuts_mm_min": laser}
+    for name, use in useful.items():
+        if getattr(args, name) is not None and not use:
+            option = "--" + name.replace("_", "-")
+            raise ConfigRefused(f"{option}: {args.machine} is a {machine.kind} and has none")
+
+
+def _measured(machine: Machine, args: argparse.Namespace) -> dict[str, object]:
+    """In the child: the geometry is loaded here, so that the parent stays small."""
+    from hardware_sim.metrology.measure import Question, measure
+
     question = Question(
-        machine=load(ALIASES.get(name, name)),
+        machine=machine,
         design=args.design,
         program=args.program,
         placement=args.placement,
         thickness_mm=args.thickness,
         width_mm=args.tool_mm or args.kerf_mm,
+        cuts_mm_min=args.cuts_mm_min,
         units=args.design_units,
         outline_mm=args.tolerance_mm,
     )
     limit_cpu_s(args.limit_s)
     answer = measure(question)
     limit_cpu_s(0)
-    print(json.dumps(answer.as_json()))
-    return STATUS[answer.verdict]
+    return answer.as_json()
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,9 +4,10 @@ Never guesses: an unknown key or kind is refused with the key's name and the fil
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 MACHINES = Path(__file__).parent / "machines"
 
@@ -154,6 +155,8 @@ class MillMachine(_Grbl):
 
     kind: Literal["grbl-mill"]
     tool_mm: float = Field(gt=0)
+    stock_mm: float | None = Field(default=None, gt=0)
+    """How thick the stock is that lies on it: what `measure` asks of a cut through."""
 
 
 class LaserMachine(_Grbl):
@@ -161,6 +164,8 @@ class LaserMachine(_Grbl):
 
     kind: Literal["grbl-laser"]
     kerf_mm: float = Field(gt=0)
+    cuts_mm_min: float | None = Field(default=None, gt=0)
+    """The fastest feed at which one pass at full power (`$30`) still cuts the stock through."""
 
 
 GrblMachine = MillMachine | LaserMachine
@@ -177,6 +182,33 @@ def load(name_or_path: str) -> Machine:
         names = ", ".join(sorted(p.stem for p in MACHINES.glob("*.toml")))
         raise ConfigRefused(f"{name_or_path}: no such file, and not one of {names}")
     try:
-        return _ADAPTER.validate_python(tomllib.loads(path.read_text("utf-8")))
-    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigRefused(f"{path}: {error}") from error
+        return _ADAPTER.validate_python(told(path))
+    except ValidationError as error:
+        raise ConfigRefused(f"{path}: {plainly(error)}") from error
+
+
+def told(path: Path) -> dict[str, Any]:
+    """What a TOML file says; raises ConfigRefused."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigRefused(f"{path}: no TOML: {error}") from error
+
+
+def plainly(error: ValidationError) -> str:
+    """Each wrong key and what is wrong with it, in one line."""
+    return "; ".join(_wrong(one) for one in error.errors(include_url=False))
+
+
+def _wrong(one: ErrorDetails) -> str:
+    context = one.get("ctx", {})
+    if one["type"] == "union_tag_invalid":
+        return f"kind: {context['tag']!r} is not one of {context['expected_tags']}"
+    if one["type"] == "union_tag_not_found":
+        return "kind is missing: it says what sort of machine this is"
+    key = ".".join(str(part) for part in one["loc"][1:])
+    if one["type"] == "extra_forbidden":
+        return f"{key}: there is no such key"
+    if one["type"] == "missing":
+        return f"{key}: it is missing"
+    return f"{key}: {one['msg'].removeprefix('Value error, ')}, not {one['input']!r}"

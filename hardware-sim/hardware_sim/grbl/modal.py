@@ -54,6 +54,7 @@ AXES = "XYZ"
 PROBES = ("G38.2", "G38.3", "G38.4", "G38.5")
 _WORD = re.compile(r"([A-Z])([+-]?(?:\d+\.?\d*|\.\d+))")
 _SIMPLE = re.compile(r"[^\x00-\x20/();a-z]*\Z")
+_BLANKS = dict.fromkeys((*range(0x21), ord("/")))
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def clean(raw: str) -> str:
     """What GRBL's reader leaves of a line: no blanks, no comments, capitals."""
     if _SIMPLE.match(raw):
         return raw
+    if raw.isascii() and "(" not in raw and ";" not in raw:
+        return raw.translate(_BLANKS).upper()
     out: list[str] = []
     nested = False
     for char in raw:

@@ -1,11 +1,11 @@
-"""Promises the regions of a flat drawing in mm, even-odd, with the lower left corner at (0, 0).
+"""Promises the regions of a flat drawing or plate in mm, lower left corner at (0, 0); even-odd.
 Never repairs an open contour: only closed loops bound material.
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ezdxf
@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from svgelements import SVG, Shape
 from svgelements import Path as SvgPath
 
+from hardware_sim.metrology import solid
 from hardware_sim.metrology.report import Unmeasurable
 
 Line = NDArray[np.float64]
@@ -28,6 +29,7 @@ UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "in": 25.4, "px": 25.4 / 96, "pt
 _INSUNITS = {1: "in", 4: "mm", 5: "cm", 6: "m"}
 _DRAWN = frozenset(("LINE", "ARC", "CIRCLE", "ELLIPSE", "SPLINE", "LWPOLYLINE", "POLYLINE"))
 PLAUSIBLE_MM = (1.0, 1500.0)
+SAME_SECTION = 0.005  # of a plate's area
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,13 @@ class Drawing:
     material: BaseGeometry
     units: str
     unit_choices: tuple[str, ...]
+    thickness_mm: float | None = None  # of a plate that is given as a solid
 
     def in_units(self, units: str) -> "Drawing":
         """The same drawing with its numbers read in other units."""
         factor = UNITS_MM[units] / UNITS_MM[self.units]
         scaled = affinity.scale(self.material, factor, factor, origin=(0, 0))
-        return Drawing(scaled, units, self.unit_choices)
+        return replace(self, material=scaled, units=units)
 
 
 def read(path: Path, units: str | None) -> Drawing:
@@ -52,8 +55,11 @@ def read(path: Path, units: str | None) -> Drawing:
         lines, said = _read_dxf(path)
     elif kind == ".svg":
         lines, said = _read_svg(path)
+    elif kind in (".stl", ".3mf"):
+        return _plate(path)
     else:
-        raise Unmeasurable(f"{path.name}: {kind or 'no suffix'} is not a drawing that is read here")
+        what = f"{path.name}: {kind or 'no suffix'} is not read here"
+        raise Unmeasurable(f"{what}: give a DXF or SVG drawing, or a flat plate as STL or 3MF")
     if not lines:
         raise Unmeasurable(f"{path.name}: nothing is drawn in it")
     size = float(np.ptp(np.vstack(lines), axis=0).max())
@@ -64,6 +70,19 @@ def read(path: Path, units: str | None) -> Drawing:
         raise Unmeasurable(f"{path.name}: no closed contour in it")
     low_x, low_y, _, _ = material.bounds
     return Drawing(affinity.translate(material, -low_x, -low_y), choices[0], choices)
+
+
+def _plate(path: Path) -> Drawing:
+    """The section of a solid that lies flat and has the same section at every height."""
+    body = solid.together(solid.read(path))
+    height = float(body.bounds[1][2])
+    low, middle, high = (solid.Slicer(body).at(height * share) for share in (0.1, 0.5, 0.9))
+    most = max(low.symmetric_difference(middle).area, high.symmetric_difference(middle).area)
+    if middle.is_empty or most > SAME_SECTION * middle.area:
+        raise Unmeasurable(f"{path.name}: no flat plate: its section changes with the height")
+    low_x, low_y, _, _ = middle.bounds
+    flat = affinity.translate(middle, -low_x, -low_y)
+    return Drawing(flat, "mm", ("mm",), thickness_mm=round(height, 4))
 
 
 def _plausible(said: str, size: float) -> tuple[str, ...]:

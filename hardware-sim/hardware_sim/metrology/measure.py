@@ -8,8 +8,17 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from hardware_sim.config import LaserMachine, Machine, MarlinMachine
-from hardware_sim.metrology import cut, deposit, drawing, placement, printed, solid, toolpath
+from hardware_sim.config import LaserMachine, Machine, MarlinMachine, MillMachine
+from hardware_sim.metrology import (
+    cut,
+    deposit,
+    drawing,
+    placement,
+    printed,
+    removed,
+    solid,
+    toolpath,
+)
 from hardware_sim.metrology.report import (
     CUT,
     PRINTED,
@@ -34,6 +43,7 @@ class Question:
     placement: Path | None = None
     thickness_mm: float | None = None
     width_mm: float | None = None  # tool diameter or kerf, instead of the machine's own
+    cuts_mm_min: float | None = None  # a beam at full power and this feed just cuts through
     units: str | None = None
     outline_mm: float | None = None
 
@@ -91,9 +101,29 @@ def _cut(question: Question, lines: list[str]) -> tuple[Deviations, dict[str, ob
     machine = question.machine
     assert not isinstance(machine, MarlinMachine)
     path = toolpath.read(lines)
+    plate = drawing.read(question.design, question.units)
+    known: dict[str, object] = {"width_from": "told" if question.width_mm else "the machine"}
     if isinstance(machine, LaserMachine):
-        removed = cut.burned(path, question.width_mm or machine.kerf_mm)
+        made = removed.burned(path, question.width_mm or machine.kerf_mm, _cuts_at(question))
     else:
-        removed = cut.milled(path, question.width_mm or machine.tool_mm, question.thickness_mm)
-    design = drawing.read(question.design, question.units)
-    return cut.compare(removed, design, placement.read(question.placement))
+        thickness_mm, known["thickness_from"] = _thickness(question, plate.thickness_mm)
+        made = removed.milled(path, question.width_mm or machine.tool_mm, thickness_mm)
+    deviations, told = cut.compare(made, plate, placement.read(question.placement))
+    return deviations, {**told, **known}
+
+
+def _thickness(question: Question, of_plate_mm: float | None) -> tuple[float | None, str]:
+    """Of the stock, and who says so: the question, the machine, a solid design, or nobody."""
+    machine = question.machine
+    assert isinstance(machine, MillMachine)
+    known = ((question.thickness_mm, "told"), (machine.stock_mm, "the machine"))
+    known = (*known, (of_plate_mm, "the design"))
+    return next((pair for pair in known if pair[0]), (None, "the program's own depth"))
+
+
+def _cuts_at(question: Question) -> tuple[float, float] | None:
+    """Full power and the feed at which one pass of it just cuts through, if somebody told."""
+    machine = question.machine
+    assert isinstance(machine, LaserMachine)
+    feed = question.cuts_mm_min or machine.cuts_mm_min
+    return None if feed is None else (machine.settings.get("30", 1000.0), feed)

@@ -106,17 +106,17 @@ def best(traces: list[Trace], made_hull: Floats, design_hull: Floats, start: Pos
     fits: list[Fit] = []
     whole, traces = traces, [_thinned(trace) for trace in traces]
     for pose in starts(made_hull, design_hull, start):
-        fits.append(grade(traces, _snapped(traces, refined(traces, pose))))
+        fits.append(grade(traces, snapped(traces, refined(traces, pose))))
         if fits[0].share > CERTAIN or (len(fits) >= 4 and max(f.share for f in fits) > SURE):
             break
     for _ in range(SCANS):
         if max(f.share for f in fits) > SURE:
             break
-        scanned = [_snapped(traces, refined(traces, pose)) for pose in _scan(traces, fits)]
+        scanned = [snapped(traces, refined(traces, pose)) for pose in _scan(traces, fits)]
         fits += [grade(traces, pose) for pose in scanned]
     top = max(f.inside + f.followed for f in fits)
     found = next(f.pose for f in fits if f.inside + f.followed > top - 0.004)
-    return grade(whole, _snapped(whole, refined(whole, found, bands_mm=BANDS_MM[-FINE:])))
+    return grade(whole, snapped(whole, refined(whole, found, bands_mm=BANDS_MM[-FINE:])))
 
 
 def _thinned(trace: Trace) -> Trace:
@@ -212,7 +212,7 @@ def refined(
     return pose
 
 
-def _snapped(traces: list[Trace], pose: Pose) -> Pose:
+def snapped(traces: list[Trace], pose: Pose) -> Pose:
     """The exact quarter turn, where that explains the beads as well."""
     quarter = math.pi / 2 * round(pose.turn_rad / (math.pi / 2))
     if not 0 < abs(pose.turn_rad - quarter) < math.radians(SNAP_DEG):

@@ -20,11 +20,12 @@ _PLANES = {"G17": (0, 1, 2, "I", "J"), "G18": (2, 0, 1, "K", "I"), "G19": (1, 2,
 
 @dataclass(frozen=True)
 class Toolpath:
-    """Rows x0 y0 z0 x1 y1 z1; `power` is S while the spindle or beam is on, else 0."""
+    """Rows x0 y0 z0 x1 y1 z1; `power` is S while the spindle or beam is on, else 0; mm/min."""
 
     moves: Floats
     power: Floats
     rapid: NDArray[np.bool_]
+    feed: Floats
 
     def below(self, z_mm: float) -> Floats:
         """The parts of all moves that lie below a height, as rows x0 y0 x1 y1."""
@@ -39,16 +40,10 @@ class Toolpath:
         last = np.where((z1 > z_mm)[:, None], meet, end)
         return np.hstack([first, last])
 
-    def burning(self, least: float) -> Floats:
-        """Feed moves with the beam at `least` or more, as rows x0 y0 x1 y1."""
-        return self.moves[self._on(least)][:, [0, 1, 3, 4]]
-
-    def burning_power(self, least: float) -> Floats:
-        """The power along the moves of `burning`."""
-        return self.power[self._on(least)]
-
-    def _on(self, least: float) -> NDArray[np.bool_]:
-        return (self.power > 0) & (self.power >= least) & ~self.rapid
+    def burning(self) -> tuple[Floats, Floats]:
+        """Feed moves with the beam on, as rows x0 y0 x1 y1, and S per mm/min along each."""
+        lit = (self.power > 0) & ~self.rapid & (self.feed > 0)
+        return self.moves[lit][:, [0, 1, 3, 4]], self.power[lit] / self.feed[lit]
 
 
 @dataclass
@@ -60,6 +55,7 @@ class _Reader:
         self.rows: list[tuple[float, ...]] = []
         self.power: list[float] = []
         self.rapid: list[bool] = []
+        self.feed: list[float] = []
 
     def follow(self, text: str) -> None:
         line, modes = parse(text, self.modes)
@@ -112,6 +108,7 @@ class _Reader:
             self.rows.append((*self.at, *place))
             self.power.append(self.modes.speed if self.modes.spindle != "M5" else 0.0)
             self.rapid.append(self.modes.motion == "G0")
+            self.feed.append(self.modes.feed_mm_min)
         self.at = place
 
 
@@ -130,4 +127,5 @@ def read(lines: Iterable[str]) -> Toolpath:
         np.array(reader.rows, dtype=np.float64).reshape(-1, 6),
         np.array(reader.power, dtype=np.float64),
         np.array(reader.rapid, dtype=bool),
+        np.array(reader.feed, dtype=np.float64),
     )

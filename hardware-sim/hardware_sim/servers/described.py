@@ -2,13 +2,12 @@
 Never guesses: an unknown key is refused with its name and the file.
 """
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from hardware_sim.config import ConfigRefused, MarlinMachine
+from hardware_sim.config import ConfigRefused, MarlinMachine, plainly, told
 from hardware_sim.config import load as load_machine
 
 MACHINES = Path(__file__).parent / "machines"
@@ -67,8 +66,8 @@ def load(name_or_path: str) -> ServerMachine | None:
     path = shipped if shipped.is_file() else Path(name_or_path)
     if not path.is_file():
         return None
+    described = told(path)
     try:
-        told = tomllib.loads(path.read_text("utf-8"))
-        return _ADAPTER.validate_python(told) if told.get("kind") in KINDS else None
-    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigRefused(f"{path}: {error}") from error
+        return _ADAPTER.validate_python(described) if described.get("kind") in KINDS else None
+    except ValidationError as error:
+        raise ConfigRefused(f"{path}: {plainly(error)}") from error
