@@ -27,7 +27,7 @@ from hardware_sim.metrology.drawing import Drawing
 from hardware_sim.metrology.edges import Edges, Floats, lasting, polygons, rings, samples
 from hardware_sim.metrology.laid import laid
 from hardware_sim.metrology.placement import Placement
-from hardware_sim.metrology.removed import WEAK, Removed
+from hardware_sim.metrology.removed import ENOUGH, WEAK, Removed
 from hardware_sim.metrology.report import Deviations, Unmeasurable
 
 Bools = NDArray[np.bool_]
@@ -246,7 +246,7 @@ class _Judged:
         usual = [float(np.quantile(doses[id(o)], 0.3)) for o in long if id(o) in doses]
         usual = usual or [float(np.quantile(dose, 0.3)) for dose in doses.values()]
         need = beam.enough or WEAK * max(usual, default=0.0)
-        whole = beam.enough or max(usual, default=0.0)
+        whole = (beam.enough or 0.0) / ENOUGH or max(usual, default=0.0)
         what = "cuts through here" if beam.enough else "other contours get"
         said: dict[int, str] = {}
         for one in self._followed:
