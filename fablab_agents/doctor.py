@@ -1,6 +1,7 @@
 """Finds what is wrong with folder, journal, disk, clock, ports, slicer and network, and the fix.
 
-It only looks: it never writes the journal, opens a machine's port or shows a secret.
+It only looks: it never writes the journal or shows a secret, asks print servers what cannot move
+anything, and opens a serial port only when told to, because that resets many boards.
 """
 
 import os
@@ -20,9 +21,11 @@ import httpx
 
 from fablab_agents import config, journal
 from fablab_agents.config import Config, ConfigRefused, Machine
+from fablab_agents.machines import open_driver
 from fablab_agents.trust import Identity, NotEnrolled, trust_env
-from firmware_bridge import profiles
-from firmware_bridge.errors import ProfileBroken
+from firmware_bridge import discovery, profiles, registry
+from firmware_bridge.driver import Condition
+from firmware_bridge.errors import BridgeError, ProfileBroken
 
 CLOCK_OFF_MAX_S: Final = 120
 DISK_WANTED: Final = 1 << 30
@@ -38,13 +41,13 @@ class Check:
     do: str = ""
 
 
-def examine(folder: Path) -> tuple[Check, ...]:
-    """Everything that can be seen without touching a machine; takes up to some seconds."""
+def examine(folder: Path, *, open_ports: bool = False) -> tuple[Check, ...]:
+    """Everything that can be seen, with `open_ports` also who answers on the serial ports."""
     shop, shop_check = _shop(folder)
     identity, identity_check = _identity(folder)
     checks = [shop_check, identity_check, _disk(folder), _journal(folder)]
     if shop is not None:
-        checks.extend(check for entry in shop.machine for check in _machine(entry))
+        checks.extend(_machine(entry, open_ports=open_ports) for entry in shop.machine)
         checks.extend(_slicer(shop))
     if identity is not None:
         checks.extend([_broker(identity), _orchestrator(identity)])
@@ -108,19 +111,49 @@ def _journal(folder: Path) -> Check:
     return Check("journal", "well", "whole")
 
 
-def _machine(entry: Machine) -> Iterator[Check]:
+def _machine(entry: Machine, *, open_ports: bool) -> Check:
     what = f"machine {entry.id}"
     try:
         profiles.load(entry.profile)
     except ProfileBroken as error:
-        yield Check(what, "wrong", str(error), "correct `profile`")
-        return
-    parts = urlsplit(entry.link)
-    if parts.scheme in ("http", "https", "socket") and parts.hostname:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        yield _reach(what, parts.hostname, port)
-    else:
-        yield _port(what, Path(entry.link))
+        return Check(what, "wrong", str(error), "correct `profile`")
+    if entry.by_hand:
+        return _folder(what, Path(entry.link).expanduser())
+    if entry.link.startswith(("http://", "https://")):
+        return _server(what, entry)
+    if entry.link.startswith("socket://"):
+        parts = urlsplit(entry.link)
+        return _reach(what, parts.hostname or "", parts.port or 0)
+    found = _port(what, Path(entry.link))
+    return _board(what, entry) if open_ports and found.how == "well" else found
+
+
+def _folder(what: str, path: Path) -> Check:
+    if not path.is_dir():
+        return Check(what, "wrong", f"the folder {path} is missing", "make it, or mount its share")
+    if not os.access(path, os.W_OK):
+        return Check(what, "wrong", f"{path} cannot be written", f"sudo chown $USER {path}")
+    return Check(what, "well", f"hands its files out in {path}")
+
+
+def _server(what: str, entry: Machine) -> Check:
+    """With its key, by the questions that its driver asks all day."""
+    try:
+        driver = open_driver(entry)
+    except BridgeError as error:
+        return Check(what, "wrong", str(error), "correct its entry in agent.toml")
+    try:
+        status = driver.status()
+    except BridgeError as error:
+        return Check(what, "wrong", str(error), "correct its entry in agent.toml")
+    finally:
+        driver.close()
+    said = f"{status.condition}{': ' if status.detail else ''}{status.detail}"
+    if status.condition is Condition.OFFLINE:
+        return Check(what, "wrong", said, "is it on, is the address right?")
+    if status.condition in (Condition.FAULT, Condition.ATTENTION):
+        return Check(what, "worry", said, "see to the machine")
+    return Check(what, "well", f"{entry.link} answers, {said}")
 
 
 def _port(what: str, path: Path) -> Check:
@@ -129,13 +162,33 @@ def _port(what: str, path: Path) -> Check:
             what, "wrong", f"port {path} is missing", "plug it in and switch it on; check `link`"
         )
     if not os.access(path, os.R_OK | os.W_OK):
-        return Check(
-            what,
-            "wrong",
-            f"{path} may not be opened",
-            "sudo usermod -aG dialout $USER, log in anew",
-        )
+        do = "sudo usermod -aG dialout $USER, log in anew"
+        return Check(what, "wrong", f"{path} may not be opened", do)
+    holder = discovery.holder(str(path.resolve()))
+    if "cosmolocal" in holder:
+        return Check(what, "well", f"{path} is held by {holder}")
+    if holder:
+        return Check(what, "wrong", f"{path} is in use by {holder}", f"close {holder}")
     return Check(what, "well", f"{path} is there")
+
+
+def _board(what: str, entry: Machine) -> Check:
+    """Who answers, and at which speed, beside what the entry says."""
+    told = entry.baud or registry.Entry(driver=entry.driver, link=entry.link).baud
+    bauds = (told, *(baud for baud in discovery.BAUDS if baud != told))
+    try:
+        found = discovery.ask_port(entry.link, bauds)
+    except BridgeError as error:
+        return Check(what, "wrong", str(error), "see to the port")
+    if isinstance(found, discovery.Silent):
+        return Check(what, "wrong", found.why, "check power, cable and `link`")
+    if found.driver != entry.driver:
+        said = f"{found.said} answers there, not {entry.driver}"
+        return Check(what, "wrong", said, f'write driver = "{found.driver}", or mend `link`')
+    if found.baud != told:
+        said = f"it speaks at {found.baud} baud, the entry says {told}"
+        return Check(what, "wrong", said, f"write baud = {found.baud}")
+    return Check(what, "well", f"{found.said} answers at {told} baud")
 
 
 def _reach(what: str, host: str, port: int) -> Check:
@@ -152,14 +205,20 @@ def _reach(what: str, host: str, port: int) -> Check:
 
 
 def _slicer(shop: Config) -> Iterator[Check]:
-    prints = [m for m in shop.machine if "fdm" in m.profile or m.driver in ("marlin", "octoprint")]
-    if not prints:
+    if not any(_prints(entry) for entry in shop.machine):
         return
     found = shutil.which("prusa-slicer")
     if found is None:
         yield Check("slicer", "wrong", "slicer missing", "apt-get install prusa-slicer")
     else:
         yield Check("slicer", "well", found)
+
+
+def _prints(entry: Machine) -> bool:
+    try:
+        return profiles.load(entry.profile).kind == "fdm"
+    except ProfileBroken:
+        return False
 
 
 def _broker(identity: Identity) -> Check:

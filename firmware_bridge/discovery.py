@@ -47,7 +47,10 @@ class Port:
 
 @dataclass(frozen=True)
 class Found:
-    """A machine that said who it is; `travel_mm` and `laser` where a board tells them."""
+    """A machine that said who it is; `travel_mm` and `laser` where a board tells them.
+
+    `key`: a server that answers nothing more without one.
+    """
 
     driver: Driver
     link: str
@@ -55,6 +58,7 @@ class Found:
     baud: int | None = None
     laser: bool = False
     travel_mm: tuple[float, ...] = ()
+    key: bool = False
 
 
 @dataclass(frozen=True)
@@ -219,14 +223,21 @@ def _servers(http: Http) -> Iterator[Found]:
         yield Found("octoprint", http.address, "OctoPrint, with application keys")
     moonraker = _get(http, "/server/info")
     version = _said(moonraker).result.get("moonraker_version")
-    if version is not None or b"Moonraker" in moonraker.body:
-        yield Found("moonraker", http.address, f"Moonraker {str(version or '')[:40]}".strip())
+    if version is not None:
+        yield Found("moonraker", http.address, f"Moonraker {str(version)[:40]}")
+    elif moonraker.status == 401 and _is_moonraker(http):
+        yield Found("moonraker", http.address, "Moonraker, which wants a key", key=True)
     reply = _get(http, "/api/version")
     text = _said(reply).text
     if "digest" in reply.headers.get("www-authenticate", "").lower() or "PrusaLink" in text:
         yield Found("prusalink", http.address, text[:60] if "PrusaLink" in text else "PrusaLink")
     if "OctoPrint" in text:
         yield Found("octoprint", http.address, text[:60])
+
+
+def _is_moonraker(http: Http) -> bool:
+    """It tells everybody how one logs in (docs/external_api/authorization.md, /access/info)."""
+    return "available_sources" in _said(_get(http, "/access/info")).result
 
 
 def _get(http: Http, path: str) -> Reply:

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,7 +41,9 @@ once: put it into the machine's entry as api_key.
 """
 _PROFILES: Final = {"marlin": "generic-fdm-220", "grbl": "generic-cnc-3018"}
 _LASER: Final = "generic-laser-400"
+_AT_ONCE: Final = 16
 _KEYS: Final = {
+    "moonraker": ['api_key = ""                       # from its page, or {link}/access/api_key'],
     "octoprint": [
         'api_key = ""                       # from: cosmolocal-agent machines key {link}'
     ],
@@ -124,7 +127,8 @@ def _scanned(asked: argparse.Namespace, in_use: Collection[str]) -> Scanned:
     free = [p for p in ports if not p.holder and p.permitted and p.path not in in_use]
     opened = free if free and (asked.open or _may_open(asked, free)) else []
     answers = [_asked_port(port.path) for port in opened]
-    servers = [_asked_server(given) for given in asked.address]
+    with ThreadPoolExecutor(_AT_ONCE) as threads:  # an address where nobody is takes its time
+        servers = list(threads.map(_asked_server, asked.address))
     both = [*answers, *servers]
     return Scanned(
         ports,
@@ -218,7 +222,8 @@ def entry(found: "Found", taken: set[str]) -> str:
     ]
     if found.baud is not None:
         lines.append(f"baud = {found.baud}")
-    lines += [line.format(link=found.link) for line in _KEYS.get(found.driver, [])]
+    if found.key or found.driver != "moonraker":  # which trusts its own network, as it comes
+        lines += [line.format(link=found.link) for line in _KEYS.get(found.driver, [])]
     lines.append(f"materials = {materials}              # what you stock for it")
     if found.laser:
         lines.append("kerf_mm = 0.15                    # measure yours")

@@ -32,7 +32,8 @@ A machine in agent.toml:
 
 """
 _DOCTOR = """\
-Looks at agent.toml, identity, disk, journal, ports, slicer, broker, orchestrator and clock.
+Looks at agent.toml, identity, disk, journal, ports, print servers, slicer, broker, orchestrator and
+clock. Serial ports are opened only with --open: that resets many boards.
 Exit status: 0 all well, 1 something is wrong, 3 something to look at.
 """
 
@@ -44,8 +45,11 @@ def register(commands: Commands) -> None:
     enrolling.add_argument("--lab", help="the lab's name as people know it")
     with_folder(enrolling)
     with_folder(command(commands, "run", "serve this lab's machines", _RUN + config.EXAMPLE, _run))
-    with_folder(
+    looking = with_folder(
         command(commands, "doctor", "find what is wrong and how to mend it", _DOCTOR, _doctor)
+    )
+    looking.add_argument(
+        "--open", action="store_true", help="also ask on the serial ports; it resets many boards"
     )
 
 
@@ -96,7 +100,7 @@ def _run(asked: argparse.Namespace) -> int:
 def _doctor(asked: argparse.Namespace) -> int:
     from fablab_agents import doctor
 
-    checks = doctor.examine(asked.dir.expanduser())
+    checks = doctor.examine(asked.dir.expanduser(), open_ports=asked.open)
     if asked.json:
         print(json.dumps({"checks": [dataclasses.asdict(check) for check in checks]}))
     else:

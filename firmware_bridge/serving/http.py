@@ -20,6 +20,12 @@ REQUEST_S: Final = 10.0
 ANSWER_MAX: Final = 4 * 1024 * 1024
 UPLOAD_BYTES_S: Final = 20_000  # a slow printer on a weak wireless network
 _REDIRECTS_MAX: Final = 3
+# As OpenSSL says it; a cable or a pause mends none of them.
+_TLS: Final = {
+    "WRONG_VERSION_NUMBER": "it speaks plain http there; write http:// into its entry",
+    "RECORD_LAYER_FAILURE": "it speaks plain http there; write http:// into its entry",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not one that this computer trusts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,8 @@ class Http:
             ):
                 return Reply(answer.status_code, self._body(answer, limit), answer.headers)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            if misfit := next((why for sign, why in _TLS.items() if sign in str(error)), ""):
+                raise Refused(f"{self.whose} cannot be asked so: {misfit}") from None
             why = f"no whole answer within {seconds:.0f} s" if late.is_set() else _words(error)
             raise LinkLost(f"{self.whose} does not answer: {why}") from None
 

@@ -4,11 +4,16 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fablab_agents import doctor
 from fablab_agents.cli import main
-from tests.fablab_agents.conftest import LASER, PRINTER, Keys, identity
+from fablab_agents.config import Machine
+from firmware_bridge import discovery
+from tests.fablab_agents.conftest import LASER, PRINTER, Keys, Workshop, identity
+from tests.simulated import Simulated
 
 
 @pytest.mark.parametrize("command", [[], ["enrol"], ["run"], ["doctor"]])
@@ -106,6 +111,81 @@ def test_the_doctor_finds_what_is_wrong_and_says_the_fix(
     assert checks["broker"]["how"] == "wrong"
     assert checks["orchestrator"]["how"] == "wrong"
     assert checks["journal"]["how"] == "well"
+
+
+MACHINE = """
+[[machine]]
+id = "{id}"
+profile = "generic-fdm-220"
+driver = "{driver}"
+link = "{link}"
+materials = ["pla"]
+{more}
+"""
+
+
+def told(folder: Path, capsys: pytest.CaptureFixture[str], *wishes: str) -> dict[str, Any]:
+    main(["doctor", "--dir", str(folder), "--json", *wishes])
+    return {c["what"]: c for c in json.loads(capsys.readouterr().out)["checks"]}
+
+
+def test_the_doctor_asks_print_servers_with_their_keys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = 'kind = "moonraker"\nname = "test"\napi_key = "right"\n'
+    server = Simulated(tmp_path / "sim", text, 20)
+    try:
+        entries = [
+            MACHINE.format(id=f"{driver}-{key}", driver=driver, link=f"{server.port}{more}",
+                           more=f'api_key = "{key}"')
+            for driver, key, more in (
+                ("moonraker", "right", ""),
+                ("moonraker", "wrong", "/"),
+                ("octoprint", "right", "//"),
+            )
+        ]  # fmt: skip
+        folder = tmp_path / "hand-out"
+        hand = MACHINE.format(id="hand", driver="by_hand", link=folder, more="")
+        (tmp_path / "agent.toml").write_text("".join([*entries, hand]))
+        checks = told(tmp_path, capsys)
+    finally:
+        server.close()
+    assert checks["machine moonraker-right"]["how"] == "well"
+    assert "key or password" in checks["machine moonraker-wrong"]["said"]
+    assert checks["machine octoprint-right"]["how"] == "wrong"
+    assert f"the folder {folder} is missing" in checks["machine hand"]["said"]
+    folder.mkdir()
+    assert told(tmp_path, capsys)["machine hand"]["how"] == "well"
+
+
+def test_the_doctor_opens_ports_only_when_told_and_says_who_is_there(
+    tmp_path: Path, workshop: Workshop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = workshop.start("printer-1", "printer-220", speed=20)
+    entry = MACHINE.format(id="p", driver="grbl", link=link, more="")
+    (tmp_path / "agent.toml").write_text(entry)
+    assert told(tmp_path, capsys)["machine p"]["how"] == "well"  # it is there; nobody asked
+    check = told(tmp_path, capsys, "--open")["machine p"]
+    assert (check["how"], check["do"]) == ("wrong", 'write driver = "marlin", or mend `link`')
+    entry = MACHINE.format(id="p", driver="marlin", link=link, more="")
+    (tmp_path / "agent.toml").write_text(entry)
+    assert told(tmp_path, capsys, "--open")["machine p"]["how"] == "well"
+
+
+def test_the_doctor_names_who_holds_a_port_and_a_wrong_speed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = tmp_path / "port"
+    port.touch()
+    entry = Machine(id="p", profile="generic-fdm-220", driver="marlin", link=str(port),
+                    materials=("pla",))  # fmt: skip
+    found = discovery.Found("marlin", str(port), "Marlin 2.1", 250000)
+    monkeypatch.setattr(discovery, "ask_port", lambda *_: found)
+    check = doctor._machine(entry, open_ports=True)
+    assert (check.how, check.do) == ("wrong", "write baud = 250000")
+    monkeypatch.setattr(discovery, "holder", lambda _: "octoprint (pid 812)")
+    check = doctor._machine(entry, open_ports=True)
+    assert (check.how, check.do) == ("wrong", "close octoprint (pid 812)")
 
 
 def test_the_doctor_of_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

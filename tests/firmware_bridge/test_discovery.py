@@ -7,6 +7,7 @@ import threading
 import time
 import tty
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,29 @@ def test_a_print_server_is_known_without_a_key(start: Start, server: str) -> Non
     found = discovery.ask_server(address)
     assert isinstance(found, Found)
     assert (found.driver, found.link) == (server, address)
+
+
+def test_a_moonraker_that_wants_a_key_is_known_by_how_one_logs_in(tmp_path: Path) -> None:
+    text = 'kind = "moonraker"\nname = "test"\napi_key = "a-key"\n'
+    server = Simulated(tmp_path / "sim", text, 20)
+    try:
+        found = discovery.ask_server(server.port)
+    finally:
+        server.close()
+    assert isinstance(found, Found)
+    assert (found.driver, found.key) == ("moonraker", True)
+
+
+def test_plain_http_behind_an_https_address_is_said() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        silent = discovery.ask_server(f"https://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert isinstance(silent, Silent)
+    assert "plain http" in silent.why
 
 
 def test_where_nobody_answers_is_said() -> None:

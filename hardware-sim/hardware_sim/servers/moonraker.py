@@ -106,6 +106,9 @@ class MoonrakerSite:
     # --- HTTP ----------------------------------------------------------------------------------
 
     async def answer(self, request: Request) -> Response:
+        if request.path == "/access/info":  # open to everybody
+            told = {"default_source": "moonraker", "available_sources": ["moonraker"]}
+            return as_json({"result": {**told, "login_required": False, "trusted": False}})
         if self._key and request.headers.get("x-api-key") != self._key:
             return _error(401, "Unauthorized")
         try:
