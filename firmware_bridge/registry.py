@@ -77,9 +77,7 @@ def _octoprint(entry: Entry) -> Driver:
 def _prusalink(entry: Entry) -> Driver:
     from firmware_bridge.drivers.prusalink import prusalink_driver
 
-    return prusalink_driver(
-        entry.link, entry.user, entry.password, entry.api_key, entry.patience()
-    )
+    return prusalink_driver(entry.link, entry.user, entry.password, entry.api_key, entry.patience())
 
 
 DRIVERS: Mapping[str, Row] = {
