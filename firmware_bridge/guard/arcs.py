@@ -19,6 +19,8 @@ _RADIUS_MAX_MM = 0.5
 _RADIUS_SHARE = 0.001
 # GRBL config.h, ARC_ANGULAR_TRAVEL_EPSILON: a smaller turn is a full circle.
 _FULL_RAD = 5e-7
+# To GRBL's single precision ends this near may be the same, and then the arc is a full circle.
+_SAME_MM = 1e-4
 # GRBL counts in single precision: a chord this share longer than the diameter may still pass.
 _CHORD_SHARE = 1e-6
 _TURN = 2 * math.pi
@@ -78,7 +80,8 @@ def _around(start: Point, end: Point, centre: Point, radius: float, clockwise: b
     first, last = (end, start) if clockwise else (start, end)
     begin = math.atan2(first[1] - centre[1], first[0] - centre[0])
     sweep = (math.atan2(last[1] - centre[1], last[0] - centre[0]) - begin) % _TURN
-    if sweep < _FULL_RAD or sweep > _TURN - _FULL_RAD:
+    same = math.dist(start, end) < _SAME_MM
+    if same or sweep < _FULL_RAD or sweep > _TURN - _FULL_RAD:
         sweep = _TURN
     points = [start, end]
     for angle, (dx, dy) in _QUARTERS:
@@ -117,7 +120,8 @@ def _turns(first: Floats, last: Floats, clockwise: NDArray[np.bool_]) -> tuple[F
     first, last = np.where(turned, last, first), np.where(turned, first, last)
     begin = np.arctan2(first[:, 1], first[:, 0])
     sweep = (np.arctan2(last[:, 1], last[:, 0]) - begin) % _TURN
-    full = (sweep < _FULL_RAD) | (sweep > _TURN - _FULL_RAD)
+    same = np.hypot(first[:, 0] - last[:, 0], first[:, 1] - last[:, 1]) < _SAME_MM
+    full = same | (sweep < _FULL_RAD) | (sweep > _TURN - _FULL_RAD)
     return begin, np.where(full, _TURN, sweep)
 
 

@@ -26,10 +26,17 @@ def test_quarter_half_and_full() -> None:
 
 
 def test_a_turn_too_small_for_grbl_is_a_full_circle() -> None:
-    tiny = arcs.by_centre((10, 0), (10, 4e-6), (-10, 0), clockwise=False)
-    assert tiny.length == pytest.approx(20 * math.pi)
-    small = arcs.by_centre((10, 0), (10, 6e-6), (-10, 0), clockwise=False)
-    assert small.length == pytest.approx(6e-6, rel=1e-3)
+    tiny = arcs.by_centre((4e4, 0), (4e4, 1.9e-2), (-4e4, 0), clockwise=False)
+    assert tiny.length == pytest.approx(8e4 * math.pi)
+    small = arcs.by_centre((4e4, 0), (4e4, 2.1e-2), (-4e4, 0), clockwise=False)
+    assert small.length == pytest.approx(2.1e-2, rel=1e-3)
+
+
+def test_ends_that_single_precision_cannot_tell_apart_are_a_full_circle() -> None:
+    same = arcs.by_centre((295, 90), (295.00009, 90), (5, 0), clockwise=True)
+    assert same.high[0] == pytest.approx(305)
+    apart = arcs.by_centre((295, 90), (295, 90.0002), (5, 0), clockwise=True)
+    assert apart.high[0] == pytest.approx(295)
 
 
 def test_by_radius_takes_the_short_way_and_with_a_negative_radius_the_long_one() -> None:
