@@ -50,8 +50,8 @@ def mutants() -> list[Mutant]:
 
 def _sites(tree: ast.Module) -> Iterator[tuple[int, int, str, str]]:
     for index, node in enumerate(ast.walk(tree)):
-        shown = ast.unparse(node)[:70] if isinstance(node, ast.expr) else ""
-        if _tells(node):
+        shown = ast.unparse(node)[:70] if isinstance(node, ast.expr | ast.Raise) else ""
+        if _tells(node) or _refuses(node):
             yield index, _line(node), "silent", shown
         elif isinstance(node, ast.Compare):
             yield index, node.lineno, "never", shown
@@ -59,7 +59,7 @@ def _sites(tree: ast.Module) -> Iterator[tuple[int, int, str, str]]:
 
 
 def _line(node: ast.AST) -> int:
-    return node.lineno if isinstance(node, ast.expr) else 0
+    return node.lineno if isinstance(node, ast.expr | ast.Raise) else 0
 
 
 def _tells(node: ast.AST) -> bool:
@@ -71,6 +71,11 @@ def _tells(node: ast.AST) -> bool:
     ) or (isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple))
 
 
+def _refuses(node: ast.AST) -> bool:
+    """`raise LineError(…)` and its like: GRBL would stop there, so the program is refused."""
+    return isinstance(node, ast.Raise) and not isinstance(node.exc, ast.Name)
+
+
 def mutated(mutant: Mutant) -> ast.Module:
     """The module's tree with that one change."""
     tree = ast.parse((GUARD / f"{mutant.module}.py").read_text())
@@ -80,6 +85,8 @@ def mutated(mutant: Mutant) -> ast.Module:
         def visit(self, node: ast.AST) -> ast.AST:
             if node is target:
                 value = {"silent": None, "never": False, "always": True}[mutant.way]
+                if isinstance(node, ast.Raise):
+                    return ast.copy_location(ast.Pass(), node)
                 return ast.copy_location(ast.Constant(value), node)
             return self.generic_visit(node)
 
@@ -199,7 +206,7 @@ def main() -> int:
     parser.add_argument("--module", help="only this file of firmware_bridge/guard")
     parser.add_argument("--sample", type=int, help="only so many, drawn by --seed")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rules", action="store_true", help="only the calls that tell a finding")
+    parser.add_argument("--rules", action="store_true", help="only what tells or refuses")
     parser.add_argument("--quick", action="store_true", help="trust the tests, remember nothing")
     parser.add_argument("--again", action="store_true", help="forget what is known")
     asked = parser.parse_args()

@@ -58,6 +58,8 @@ class State:
     told_by: list[str] = field(default_factory=lambda: [""] * 3)
     shift: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     ended_at: int = 0
+    beam: bool = False
+    """A laser: what does nothing burns, too, while the beam stands."""
     idled: int = 0
     """How many commands in a row that did nothing."""
 
@@ -83,7 +85,7 @@ class Interpreter:
         self._zero = profile.work_zero_mm
         self._stored = profile.g28_mm
         self._table = table
-        self.state = State()
+        self.state = State(beam=profile.laser is not None)
 
     def run(self, number: int, block: Block) -> None:
         """Raises `LineError` where GRBL would refuse the line: the program is broken there."""
@@ -179,7 +181,7 @@ class Interpreter:
     def _idle(self, number: int, did: bool) -> None:
         """Rows for many lines in a row that do nothing, too: a beam stands meanwhile."""
         self.state.idled = 0 if did else self.state.idled + 1
-        if self.state.idled > IDLE_MAX:
+        if self.state.beam and self.state.idled > IDLE_MAX:
             self._still(number)
 
     def _still(

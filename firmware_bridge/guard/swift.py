@@ -110,7 +110,7 @@ def _needs_care(made: Floats, did: Bools, columns: Sequence[Sequence[bytes]], st
     """Whether a line stops GRBL (G1 before any feed), or many do nothing while a beam waits."""
     told = np.array([bool(word) for word in columns[0]])
     stops = told & ~(made[:, Col.MOVES] > 0) & (made[:, Col.MOTION] == 1) & (made[:, Col.FEED] == 0)
-    if stops.any() or state.spin != 3 or did.all():
+    if stops.any() or not state.beam or state.spin != 3 or did.all():
         return bool(stops.any())
     idle = sum(
         any(words) for words, done in zip(zip(*columns, strict=True), did, strict=True) if not done
