@@ -87,7 +87,6 @@ class _Reading:
         self._data, self._profile, self._findings = data, profile, findings
         self._table = Table()
         self._machine = Interpreter(profile, self._table)
-        self._arcs = {"G2", "G3"} <= profile.codes
         self._tool: float | None = None
         self._mark_at = 0
         self._begun = False
@@ -118,7 +117,7 @@ class _Reading:
             start = end + 1
 
     def _run(self, number: int, chunk: bytes) -> int:
-        rows = swift.split(chunk, self._profile.line_max_bytes, arcs=self._arcs)
+        rows = swift.split(chunk, self._profile.line_max_bytes, self._profile.codes)
         raw: list[bytes] = []
         for start, end, plain in swift.runs(rows):
             at, step = start, _RETRY if plain else end

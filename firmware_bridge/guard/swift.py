@@ -1,10 +1,12 @@
 """The same rows as the interpreter makes, many lines at once, for the plain lines of long programs.
 
-Plain are G0 and G1 with X, Y, Z, F and S in the usual forms; every other line is handed back.
+Plain are G0 to G3 with X, Y, Z, F and S, M3 to M5, in the usual forms, and waits of nothing; every
+other line is handed back.
 """
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Final
 
@@ -16,45 +18,55 @@ from firmware_bridge.guard.moves import WIDTH, Bools, Col, Floats
 
 _PLACE: Final = rb"(-?(?:\d{1,4}\.?\d{0,8}|\.\d{1,8}))[ \t]?"
 _CENTRE: Final = rb"(-?(?:\d{1,3}\.?\d{0,6}|\.\d{1,6}))[ \t]?"
-_RATE: Final = rb"(\d{1,6}\.?\d{0,4})[ \t]?"
+_RATE: Final = rb"(\d{1,6}\.?\d{0,6})[ \t]?"
 
 
-def _pattern(codes: bytes, centre: bytes) -> re.Pattern[bytes]:
-    """G, F, X, Y, Z, I, J, K, F, S, F, and the whole line where it is not plain."""
+@cache
+def _pattern(codes: bytes, spins: bytes, pause: bytes) -> re.Pattern[bytes]:
+    """G, F, X, Y, Z, I, J, K, F, M, S, F, a wait of nothing, and the whole line where it is not
+    plain; the M codes are those of `spins`.
+    """
     feed, power = _word(b"F", _RATE), _word(b"S", _RATE)
-    start = rb"[ \t]*(?:G0?([" + codes + rb"])[ \t]?)?" + feed
+    start = rb"[ \t]*(?:G0?([" + codes + rb"])[ \t]*)?" + feed
     places = b"".join(_word(axis, _PLACE) for axis in (b"X", b"Y", b"Z"))
-    plain = start + places + centre + feed + power + feed
-    return re.compile(rb"(?:" + plain + rb"(?:\([^()\n]*\)[ \t]*)?(?:;[^\n]*)?\r?|([^\n]*))\n")
+    bent = b"3" in codes
+    centre = b"".join(_word(a, _CENTRE) for a in (b"I", b"J", b"K")) if bent else b"()()()"
+    spin = _word(b"M0?", rb"([" + spins + rb"])[ \t]?") if spins else b"()"
+    plain = start + places + centre + feed + spin + power + feed
+    either = rb"(?:" + plain + rb"|" + pause + rb")"
+    return re.compile(rb"(?:" + either + rb"(?:\([^()\n]*\)[ \t]*)?(?:;[^\n]*)?\r?|([^\n]*))\n")
 
 
 def _word(letter: bytes, number: bytes) -> bytes:
     return b"(?:" + letter + number + b")?"
 
 
-_LINES: Final = _pattern(b"01", b"()()()")
-_ARCS: Final = _pattern(b"0123", b"".join(_word(a, _CENTRE) for a in (b"I", b"J", b"K")))
 _HAS_ARCS: Final = re.compile(rb"G0?[23](?![0-9])")
 _NUMBERED: Final = re.compile(rb"^N\d{1,7}[ \t]?", re.MULTILINE)
+_PAUSE: Final = rb"[ \t]*(G0?4[ \t]?P0)[ \t]*"
 _LEAST: Final = 24
+_COLUMNS: Final = 13
 
 Words = tuple[bytes, ...]
 
 
-def split(text: bytes, longest: int, *, arcs: bool) -> list[Words]:
+def split(text: bytes, longest: int, allowed: frozenset[str]) -> list[Words]:
     """For each line of `text` (it ends with a line end) its plain words, or the line itself; a
-    line of more than `longest` bytes is never plain, nor is an arc where `arcs` are not allowed.
+    line of more than `longest` bytes is never plain, nor one with a code that is not `allowed`.
     """
     bare = text.upper()
     bare = _NUMBERED.sub(b"", bare) if b"\nN" in bare else bare
-    rows: list[Words] = (_ARCS if arcs and _HAS_ARCS.search(bare) else _LINES).findall(bare)
+    arcs = {"G2", "G3"} <= allowed and _HAS_ARCS.search(bare)
+    spins = "".join(code for code in "345" if f"M{code}" in allowed).encode()
+    pause = _PAUSE if "G4" in allowed else b"()"
+    rows: list[Words] = _pattern(b"0123" if arcs else b"01", spins, pause).findall(bare)
     ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == 10)
     for index in np.flatnonzero(np.diff(ends, prepend=-1) > longest + 1):
         rows[int(index)] = _LONG
     return rows
 
 
-_LONG: Final = (*([b""] * 11), b"long")
+_LONG: Final = (*([b""] * _COLUMNS), b"long")
 
 
 def runs(rows: Sequence[Words]) -> list[tuple[int, int, bool]]:
@@ -77,8 +89,8 @@ def runs(rows: Sequence[Words]) -> list[tuple[int, int, bool]]:
 
 def run(first_line: int, rows: Sequence[Words], state: State) -> Floats | None:
     """The rows of these plain lines, `state` moved on; None where they must be run one by one."""
-    columns = [list(map(itemgetter(column), rows)) for column in range(11)]
-    g, power, feeds = columns[0], columns[9], (columns[1], columns[8], columns[10])
+    columns = [list(map(itemgetter(column), rows)) for column in range(_COLUMNS)]
+    g, power, feeds = columns[0], columns[10], (columns[1], columns[8], columns[11])
     axes, centres = ([_numbers(column) for column in columns[a : a + 3]] for a in (2, 5))
     motion = _carried(_numbers(g), float(state.motion))
     feed = _feeds(feeds, state)
@@ -94,28 +106,39 @@ def run(first_line: int, rows: Sequence[Words], state: State) -> Floats | None:
     _walk(made, axes, state)
     if not _bend(made, centres, state):
         return None
-    made[:, Col.SPIN] = state.spin
+    turned = _numbers(columns[9])
+    made[:, Col.SPIN] = _carried(turned, float(state.spin))
     made[:, Col.PLACE : Col.PLACE + 3] = state.place
     made[:, Col.TOLD_S] = 0.0 if told_s is None else ~np.isnan(told_s)
     to_cut = (made[:, Col.MOTION] == 1) & ~np.isin(_before(made[:, Col.MOTION], state), CUTS)
     did = (made[:, Col.MOVES] > 0) | (made[:, Col.TOLD_S] > 0) | to_cut
-    if _needs_care(made, did, columns, state):
+    did |= False if turned is None else ~np.isnan(turned)
+    if _stops(made, g) or _idles(made, did, columns, state):
         return None
     _carry_on(made, axes, state)
-    state.idled = 0 if did.any() else state.idled
     return made[did]
 
 
-def _needs_care(made: Floats, did: Bools, columns: Sequence[Sequence[bytes]], state: State) -> bool:
-    """Whether a line stops GRBL (G1 before any feed), or many do nothing while a beam waits."""
-    told = np.array([bool(word) for word in columns[0]])
-    stops = told & ~(made[:, Col.MOVES] > 0) & (made[:, Col.MOTION] == 1) & (made[:, Col.FEED] == 0)
-    if stops.any() or not state.beam or state.spin != 3 or did.all():
-        return bool(stops.any())
-    idle = sum(
-        any(words) for words, done in zip(zip(*columns, strict=True), did, strict=True) if not done
-    )
-    return state.idled + idle > IDLE_MAX
+def _stops(made: Floats, g: Sequence[bytes]) -> bool:
+    """G1 before any feed was told."""
+    bare = (made[:, Col.MOTION] == 1) & (made[:, Col.FEED] == 0) & ~(made[:, Col.MOVES] > 0)
+    return any(g[int(index)] for index in np.flatnonzero(bare))
+
+
+def _idles(made: Floats, did: Bools, columns: Sequence[Sequence[bytes]], state: State) -> bool:
+    """Whether many commands in a row do nothing while a constant beam may be lit."""
+    if not state.beam or not (made[:, Col.SPIN] == 3).any():
+        state.idled = 0 if did.any() else state.idled
+        return False
+    told = did.copy()
+    for index in map(int, np.flatnonzero(~did)):
+        told[index] = any(column[index] for column in columns)
+    busy = np.flatnonzero(did[told])
+    idle = np.diff(np.concatenate([[-1 - state.idled], busy, [int(told.sum())]])) - 1
+    if idle.max() > IDLE_MAX:
+        return True
+    state.idled = int(idle[-1])
+    return False
 
 
 def _before(motion: Floats, state: State) -> Floats:
@@ -124,7 +147,7 @@ def _before(motion: Floats, state: State) -> Floats:
 
 def _carry_on(made: Floats, axes: Sequence[Floats | None], state: State) -> None:
     state.motion, state.feed = int(made[-1, Col.MOTION]), float(made[-1, Col.FEED])
-    state.power = float(made[-1, Col.POWER])
+    state.power, state.spin = float(made[-1, Col.POWER]), int(made[-1, Col.SPIN])
     for axis, column in enumerate(axes):
         state.at[axis] = float(made[-1, Col.X1 + axis])
         if column is not None and state.absolute:

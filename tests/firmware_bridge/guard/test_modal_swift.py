@@ -58,6 +58,11 @@ def line(chance: random.Random, laser: bool) -> str:
         words.append(f"S{chance.choice([0, 1, 400, 900, 1000, 13000])}")
     if pick() < 0.05:
         words.append(f"F{chance.randrange(1, 999)}")
+    if pick() < 0.06:
+        spin = chance.choice(["M3", "M03", "M4", "M5", "M05"])
+        words.insert(chance.choice([0, len(words)]), spin)
+    if pick() < 0.05:
+        words = [chance.choice(["G4 P0", "G04P0", "G4 P0 X5", "G4 P0.5", "M30", "G1", "F300"])]
     between = chance.choice(["", " "])
     return between.join(word for word in words if word) + chance.choice(
         ["", "", "", " ;x", "(y)", " (;) ", "\r"]
@@ -95,7 +100,7 @@ def test_plain_arcs(seed: int) -> None:
 @pytest.mark.parametrize("code", ["G91", "G20", "G18", "G93", "G55", "M5", "G92 X0", "G80", "M2"])
 def test_every_mode_reaches_into_the_plain_lines(code: str) -> None:
     rows = "\n".join(f"X{n / 10} Y{n / 10}" for n in range(80))
-    for profile in (MILL, LASER):
+    for profile in (MILL, LASER, LASER.model_copy(update={"codes": LASER.codes - {"M3", "M4"}})):
         for motion in ("G1", "G0", "G2"):
             alike(f"{START[profile.name]}{motion} X1 Y1 I5\n{code}\n{rows}\nG0 Z5\nM2\n", profile)
 
@@ -105,6 +110,15 @@ def test_arcs_that_a_profile_does_not_list_stay_refused() -> None:
     rows = "G1 X100 Y100 S500\n" + "G2 X100 Y100 I5\n" * 60
     verdict = judge((START[LASER.name] + rows + "M5\nM2\n").encode(), straight)
     assert {f.rule for f in verdict.findings} == {"code"}
+
+
+def test_a_spindle_that_a_profile_does_not_list_stays_refused() -> None:
+    for code, rest in (("M3", LASER.codes), ("M4", LASER.codes), ("G4", MILL.codes)):
+        profile = LASER.model_copy(update={"codes": rest - {code}, "review": frozenset()})
+        line = f"{code} P0" if code == "G4" else f"{code} S5"
+        rows = "G1 X100 Y100 F500\n" + f"{line}\n" * 60
+        verdict = judge(("G21 G90\nG0 X100 Y100\n" + rows + "G0 X5\nM5\nM2\n").encode(), profile)
+        assert ("code", 4) in {(f.rule, f.line) for f in verdict.findings}, code
 
 
 def test_a_long_plain_line_is_still_too_long() -> None:
