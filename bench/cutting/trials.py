@@ -195,7 +195,7 @@ def _another(regions: list[Region], _: random.Random) -> list[Region] | None:
 def _bored(regions: list[Region], _: random.Random) -> list[Region] | None:
     k = _largest(regions)
     circle = shapely.maximum_inscribed_circle(regions[k])
-    (x, y), _ = circle.coords
+    x, y = circle.coords[0]
     hole = shapely.Point(x, y).buffer(min(4.0, circle.length * 0.6))
     part = regions[k].difference(hole)
     return [*regions[:k], part, *regions[k + 1 :]] if isinstance(part, Region) else None
@@ -395,4 +395,16 @@ def _spoiled(
     if label == "last pass missing":
         manner = replace(manner, passes=max(2, manner.passes))
     found = SPOILS[label](cut(regions, manner), manner, chance)
+    if label == "tool stays down across" and not _into(regions, found or [], manner):
+        return None  # it went across waste only
     return (found, manner) if found else None
+
+
+def _into(regions: list[Region], found: list[Stroke], manner: Manner) -> bool:
+    """Whether a stroke runs well inside the part."""
+    inside = shapely.union_all(regions).buffer(-manner.width_mm / 2 - 0.2)
+    return any(
+        shapely.LineString(s.points[:, :2]).intersection(inside).length > 3
+        for s in found
+        if s.outside and len(s.points) > 1
+    )

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from bench.cutting import trials
 from hardware_sim.config import ConfigRefused, LaserMachine, load
 from hardware_sim.metrology import bounded
 from hardware_sim.metrology.measure import Question, measure
-from hardware_sim.metrology.report import Conformance
+from hardware_sim.metrology.report import Conformance, limit_cpu_s
 from tests.hardware_sim import programs
 from tests.hardware_sim.conftest import FOLDER_ENV
 
@@ -112,6 +113,7 @@ def test_a_drill_makes_holes_of_its_own_size_within_tolerance(
 
 def test_a_slot_narrower_than_the_tool_is_not_cut(tmp_path: Path):
     part = PLATE.difference(shapely.box(40, 10, 42.5, 30))
+    assert isinstance(part, shapely.Polygon)
     lines = programs.milled(PLATE)
     said = missing(measure(question(tmp_path, "mill-3018", part, lines)))
     assert "too small for the tool" in said
@@ -189,3 +191,16 @@ def test_a_child_that_dies_or_raises_is_an_answer_in_words():
         assert why in str(answer["why"])
     assert bounded.answered(lambda: {"verdict": "within"}, 10) == {"verdict": "within"}
     assert json.dumps(answer)
+
+
+def test_a_limit_that_a_reader_took_for_its_own_error_comes_again():
+    def stubborn() -> bounded.Answer:
+        limit_cpu_s(0.05)
+        for _ in range(2):
+            with suppress(ValueError):
+                while True:
+                    pass
+        limit_cpu_s(0)
+        return {"verdict": "told twice"}
+
+    assert bounded.answered(stubborn, 1)["verdict"] == "told twice"

@@ -15,7 +15,10 @@ class Unmeasurable(ValueError):
 
 
 def limit_cpu_s(limit_s: float) -> None:
-    """Raise Unmeasurable after so much more processor time (0: never); main thread only."""
+    """Raise Unmeasurable after so much more processor time (0: never); main thread only.
+
+    Again every second from then on: a reader of drawings may take it for an error of its own.
+    """
 
     def stop(*_: object) -> None:
         raise Unmeasurable(
@@ -24,7 +27,7 @@ def limit_cpu_s(limit_s: float) -> None:
         )
 
     signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, limit_s)
+    signal.setitimer(signal.ITIMER_PROF, limit_s, 1.0)
 
 
 @dataclass(frozen=True)
