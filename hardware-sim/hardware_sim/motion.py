@@ -56,6 +56,21 @@ def profile_s(block: Block, exit_sq: float) -> float:
     return ramps_s + (block.length_mm - ramps_mm) / block.speed
 
 
+def reached(block: Block, exit_sq: float, elapsed_s: float) -> tuple[float, float]:
+    """Along one move after that time: millimetres, and the speed there."""
+    entry, exit_v, accel = math.sqrt(block.entry_sq), math.sqrt(exit_sq), block.accel
+    peak = min(block.speed, math.sqrt((block.entry_sq + exit_sq) / 2 + accel * block.length_mm))
+    peak = max(peak, entry, exit_v)
+    up_s = (peak - entry) / accel
+    if elapsed_s < up_s:
+        return (entry + accel * elapsed_s / 2) * elapsed_s, entry + accel * elapsed_s
+    left_s = profile_s(block, exit_sq) - elapsed_s
+    if left_s < (peak - exit_v) / accel:
+        left_s = max(left_s, 0.0)
+        return block.length_mm - (exit_v + accel * left_s / 2) * left_s, exit_v + accel * left_s
+    return (entry + peak) / 2 * up_s + peak * (elapsed_s - up_s), peak
+
+
 class Planner:
     """A ring of `capacity` blocks as firmware keeps it; the head is being moved.
 
@@ -193,28 +208,33 @@ class Planner:
         return None
 
     def position(self, now_s: float) -> Vector:
-        """Where the tool is (linear in time within a block)."""
+        """Where the tool is."""
         running = self._running
         if running is None:
             return self._rest
-        moment = now_s if self._held_s is None else self._held_s
-        span = running.ends_s - running.starts_s
-        share = min(1.0, max(0.0, (moment - running.starts_s) / span)) if span else 1.0
+        far_mm, _ = self._reached(running, now_s)
+        length_mm = running.block.length_mm
+        share = min(1.0, far_mm / length_mm) if length_mm else 1.0
         ends = zip(running.block.start, running.block.end, strict=True)
         return tuple(a + (b - a) * share for a, b in ends)
 
-    def speed(self) -> float:
-        """Nominal speed of the moving block in mm/s, 0 at rest."""
+    def _reached(self, running: _Running, now_s: float) -> tuple[float, float]:
+        moment = now_s if self._held_s is None else min(now_s, self._held_s)
+        moment = min(max(moment, running.starts_s), running.ends_s)
+        return reached(running.block, running.exit_sq, moment - running.starts_s)
+
+    def speed(self, now_s: float) -> float:
+        """How fast the tool moves, in mm/s; 0 at rest and while braking into a hold."""
         if self._running is None or self._held_s is not None:
             return 0.0
-        return self._running.block.speed
+        return self._reached(self._running, now_s)[1]
 
     def hold(self, now_s: float) -> float:
-        """Brake; answers when the machine stands (v/a later). Queued blocks stay."""
+        """Brake; answers when the machine stands (v/a later, v²/2a on). Queued blocks stay."""
         self.advance(now_s)
         running = self._running
-        brake_s = running.block.speed / running.block.accel if running else 0.0
-        self._held_s = min(now_s + brake_s, running.ends_s) if running else now_s
+        brake_s = self.speed(now_s) / running.block.accel if running else 0.0
+        self._held_s = min(now_s + brake_s / 2, running.ends_s) if running else now_s
         return now_s + brake_s
 
     def release(self, now_s: float) -> None:

@@ -94,11 +94,10 @@ def _after(now: Modes, found: tuple[gcode.Word, ...]) -> Modes:
             now = _after_g(now, value)
         elif letter == "M":
             _after_m(now.words, value)
-        elif letter == "F":
-            now = replace(now, feed=_feed(now, value))
         elif letter == "S":
             now = replace(now, speed=value)
-    return now
+    feeds = [value for letter, value in found if letter == "F" and value is not None]
+    return replace(now, feed=_feed(now, feeds[-1])) if feeds else now
 
 
 def _after_g(now: Modes, value: float) -> Modes:

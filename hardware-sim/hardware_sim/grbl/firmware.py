@@ -9,6 +9,7 @@ reset keeps), `grbl/motion_control.c` mc_reset, `grbl/limits.c` (homing alarms 6
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from hardware_sim.config import GrblMachine
 from hardware_sim.grbl import report
@@ -22,10 +23,20 @@ _REALTIME = re.compile(rb"[\x18!?~\x80-\xff]")
 _LINE_END = re.compile(rb"[\r\n]")
 HARD_LIMIT, SOFT_LIMIT = 1, 2
 CRITICAL = (HARD_LIMIT, SOFT_LIMIT)
+ALARM_S = 0.5  # report.c report_alarm_message: delay_ms(500)
 SWITCH_LOOK_S = 0.02  # how often the tool's place is held against the switches
 DOOR_SPINDLE_S, DOOR_COOLANT_S = 4.0, 1.0  # config.h SAFETY_DOOR_*_DELAY
 RESET, HOLD, RESUME, STATUS = 0x18, ord("!"), ord("~"), ord("?")
 DOOR, JOG_CANCEL, SPINDLE_STOP, FLOOD = 0x84, 0x85, 0x9E, 0xA0
+
+
+@dataclass
+class Hush:
+    """After an alarm's first line: nothing is done until then, and what comes is kept or lost."""
+
+    until_s: float
+    then: Callable[[], None]
+    kept: bytearray | None
 
 
 class Grbl:
@@ -48,6 +59,8 @@ class Grbl:
         self._falling_asleep = False  # after the ok of `$SLP`
         self._interrupted = False  # a line was under way when an alarm stopped the machine
         self._restored_at_s: float | None = None
+        self._hush: Hush | None = None
+        self._darkened = False
         self._task: Task | None = None
         self.now_s = 0.0
         self._deeds_at_once: dict[int, Callable[[float], None]] = {
@@ -80,7 +93,7 @@ class Grbl:
         self.mover.stop(now_s)
         self._rx.clear()
         self._partial.clear()
-        self._task, self._restored_at_s = None, None
+        self._task, self._restored_at_s, self._hush = None, None, None
         self.dead = self.asleep = self.homing = self.restarting = False
         self._doored = self._spindle_stopped = self._asked = self._interrupted = False
         self._falling_asleep = False
@@ -117,23 +130,37 @@ class Grbl:
 
     def _restart(self, number: int, now_s: float) -> None:
         """Alarm first, then the ok of the line that was under way, then the welcome."""
-        if number:
-            self.say(f"ALARM:{number}")
-        if self._task is not None or self._interrupted:
-            self.say("ok")
+        owing = self._task is not None or self._interrupted
         locked = bool(number) or self.alarmed or self.dead or self.asleep
         self.mover.homed = self.mover.homed and not number
         self._stop(now_s)
         self.alarmed = locked
+        if number:
+            self._alarm(number, now_s, lambda: self._come_back(owing=owing))
+        else:
+            self._come_back(owing=owing)
+
+    def _come_back(self, *, owing: bool) -> None:
+        if owing:
+            self.say("ok")
         self._greet()
 
-    def raise_alarm(self, number: int, now_s: float) -> None:
-        """Locked; after 1 and 2 nothing but a reset is even looked at."""
+    def _alarm(
+        self, number: int, now_s: float, then: Callable[[], None], *, keeps: bool = False
+    ) -> None:
         self.say(f"ALARM:{number}")
         self.alarmed = True
-        if number not in CRITICAL:
-            return
-        self.say(report.RESET_TO_CONTINUE)
+        self._hush = Hush(now_s + ALARM_S, then, bytearray() if keeps else None)
+
+    def _end_hush(self, hush: Hush) -> None:
+        self._hush = None
+        hush.then()
+        if hush.kept:
+            self.receive(bytes(hush.kept), self.now_s)
+
+    def raise_alarm(self, number: int, now_s: float) -> None:
+        """1 and 2: everything stops, and nothing but a later reset is even looked at."""
+        self._alarm(number, now_s, lambda: self.say(report.RESET_TO_CONTINUE))
         self._interrupted = self._task is not None
         self._task = None
         self.mover.stop(now_s)
@@ -199,6 +226,9 @@ class Grbl:
     def receive(self, data: bytes, now_s: float) -> None:
         """Bytes arrive: real-time ones act at once, the rest waits for room or is lost."""
         self.now_s = now_s
+        if self._hush is not None and now_s < self._hush.until_s:
+            self._hear_in_alarm(data, self._hush)
+            return
         if now_s < self.mover.deaf_until_s:
             self._lost += len(data)  # interrupts are off during an EEPROM write
             return
@@ -208,6 +238,12 @@ class Grbl:
             self._realtime(found[0][0], now_s)
             place = found.end()
         self._store(data[place:] if place else data, now_s)
+
+    def _hear_in_alarm(self, data: bytes, hush: Hush) -> None:
+        if hush.kept is None:  # what follows begins with an empty buffer and no wishes
+            self._lost += len(data)
+        else:
+            hush.kept += data
 
     def _store(self, data: bytes, now_s: float) -> None:
         while data:
@@ -260,6 +296,7 @@ class Grbl:
             self.mover.cancel_jog(now_s)
         self.mover.hold(now_s)
         self._doored, self._restored_at_s = True, None
+        self.mover.refresh.overrides = 0  # spindle and coolant are set, so they are reported
 
     def _resume(self, now_s: float) -> None:
         if not self.mover.standing(now_s) or self.asleep:
@@ -267,7 +304,10 @@ class Grbl:
         if self._doored:
             self._restore(now_s)
             return
-        if self._spindle_stopped:
+        if self._spindle_stopped and self.settings.on(32):
+            self._spindle_stopped = False
+            self.say(report.SPINDLE_BACK)  # and the beam with the next move
+        elif self._spindle_stopped:
             self._toggle_spindle(now_s)
         self.mover.release(now_s)
 
@@ -276,11 +316,12 @@ class Grbl:
         if self.door_open or self._restored_at_s is not None:
             return
         modes, wait_s = self.mover.modes, 0.0
-        if modes.spindle != "M5" and not self.settings.on(32):
+        if modes.spindle != "M5" and not self.settings.on(32):  # a beam comes back with its move
             wait_s += DOOR_SPINDLE_S
+            self.mover.set_spindle(modes.spindle, modes.speed)
         if modes.coolant != "M9":
             wait_s += DOOR_COOLANT_S
-        self.mover.set_spindle(modes.spindle, modes.speed)
+            self.mover.set_coolant(modes.coolant)
         self._restored_at_s = now_s + wait_s
 
     def _toggle_spindle(self, now_s: float) -> None:
@@ -298,9 +339,13 @@ class Grbl:
         """Do everything that is due by now."""
         self.now_s = now_s
         self.mover.advance(now_s)
+        if self._hush is not None:
+            if now_s < self._hush.until_s:
+                return
+            self._end_hush(self._hush)
         if self.mover.hits_switch(now_s) and not self.dead:
             self.raise_alarm(1, now_s)
-        while not self.dead and not self._suspended(now_s):
+        while not (self.dead or self._hush or self._suspended(now_s)):
             if self.restarting:
                 self._restart(0, now_s)
             if self._falling_asleep:
@@ -323,11 +368,19 @@ class Grbl:
             return True
         if self._doored and self.mover.standing(now_s):
             if self._restored_at_s is None:
-                self.mover.spindle = 0.0
+                self.mover.spindle, self.mover.flood = 0.0, False
             elif now_s >= self._restored_at_s:
                 self._doored, self._restored_at_s = False, None
                 self.mover.release(now_s)
+        self._darken(now_s)
         return self.mover.held
+
+    def _darken(self, now_s: float) -> None:
+        """config.h DISABLE_LASER_DURING_HOLD: a hold puts the beam out by itself, once."""
+        standing = self.mover.standing(now_s) and not self._doored
+        if standing and not self._darkened and self.settings.on(32):
+            self._toggle_spindle(now_s)
+        self._darkened = standing
 
     def _go_on(self, task: Task) -> bool:
         try:
@@ -347,12 +400,16 @@ class Grbl:
         return True
 
     def _end_in_alarm(self, alarm: Alarm) -> None:
-        self.raise_alarm(alarm.number, self.now_s)
-        if alarm.number == 5:
+        if alarm.number in CRITICAL:
+            self.raise_alarm(alarm.number, self.now_s)
+            return
+        self._task = None
+        self._alarm(alarm.number, self.now_s, lambda: self._end_probing(alarm.number), keeps=True)
+
+    def _end_probing(self, number: int) -> None:
+        if number == 5:
             self.mover.say_probe()
-        if not self.dead:
-            self._task = None
-            self.say("ok")
+        self.say("ok")
 
     def _next_line(self, now_s: float) -> bool:
         """Begin the next complete line; True if there was one. Both CR and LF end a line."""
@@ -392,14 +449,13 @@ class Grbl:
 
     def _status(self, now_s: float) -> str:
         mover = self.mover
-        block = None if mover.held else mover.planner.moving
         status = report.Status(
             state=self.state_name(now_s),
             at=mover.position(now_s),
             offset=mover.work_offset(),
             free_blocks=max(0, self.machine.planner_blocks - mover.planner.waiting),
             free_bytes=self.machine.rx_buffer - len(self._rx),
-            rate_mm_min=0.0 if block is None else block.speed * 60,
+            rate_mm_min=mover.planner.speed(now_s) * 60,
             spindle=mover.spindle_now(),
             pins=self._pins(now_s),
             overrides=mover.overrides.shown(),
@@ -454,6 +510,8 @@ class Grbl:
     @property
     def blocked(self) -> bool:
         """A line is being waited for, so no other is read."""
+        if self._hush is not None:
+            return True
         return (self._task is not None or self._restored_at_s is not None) and not self.dead
 
     @property
@@ -478,6 +536,8 @@ class Grbl:
 
     def wake_s(self) -> float | None:
         """The next moment at which `run` has something to do; None if only bytes can help."""
+        if self._hush is not None:
+            return self._hush.until_s
         if self.dead:
             return None
         moments = [self.mover.planner.next_end_s(), self._restored_at_s]

@@ -177,7 +177,7 @@ def _after(commands: dict[str, str], values: dict[str, float], modes: Modes, *, 
 
 def _to_mm(values: dict[str, float], units: str) -> None:
     if units == "G20":
-        for letter in "XYZIJKRF":
+        for letter in "XYZIJKR":
             if letter in values:
                 values[letter] *= MM_PER_INCH
 
@@ -185,18 +185,23 @@ def _to_mm(values: dict[str, float], units: str) -> None:
 def _feed(
     values: dict[str, float], before: Modes, after: Modes, serves: str, *, jog: bool
 ) -> float:
-    """The feed this line leaves; 22 where its mode wants the word on the line itself."""
+    """The feed this line leaves; 22 where its mode wants the word on the line itself.
+
+    Inches are converted only while G94 holds before and after the line, and for a jog.
+    """
+    told = values.get("F")
+    mm = MM_PER_INCH if after.units == "G20" else 1.0
     if jog:
-        if "F" not in values:
+        if told is None:
             raise GrblError(22)
-        return values["F"]
+        return told * mm
     if after.feed == "G93":
-        if serves == "motion" and after.motion not in ("G0", "G80") and "F" not in values:
+        if serves == "motion" and after.motion not in ("G0", "G80") and told is None:
             raise GrblError(22)
-        return values.get("F", 0.0)
+        return told or 0.0
     if before.feed == "G94":
-        return values.get("F", before.feed_mm_min)
-    return values.get("F", 0.0)
+        return before.feed_mm_min if told is None else told * mm
+    return told or 0.0
 
 
 def _words(text: str) -> tuple[dict[str, str], dict[str, float], str]:

@@ -61,6 +61,8 @@ class Mover:
         self.refresh = report.Refresh()
         self.jogging = self.checking = self.homed = False
         self.spindle = 0.0  # as it turns, clamped to $30 and $31
+        self.flood = False
+        self._left_on: float | None = None  # a beam's power when the queued moves have ended
         self.over = True  # no program is under way
         self.wake_s: float | None = None
         self.deaf_until_s = 0.0  # an EEPROM write: bytes that come meanwhile are lost
@@ -94,16 +96,21 @@ class Mover:
         return x, y, z + self._length
 
     def spindle_now(self) -> float:
-        """What the status report calls the spindle: in laser mode each move carries its own."""
+        """What the status report calls the spindle: in laser mode each move carries its own.
+
+        stepper.c st_prep_buffer: with M4 it follows the speed, as a share of the one asked for.
+        """
         block = self.planner.moving
-        if block is not None and self._settings.on(32) and not self.held:
+        if block is None or self.held or not self._settings.on(32):
+            return self.spindle
+        if self.modes.spindle != "M4" or not block.power:
             return block.power
-        return self.spindle
+        return self._within(block.power * self.planner.speed(self._now_s) / block.asked)
 
     def accessories(self) -> str:
         """S or C while the spindle's PWM is on, F while coolant flows."""
         turning = {"M3": "S", "M4": "C"}.get(self.modes.spindle, "") if self.spindle_now() else ""
-        return turning + ("F" if self.modes.coolant == "M8" else "")
+        return turning + ("F" if self.flood else "")
 
     def offset_lines(self) -> list[str]:
         """As `$#` prints them."""
@@ -120,6 +127,8 @@ class Mover:
         """Let time pass."""
         self._now_s = now_s
         self.planner.advance(now_s)
+        if self._left_on is not None and not self.planner.waiting:
+            self.spindle, self._left_on = self._left_on, None
         if self.jogging and not self.planner.waiting and not self.held:
             self.jogging = False
 
@@ -157,13 +166,19 @@ class Mover:
     def toggle_coolant(self) -> None:
         """Flood on or off (0xA0)."""
         self.modes = replace(self.modes, coolant="M9" if self.modes.coolant == "M8" else "M8")
+        self.set_coolant(self.modes.coolant)
+
+    def set_coolant(self, mode: str) -> None:
+        """coolant_set_state."""
+        self.flood = mode == "M8"
         self.refresh.overrides = 0
 
     def stop(self, now_s: float) -> None:
         """Reset: motion dropped, spindle off, modes, G92 and overrides as after power-up."""
         self._at = self._stand(now_s)
         self._held_since, self.jogging, self.checking, self.over = None, False, False, True
-        self.spindle, self.overrides, self.refresh = 0.0, Overrides(), report.Refresh()
+        self.spindle, self.flood, self._left_on = 0.0, False, None
+        self.overrides, self.refresh = Overrides(), report.Refresh()
         self.modes, self._g92, self._length = Modes(), ORIGIN, 0.0
         self._probed = (ORIGIN, False)
 
@@ -189,14 +204,17 @@ class Mover:
     def set_spindle(self, mode: str, speed: float) -> None:
         """spindle_set_state and spindle_compute_pwm_value: S within $31 and $30."""
         self.refresh.overrides = 0
-        top, least = self._settings[30], self._settings[31]
-        wanted = speed * self.overrides.spindle / 100
         if mode == "M5" or (mode == "M4" and self._settings.on(32)):
             self.spindle = 0.0  # a beam in dynamic mode is dark at rest
-        elif least >= top or wanted >= top:
-            self.spindle = top
         else:
-            self.spindle = max(wanted, least) if wanted else 0.0
+            self.spindle = self._within(speed)
+
+    def _within(self, speed: float) -> float:
+        top, least = self._settings[30], self._settings[31]
+        wanted = speed * self.overrides.spindle / 100
+        if least >= top or wanted >= top:
+            return top
+        return max(wanted, least) if wanted else 0.0
 
     # --- lines ------------------------------------------------------------------------------
 
@@ -268,7 +286,8 @@ class Mover:
             self._spin(modes.spindle, 0.0 if laser and not cuts else modes.speed)
         if mine.coolant != modes.coolant:
             yield from self._still()
-            self.refresh.overrides = 0
+            if not self.checking:
+                self.set_coolant(modes.coolant)
 
     def _spin(self, mode: str, speed: float) -> None:
         if not self.checking:
@@ -301,6 +320,7 @@ class Mover:
         self.overrides = Overrides()
         self.refresh.offsets = 0
         self._spin("M5", 0.0)
+        self.flood = False
         self._say(report.PROGRAM_END)
         if not self.checking:
             self.over = True
@@ -467,6 +487,8 @@ class Mover:
         block = Block(start, goal, unit, length, 0.0, accel, self._now_s, 0.0, 0.0, asked, rapid,
                       power)  # fmt: skip
         block.speed = self._speed(block)
+        if laser:
+            self._left_on = 0.0 if dark or self.modes.spindle == "M4" else self._within(power)
         self.planner.add(block)
 
     def _speed(self, block: Block) -> float:

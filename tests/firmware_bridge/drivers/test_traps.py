@@ -354,6 +354,7 @@ def test_a_feed_is_compared_in_either_unit_and_not_when_it_has_no_meaning() -> N
     )
     assert modes_differ(inches.over(told), told) == ""
     assert "F500" in modes_differ(inches, Modes({}, 500.0))
+    assert modes_differ(modes_after([(1, b"F10 G20 X1")]), Modes({}, 254.0)) == ""
     assert modes_differ(modes_after([(1, b"G93 G1 X1 F2"), (2, b"G94")]), Modes({}, 7.0)) == ""
 
 
