@@ -255,11 +255,6 @@ CASES: Final[dict[str, tuple[Step, ...]]] = {
         "G0X201", b"\x18", 2.0, b"?G4P0\n", b"\x18", 0.5, "$X", "G38.2Z-0.1F100", b"G4P0\n?", 1.5,
         _ASK, "$X", "$22=0", "$RST=*", 1.5,
     ),
-    "laser moving": (
-        "$32=1", "M4S500", "G1X10F300", 1.5, _ASK, b"!", _STILL, _ASK, b"~", 1.0, _ASK, _STILL,
-        _ASK, "M3S100", "G1X0", 1.0, _ASK, b"\x9b", 0.5, _ASK, b"!", _STILL, _ASK, b"~", _STILL,
-        _ASK, "$32=0", "$RST=*", 1.5,
-    ),
 }
 # fmt: on
 
@@ -275,6 +270,5 @@ LOOSE: Final = frozenset(
         "jog and more lines",
         "jog cancelled",
         "lock",
-        "laser moving",
     )
 )

@@ -251,3 +251,17 @@ def test_grbl_never_calls_a_dirty_job_finished(fault: str, seed: int, bench: Mak
     driver.connect()
     end = ended(follow(driver.start(at.program(400))))
     assert end.outcome in ("failed", "interrupted"), end
+
+
+@pytest.mark.parametrize("stopped_by", ["a limit switch", "a halt"])
+def test_a_mill_behind_an_alarm_says_that_it_is_locked(stopped_by: str, bench: Make) -> None:
+    """Real GRBL answers no `?` for half a second, and after a limit none until it is reset."""
+    at = bench("grbl", speed=5)
+    driver = at.driver()
+    driver.connect()
+    deed = driver.halt if stopped_by == "a halt" else lambda: at.act("jam")
+    events = follow(driver.start(at.program(2000)), once_beyond(20, deed))
+    assert ended(events).cause == ("alarm 3" if stopped_by == "a halt" else "alarm 1")
+    status = driver.status()
+    assert status.condition is Condition.FAULT
+    assert "locked" in status.detail

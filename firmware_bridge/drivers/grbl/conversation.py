@@ -40,6 +40,7 @@ class Phase(StrEnum):
     PROVING = "proving"  # all lines answered: is it still, and where it should be?
     ASKING = "asking"  # the modes that it ended in
     HOLDING = "holding"  # '!' was sent; reset follows once it stands
+    ALARMED = "alarmed"  # one that makes it deaf to all but a reset, and first to that too
     RESETTING = "resetting"
     OVER = "over"
 
@@ -141,7 +142,7 @@ class GrblConversation:
         self._go_on(wish)
 
     def lost(self, why: str) -> None:
-        if self._phase in (Phase.HOLDING, Phase.RESETTING):
+        if self._phase in (Phase.HOLDING, Phase.ALARMED, Phase.RESETTING):
             self._end(self._ending, f"; then {why}")
         elif self._phase in (Phase.PROVING, Phase.ASKING):
             self._finish("unknown", "unplugged", f"all lines were taken, their end unseen: {why}")
@@ -157,8 +158,7 @@ class GrblConversation:
             case codec.Error(number):
                 self._error(number)
             case codec.Alarm(number):
-                why = quirks.ALARMS.get(number, "see its manual")
-                self._finish("failed", f"alarm {number}", why)
+                self._alarmed(number)
             case codec.Report():
                 self._reported(reply)
             case codec.Modes(words):
@@ -166,6 +166,8 @@ class GrblConversation:
                 self._want_modes(words)
             case codec.Banner():
                 self._restarted()
+            case codec.Note(quirks.RESET_TO_CONTINUE) if self._phase is Phase.ALARMED:
+                self._reset()
             case _:
                 pass
 
@@ -200,12 +202,20 @@ class GrblConversation:
         elif self._phase in _RUNNING:
             self._hold_then_end("failed", cause, f"it refused {self._owing.decode()}: {why}")
 
+    def _alarmed(self, number: int) -> None:
+        why = quirks.ALARMS.get(number, "see its manual")
+        if number not in quirks.DEAF_AFTER:
+            self._finish("failed", f"alarm {number}", why)
+        elif self._phase is not Phase.ALARMED:
+            self._ending = Ended("failed", f"alarm {number}", self._taken_line(), why)
+            self._enter(Phase.ALARMED)
+
     def _restarted(self) -> None:
         if self._phase is Phase.UNCHECKING:
             self._owing, self._check = b"", Check.DONE
             self._own.append(b"$G")
             self._enter(Phase.SETTING)
-        elif self._phase is Phase.RESETTING:
+        elif self._phase in (Phase.RESETTING, Phase.ALARMED):
             self._end(self._ending)
         elif self._phase is Phase.HOLDING:
             self._end(self._ending, "; it restarted before it stood still")
@@ -265,6 +275,8 @@ class GrblConversation:
     def _wind_down(self, waited: float) -> None:
         if self._phase is Phase.HOLDING:
             self._wait_to_reset(waited)
+        elif self._phase is Phase.ALARMED and waited > quirks.ALARM_S:
+            self._reset()
         elif self._phase is Phase.RESETTING and waited > quirks.RESET_S:
             self._end(self._ending, "; it did not come back from its reset")
         elif self._phase is Phase.UNCHECKING and waited > quirks.RESET_S:
@@ -383,7 +395,7 @@ class GrblConversation:
         self._hold_then_end("interrupted", cause, why)
 
     def _hold_then_end(self, outcome: Outcome, cause: str, detail: str) -> None:
-        if self._phase in (Phase.HOLDING, Phase.RESETTING, Phase.OVER):
+        if self._phase in (Phase.HOLDING, Phase.ALARMED, Phase.RESETTING, Phase.OVER):
             return
         self._ending = Ended(outcome, cause, self._taken_line(), detail)
         self._out += quirks.HOLD + quirks.STATUS
@@ -398,8 +410,11 @@ class GrblConversation:
         report = self._report
         stands = report.state in _STILL or (report.state in ("Hold", "Door") and not report.part)
         if (self._reports > 1 and stands) or waited > self._timeouts.stop_s:
-            self._out += quirks.RESET
-            self._enter(Phase.RESETTING)
+            self._reset()
+
+    def _reset(self) -> None:
+        self._out += quirks.RESET
+        self._enter(Phase.RESETTING)
 
     def _enter(self, phase: Phase) -> None:
         self._phase, self._since = phase, self._now

@@ -4,6 +4,7 @@ It opens its port once and keeps it; it homes only where the shop's entry says s
 an alarm: that is a person's word.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -72,7 +73,7 @@ class GrblDriver:
         if self._run is not None and not self._run.over:
             return self._run.status()
         try:
-            report = self._chat.ask(quirks.STATUS, self._timeouts.answer_s, codec.Report)
+            report = self._asked(self._chat)
         except ProtocolError as error:
             return Status(Condition.FAULT, str(error), firmware=self._firmware)
         except LinkLost as error:
@@ -80,6 +81,13 @@ class GrblDriver:
             self._status = Status(Condition.OFFLINE, str(error), firmware=self._firmware)
             return self._status
         return self._judge(report[-1])
+
+    def _asked(self, chat: Chat[codec.Reply]) -> list[codec.Reply]:
+        """Twice within the patience: a question in the half second after an alarm is lost."""
+        half_s = self._timeouts.answer_s / 2
+        with contextlib.suppress(ProtocolError):
+            return chat.ask(quirks.STATUS, half_s, codec.Report)
+        return chat.ask(quirks.STATUS, half_s, codec.Report)
 
     def start(self, program: Program) -> Run:
         link = self._ready()

@@ -29,6 +29,11 @@ POLL_S: Final = 0.2
 SILENCE_S: Final = 10.0
 # A reset while moving is ALARM:3 and loses the position: first hold, then Hold:0, then reset.
 RESET_S: Final = 3.0
+# protocol.c: after these two it waits in an empty loop for a reset and answers no `?`. A reset in
+# the half second of silence behind an alarm (report.c) is forgotten: it asks for one when it may.
+DEAF_AFTER: Final = frozenset((1, 2))
+RESET_TO_CONTINUE: Final = "[MSG:Reset to continue]"
+ALARM_S: Final = 2.0
 # Dwells look Idle; anything else that is Idle with lines unanswered has lost an answer.
 IDLE_OWING_S: Final = 2.0
 # Steps round: 80 steps/mm is 0.0125 mm.

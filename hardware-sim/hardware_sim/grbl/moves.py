@@ -103,9 +103,10 @@ class Mover:
         block = self.planner.moving
         if block is None or self.held or not self._settings.on(32):
             return self.spindle
-        if self.modes.spindle != "M4" or not block.power:
-            return block.power
-        return self._within(block.power * self.planner.speed(self._now_s) / block.asked)
+        share = 1.0
+        if self.modes.spindle == "M4" and block.power:
+            share = self.planner.speed(self._now_s) / block.asked
+        return self._within(block.power * share)
 
     def accessories(self) -> str:
         """S or C while the spindle's PWM is on, F while coolant flows."""
@@ -128,7 +129,7 @@ class Mover:
         self._now_s = now_s
         self.planner.advance(now_s)
         if self._left_on is not None and not self.planner.waiting:
-            self.spindle, self._left_on = self._left_on, None
+            self.spindle, self._left_on = self._within(self._left_on), None
         if self.jogging and not self.planner.waiting and not self.held:
             self.jogging = False
 
@@ -488,7 +489,7 @@ class Mover:
                       power)  # fmt: skip
         block.speed = self._speed(block)
         if laser:
-            self._left_on = 0.0 if dark or self.modes.spindle == "M4" else self._within(power)
+            self._left_on = 0.0 if dark or self.modes.spindle == "M4" else power
         self.planner.add(block)
 
     def _speed(self, block: Block) -> float:

@@ -332,7 +332,7 @@ def test_the_first_error_holds_then_resets() -> None:
 @pytest.mark.parametrize(
     ("line", "outcome", "cause"),
     [
-        ("ALARM:1", "failed", "alarm 1"),
+        ("ALARM:3", "failed", "alarm 3"),
         ("Grbl 1.1h ['$' for help]", "interrupted", "reset"),
         ("<Alarm|MPos:0,0,0>", "failed", "alarm"),
     ],

@@ -308,8 +308,32 @@ def test_21_alarms_that_lose_the_position_say_that_homing_is_needed(number: int)
     table = mill(["G1 X1"])
     table.hear("ok")
     table.hear(f"ALARM:{number}")
+    if number == 1:
+        table.hear("[MSG:Reset to continue]")
+        table.hear("", "Grbl 1.1h ['$' for help]")
     assert table.end.outcome == "failed"
     assert "home it" in table.end.detail
+
+
+def test_after_a_soft_limit_it_is_reset_when_it_asks_for_it_and_not_before() -> None:
+    """Heard from GRBL 1.1h.20190825 on an emulated ATmega328P: until then it answers nothing."""
+    table = mill(["G1 X1"])
+    table.hear("ok")
+    assert b"\x18" not in table.hear("ALARM:2") + table.wait(0.4)
+    assert table.hear("[MSG:Reset to continue]").endswith(b"\x18")
+    assert not ended(table)
+    table.hear("ok", "", "Grbl 1.1h ['$' for help]", "[MSG:'$H'|'$X' to unlock]")
+    assert table.end.outcome == "failed"
+    assert table.end.cause == "alarm 2"
+
+
+def test_a_limit_whose_request_for_a_reset_is_lost_is_reset_all_the_same() -> None:
+    table = mill(["G1 X1"])
+    table.hear("ok", "ALARM:1")
+    assert b"\x18" in table.wait(2.1)
+    table.wait(3.1)
+    assert table.end.cause == "alarm 1"
+    assert "did not come back" in table.end.detail
 
 
 def test_23_the_last_ok_is_not_the_end() -> None:
