@@ -237,6 +237,9 @@ class Grbl:
             self._store(data[place : found.start()], now_s)
             self._realtime(found[0][0], now_s)
             place = found.end()
+            if self._hush is not None:
+                self._hear_in_alarm(data[place:], self._hush)
+                return
         self._store(data[place:] if place else data, now_s)
 
     def _hear_in_alarm(self, data: bytes, hush: Hush) -> None:
