@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge import profiles
-from firmware_bridge.guard import judge
+from firmware_bridge.guard import cutting, judge
+from firmware_bridge.guard.verdict import Findings
 from firmware_bridge.profiles import MachineProfile
 
 PAGE = Path(__file__).parents[3] / "docs" / "machine-profiles.md"
@@ -52,3 +53,8 @@ def test_every_field_of_a_cutting_profile_is_told() -> None:
     for model in (profiles.Mill, profiles.Laser):
         known |= set(model.model_fields)
     assert {field for field in known if field not in page} == set()
+
+
+def test_a_printer_is_not_judged_as_a_cutter() -> None:
+    with pytest.raises(ValueError, match="only mills and lasers"):
+        cutting.judge(b"G28\n", profiles.load("generic-fdm-220"), Findings())
