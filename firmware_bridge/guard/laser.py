@@ -62,9 +62,12 @@ class LaserRules:
 
     def _look_rapid(self, moves: Moves, burning: Bools, constant: Bools) -> None:
         """Laser mode blanks G0; a program may lean on that with M4, but not ask for power there."""
-        asked = burning & ((moves[Col.TOLD_S] > 0) | (moves[Col.MOTION] == HOMING))
-        bad = moves.rapid & (constant | asked)
+        asked = burning & (moves[Col.TOLD_S] > 0)
+        homing = burning & (moves[Col.MOTION] == HOMING)
+        bad = moves.rapid & (constant | asked) & ~homing
         self._findings.each("beam in rapid", moves.lines(bad), "moves at rapid with laser power on")
+        said = "goes home with laser power on: GRBL blanks the beam in G0 only, not in G28 and G30"
+        self._findings.each("beam in rapid", moves.lines(homing), said)
 
     def _look_still(self, moves: Moves, burning: Bools, constant: Bools) -> None:
         waits = (moves[Col.DWELL] > 0) | (moves[Col.STOPS] > 0)
