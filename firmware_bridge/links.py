@@ -27,6 +27,7 @@ _PULSE_S = 0.1
 class Link:
     """One open port. `read` waits; `write` sends all; both raise `LinkLost` when the port dies.
 
+    `resets`: opening it may have restarted the board, which then hears nothing until its banner.
     One thread reads; any thread may write (a halt must not wait for the reader).
     """
 
@@ -36,8 +37,11 @@ class Link:
         fd: int,
         close: Callable[[], None],
         pulse: Callable[[], None] = lambda: None,
+        *,
+        resets: bool = False,
     ) -> None:
         self.name = name
+        self.resets = resets
         self._pulse = pulse
         self._fd = fd
         self._close = close
@@ -113,7 +117,8 @@ def _open_serial(path: str, baud: int) -> Link:
         raise Refused(f"{path} is not a terminal: {error}") from error
     with contextlib.suppress(ValueError, OSError, NotImplementedError):
         port.set_low_latency_mode(True)  # else an FTDI adapter keeps each answer for 16 ms
-    return Link(path, fd, port.close, lambda: _pulse(port))
+    has_dtr = not os.path.realpath(path).startswith("/dev/pts/")
+    return Link(path, fd, port.close, lambda: _pulse(port), resets=has_dtr)
 
 
 def _pulse(port: serial.Serial) -> None:

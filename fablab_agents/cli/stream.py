@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fablab_agents.cli.common import DONE, PERSON, REFUSED, Commands, command, refused
+from fablab_agents.cli.common import DONE, PERSON, REFUSED, Commands, command, refused, say
 
 if TYPE_CHECKING:
     from firmware_bridge.driver import Driver, Ended, Event, Program
@@ -42,6 +42,10 @@ from the first line of the program to the acknowledgement of its last; `cpu_s` i
 """
 
 
+class _Stopped(Exception):
+    """Ctrl-C or SIGTERM before the job began."""
+
+
 class _NeedsYes(Exception):
     """Somebody must agree, and nobody is there to be asked."""
 
@@ -65,6 +69,20 @@ def register(commands: Commands) -> None:
 
 
 def _stream(asked: argparse.Namespace) -> int:
+    try:
+        with _stopping(_before_it_began):
+            return _sent(asked)
+    except _Stopped as error:
+        facts = {"outcome": "not started", "cause": "stopped", "detail": str(error)}
+        say(asked, f"not started: stopped by {error}", **facts)
+        return REFUSED
+
+
+def _before_it_began(why: str) -> None:
+    raise _Stopped(why)
+
+
+def _sent(asked: argparse.Namespace) -> int:
     from firmware_bridge import registry
     from firmware_bridge.errors import BridgeError, NeedsPerson
 

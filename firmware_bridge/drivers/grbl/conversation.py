@@ -359,7 +359,10 @@ class GrblConversation:
         if self._silent():
             self._finish("unknown", "silent", "all lines were taken, their end unseen")
         elif self._report.state == "Idle" and self._reports >= 2 and not awaits_offset:
-            self._judge_place()
+            if self._needs_offset():
+                self._finish("unknown", "end unproven", "it does not say where it is")
+            else:
+                self._judge_place()
 
     def _needs_offset(self) -> bool:
         frames = {frame for frame, _ in self._job.end.values()}

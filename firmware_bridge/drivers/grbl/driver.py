@@ -16,7 +16,8 @@ from firmware_bridge.drivers.grbl.ending import modes_after
 from firmware_bridge.errors import LinkLost, NeedsPerson, ProtocolError, Refused
 from firmware_bridge.streaming import Chat, SerialRun, Timeouts, read_program
 
-_ASKS = 3
+_ASKS = 4
+_QUIET_S = 0.15
 _STUCK = "it is locked by an alarm and cannot home: look at it, then unlock it ($X) by hand"
 _LOCKED = "it is locked and does not know where it is: home it"
 _CONDITIONS = {
@@ -55,7 +56,7 @@ class GrblDriver:
         self._link = links.open_link(self._where, self._baud)
         self._chat = Chat(self._link, codec.Codec().feed)
         try:
-            self._greet(self._chat)
+            self._greet(self._chat, resets=self._link.resets)
         except Exception:
             self.close()
             raise
@@ -118,14 +119,17 @@ class GrblDriver:
 
     # ------------------------------------------------------------------ behind it
 
-    def _greet(self, chat: Chat[codec.Reply]) -> None:
+    def _greet(self, chat: Chat[codec.Reply], *, resets: bool) -> None:
         """Wait for a board that restarts on opening, then ask who it is."""
-        banner = list(chat.listen(self._timeouts.banner_s, codec.Banner))
+        wait_s = self._timeouts.banner_s if resets else _QUIET_S
+        heard = list(chat.listen(wait_s, codec.Banner))
         for _ in range(_ASKS):
             try:
-                if not any(isinstance(reply, codec.Banner) for reply in banner):
-                    chat.ask(b"\n" + quirks.STATUS, self._timeouts.answer_s, codec.Report)
-                self._meet(chat.ask(b"$I\n", self._timeouts.answer_s, codec.Ok, codec.Error))
+                if not any(isinstance(reply, codec.Banner) for reply in heard):
+                    until = (codec.Report, codec.Banner)
+                    heard += chat.ask(b"\n" + quirks.STATUS, self._timeouts.answer_s, *until)
+                told = chat.ask(b"$I\n", self._timeouts.answer_s, codec.Ok, codec.Error)
+                self._meet([*heard, *told])
                 self._read_settings(chat)
             except ProtocolError:
                 continue
@@ -137,7 +141,8 @@ class GrblDriver:
 
     def _meet(self, replies: list[codec.Reply]) -> None:
         told = {reply.key: reply.value for reply in replies if isinstance(reply, codec.Build)}
-        version = told.get("VER", "").rstrip(":")
+        greeted = [reply.version for reply in replies if isinstance(reply, codec.Banner)]
+        version = told.get("VER", *greeted[-1:] or [""]).rstrip(":")
         if not version.startswith("1.1"):
             family = "FluidNC" if "FluidNC" in version else "GRBL"
             raise NeedsPerson(

@@ -63,9 +63,9 @@ class Questions:
 class Trust:
     """Whether a sync is wanted, and whether this machine's answers to syncs can be had at all."""
 
-    def __init__(self) -> None:
+    def __init__(self, failed: int = 0) -> None:
         self.wants_sync = False
-        self.failed = 0
+        self.failed = failed
         self._since = 0
         self._surplus = 0
 

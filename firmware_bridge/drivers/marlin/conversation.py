@@ -69,6 +69,8 @@ class MarlinConversation:
         lines: int,
         timeouts: Timeouts,
         parking: Parking | None = None,
+        *,
+        tells_heat: bool = True,
     ) -> None:
         self.tally = Tally()
         self._source = commands
@@ -83,11 +85,12 @@ class MarlinConversation:
         # the stream
         self._window = Window(self.tally)
         self._own: deque[bytes] = deque()
-        self._tail: deque[bytes] = deque((b"M400", b"M105"))
+        self._tells_heat = tells_heat
+        self._tail: deque[bytes] = deque((b"M400", b"M105") if tells_heat else (b"M400",))
         self._closing = False
         self._started = False
         # trust
-        self._trust = Trust()
+        self._trust = Trust(0 if tells_heat else quirks.SYNC_TRIES)
         self._questions = Questions(timeouts.probe_s, timeouts.silence_s)
         self._rewind: Rewind | None = None
         self._ahead = b""  # what went out already of the line that comes next
@@ -104,6 +107,7 @@ class MarlinConversation:
         self._machine_waits = False
         self._ending = Ended("unknown", "", 0)
         self._give_up_at = self._safe_again_at = 0.0
+        self._safe_oks = 0
 
     # ── the door ────────────────────────────────────────────────────────────────────────────
 
@@ -396,6 +400,7 @@ class MarlinConversation:
         self._trust.doubts()
         if not self._trust.wants_sync:  # its answers to syncs cannot be had: take its word
             self._window.back_to(self._window.sent)
+            self._window.trusted = self._window.trusted and not self._closing
         if many:  # the others are answered too, and what we say now might be cut
             self._rewind = Rewind(self._window.sent, self._now, None)
 
@@ -509,7 +514,7 @@ class MarlinConversation:
         for file_line, command in self._source:
             if self._parking is not None:
                 self._parking.see(command)
-            kind = Kind.SYNC if command == b"M105" else Kind.PLAIN
+            kind = Kind.SYNC if command == b"M105" and self._tells_heat else Kind.PLAIN
             return self._window.make(command, file_line, kind)
         self._closing = True
         return None
@@ -549,7 +554,7 @@ class MarlinConversation:
 
     def _complete(self) -> None:
         line = self._window.acked_line
-        if self._window.proven:
+        if self._window.proven or (not self._tells_heat and self._window.trusted):
             self._events.append(Progress(1.0, line))
             self._finish("finished", "complete", "")
         elif self._trust.failed < quirks.SYNC_TRIES:
@@ -582,8 +587,11 @@ class MarlinConversation:
             self._out += quirks.MAKE_SAFE
 
     def _secured(self, ok: codec.Ok) -> None:
+        self._safe_oks += 1
         if ok.temperatures_c and all(not target for _, target in ok.temperatures_c.values()):
             self._end(self._ending)
+        elif not self._tells_heat and self._safe_oks > quirks.MAKE_SAFE.count(b"\n"):
+            self._end(self._ending, "; it tells no temperatures: see that its heaters are off")
 
     def _finish(self, outcome: Outcome, cause: str, detail: str) -> None:
         self._end(Ended(outcome, cause, self._window.acked_line, detail))

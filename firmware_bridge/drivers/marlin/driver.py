@@ -4,7 +4,7 @@ It opens its port once and keeps it, and never reopens it during a job: opening 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from firmware_bridge import gcode, links
@@ -15,7 +15,7 @@ from firmware_bridge.drivers.marlin.parking import Park, Parking
 from firmware_bridge.errors import LinkLost, NeedsPerson, ProtocolError, Refused
 from firmware_bridge.streaming import Chat, SerialRun, Timeouts, read_program
 
-_ASKS = 3
+_ASKS = 4
 _QUIET_S = 0.15
 _ANSWERS = (codec.Ok, codec.Killed, codec.Busy)
 
@@ -37,7 +37,7 @@ class MarlinDriver:
         self._status = Status(Condition.OFFLINE)
         self._firmware = ""
         self._can: dict[str, bool] = {}
-        self._asks_card = True
+        self._asks_card = self._tells_heat = True
         self._stranger = False  # it did not restart when we came: what it does is not known yet
         self._found = ""
         self._homed_at = -quirks.HOMED_S  # when it last moved under us since it was homed
@@ -50,7 +50,7 @@ class MarlinDriver:
         self._link = links.open_link(self._where, self._baud)
         self._chat = Chat(self._link, codec.Codec().feed)
         try:
-            self._greet(self._chat)
+            self._greet(self._chat, resets=self._link.resets)
         except Exception:
             self.close()
             raise
@@ -84,13 +84,17 @@ class MarlinDriver:
                 raise Refused(
                     f"line {line} is longer than the {quirks.COMMAND_MAX_BYTES} it can read"
                 )
+            if quirks.UNREADABLE.search(command):
+                raise Refused(f"line {line} has a character that machines do not read")
             if quirks.HOST_ONLY.match(command):
                 raise Refused(
                     f"line {line}: {command.decode()!r} belongs to the host, not to a file"
                 )
         parking = None if self._park is None else Parking(self._park)
         rows = gcode.commands(data)
-        talk = MarlinConversation(rows, program.lines, self._timeouts, parking)
+        talk = MarlinConversation(
+            rows, program.lines, self._timeouts, parking, tells_heat=self._tells_heat
+        )
         self._found, self._homed_at = "", -quirks.HOMED_S
         self._run = SerialRun(link, talk, program.remote_name)
         return self._run
@@ -166,12 +170,12 @@ class MarlinDriver:
 
     # ------------------------------------------------------------------ behind it
 
-    def _greet(self, chat: Chat[codec.Reply]) -> None:
+    def _greet(self, chat: Chat[codec.Reply], *, resets: bool) -> None:
         """Wait for a board that restarts on opening, then ask who it is."""
-        greeting = list(chat.listen(self._timeouts.banner_s, codec.Banner))
-        self._stranger = not any(isinstance(reply, codec.Banner) for reply in greeting)
         self._found, self._can, self._asks_card = "", {}, True
-        list(chat.listen(_QUIET_S))
+        self._stranger = self._tells_heat = True
+        wait_s = self._timeouts.banner_s if resets else _QUIET_S
+        self._restarted(chat, chat.listen(wait_s, codec.Banner))
         for _ in range(_ASKS):
             try:
                 told = self._ask_name(chat)
@@ -187,13 +191,28 @@ class MarlinDriver:
 
     def _ask_name(self, chat: Chat[codec.Reply]) -> list[codec.Reply] | None:
         """Its answer to M115, or, from a board that has no name, its heat; None from a stranger."""
-        told = chat.ask(b"\nM115\n", self._timeouts.answer_s, codec.Firmware, codec.Ok)
+        until = (codec.Firmware, codec.Ok)
+        told = chat.ask(b"\nM115\n", self._timeouts.answer_s, *until, codec.Banner)
+        if self._restarted(chat, told):
+            told = chat.ask(b"\nM115\n", self._timeouts.answer_s, *until)
         told += chat.listen(_QUIET_S)
         if any(isinstance(reply, codec.Firmware) for reply in told):
             return told
         warm = self._ask_heat(chat)
-        knows_heat = any(isinstance(reply, codec.Ok) and reply.temperatures_c for reply in warm)
-        return [codec.Firmware("without a name"), *told] if knows_heat else None
+        takes_all = any(isinstance(reply, codec.Ok) for reply in told)
+        known = takes_all and isinstance(warm[-1], codec.Ok)
+        return [codec.Firmware("without a name"), *told] if known else None
+
+    def _restarted(self, chat: Chat[codec.Reply], heard: Iterable[codec.Reply]) -> bool:
+        """Whether its banner is among them; more words follow it, and it was deaf before."""
+        replies = list(heard)
+        if any(isinstance(row, codec.Note) and row.text.startswith("Grbl ") for row in replies):
+            raise NeedsPerson(f"{self._where} is a GRBL controller, not a printer with Marlin")
+        if not any(isinstance(reply, codec.Banner) for reply in replies):
+            return False
+        self._stranger = False
+        list(chat.listen(_QUIET_S))
+        return True
 
     def _meet(self, chat: Chat[codec.Reply], replies: list[codec.Reply]) -> None:
         for reply in replies:
@@ -221,7 +240,10 @@ class MarlinDriver:
         return self._judge(self._ask_heat(chat))
 
     def _ask_heat(self, chat: Chat[codec.Reply]) -> list[codec.Reply]:
-        return chat.ask(b"M105\n", self._timeouts.answer_s, *_ANSWERS)
+        replies = chat.ask(b"M105\n", self._timeouts.answer_s, *_ANSWERS)
+        if isinstance(last := replies[-1], codec.Ok):
+            self._tells_heat = bool(last.temperatures_c)
+        return replies
 
     def _ask_card(self, chat: Chat[codec.Reply]) -> list[codec.Reply]:
         if not self._asks_card or self._can.get("SDCARD") is False:

@@ -93,6 +93,8 @@ COOL: Final = (b"M104 S0\n", b"M140 S0\n", b"M107\n")
 # With and without EMERGENCY_PARSER; sent bare so that it is never refused for its number.
 MAKE_SAFE_EVERY_S: Final = 4.0
 KILL: Final = b"\nM112\n"
+# A carriage return would end the line, a NUL would cut it.
+UNREADABLE: Final = re.compile(rb"[^\x20-\x7e\t]")
 # Codes that belong to the host, never to a program.
 HOST_ONLY: Final = re.compile(rb"(?i)^(N|M0*(110|112|999)\b)")
 
