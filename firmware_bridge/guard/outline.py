@@ -4,14 +4,23 @@ Pure arithmetic in mm, cheap for each move; it knows no machine and judges nothi
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 Point = tuple[float, float]
 Vector = tuple[float, float, float]
 Rectangle = tuple[float, float, float, float]
 """Low X, low Y, high X, high Y."""
+Obstacle = tuple[Rectangle, tuple[Point, ...]]
+"""A box and a convex hull, counter-clockwise or empty: what stands there lies within both."""
 
 _MANY: Final = 4096
+# Printing goes on this much lower: another piece. A slanted seam dips by less.
+_NEW_PIECE_MM: Final = 0.4
+_PIECES_MAX: Final = 500
+_FOOT_MM: Final = 0.4
+# A purge line drawn this high lies on the bed all the same.
+_LINE_ON_BED_MM: Final = 1.0
 
 
 class Hull:
@@ -84,6 +93,53 @@ def _holds(corners: list[Point], point: Point) -> bool:
     return all(_turn(a, b, point) >= 0 for a, b in around)
 
 
+class _Piece:
+    """What was printed in one go: a box around it for each tenth of a mm, and hulls around its foot
+    (there a skirt may lie about other pieces too) and around what stands on that.
+    """
+
+    def __init__(self, foot: float) -> None:
+        self._knee = foot + _FOOT_MM
+        self._foot, self._body = Hull(), Hull()
+        self._boxes: dict[int, Rectangle] = {}
+        self._above: list[tuple[int, Rectangle]] | None = None
+
+    def hull_at(self, z: float) -> Hull:
+        return self._body if z > self._knee else self._foot
+
+    def corners(self) -> tuple[Point, ...]:
+        return (*self._foot.corners(), *self._body.corners())
+
+    def lay(self, z: float, box: Rectangle) -> None:
+        tenth = _tenth(z)
+        known = self._boxes.get(tenth)
+        self._boxes[tenth] = box if known is None else _around((known, box))
+        self._above = None
+
+    def above(self, z: float) -> Obstacle | None:
+        """What of it is higher than z."""
+        if self._above is None:
+            self._above = self._boxes_above()
+        box = next((box for tenth, box in self._above if tenth > _tenth(z)), None)
+        if box is None:
+            return None
+        return box, self._body.corners() if z >= self._knee - 1e-6 else ()
+
+    def _boxes_above(self) -> list[tuple[int, Rectangle]]:
+        """For each tenth, the box around it and what is higher; a line on the bare bed is none."""
+        if len(self._boxes) == 1 and next(iter(self._boxes)) <= _tenth(_LINE_ON_BED_MM):
+            return []
+        found: list[tuple[int, Rectangle]] = []
+        for tenth in sorted(self._boxes, reverse=True):
+            box = self._boxes[tenth]
+            found.append((tenth, _around((found[-1][1], box)) if found else box))
+        return found[::-1]
+
+
+def _tenth(z: float) -> int:
+    return math.floor(z * 10 + 1e-6)
+
+
 class Layers:
     """Boxes of what lies on each height, and what stands in the way of a move below the top."""
 
@@ -92,11 +148,10 @@ class Layers:
         self.top = -math.inf
         self.low: Vector | None = None
         self.high: Vector | None = None
-        self.hull = Hull()
         self._z = -math.inf
         self._box: Rectangle | None = None
-        self._piece: list[tuple[float, Rectangle]] = []
-        self._pieces: list[list[tuple[float, Rectangle]]] = [self._piece]
+        self._pieces: list[_Piece] = []
+        self._hull = Hull()
 
     def deposit(self, x: float, y: float, z: float) -> None:
         """Material lies at this point."""
@@ -107,13 +162,14 @@ class Layers:
             self._box = (x, y, x, y)
         elif not (box[0] <= x <= box[2] and box[1] <= y <= box[3]):
             self._box = (min(box[0], x), min(box[1], y), max(box[2], x), max(box[3], y))
-        self.hull.add(x, y)
+        self._hull.add(x, y)
 
     def _next(self, z: float) -> None:
         self._lay()
-        if z < self._z:
-            self._piece = []
-            self._pieces.append(self._piece)
+        lower = z < self._z - _NEW_PIECE_MM and len(self._pieces) < _PIECES_MAX
+        if lower or not self._pieces:
+            self._pieces.append(_Piece(z))
+        self._hull = self._pieces[-1].hull_at(z)
         self._z = z
         self.top = max(self.top, z)
 
@@ -122,7 +178,7 @@ class Layers:
         if box is None:
             return
         self._box = None
-        self._piece.append((z, box))
+        self._pieces[-1].lay(z, box)
         self.heights.add(z)
         low, high = self.low or (math.inf,) * 3, self.high or (-math.inf,) * 3
         self.low = (min(low[0], box[0]), min(low[1], box[1]), min(low[2], z))
@@ -132,17 +188,22 @@ class Layers:
         """Take the last layer in."""
         self._lay()
 
-    def in_the_way(self, z: float) -> list[Rectangle]:
-        """What stands higher than z: for each piece printed in one go, a box around it."""
+    def outline(self) -> tuple[Point, ...]:
+        """The convex hull of it all, counter-clockwise."""
+        whole = Hull()
+        for piece in self._pieces:
+            for x, y in piece.corners():
+                whole.add(x, y)
+        return whole.corners()
+
+    def in_the_way(self, z: float) -> list[Obstacle]:
+        """What stands higher than z, piece by piece."""
         self._lay()
-        return [
-            _around([box for at, box in piece if at > z])
-            for piece in self._pieces
-            if any(at > z for at, _ in piece)
-        ]
+        higher = [piece.above(z) for piece in self._pieces]
+        return [obstacle for obstacle in higher if obstacle is not None]
 
 
-def _around(boxes: list[Rectangle]) -> Rectangle:
+def _around(boxes: Sequence[Rectangle]) -> Rectangle:
     return (
         min(box[0] for box in boxes),
         min(box[1] for box in boxes),
@@ -163,4 +224,24 @@ def crosses(box: Rectangle, start: Point, end: Point) -> bool:
             continue
         near, far = sorted((low / way, high / way))
         first, last = max(first, near), min(last, far)
+    return first <= last
+
+
+def in_its_way(obstacle: Obstacle, start: Point, end: Point) -> bool:
+    """Whether the straight way from start to end touches what stands there."""
+    box, hull = obstacle
+    return crosses(box, start, end) and (len(hull) < 3 or _cuts(hull, start, end))
+
+
+def _cuts(hull: Sequence[Point], start: Point, end: Point) -> bool:
+    """The part of the way that is inside all sides of the hull (Cyrus and Beck 1978)."""
+    first, last = 0.0, 1.0
+    for a, b in zip(hull, [*hull[1:], hull[0]], strict=True):
+        here, there = _turn(a, b, start), _turn(a, b, end)
+        if here < 0 and there < 0:
+            return False
+        if here < 0:
+            first = max(first, here / (here - there))
+        elif there < 0:
+            last = min(last, here / (here - there))
     return first <= last

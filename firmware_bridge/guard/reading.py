@@ -13,7 +13,7 @@ from firmware_bridge.profiles import MachineProfile
 
 _PLAIN: Final = bytes({9, 10, 13, *range(32, 127), *range(128, 256)})
 _STRAY_RETURN: Final = re.compile(rb"\r(?!\n|\Z)")
-_NUMBER: Final = r"-?(?:\d{1,7}(?:\.\d{0,8})?|\.\d{1,8})"
+_NUMBER: Final = r"[-+]?(?:\d{1,7}(?:\.\d{0,8})?|\.\d{1,8})"
 _FORM: Final = re.compile(rf"[GMT](?:0|[1-9]\d{{0,3}})(?:\.[1-9])?(?: +[A-Z](?:{_NUMBER})?)*")
 _WORD: Final = re.compile(rf"([A-Z])({_NUMBER})?")
 # What follows is shown or kept as a name, never read as words: a message, the name of an object.

@@ -119,7 +119,8 @@ class MachineProfile(_Table):
     `machine_min_mm`/`machine_max_mm` are its travel in machine coordinates; `work_zero_mm` is
     where the program's zero lies in them, or None when nobody knows: then only the extent of a
     program can be held against the travel. `g28_mm` is the place stored for G28, in machine
-    coordinates, where the shop knows it.
+    coordinates, where the shop knows it; `home_mm` is where a printer's head stands after homing,
+    at its minimum unless told.
     """
 
     name: Slug
@@ -130,6 +131,7 @@ class MachineProfile(_Table):
     machine_max_mm: Vector
     work_zero_mm: Vector | None = (0.0, 0.0, 0.0)
     g28_mm: Vector | None = None
+    home_mm: Vector | None = None
     feed_max_mm_min: float = Field(gt=0)
     rapid_mm_min: float = Field(gt=0)
     dwell_max_s: float = Field(default=60, gt=0)
@@ -183,6 +185,15 @@ class MachineProfile(_Table):
             (low[0] - zero[0], low[1] - zero[1], low[2] - zero[2]),
             (high[0] - zero[0], high[1] - zero[1], high[2] - zero[2]),
         )
+
+    @property
+    def home_in_work_mm(self) -> Vector:
+        """Where a printer's head stands after homing, in the program's coordinates."""
+        if self.home_mm is None:
+            return self.envelope_mm.min
+        zero = self.work_zero_mm or (0.0, 0.0, 0.0)
+        home = self.home_mm
+        return (home[0] - zero[0], home[1] - zero[1], home[2] - zero[2])
 
 
 def names() -> tuple[str, ...]:

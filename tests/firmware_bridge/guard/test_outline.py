@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.guard.outline import Hull, Layers, crosses
+from firmware_bridge.guard.outline import Hull, Layers, crosses, in_its_way
 
 WHOLE = st.integers(-20, 20)
 POINTS = st.lists(st.tuples(WHOLE, WHOLE), min_size=1, max_size=40)
@@ -74,14 +74,42 @@ def test_layers_know_their_box_and_count() -> None:
 
 
 def test_what_stands_higher_is_in_the_way_piece_by_piece() -> None:
-    layers = laid(
-        (0, 0, 0.2), (90, 90, 0.2), (1, 1, 0.4), (5, 5, 0.4), (2, 2, 0.6), (6, 6, 0.6),
-        (50, 50, 0.2), (55, 55, 0.2), (51, 51, 0.4), (56, 56, 0.4),
-    )  # fmt: skip
-    assert layers.in_the_way(0.2) == [(1, 1, 6, 6), (51, 51, 56, 56)]
-    assert layers.in_the_way(0.4) == [(2, 2, 6, 6)]
-    assert layers.in_the_way(0.6) == []
-    assert layers.in_the_way(0.1)[0] == (0, 0, 90, 90)
+    first = ((0, 0, 0.2), (90, 90, 0.2), (1, 1, 0.4), (5, 5, 0.4), (2, 2, 0.8), (6, 6, 0.8))
+    second = ((50, 50, 0.2), (55, 55, 0.2), (51, 51, 0.4), (56, 56, 0.4), (56, 57, 0.8))
+    layers = laid(*first, *second)
+    assert boxes(layers, 0.2) == [(1, 1, 6, 6), (51, 51, 56, 57)]
+    assert boxes(layers, 0.4) == [(2, 2, 6, 6), (56, 57, 56, 57)]
+    assert boxes(layers, 0.8) == []
+    assert boxes(layers, 0.1)[0] == (0, 0, 90, 90)
+
+
+def boxes(layers: Layers, z: float) -> list[tuple[float, float, float, float]]:
+    return [box for box, _ in layers.in_the_way(z)]
+
+
+def test_a_skirt_about_all_is_not_in_the_way_of_the_next_piece() -> None:
+    skirt = ((0, 0, 0.2), (90, 0, 0.2), (90, 90, 0.2), (0, 90, 0.2))
+    slanted = [(x, y, 0.2 * n) for n in range(1, 21) for x, y in ((10, 10), (12, 9), (50, 50))]
+    layers = laid(*skirt, *slanted)
+    (obstacle,) = layers.in_the_way(0.6)
+    assert obstacle[0] == (10, 9, 50, 50)
+    assert len(obstacle[1]) == 3
+    assert not in_its_way(obstacle, (12, 40), (20, 48))
+    assert in_its_way(obstacle, (10, 12), (15, 9))
+    assert layers.in_the_way(0.5)[0][1] == ()  # its foot holds the skirt: the box alone counts
+    assert len(layers.outline()) == 4
+
+
+def test_a_slanted_seam_is_one_piece_and_a_line_on_the_bed_is_none() -> None:
+    seam = [(x, 5, z) for n in range(1, 9) for x, z in ((10, 0.2 * n), (12, 0.2 * n - 0.19))]
+    assert len(laid(*seam).in_the_way(0.6)) == 1
+    assert laid((2, 10, 0.8), (2, 140, 0.8), (50, 50, 0.2)).in_the_way(0.4) == []
+    assert laid((2, 10, 1.2), (2, 140, 1.2), (50, 50, 0.2)).in_the_way(0.4) != []
+
+
+def test_pieces_without_end_cost_no_more_than_many() -> None:
+    up_and_down = [(n % 200, 5, z) for n in range(3000) for z in (0.2, 9.0)]
+    assert len(laid(*up_and_down).in_the_way(1)) <= 500
 
 
 BOX = (0.0, 0.0, 10.0, 10.0)
