@@ -55,7 +55,10 @@ def judge(
         findings.reject("empty", 0, "nothing moves: this is no program")
     all_ = findings.all()
     tame = any(finding.rule in _TAMED for finding in all_)
-    return Verdict(findings.decision(), all_, facts or _NOTHING, footer(profile) if tame else b"")
+    end = footer(profile) if tame else b""
+    if end and lines[-1]:
+        end = b"\n" + end  # its last line is not ended
+    return Verdict(findings.decision(), all_, facts or _NOTHING, end)
 
 
 def footer(profile: MachineProfile) -> bytes:

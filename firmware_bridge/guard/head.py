@@ -4,6 +4,7 @@ It knows positions and feeds; of heat and filament it only asks.
 """
 
 import math
+from itertools import pairwise
 from typing import Final
 
 from firmware_bridge.guard import arcs
@@ -160,6 +161,8 @@ class Head:
             )
             if not inside:
                 self._outside(number, x, y, self._z)
+        if self._z < self.layers.top - self._margin:
+            self._swing_low(number, arc)
         e = given.get("E")
         if e is not None and self._filament.push(number, e, length, self._rate):
             for x, y in arc.points:
@@ -182,6 +185,13 @@ class Head:
             self._findings.review(
                 "low", number, f"goes at Z{z:g} through what is printed up to {top:g}"
             )
+
+    def _swing_low(self, number: int, arc: arcs.Arc) -> None:
+        """Along the sides of the box that the arc touches, and through its middle."""
+        (left, front), (right, back) = arc.low, arc.high
+        corners = ((left, front), (right, front), (right, back), (left, back), (left, front))
+        for start, end in pairwise((*corners, (right, back))):
+            self._travel_low(number, self._z, start, end)
 
     def _outside(self, number: int, x: float, y: float, z: float) -> None:
         size = " × ".join(f"{lo:g}…{hi:g}" for lo, hi in zip(self._low, self._high, strict=True))
@@ -241,9 +251,11 @@ class Head:
         axes = frozenset(given) & AXES or AXES
         if "Z" in axes and self.layers.top > -math.inf:
             self._findings.review("homing", number, "homes Z over a part that is being printed")
-        at = self._after_homing
+        before, at = (self._x, self._y), self._after_homing
         self._x = at[0] if "X" in axes else self._x
         self._y = at[1] if "Y" in axes else self._y
+        if self._z < self.layers.top - self._margin:
+            self._travel_low(number, self._z, before, (self._x, self._y))
         self._z = at[2] if "Z" in axes else self._z
         self.knows(self.homed | axes)
         self._lifted = 0.0

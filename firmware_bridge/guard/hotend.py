@@ -24,8 +24,10 @@ _THINNEST_MM2: Final = 0.005
 _THIN_FROM_MM: Final = 500.0
 _PULL_REVIEW_MM: Final = 50.0
 _PULL_MAX_MM: Final = 200.0
-_SWING_C: Final = 100.0
-_SWINGS_MAX: Final = 10
+# Filament pulled out and pushed in again at one place is soon ground through by the gear.
+_FRETTED_MM: Final = 200.0
+_SWING_C: Final = 50.0
+_SWINGS_MAX: Final = 12
 # A wait to cool down to less than this may never end in a warm room.
 _ROOM_C: Final = 28.0
 
@@ -48,10 +50,6 @@ class Heat:
         target = self._target(number, name, given, "nozzle")
         if target is None:
             return
-        if abs(target - self.targets["nozzle"]) >= _SWING_C:
-            self._swings += 1
-        if self._swings > _SWINGS_MAX:
-            self._findings.reject("swings", number, "heats and cools the nozzle again and again")
         self.waited = target if name == "M109" else min(self.waited, target)
         self._set("nozzle", target)
 
@@ -97,7 +95,8 @@ class Heat:
         self.melts = min(self.targets["nozzle"], self.waited) >= self.coldest
 
     def _target(self, number: int, name: str, given: dict[str, Number], what: str) -> Number:
-        if set(given) - set("SRT") or given.get("T") not in (None, 0.0):
+        strange = set(given) - set("SRT") or {"S", "R"} <= set(given)
+        if strange or given.get("T") not in (None, 0.0):
             self._findings.reject("words", number, f"{name} takes S or R, and one tool")
             return None
         target = given.get("S", given.get("R"))
@@ -108,6 +107,10 @@ class Heat:
             self._findings.reject(
                 "temperature", number, f"{name} to {target:g} °C; 0 to {top:g} allowed"
             )
+        if abs(target - self.targets[what]) >= _SWING_C:
+            self._swings += 1
+        if self._swings > _SWINGS_MAX:
+            self._findings.reject("swings", number, f"heats and cools the {what} again and again")
         if "S" not in given and target < _ROOM_C:
             self._findings.reject(
                 "dwell", number, f"waits until the {what} has cooled to {target:g} °C: a warm room"
@@ -149,6 +152,7 @@ class Filament:
         self._flow = 1.0
         self.fed = self.most = 0.0  # filament since the start; its high-water mark
         self._heap = 0.0  # filament in one place: what lines carry away is taken off
+        self._fretted = 0.0  # filament pulled since some was laid down last
         self._solid = 0.0  # filament pushed faster than it melts
         self._lined = 0.0  # the length of all moves with an E word
 
@@ -185,7 +189,7 @@ class Filament:
         self.fed = fed
         self._lined += distance
         if delta < 0:
-            self._pulled(number, self.most - fed)
+            self._pulled(number, -delta)
             return False
         if not self._heat.melts:
             self._cold(number)
@@ -200,7 +204,7 @@ class Filament:
             self._pile(number)
         if fresh <= 0:
             return False
-        self.most = fed
+        self.most, self._fretted = fed, 0.0
         if distance:
             self._melt(number, fresh, distance, rate)
         return True
@@ -229,9 +233,14 @@ class Filament:
         )  # fmt: skip
 
     def _pulled(self, number: int, length: float) -> None:
-        if length > _PULL_REVIEW_MM:
-            tell = self._findings.reject if length > _PULL_MAX_MM else self._findings.review
-            tell("retraction", number, f"pulls {length:.0f} mm back")
+        out = self.most - self.fed
+        if out > _PULL_REVIEW_MM:
+            tell = self._findings.reject if out > _PULL_MAX_MM else self._findings.review
+            tell("retraction", number, f"pulls {out:.0f} mm back")
+        self._fretted += length
+        if self._fretted > max(_FRETTED_MM, out):
+            self._findings.reject("retraction", number, "pulls the same filament to and fro")
+            self._fretted = 0.0
 
     def _cold(self, number: int) -> None:
         heat = self._heat

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from firmware_bridge.guard import blocks
 from firmware_bridge.guard.head import AXES, Head
 from firmware_bridge.guard.hotend import Filament, Heat, Number
-from firmware_bridge.guard.reading import Reader, Words, check_parentheses, code
+from firmware_bridge.guard.reading import Reader, Words, check_host_words, check_parentheses, code
 from firmware_bridge.guard.verdict import Facts, Findings
 from firmware_bridge.profiles import Blocks, MachineProfile
 from firmware_bridge.profiles.blocks import Hole
@@ -49,7 +49,7 @@ _NO_WORDS: Final = frozenset(
 )
 # What holds in an approved block all the same, where a program filled in the numbers.
 _HELD: Final = frozenset({"arc", "blob", "dwell", "envelope", "feed", "setting", "temperature"})
-_TIMELESS: Final = _BOUNDS.keys() - {"M73", "M220", "M221"} | {"M106", "M107", "M900"}
+_TIMELESS: Final = _BOUNDS.keys() - {"M73", "M220", "M221", "M300"} | {"M106", "M107", "M900"}
 _ADVANCE_MAX_S: Final = 2.0
 _ADVANCE_OLD: Final = range(10, 201)
 _COMMENT: Final = ord(";")
@@ -71,6 +71,7 @@ def judge(
     """The facts of a program, its faults told to `findings`; None where nothing moves."""
     who = _Judge(profile, findings, material)
     check_parentheses(lines, findings)
+    check_host_words(lines, findings)
     framed = _framed(lines, profile.blocks, findings)
     tell = who.line
     for number, raw in enumerate(lines, 1):
@@ -81,6 +82,8 @@ def judge(
                 tell(number, raw)
     count = len(lines) - (not lines[-1])
     who.close(count)
+    if lines[-1] and who.hot and lines[-1][0] != _COMMENT:
+        findings.review("cut off", count, "ends in the middle of a line, and hot: cut off?")
     return who.facts(count) if who.moved else None
 
 
@@ -122,6 +125,7 @@ class _Judge:
         self._filament = Filament(profile, heat, findings)
         self._head = head = Head(profile, self._filament, findings)
         self._move = head.move
+        self._longest = profile.line_max_bytes
         self._shop = profile.blocks
         self._harmless: set[bytes] = set()
         self._handlers: dict[str, Callable[[int, str, dict[str, Number]], None]] = {
@@ -137,6 +141,7 @@ class _Judge:
             **dict.fromkeys(("M84", "M18"), head.motors_off),
             **dict.fromkeys(("M106", "M107"), self._fan),
             "M220": self._speed,
+            "M300": self._beep,
             "M221": self._flow,
             "M900": self._advance,
             "M17": self._nothing,
@@ -145,7 +150,7 @@ class _Judge:
     # ------------------------------------------------------------------ lines
 
     def line(self, number: int, raw: bytes) -> None:
-        match = _MOVE.fullmatch(raw)
+        match = None if len(raw) > self._longest else _MOVE.fullmatch(raw)
         if match is None:
             if raw not in self._harmless and not self._approved_line(number, raw):
                 self._strictly(number, raw)
@@ -270,16 +275,21 @@ class _Judge:
             self._filament.read(absolute=name == "M82", axes_absolute=self._head.absolute)
 
     def _set_position(self, number: int, name: str, given: dict[str, Number]) -> None:
-        if set(given) != {"E"}:
+        e = given.get("E")
+        if set(given) != {"E"} or e is None:
             self._findings.reject(
                 "offset", number, f"{name} may only set E; it would shift the envelope"
             )
             return
-        self._filament.count_from(given["E"] or 0.0)
+        self._filament.count_from(e)
 
     def _speed(self, number: int, name: str, given: dict[str, Number]) -> None:
         if self._bounded(number, name, given):
             self._head.speed(number, given)
+
+    def _beep(self, number: int, name: str, given: dict[str, Number]) -> None:
+        if self._bounded(number, name, given):
+            self._head.dwell(number, name, {"P": given.get("P")})
 
     def _flow(self, number: int, name: str, given: dict[str, Number]) -> None:
         if self._bounded(number, name, given) and given.get("S"):
@@ -294,6 +304,10 @@ class _Judge:
             self._findings.reject("setting", number, f"{name}: no such fan, or beyond S0 to S255")
 
     # ------------------------------------------------------------------ the end
+
+    @property
+    def hot(self) -> bool:
+        return any(self._heat.targets.values())
 
     @property
     def moved(self) -> bool:

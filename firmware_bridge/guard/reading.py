@@ -19,6 +19,10 @@ _WORD: Final = re.compile(rf"([A-Z])({_NUMBER})?")
 # What follows is shown or kept as a name, never read as words: a message, the name of an object.
 _TEXT_CODES: Final = re.compile(r"(M117)(?: |$)|(M486) (?:S\d{1,4} )?A")
 _WORD_INSIDE: Final = re.compile(rb"[A-Za-z]\s*[-+.]?\d|=")
+_HOST_WORDS: Final = re.compile(
+    rb";\s*@(?:pause|resume|cancel|abort|call|execute|func|sound|isathome|kill|set|reset)\b",
+    re.IGNORECASE,
+)
 _CONTAINERS: Final = {
     b"GCDE": "binary G-code (.bgcode)",
     b"PK\x03\x04": "a packed file (.3mf or .zip)",
@@ -56,6 +60,16 @@ def check_parentheses(lines: Sequence[bytes], findings: Findings) -> None:
         if b"(" in raw and _reads_on(raw):
             said = "( ) is no comment to every printer; write ; instead"
             findings.reject("spelling", number, said)
+
+
+def check_host_words(lines: Sequence[bytes], findings: Findings) -> None:
+    """`;@pause` and its like: a comment to the machine, an order to some hosts."""
+    for number, raw in enumerate(lines, 1):
+        if b"@" in raw:
+            words = _HOST_WORDS.search(raw)
+            if words:
+                said = words[0].decode().strip()
+                findings.reject("host", number, f"words that some hosts obey in a comment: {said}")
 
 
 def _reads_on(raw: bytes) -> bool:

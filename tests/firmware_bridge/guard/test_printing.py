@@ -72,6 +72,13 @@ CASES = [
     ("placeholder", "M104 S{temperature}", {"spelling"}),
     ("bracket placeholder", "M104 S[temperature]", {"spelling"}),
     ("host command", "@pause", {"spelling"}),
+    ("host command in a comment", ";@pause", {"host"}),
+    ("host command behind a move", "G1 X30 ; @execute rm", {"host"}),
+    ("E by nothing", "G92 E", {"offset"}),
+    ("many decimals make a long line",
+        "G1 X000030.00000000 Y000030.00000000 Z000000.20000000 E000002.00000000 F001200.00000000",
+        {"length"}),
+    ("both ways to heat", "M109 S200 R210", {"words"}),
     ("open bracket", "G1 X10 (oops", {"spelling"}),
     ("closed bracket", "G1 X10 oops)", {"spelling"}),
     ("a comment that splits a number", "G1 X2(and)0", {"spelling"}),
@@ -201,6 +208,8 @@ CASES = [
     ("not waited for", "M109 S0\nM104 S200\nG1 X70 E3", {"cold"}),
     ("cold in one place", "M104 S0\nG1 E3", {"cold"}),
     ("sawtooth", "M104 S0\nM104 S250\n" * 8, {"swings"}),
+    ("sawtooth of the bed", "M140 S20\nM140 S90\n" * 8, {"swings"}),
+    ("small sawtooth", "M104 S190\nM104 S240\n" * 8, {"swings"}),
     # filament
     ("a blob", "G1 E1000 F6000", {"blob"}),
     ("a blob by relative steps", "M83\n" + "G1 E3\n" * 11 + "M82\nG92 E2", {"blob"}),
@@ -215,6 +224,8 @@ CASES = [
     ("with more flow", "M221 S150\nG92 E0\nG1 X80 E17", {"blob"}),
     ("steps told as sums",
         "G92 E0\n" + "G1 X60 E.02\nG1 X160 E.05\nG1 Y60 E.03\nG1 Y90 E.01\n" * 4, {"thin"}),
+    ("to and fro", "M83\n" + "G1 E-5 F2400\nG1 E5\n" * 41 + "M82\nG92 E2", {"retraction"}),
+    ("pull out whole", "G92 E0\nG1 E-100\nG1 E-201", {"retraction"}),
     ("pull back", "G92 E0\nG1 E-50.5 F1200", {"retraction"}),
     ("pull back by bits", "M83\n" + "G1 E-2 F1200\n" * 26 + "M82\nG92 E2", {"retraction"}),
     # time
@@ -227,6 +238,7 @@ CASES = [
     ("creeping on the spot", "G1 E4 F1", {"dwell"}),
     ("creeping round", "G2 X60 Y20 I4 F9", {"dwell"}),
     ("many short creeps", "G1 F30\n" + "G1 X80\nG1 X60\n" * 25, {"dwell"}),
+    ("long music", "M300 S440 P9999\n" * 190, {"dwell"}),
     ("waits for frost", "M140 S0\nM190 R20", {"dwell"}),
     ("waits for a cold nozzle", "M109 R0\nM109 S200", {"dwell"}),
     # settings
@@ -268,9 +280,15 @@ CASES = [
     ("mesh", "M420 S1", {"person"}),
     ("low over the part", "G1 X60 Y20 Z1\nG1 X20 E4\nG1 Z0.2\nG1 X60", {"low"}),
 ]  # fmt: skip
-PERSONAL = {"person", "low", "retraction", "thin", "E mode"}
+PERSONAL = {"person", "low", "thin", "E mode"}
 
-REVIEWS = {"home on the part", "motors may be off", "motors may be off, twice"}
+REVIEWS = {
+    "pull back",
+    "pull back by bits",
+    "home on the part",
+    "motors may be off",
+    "motors may be off, twice",
+}
 
 
 @pytest.mark.parametrize(("name", "body", "rules"), CASES)
@@ -306,7 +324,10 @@ ACCEPTED = [
     "G1  X30  Y30   F1200",
     "G28 X Y\nG28 Y",
     "G28 X0 Y0",
-    "M104 S200\nM104 S210\n" * 10,
+    "M104 S200\nM104 S240\n" * 10,
+    "M83\n" + "G1 E-5 F2400\nG1 E5\n" * 40 + "G1 X80 E1\n" + "G1 E-5\nG1 E5\n" * 40 + "M82\nG92 E3",
+    "M300 S440 P9999\n" * 90,
+    "; @author somebody, mail@example.org\n;@@\n; me @pause",
     "G1 X60.01 E2.15",
     "M17\nM17 X\nM106 S255\nM106 S84.15\nM106\nM107\nM106 P0 S10",
     "M84 X Y E\nG28 X Y",
@@ -411,6 +432,40 @@ def test_what_ends_hot_is_tamed_by_a_footer() -> None:
     assert (told(again), again.footer) == (("accept", set()), b"")
 
 
+def test_what_ends_in_mid_line_and_hot_may_be_cut_off() -> None:
+    whole = (HEAD + LINE).encode()
+    cut = judge(whole + b"G1 X100 Y3", PRINTER)
+    assert told(cut) == ("review", {"cut off", "left on"})
+    assert cut.footer.startswith(b"\nM104 S0")
+    assert judge(whole, PRINTER).footer.startswith(b"M104 S0")
+    cold = judge(printed("").rstrip(), PRINTER)
+    assert told(cold) == ("accept", set())
+    assert told(judge(whole + b"; the end", PRINTER)) == ("accept", {"left on"})
+
+
+def test_a_printer_that_homes_to_its_far_end() -> None:
+    far = PRINTER.model_copy(update={"home_mm": (220.0, 220.0, 0.0)})
+    program = HEAD + "G91\nG1 X{step} F3000\nG90\n" + LINE + TAIL
+    assert told(judge(program.format(step=-20).encode(), far)) == ("accept", set())
+    assert told(judge(program.format(step=20).encode(), far)) == ("reject", {"envelope"})
+    assert told(judge(program.format(step=-20).encode(), PRINTER)) == ("reject", {"envelope"})
+    shifted = far.model_copy(update={"work_zero_mm": (110.0, 110.0, 0.0)})
+    assert judge(b"G28\nG91\nG1 X-1\nG90\n", shifted).facts.end_mm == (109, 110, 0)
+
+
+def test_days_of_heat_are_for_a_person() -> None:
+    slow = printed("G1 F120\n" + "G1 X200\nG1 X20\n" * 3400)
+    assert told(judge(slow, PRINTER)) == ("review", {"long"})
+    assert told(judge(printed("G1 F120\n" + "G1 X200\nG1 X20\n" * 3300), PRINTER))[0] == "accept"
+
+
+def test_small_layers_may_wait_to_cool() -> None:
+    layers = "".join(f"{square(50, 0.2 * n, 4 * n - 4)}G4 S15\n" for n in range(1, 200))
+    assert told(judge(printed(f"G92 E0\n{layers}"), PRINTER)) == ("accept", set())
+    waits = layers.replace("S15", "S40")
+    assert told(judge(printed(f"G92 E0\n{waits}"), PRINTER)) == ("reject", {"dwell"})
+
+
 def test_a_chamber_only_where_there_is_one() -> None:
     assert told(judge(printed("M141 S40"), PRINTER)) == ("reject", {"code"})
     closed = like(
@@ -467,6 +522,27 @@ def test_one_piece_after_the_other_is_no_low_travel() -> None:
     assert told(judge(onto, PRINTER)) == ("review", {"low"})
     on_top = printed(first + "G1 Z3.75\nG1 X60 Y60\nG1 Z9")
     assert told(judge(on_top, PRINTER)) == ("accept", set())
+
+
+def test_homing_may_sweep_through_a_part() -> None:
+    first = f"G1 Z2 F600\nG1 X50 Y50\nG92 E0\n{tower(50, 20, 0)}G1 Z6\nG1 X100 Y60\n"
+    assert told(judge(printed(f"{first}G28 X"), PRINTER)) == ("accept", set())
+    assert told(judge(printed(f"{first}G1 Z1\nG28 Y"), PRINTER)) == ("accept", set())
+    swept = judge(printed(f"{first}G1 Z1\nG28 X\nG1 Z9"), PRINTER)
+    assert told(swept) == ("review", {"low"})
+
+
+def test_an_arc_may_bulge_into_a_part() -> None:
+    first = f"G1 Z2 F600\nG1 X50 Y50\nG92 E0\n{tower(50, 20, 0)}G1 Z6\nG1 X80 Y40\nG1 Z1\n"
+    into = "G3 X80 Y80 I0 J20 F600\nG1 Z9"
+    assert told(judge(printed(first + into.replace("G3", "G2")), PRINTER)) == ("review", {"low"})
+    assert told(judge(printed(first + into), PRINTER)) == ("accept", set())
+
+
+def test_a_purge_line_is_no_wall() -> None:
+    purge = "G1 Z0.8 F600\nG1 X2 Y20\nG1 X2 Y140 E15 F1200\nG92 E0\nG1 X100 Y30 Z0.2 F6000\n"
+    body = purge + "G1 X2 Y80\nG1 X60 E4 F1200"
+    assert told(judge(printed(body, HEAD), PRINTER)) == ("accept", set())
 
 
 def test_a_round_move_goes_low_too() -> None:
