@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GUARD = ROOT / "firmware_bridge" / "guard"
 TESTS = ("tests/firmware_bridge/guard", "tests/fablab_agents/cli/test_guard.py")
 RESULTS = ROOT / ".tools" / "guard-mutants.json"
+TESTED_AS = {"head": "printing", "hotend": "printing"}
 SAYS = ("reject", "review", "note", "each")
 DEADLINE_S = 900
 
@@ -165,7 +166,8 @@ def tests_of(module: str) -> list[str]:
     """Its own tests first: most mutants die there at once."""
     files = sorted((ROOT / TESTS[0]).glob("test_*.py"))
     files = [path for path in files if path.name != "test_mutants.py"]
-    files.sort(key=lambda path: not path.stem.startswith(f"test_{module}"))
+    own = TESTED_AS.get(module, module)
+    files.sort(key=lambda path: not path.stem.startswith(f"test_{own}"))
     return [*(str(path.relative_to(ROOT)) for path in files), TESTS[1]]
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from firmware_bridge.guard import arcs
 from firmware_bridge.guard.hotend import Filament, Number
-from firmware_bridge.guard.outline import Layers, Obstacle, Point, in_its_way
+from firmware_bridge.guard.outline import Layers, Point, in_its_way
 from firmware_bridge.guard.verdict import Findings
 from firmware_bridge.profiles import MachineProfile
 
@@ -50,7 +50,6 @@ class Head:
         self.moves = 0
         self.layers = Layers()
         self._laid = False  # the last move laid material down
-        self._obstacles: tuple[float, list[Obstacle]] | None = None
 
     @property
     def end(self) -> tuple[Number, Number, Number]:
@@ -178,9 +177,8 @@ class Head:
                 self._crawl(number, taken)
 
     def _travel_low(self, number: int, z: float, start: Point, end: Point) -> None:
-        if self._obstacles is None or self._obstacles[0] != z:
-            self._obstacles = (z, self.layers.in_the_way(z + self._margin))
-        if any(in_its_way(obstacle, start, end) for obstacle in self._obstacles[1]):
+        standing = self.layers.in_the_way(z + self._margin)
+        if any(in_its_way(obstacle, start, end) for obstacle in standing):
             top = self.layers.top
             self._findings.review(
                 "low", number, f"goes at Z{z:g} through what is printed up to {top:g}"

@@ -17,7 +17,7 @@ Obstacle = tuple[Rectangle, tuple[Point, ...]]
 _MANY: Final = 4096
 # Printing goes on this much lower: another piece. A slanted seam dips by less.
 _NEW_PIECE_MM: Final = 0.4
-_PIECES_MAX: Final = 500
+_PIECES_MAX: Final = 64
 _FOOT_MM: Final = 0.4
 # A purge line drawn this high lies on the bed all the same.
 _LINE_ON_BED_MM: Final = 1.0
@@ -116,14 +116,14 @@ class _Piece:
         self._boxes[tenth] = box if known is None else _around((known, box))
         self._above = None
 
-    def above(self, z: float) -> Obstacle | None:
-        """What of it is higher than z."""
+    def above(self, tenth: int) -> Obstacle | None:
+        """What of it is higher."""
         if self._above is None:
             self._above = self._boxes_above()
-        box = next((box for tenth, box in self._above if tenth > _tenth(z)), None)
+        box = next((box for at, box in self._above if at > tenth), None)
         if box is None:
             return None
-        return box, self._body.corners() if z >= self._knee - 1e-6 else ()
+        return box, self._body.corners() if tenth >= _tenth(self._knee) else ()
 
     def _boxes_above(self) -> list[tuple[int, Rectangle]]:
         """For each tenth, the box around it and what is higher; a line on the bare bed is none."""
@@ -137,7 +137,7 @@ class _Piece:
 
 
 def _tenth(z: float) -> int:
-    return math.floor(z * 10 + 1e-6)
+    return math.floor(z * 10 + 1e-6) if z > -math.inf else -1
 
 
 class Layers:
@@ -152,6 +152,8 @@ class Layers:
         self._box: Rectangle | None = None
         self._pieces: list[_Piece] = []
         self._hull = Hull()
+        self._others: tuple[int, list[Obstacle]] | None = None  # all but the last piece's
+        self._last: Obstacle | None = None
 
     def deposit(self, x: float, y: float, z: float) -> None:
         """Material lies at this point."""
@@ -169,6 +171,7 @@ class Layers:
         lower = z < self._z - _NEW_PIECE_MM and len(self._pieces) < _PIECES_MAX
         if lower or not self._pieces:
             self._pieces.append(_Piece(z))
+            self._others = None
         self._hull = self._pieces[-1].hull_at(z)
         self._z = z
         self.top = max(self.top, z)
@@ -179,6 +182,8 @@ class Layers:
             return
         self._box = None
         self._pieces[-1].lay(z, box)
+        if self._others and _tenth(z) > self._others[0]:
+            self._last = self._pieces[-1].above(self._others[0])
         self.heights.add(z)
         low, high = self.low or (math.inf,) * 3, self.high or (-math.inf,) * 3
         self.low = (min(low[0], box[0]), min(low[1], box[1]), min(low[2], z))
@@ -198,9 +203,14 @@ class Layers:
 
     def in_the_way(self, z: float) -> list[Obstacle]:
         """What stands higher than z, piece by piece."""
-        self._lay()
-        higher = [piece.above(z) for piece in self._pieces]
-        return [obstacle for obstacle in higher if obstacle is not None]
+        tenth = _tenth(z)
+        if _tenth(self._z) > tenth:
+            self._lay()
+        if self._others is None or self._others[0] != tenth:
+            higher = [piece.above(tenth) for piece in self._pieces]
+            self._last = higher.pop() if higher else None
+            self._others = tenth, [obstacle for obstacle in higher if obstacle is not None]
+        return self._others[1] if self._last is None else [*self._others[1], self._last]
 
 
 def _around(boxes: Sequence[Rectangle]) -> Rectangle:

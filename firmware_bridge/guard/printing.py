@@ -21,6 +21,10 @@ _MOVE: Final = re.compile(
     rb"G([01])(?: F%b)?(?: X%b)?(?: Y%b)?(?: Z%b)?(?: E%b)?(?: F%b)? *(?:;.*)?\r?"
     % (_N, _N, _N, _N, _N, _N)
 )
+_ARC: Final = re.compile(
+    rb"(G[23]) X%b Y%b(?: Z%b)?(?: I%b)?(?: J%b)?(?: E%b)?(?: F%b)? *(?:;.*)?\r?"
+    % (_N, _N, _N, _N, _N, _N, _N)
+)
 # Settings that slicers write, each word with the most that is sane: mm/s², mm/s, per cent.
 _BOUNDS: Final[dict[str, dict[str, tuple[float, float]]]] = {
     "M200": {"D": (0, 0)},
@@ -53,6 +57,7 @@ _TIMELESS: Final = _BOUNDS.keys() - {"M73", "M220", "M221", "M300"} | {"M106", "
 _ADVANCE_MAX_S: Final = 2.0
 _ADVANCE_OLD: Final = range(10, 201)
 _COMMENT: Final = ord(";")
+_ARCS: Final = frozenset({"G2", "G3"})
 # Turned off by slicers whether the machine has them or not. P1 may cool the nozzle's throat.
 _SPARE_FANS: Final = range(2, 10)
 _HEATS: Final[dict[str, str]] = {"hotend": "nozzle", "bed": "bed", "chamber": "chamber"}
@@ -152,8 +157,7 @@ class _Judge:
     def line(self, number: int, raw: bytes) -> None:
         match = None if len(raw) > self._longest else _MOVE.fullmatch(raw)
         if match is None:
-            if raw not in self._harmless and not self._approved_line(number, raw):
-                self._strictly(number, raw)
+            self._other_line(number, raw)
             return
         _, f1, x, y, z, e, f2 = match.groups()
         if f1 and f2:
@@ -166,6 +170,17 @@ class _Judge:
             None if e is None else float(e),
             float(f1 or f2) if f1 or f2 else None,
         )
+
+    def _other_line(self, number: int, raw: bytes) -> None:
+        if raw in self._harmless or self._approved_line(number, raw):
+            return
+        arc = None if len(raw) > self._longest else _ARC.fullmatch(raw)
+        if arc is None or not self._profile.codes >= _ARCS:
+            self._strictly(number, raw)
+            return
+        given = zip("XYZIJEF", arc.groups()[1:], strict=True)
+        words: dict[str, Number] = {letter: float(told) for letter, told in given if told}
+        self._head.arc(number, arc[1].decode(), words)
 
     def _strictly(self, number: int, raw: bytes) -> None:
         """Read it, and remember it if it says the same, and nothing bad, wherever it stands."""
