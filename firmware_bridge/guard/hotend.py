@@ -234,9 +234,11 @@ class Filament:
 
     def _pulled(self, number: int, length: float) -> None:
         out = self.most - self.fed
-        if out > _PULL_REVIEW_MM:
-            tell = self._findings.reject if out > _PULL_MAX_MM else self._findings.review
-            tell("retraction", number, f"pulls {out:.0f} mm back")
+        said = f"pulls {out:.0f} mm back"
+        if out > _PULL_MAX_MM:
+            self._findings.reject("retraction", number, said)
+        elif out > _PULL_REVIEW_MM:
+            self._findings.review("retraction", number, said)
         self._fretted += length
         if self._fretted > max(_FRETTED_MM, out):
             self._findings.reject("retraction", number, "pulls the same filament to and fro")
