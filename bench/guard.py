@@ -66,6 +66,49 @@ CURA: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 
+# What people turn on; `--wide` tries them all.
+PRUSA_WIDE: dict[str, dict[str, str]] = {
+    "vase": {"spiral-vase": "", "perimeters": "1", "top-solid-layers": "0", "fill-density": "0"},
+    "relative E, comments": {
+        "use-relative-e-distances": "", "layer-gcode": "G92 E0", "gcode-comments": "",
+    },
+    "firmware retraction": {"use-firmware-retraction": ""},
+    "raft": {"raft-layers": "3", "support-material": ""},
+    "ironing": {"ironing": "", "ironing-type": "solid"},
+    "one by one": {
+        "complete-objects": "", "duplicate": "3", "extruder-clearance-radius": "12",
+        "extruder-clearance-height": "60", "rotate": "45",
+    },
+    "four, labelled": {"duplicate": "4", "gcode-label-objects": ""},
+    "lifts and wipes": {"retract-lift": "1.2", "wipe": "", "retract-before-wipe": "70%"},
+    "fuzzy": {"fuzzy-skin": "all"},
+    "draft shield": {"draft-shield": "enabled", "skirts": "1"},
+    "0.05 mm": {"layer-height": "0.05", "first-layer-height": "0.2"},
+    "0.6 mm": {"layer-height": "0.6", "first-layer-height": "0.4", "nozzle-diameter": "0.8"},
+    "limits": {"machine-limits-usage": "emit_to_gcode", "gcode-flavor": "marlin2"},
+    "fast": {"travel-speed": "500", "perimeter-speed": "300", "infill-speed": "300"},
+    "long retraction": {"retract-length": "6.5", "retract-restart-extra": "0.05"},
+    "lower": {"z-offset": "-0.05"},
+    "slow layers": {"slowdown-below-layer-time": "60", "min-print-speed": "5"},
+}  # fmt: skip
+CURA_WIDE: dict[str, dict[str, str]] = {
+    "vase": {"magic_spiralize": "true", "top_layers": "0", "infill_sparse_density": "0"},
+    "raft": {"adhesion_type": "raft"},
+    "firmware retraction": {"machine_firmware_retract": "true"},
+    "lifts": {"retraction_hop_enabled": "true", "retraction_hop": "1", "retraction_combing": "off"},
+    "ironing": {"ironing_enabled": "true"},
+    "fuzzy": {"magic_fuzzy_skin_enabled": "true"},
+    "trees": {"support_enable": "true", "support_structure": "tree"},
+    "adaptive": {"adaptive_layer_height_enabled": "true"},
+    "waits for layers": {"cool_lift_head": "true", "cool_min_layer_time": "20"},
+    "coasting": {"coasting_enable": "true"},
+    "0.05 mm": {"layer_height": "0.05", "layer_height_0": "0.2"},
+    "0.6 mm": {"layer_height": "0.6", "layer_height_0": "0.5", "machine_nozzle_size": "0.8"},
+    "fast": {"speed_print": "300", "speed_travel": "500", "acceleration_enabled": "true"},
+    "draft shield": {"draft_shield_enabled": "true"},
+    "thick infill": {"infill_sparse_thickness": "0.4", "infill_pattern": "gyroid"},
+}  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class Sliced:
@@ -95,14 +138,20 @@ def _built(folder: Path) -> Iterator[Path]:
         yield from (p for p in out.rglob("*") if p.suffix.lower() in (".stl", ".3mf"))
 
 
-def wanted(meshes: list[Path], folder: Path, cura: Path) -> Iterator[tuple[Sliced, list[str]]]:
+def wanted(
+    meshes: list[Path], folder: Path, cura: Path, wide: bool
+) -> Iterator[tuple[Sliced, list[str]]]:
     """Every mesh at every profile, each with the command that slices it."""
+    prusa_profiles = {f"prusa {name}": told for name, told in PRUSA_WIDE.items()} if wide else PRUSA
+    cura_profiles = {f"cura {name}": told for name, told in CURA_WIDE.items()} if wide else CURA
     with_cura = cura.is_dir() and shutil.which("CuraEngine")
     for number, mesh in enumerate(meshes):
-        for name, settings in PRUSA.items():
+        for name, settings in prusa_profiles.items():
             out = folder / f"{number} {name}.gcode"
             yield Sliced(name, mesh.name, out), _prusa(mesh, out, settings)
-        for name, settings in CURA.items() if with_cura and mesh.suffix.lower() == ".stl" else ():
+        for name, settings in (
+            cura_profiles.items() if with_cura and mesh.suffix.lower() == ".stl" else ()
+        ):
             out = folder / f"{number} {name}.gcode"
             yield Sliced(name, mesh.name, out), _cura(mesh, out, settings, cura)
 
@@ -124,7 +173,7 @@ def _cura(mesh: Path, out: Path, settings: dict[str, str], cura: Path) -> list[s
     return ["CuraEngine", "slice", "-j", definition, *words, "-l", str(mesh), "-o", str(out)]
 
 
-def slice_all(meshes: list[Path], folder: Path, cura: Path) -> list[Sliced]:
+def slice_all(meshes: list[Path], folder: Path, cura: Path, wide: bool) -> list[Sliced]:
     """What the slicers made; what they would not slice is counted and left out."""
     env = {**os.environ, "CURA_ENGINE_SEARCH_PATH": f"{cura}:{cura.parent / 'extruders'}"}
 
@@ -137,7 +186,7 @@ def slice_all(meshes: list[Path], folder: Path, cura: Path) -> list[Sliced]:
         return sliced if sliced.file.is_file() and sliced.file.stat().st_size else None
 
     with ThreadPoolExecutor(2) as two:
-        done = list(two.map(one, wanted(meshes, folder, cura)))
+        done = list(two.map(one, wanted(meshes, folder, cura, wide)))
     made = [sliced for sliced in done if sliced is not None]
     print(
         f"{len(meshes)} designs, {len(made)} programs; {len(done) - len(made)} the slicer refused"
@@ -210,11 +259,12 @@ def main() -> int:
     parser.add_argument("--designs", type=Path, default=SHARED, help="a folder of STL and 3MF")
     parser.add_argument("--cura", type=Path, default=CURA_DEFINITIONS, help="Cura's definitions")
     parser.add_argument("--few", type=int, help="only so many designs")
+    parser.add_argument("--wide", action="store_true", help="other settings, one at a time")
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cosmolocal-guard-") as folder:
         meshes = designs(asked.designs, Path(folder))[: asked.few]
-        programs = slice_all(meshes, Path(folder), asked.cura)
+        programs = slice_all(meshes, Path(folder), asked.cura, asked.wide)
         if not programs:
             print("nothing could be sliced: is prusa-slicer here?", file=sys.stderr)
             return 3
