@@ -4,20 +4,24 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from demo import octoprint
-from firmware_bridge.driver import Driver, Program
+from firmware_bridge.driver import Driver, Program, Sees
 from firmware_bridge.registry import open_driver
 from tests.simulated import Simulated
 
 ROOT = Path(__file__).resolve().parents[3]
+JPEG = b"\xff\xd8\xff\xe0 a picture"
 _KEY = "a-key-nobody-may-see"
 _ENTRIES = {
     "moonraker": {"api_key": _KEY},
@@ -179,3 +183,57 @@ def real_moonraker(tmp_path: Path) -> Iterator[Callable[..., RealMoonraker]]:
     yield make
     for each in made:
         each.close()
+
+
+# ---- cameras
+
+
+class Shown:
+    """A camera, and a print server that says where it is; both only answer."""
+
+    def __init__(self) -> None:
+        self.picture, self.said, self.asked = JPEG, "", []
+        shown = self
+
+        class Door(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                shown.asked.append((self.path, self.headers.get("X-Api-Key")))
+                kind, body = "application/json", shown.answer(self.path)
+                if self.path.startswith("/webcam/"):
+                    kind, body = "text/plain", shown.picture
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, path: str) -> bytes:
+        where = self.said.replace("PORT", str(self.port))
+        if path == "/api/settings":
+            return b'{"webcam": {"snapshotUrl": "%s"}}' % where.encode()
+        off = b'{"enabled": false, "snapshot_url": "/off"}'
+        return b'{"result": {"webcams": [%s, {"snapshot_url": "%s"}]}}' % (off, where.encode())
+
+    def driver(self, kind: str) -> Sees:
+        link = f"http://127.0.0.1:{self.port}"
+        driver = open_driver({"driver": kind, "link": link, "api_key": "a-secret"})
+        assert isinstance(driver, Sees)
+        return driver
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def shown() -> Iterator[Shown]:
+    made = Shown()
+    yield made
+    made.close()

@@ -8,10 +8,22 @@ from typing import Any
 import httpx
 import pytest
 
-from firmware_bridge.driver import Condition, Ended, Event, Paused, Progress, Resumed, Run, Started
+from firmware_bridge.driver import (
+    Condition,
+    Ended,
+    Event,
+    Paused,
+    Picture,
+    Progress,
+    Resumed,
+    Run,
+    Sees,
+    Started,
+)
 from firmware_bridge.drivers.moonraker import codec
 from firmware_bridge.errors import NeedsPerson, ProtocolError, Refused
 from firmware_bridge.serving import Doing, Past
+from tests.firmware_bridge.drivers.conftest import JPEG, Shown
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("moonraker")]
 
@@ -140,6 +152,41 @@ def test_what_is_not_ours_is_left_alone(real_moonraker: Real) -> None:
     assert (end(late).outcome, end(late).cause) == ("not started", "not ready")
     assert server.klipper.act("state")["file"] == "somebody-elses.gcode"
     assert server.klipper.act("state")["state"] == "printing"
+
+
+def test_a_start_that_klipper_refuses_is_proven_by_its_file(
+    real_moonraker: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    klipper = real_moonraker(speed=10).klipper
+    driver = klipper.driver()
+    driver.connect()
+    ask = driver._server.ask_to_start
+
+    def too_late(name: str) -> None:
+        """Somebody at the printer's screen is quicker."""
+        klipper.act("foreign")
+        ask(name)
+
+    monkeypatch.setattr(driver._server, "ask_to_start", too_late)
+    over = end(follow(driver.start(klipper.program(SLOW))))
+    assert (over.outcome, over.cause) == ("not started", "refused"), over
+    assert "busy" in over.detail
+    assert driver.status().condition is Condition.ATTENTION
+
+
+def test_the_picture_comes_from_the_camera_that_moonraker_names(
+    real_moonraker: Real, shown: Shown
+) -> None:
+    where = f"http://127.0.0.1:{shown.port}/webcam/?action=snapshot"
+    server = real_moonraker()
+    driver = server.klipper.driver()
+    assert isinstance(driver, Sees)
+    with pytest.raises(Refused, match="no camera"):
+        driver.snapshot()
+    told = {"name": "bench", "snapshot_url": where, "stream_url": where}
+    answer = httpx.post(f"{server.url}/server/webcams/item", json=told, timeout=10)
+    assert answer.is_success, answer.text
+    assert driver.snapshot() == Picture(JPEG, "image/jpeg")
 
 
 def test_moonraker_dies_and_comes_back_and_the_print_goes_on(real_moonraker: Real) -> None:

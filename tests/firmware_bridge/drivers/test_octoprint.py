@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,10 +24,12 @@ from firmware_bridge.driver import (
     Event,
     Outcome,
     Paused,
+    Picture,
     Program,
     Progress,
     Resumed,
     Run,
+    Sees,
     Started,
 )
 from firmware_bridge.drivers.octoprint import appkeys, codec
@@ -34,6 +37,7 @@ from firmware_bridge.errors import LinkLost, NeedsPerson, ProtocolError, Refused
 from firmware_bridge.registry import open_driver
 from firmware_bridge.serving.answers import read
 from firmware_bridge.serving.http import Http, Reply
+from tests.firmware_bridge.drivers.conftest import JPEG, Shown
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("octoprint")]
 
@@ -271,6 +275,41 @@ def test_news_are_pushed_and_without_them_we_ask(
     asked.clear()
     assert follow(deaf.start(program(tmp_path, SLOW[:10])))[-1].outcome == "finished"
     assert "/api/job" in asked
+
+
+def test_a_start_that_octoprint_refuses_is_proven_by_its_file(
+    driver: Driver, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: Any = driver._server  # type: ignore[attr-defined]
+    ask, rows = asked.ask_to_start, "\n".join(["G28", *SLOW]).encode()
+
+    def too_late(name: str) -> None:
+        """Somebody at OctoPrint's page is quicker."""
+        file, go = {"file": ("foreign.gcode", rows)}, {"select": "true", "print": "true"}
+        assert server.ask("/api/files/local", files=file, data=go).status_code == 201
+        _until(lambda: driver.status().condition is Condition.ATTENTION)
+        ask(name)
+
+    monkeypatch.setattr(asked, "ask_to_start", too_late)
+    over = follow(driver.start(program(tmp_path, QUICK)))[-1]
+    assert isinstance(over, Ended)
+    assert (over.outcome, over.cause) == ("not started", "refused"), over
+    with pytest.raises(Refused, match="currently in use"):
+        asked.take_back("foreign.gcode")  # what prints is not given back
+    server.ask("/api/job", json={"command": "cancel"})
+    _until(lambda: driver.status().condition is Condition.IDLE)
+
+
+def test_the_picture_comes_from_the_camera_that_octoprint_names(
+    driver: Driver, server: Server, shown: Shown
+) -> None:
+    assert isinstance(driver, Sees)
+    with pytest.raises(Refused, match="no camera"):
+        driver.snapshot()
+    where = f"http://127.0.0.1:{shown.port}/webcam/?action=snapshot"
+    told = {"plugins": {"classicwebcam": {"snapshot": where}}, "webcam": {"webcamEnabled": True}}
+    assert server.ask("/api/settings", json=told).is_success
+    assert driver.snapshot() == Picture(JPEG, "image/jpeg")
 
 
 def test_a_key_is_asked_for_and_allowed_by_a_person(server: Server) -> None:

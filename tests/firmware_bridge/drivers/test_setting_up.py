@@ -4,7 +4,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from firmware_bridge.errors import BridgeError, NeedsPerson, ProtocolError, Refu
 from firmware_bridge.registry import DRIVERS, open_driver
 from firmware_bridge.serving.camera import PICTURE_MAX, beside
 from tests.contracts.stand_ins import QUICK
+from tests.firmware_bridge.drivers.conftest import JPEG, Shown
 from tests.simulated import MACHINES, Simulated
 
 MILL = Travel((-300, -180, -45), (0, 0, 0), 1500)
 PRINTER = Travel((0, 0, 0), (220, 220, 250), 1500)
-JPEG = b"\xff\xd8\xff\xe0 a picture"
 Board = Callable[..., tuple[Driver, Simulated]]
 
 
@@ -145,57 +144,6 @@ def test_each_power_has_two_drivers() -> None:
 
 
 # ---- cameras
-
-
-class Shown:
-    """A camera, and a print server that says where it is; both only answer."""
-
-    def __init__(self) -> None:
-        self.picture, self.said, self.asked = JPEG, "", []
-        shown = self
-
-        class Door(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                shown.asked.append((self.path, self.headers.get("X-Api-Key")))
-                kind, body = "application/json", shown.answer(self.path)
-                if self.path.startswith("/webcam/"):
-                    kind, body = "text/plain", shown.picture
-                self.send_response(200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-        self.port = self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def answer(self, path: str) -> bytes:
-        where = self.said.replace("PORT", str(self.port))
-        if path == "/api/settings":
-            return b'{"webcam": {"snapshotUrl": "%s"}}' % where.encode()
-        off = b'{"enabled": false, "snapshot_url": "/off"}'
-        return b'{"result": {"webcams": [%s, {"snapshot_url": "%s"}]}}' % (off, where.encode())
-
-    def driver(self, kind: str) -> Sees:
-        link = f"http://127.0.0.1:{self.port}"
-        driver = open_driver({"driver": kind, "link": link, "api_key": "a-secret"})
-        assert isinstance(driver, Sees)
-        return driver
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-@pytest.fixture
-def shown() -> Iterator[Shown]:
-    made = Shown()
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("kind", ["octoprint", "moonraker"])
