@@ -34,20 +34,12 @@ from firmware_bridge.driver import (
 )
 from firmware_bridge.errors import BridgeError, LinkLost
 from firmware_bridge.registry import open_driver
+from tests.runs import Act, follow
 from tests.simulated import MACHINES, Simulated
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"banner_s": 1.5, "answer_s": 2.0, "probe_s": 0.3, "silence_s": 1.5, "stop_s": 4.0}
 KEY = "a-key-nobody-may-see"
-Act = Callable[[Event], object]
-
-
-def follow(run: Run, act: Act = lambda _: None) -> list[Event]:
-    events: list[Event] = []
-    for event in run.events():
-        events.append(event)
-        act(event)
-    return events
 
 
 class StandIn:

@@ -26,12 +26,12 @@ from firmware_bridge.driver import (
     Progress,
     Resumed,
     Started,
-    Waiting,
 )
 from firmware_bridge.errors import BridgeError, LinkLost, NeedsPerson, Refused
 from firmware_bridge.registry import DRIVERS, outlives
 from firmware_bridge.serving.http import Http, Reply
 from tests.contracts.stand_ins import QUICK, ROOT, STAND_INS, StandIn
+from tests.runs import end, kinds, once, until
 
 Make = Callable[..., StandIn]
 # The real OctoPrint takes its time for each: the tests play these, `./run bench conformance` all.
@@ -85,26 +85,6 @@ def stand_in(
     yield make
     for each in made:
         each.close()
-
-
-def end(events: list[Event]) -> Ended:
-    assert isinstance(events[-1], Ended)
-    assert not any(isinstance(event, Ended) for event in events[:-1])
-    return events[-1]
-
-
-def kinds(events: list[Event]) -> list[type]:
-    return [type(event) for event in events if not isinstance(event, Progress | Waiting)]
-
-
-def once(when: Callable[[Event], bool], deed: Callable[[], object]) -> Callable[[Event], None]:
-    done: list[object] = []
-
-    def act(event: Event) -> None:
-        if when(event) and not done:
-            done.append(deed() or True)
-
-    return act
 
 
 def is_a(kind: type) -> Callable[[Event], bool]:
@@ -386,10 +366,3 @@ def test_foreign_activity(name: str, stand_in: Make) -> None:
     with pytest.raises(NeedsPerson):
         driver.start(at.program(20))
     assert driver.status().condition is Condition.ATTENTION
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

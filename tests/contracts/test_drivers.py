@@ -18,7 +18,8 @@ from firmware_bridge.driver import (
 )
 from firmware_bridge.errors import LinkLost, Refused
 from firmware_bridge.registry import open_driver
-from tests.contracts.stand_ins import QUICK, follow
+from tests.contracts.stand_ins import QUICK
+from tests.runs import follow
 from tests.simulated import MACHINES, Simulated
 
 SERIAL = ("marlin", "grbl")

@@ -1,7 +1,6 @@
 """The Moonraker driver against the real Moonraker, which sits in front of a Klipper of ours."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,6 @@ from firmware_bridge.driver import (
     Picture,
     Progress,
     Resumed,
-    Run,
     Sees,
     Started,
 )
@@ -24,39 +22,13 @@ from firmware_bridge.drivers.moonraker import codec
 from firmware_bridge.errors import NeedsPerson, ProtocolError, Refused
 from firmware_bridge.serving import Doing, Past
 from tests.firmware_bridge.drivers.conftest import JPEG, Shown
+from tests.runs import end, follow, kinds, once, until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("moonraker")]
 
 Real = Callable[..., Any]
 QUICK = ["M104 S175", "M109 S175", *[f"G1 X{n % 20} Y{n % 18} F6000 ; é" for n in range(200)]]
 SLOW = ["G4 P200"] * 400
-
-
-def follow(run: Run, act: Callable[[Event], object] = lambda _: None) -> list[Event]:
-    events: list[Event] = []
-    for event in run.events():
-        events.append(event)
-        act(event)
-    return events
-
-
-def once(kind: type, deed: Callable[[], object]) -> Callable[[Event], None]:
-    done: list[object] = []
-
-    def act(event: Event) -> None:
-        if isinstance(event, kind) and not done:
-            done.append(deed() or True)
-
-    return act
-
-
-def end(events: list[Event]) -> Ended:
-    assert isinstance(events[-1], Ended)
-    return events[-1]
-
-
-def kinds(events: list[Event]) -> list[type]:
-    return [type(event) for event in events if not isinstance(event, Progress)]
 
 
 def test_a_print_runs_once_to_its_end_and_is_found_again(real_moonraker: Real) -> None:
@@ -126,7 +98,7 @@ def test_stop_leaves_it_cold_and_what_the_history_says(real_moonraker: Real) -> 
     over = end(follow(run, once(Progress, lambda: run.stop("the maker cancelled"))))
     assert (over.outcome, over.cause) == ("interrupted", "stopped")
     assert over.detail == "the maker cancelled"
-    _until(lambda: all(goal == 0 for _, goal in driver.status().temperatures_c.values()))
+    until(lambda: all(goal == 0 for _, goal in driver.status().temperatures_c.values()))
     found = driver.recover(run.handle)
     assert found is not None
     assert end(follow(found)).cause == "stopped at Moonraker"
@@ -144,7 +116,7 @@ def test_what_is_not_ours_is_left_alone(real_moonraker: Real) -> None:
         f"{server.url}/printer/print/start", json={"filename": "somebody-elses.gcode"}
     )
     assert begun.status_code == 200
-    _until(lambda: driver.status().condition is Condition.ATTENTION)
+    until(lambda: driver.status().condition is Condition.ATTENTION)
     with pytest.raises(NeedsPerson, match=r"somebody-elses\.gcode"):
         driver.start(server.klipper.program(QUICK))
     late = follow(waiting)
@@ -230,9 +202,9 @@ def test_klipper_gives_up(
     run = driver.start(server.klipper.program(SLOW))
     over = end(follow(run, once(Progress, lambda: server.klipper.act(verb))))
     assert over.outcome in outcome, over
-    _until(lambda: driver.status().condition is condition)
+    until(lambda: driver.status().condition is condition)
     server.klipper.act("replug" if verb == "unplug" else "reset")
-    _until(lambda: driver.status().condition is Condition.IDLE)
+    until(lambda: driver.status().condition is Condition.IDLE)
 
 
 def test_halt_is_an_emergency_stop(real_moonraker: Real) -> None:
@@ -329,10 +301,3 @@ def test_complete_in_motion_is_not_yet_the_end() -> None:
     assert picture.look(settling=True).doing is Doing.ENDING
     picture.merge({"idle_timeout": {"state": "Ready"}})
     assert not picture.complete_in_motion
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

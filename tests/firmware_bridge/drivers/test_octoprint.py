@@ -26,9 +26,7 @@ from firmware_bridge.driver import (
     Paused,
     Picture,
     Program,
-    Progress,
     Resumed,
-    Run,
     Sees,
     Started,
 )
@@ -38,6 +36,7 @@ from firmware_bridge.registry import open_driver
 from firmware_bridge.serving.answers import read
 from firmware_bridge.serving.http import Http, Reply
 from tests.firmware_bridge.drivers.conftest import JPEG, Shown
+from tests.runs import follow, kinds, once, until
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("octoprint")]
 
@@ -113,34 +112,11 @@ QUICK = [f"G1 X{n % 20 / 10} Y{n % 18 / 10} F6000" for n in range(100)]
 SLOW = ["G4 P200"] * 100
 
 
-def follow(run: Run, act: Callable[[Event], object] = lambda _: None) -> list[Event]:
-    events: list[Event] = []
-    for event in run.events():
-        events.append(event)
-        act(event)
-    assert isinstance(events[-1], Ended)
-    return events
-
-
-def kinds(events: list[Event]) -> list[type]:
-    return [type(event) for event in events if not isinstance(event, Progress)]
-
-
-def once(kind: type, deed: Callable[[], object]) -> Callable[[Event], None]:
-    done: list[object] = []
-
-    def act(event: Event) -> None:
-        if isinstance(event, kind) and not done:
-            done.append(deed() or True)
-
-    return act
-
-
 def test_a_print_runs_once_to_its_end_and_is_found_again(driver: Driver, tmp_path: Path) -> None:
     made = program(tmp_path, QUICK)
     status = driver.status()
     assert (status.condition, "OctoPrint" in status.firmware) == (Condition.IDLE, True)
-    _until(lambda: "tool0" in driver.status().temperatures_c)
+    until(lambda: "tool0" in driver.status().temperatures_c)
     run = driver.start(made)
     assert run.handle == f"{made.attempt}-{made.sha256[:12]}.gcode"
     events = follow(run)
@@ -204,7 +180,7 @@ def test_what_is_not_ours_is_left_alone(driver: Driver, server: Server, tmp_path
     assert (late[-1].outcome, late[-1].cause) == ("not started", "not ready")
     assert driver.status().condition is Condition.ATTENTION  # the other print still runs
     server.ask("/api/job", json={"command": "cancel"})
-    _until(lambda: driver.status().condition is Condition.IDLE)
+    until(lambda: driver.status().condition is Condition.IDLE)
 
 
 def test_a_wrong_key_a_wrong_address_and_a_wrong_server(server: Server) -> None:
@@ -246,13 +222,6 @@ def test_halt_kills_and_a_later_connect_brings_it_back(driver: Driver, tmp_path:
     assert driver.connect().condition is Condition.IDLE
 
 
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
 def test_news_are_pushed_and_without_them_we_ask(
     driver: Driver, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,7 +256,7 @@ def test_a_start_that_octoprint_refuses_is_proven_by_its_file(
         """Somebody at OctoPrint's page is quicker."""
         file, go = {"file": ("foreign.gcode", rows)}, {"select": "true", "print": "true"}
         assert server.ask("/api/files/local", files=file, data=go).status_code == 201
-        _until(lambda: driver.status().condition is Condition.ATTENTION)
+        until(lambda: driver.status().condition is Condition.ATTENTION)
         ask(name)
 
     monkeypatch.setattr(asked, "ask_to_start", too_late)
@@ -297,7 +266,7 @@ def test_a_start_that_octoprint_refuses_is_proven_by_its_file(
     with pytest.raises(Refused, match="currently in use"):
         asked.take_back("foreign.gcode")  # what prints is not given back
     server.ask("/api/job", json={"command": "cancel"})
-    _until(lambda: driver.status().condition is Condition.IDLE)
+    until(lambda: driver.status().condition is Condition.IDLE)
 
 
 def test_the_picture_comes_from_the_camera_that_octoprint_names(

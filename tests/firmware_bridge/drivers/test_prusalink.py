@@ -1,34 +1,21 @@
 """What only PrusaLink does: digest, jobs by number, no history; and its published interface."""
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from firmware_bridge.driver import Condition, Ended, Event, Paused, Progress, Run, Started
+from firmware_bridge.driver import Condition, Event, Paused, Progress, Started
 from firmware_bridge.drivers.prusalink import codec
 from firmware_bridge.errors import NeedsPerson, ProtocolError, Refused
 from firmware_bridge.registry import open_driver
 from firmware_bridge.serving import Doing
 from firmware_bridge.serving.answers import read
+from tests.runs import end, follow, once
 
 Serve = Callable[..., Any]
 SLOW = ["G4 P200"] * 300
-
-
-def follow(run: Run, act: Callable[[Event], object] = lambda _: None) -> list[Event]:
-    events: list[Event] = []
-    for event in run.events():
-        events.append(event)
-        act(event)
-    return events
-
-
-def end(events: list[Event]) -> Ended:
-    assert isinstance(events[-1], Ended)
-    return events[-1]
 
 
 def test_an_agent_that_was_killed_finds_its_print_again(serve: Serve) -> None:
@@ -57,7 +44,7 @@ def test_a_print_that_vanished_is_unknown(serve: Serve) -> None:
     driver = server.driver(silence_s=2)
     driver.connect()
     over = end(
-        follow(driver.start(server.program(SLOW)), _once(Progress, lambda: server.act("reset")))
+        follow(driver.start(server.program(SLOW)), once(Progress, lambda: server.act("reset")))
     )
     assert (over.outcome, over.cause) == ("unknown", "end unseen")
 
@@ -66,7 +53,7 @@ def test_halt_stops_the_job_and_that_is_all_it_can(serve: Serve) -> None:
     server = serve("prusalink", speed=10)
     driver = server.driver()
     driver.connect()
-    over = end(follow(driver.start(server.program(SLOW)), _once(Progress, driver.halt)))
+    over = end(follow(driver.start(server.program(SLOW)), once(Progress, driver.halt)))
     assert (over.outcome, over.cause) == ("interrupted", "stopped at PrusaLink")
     assert driver.status().condition is Condition.IDLE
 
@@ -108,7 +95,7 @@ def test_a_board_that_catches_itself_is_still_at_our_print(
         server.act("recovering")
         threading.Timer(4, server.act, ["recovered"]).start()
 
-    events = follow(driver.start(server.program(SLOW)), _once(Progress, crash))
+    events = follow(driver.start(server.program(SLOW)), once(Progress, crash))
     assert end(events).outcome == "finished", end(events)
     assert server.starts() == 1
 
@@ -121,7 +108,7 @@ def test_a_question_before_the_first_line_waits_for_a_person(
     driver = server.driver(silence_s=2)
     driver.connect()
     server.act("ask-first")
-    ask = _once(Paused, lambda: threading.Timer(4, server.act, [f"answer-{answer}"]).start())
+    ask = once(Paused, lambda: threading.Timer(4, server.act, [f"answer-{answer}"]).start())
     over = end(follow(driver.start(server.program(SLOW[:40])), ask))
     assert over.outcome == outcome, over
     assert server.starts() == (answer == "yes")
@@ -166,20 +153,3 @@ def test_what_is_no_answer_is_a_protocol_error() -> None:
     for body in (b"", b"<html>", b'{"printer": {}}', b'{"printer": {"state": 5}}'):
         with pytest.raises(ProtocolError):
             read(codec.Status, body, "PrusaLink")
-
-
-def _once(kind: type, deed: Callable[[], object]) -> Callable[[Event], None]:
-    done: list[object] = []
-
-    def act(event: Event) -> None:
-        if isinstance(event, kind) and not done:
-            done.append(deed() or True)
-
-    return act
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

@@ -9,40 +9,14 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.driver import Condition, Ended, Event, Paused, Progress, Resumed, Run, Started
+from firmware_bridge.driver import Condition, Ended, Event, Paused, Progress, Resumed, Started
 from firmware_bridge.errors import BridgeError, LinkLost, NeedsPerson, Refused
 from firmware_bridge.registry import open_driver
+from tests.runs import end, follow, kinds, once, until
 
 KINDS = ("moonraker", "prusalink")
 SLOW = ["G4 P200"] * 300
 Serve = Callable[..., Any]
-
-
-def follow(run: Run, act: Callable[[Event], object] = lambda _: None) -> list[Event]:
-    events: list[Event] = []
-    for event in run.events():
-        events.append(event)
-        act(event)
-    return events
-
-
-def end(events: list[Event]) -> Ended:
-    assert isinstance(events[-1], Ended)
-    return events[-1]
-
-
-def kinds(events: list[Event]) -> list[type]:
-    return [type(event) for event in events if not isinstance(event, Progress)]
-
-
-def once(kind: type, deed: Callable[[], object]) -> Callable[[Event], None]:
-    done: list[object] = []
-
-    def act(event: Event) -> None:
-        if isinstance(event, kind) and not done:
-            done.append(deed() or True)
-
-    return act
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,7 +56,7 @@ def test_pause_resume_and_stop(kind: str, serve: Serve) -> None:
     assert kinds(events) == [Started, Paused, Resumed, Ended]
     assert (end(events).outcome, end(events).cause) == ("interrupted", "stopped")
     assert end(events).detail == "enough"
-    _until(lambda: all(goal == 0 for _, goal in driver.status().temperatures_c.values()))
+    until(lambda: all(goal == 0 for _, goal in driver.status().temperatures_c.values()))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -194,7 +168,7 @@ def test_foreign_activity_is_never_touched(kind: str, serve: Serve) -> None:
     driver.connect()
     waiting = driver.start(server.program(SLOW))
     server.act("foreign")
-    _until(lambda: driver.status().condition is Condition.ATTENTION)
+    until(lambda: driver.status().condition is Condition.ATTENTION)
     with pytest.raises(NeedsPerson, match="somebody-elses"):
         driver.start(server.program(SLOW))
     events = follow(waiting)
@@ -349,10 +323,3 @@ def test_a_changed_program_is_not_sent(kind: str, serve: Serve) -> None:
     assert hashlib.sha256(b"G1 X2\n").hexdigest() != made.sha256
     with pytest.raises(Refused, match="approved"):
         driver.start(made)
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
