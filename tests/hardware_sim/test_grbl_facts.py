@@ -397,6 +397,10 @@ def test_sleep_wakes_locked() -> None:
     assert bare.ask("$SLP") == ["ok", "[MSG:Sleeping]"]
     bare.put("G0 X1\n?")
     assert bare.heard() == ["<Sleep|MPos:0.000,0.000,0.000|Bf:15,122|FS:0,0|WCO:0.000,0.000,0.000>"]
+    bare.status()
+    bare.put(b"\x84")
+    bare.heard()
+    assert "Ov:" not in bare.status()  # the accessories were off already
     bare.put(b"\x18")
     assert bare.heard()[-1] == "[MSG:'$H'|'$X' to unlock]"
 

@@ -299,7 +299,8 @@ class Grbl:
             self.mover.cancel_jog(now_s)
         self.mover.hold(now_s)
         self._doored, self._restored_at_s = True, None
-        self.mover.refresh.overrides = 0  # spindle and coolant are set, so they are reported
+        if not self.asleep:
+            self.mover.refresh.overrides = 0  # spindle and coolant are set, so they are reported
 
     def _resume(self, now_s: float) -> None:
         if not self.mover.standing(now_s) or self.asleep:
