@@ -32,7 +32,7 @@ from firmware_bridge.streaming import Tally, Timeouts, Wish
 PROGRESS_EVERY_S = 0.5
 TICK_S = 0.05
 _BEFORE_FIRST = quirks.FIRST_NUMBER - 1
-START_NUMBERING = codec.numbered(_BEFORE_FIRST, b"M110 N%d" % _BEFORE_FIRST)
+START_NUMBERING = codec.numbered(_BEFORE_FIRST, quirks.COUNT_FROM_HERE)
 QUESTION = codec.numbered(quirks.QUESTION_NUMBER, b"M105")
 
 
@@ -508,7 +508,7 @@ class MarlinConversation:
         return self._next_of_program() or self._next_of_tail()
 
     def _renumber(self) -> Line:
-        return self._window.make(b"M110 N%d" % _BEFORE_FIRST, 0, Kind.RENUMBER)
+        return self._window.make(quirks.COUNT_FROM_HERE, 0, Kind.RENUMBER)
 
     def _next_of_program(self) -> Line | None:
         for file_line, command in self._source:

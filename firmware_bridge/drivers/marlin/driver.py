@@ -10,7 +10,7 @@ from dataclasses import replace
 from firmware_bridge import gcode, links
 from firmware_bridge.driver import Condition, Program, Run, Status, Travel
 from firmware_bridge.drivers.marlin import codec, quirks
-from firmware_bridge.drivers.marlin.conversation import MarlinConversation
+from firmware_bridge.drivers.marlin.conversation import QUESTION, MarlinConversation
 from firmware_bridge.drivers.marlin.parking import Park, Parking
 from firmware_bridge.errors import LinkLost, NeedsPerson, ProtocolError, Refused
 from firmware_bridge.streaming import Chat, SerialRun, Timeouts, read_program
@@ -41,6 +41,7 @@ class MarlinDriver:
         self._stranger = False  # it did not restart when we came: what it does is not known yet
         self._found = ""
         self._homed_at = -quirks.HOMED_S  # when it last moved under us since it was homed
+        self._counts = True
 
     # ------------------------------------------------------------------ the seam
 
@@ -183,6 +184,7 @@ class MarlinDriver:
                 continue
             if told is not None:
                 self._meet(chat, told)
+                self._counts = self._counts_lines(chat)
                 return
         raise NeedsPerson(
             f"no Marlin answers on {self._where} at {self._baud} baud: is it the right port and "
@@ -226,6 +228,17 @@ class MarlinDriver:
         if self._can.get("AUTOREPORT_TEMP"):
             chat.ask(b"M155 S2\n", self._timeouts.answer_s, *_ANSWERS)
 
+    def _counts_lines(self, chat: Chat[codec.Reply]) -> bool:
+        """False only for a firmware that carries out a line whose number cannot be the next one."""
+        try:
+            told = chat.ask(QUESTION, self._timeouts.answer_s, codec.Resend, codec.Ok)
+        except ProtocolError:
+            return True  # lost on its way, perhaps; a job that gets no answer ends by itself
+        told += chat.listen(_QUIET_S)
+        refused = any(isinstance(reply, codec.Resend | codec.LineRefused) for reply in told)
+        done = any(isinstance(reply, codec.Ok) and reply.temperatures_c for reply in told)
+        return refused or not done
+
     def _look(self, chat: Chat[codec.Reply]) -> Status:
         """How warm it is, whether it prints from its card; heat that nobody owns is ended."""
         status = self._judge([*self._ask_heat(chat), *self._ask_card(chat)])
@@ -260,6 +273,11 @@ class MarlinDriver:
             raise LinkLost(status.detail or f"{self._where} is not connected")
         if status.condition is not Condition.IDLE:
             raise NeedsPerson(f"the printer is not ready: {status.detail}")
+        if not self._counts:
+            raise Refused(
+                f"{self._firmware or 'its firmware'} does not check line numbers: a line lost on"
+                " the wire would be missing without a word; drive it through its own print server"
+            )
         return self._link
 
     def _commands(self, data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -23,6 +23,10 @@ CLEAN_ACKS_AFTER_MUCH_DAMAGE: Final = 16000
 # "M2003 …". So numbers start where no code is, and go back before the 16-bit code number wraps.
 FIRST_NUMBER: Final = 2000
 LAST_NUMBER: Final = 60000
+# queue.cpp takes an M110's own number when the line is read. One that names a number as well sets
+# it once more when it is carried out (M110.cpp), and what was let in behind it would go a second
+# time; Repetier counts from its own number alone.
+COUNT_FROM_HERE: Final = b"M110"
 # Asked under this number, any board that numbers lines answers "Last Line: K" and executes nothing.
 # (The oldest unanswered line would not do: queue.cpp drops a repeated one without a word.)
 QUESTION_NUMBER: Final = 65432
@@ -62,7 +66,8 @@ STALL_S: Final = 1800.0
 
 # gcode.cpp, queue.cpp: refusals of a line that a Resend follows.
 LINE_REFUSED: Final = re.compile(
-    r"Line Number is not|checksum mismatch|No Checksum|No Line Number|Format error", re.IGNORECASE
+    r"Line Number is not|checksum mismatch|No Checksum|No Line Number|Format error|Last Line: ?\d",
+    re.IGNORECASE,
 )
 # About a card or a file that the job does not use (cardreader.cpp).
 CARD: Final = re.compile(

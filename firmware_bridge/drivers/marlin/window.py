@@ -125,7 +125,6 @@ class Window:
 
     def make(self, command: bytes, file_line: int = 0, kind: Kind = Kind.PLAIN) -> Line:
         number = self.made + 1
-        # Repetier goes on from an M110's own number, Marlin from the one it names: one for both
         told = quirks.FIRST_NUMBER - 1 if kind is Kind.RENUMBER else number
         line = Line(number, command, codec.numbered(told, command), file_line, kind)
         self._lines.append(line)

@@ -83,7 +83,7 @@ class Board:
         if not star or not told.isdigit() or int(told) != reduce(xor, body, 0):
             return self._refuse(b"checksum mismatch" if star else b"No Checksum")
         command = body.split(b" ", 1)[1].decode("latin-1")
-        self.last = int(command.rpartition("N")[2]) if m110 else number
+        self.last = number
         self.queue.append((number, command))
         return b""
 

@@ -17,18 +17,26 @@ import pytest
 from firmware_bridge.driver import Condition, Ended, Event, Program, Started
 from firmware_bridge.drivers.grbl import GrblDriver
 from firmware_bridge.drivers.marlin import MarlinDriver
-from firmware_bridge.errors import NeedsPerson
+from firmware_bridge.drivers.marlin.quirks import QUESTION_NUMBER
+from firmware_bridge.errors import NeedsPerson, Refused
 from firmware_bridge.streaming import Timeouts
 
 QUICK = Timeouts(banner_s=0.05, answer_s=1.0)
 Answers = dict[str, str]
+REFUSED = "Error:Line Number is not Last Line Number+1, Last Line: 0\nResend: 1\nok\n"
 
 
 class Peer:
-    """Answers each line from a table (by its first word), and keeps what it was told."""
+    """Answers each line from a table (by its first word), and keeps what it was told.
 
-    def __init__(self, answers: Answers, default: str, line_s: float = 0.0) -> None:
+    `counts`: it refuses the question that asks which line it has.
+    """
+
+    def __init__(
+        self, answers: Answers, default: str, line_s: float = 0.0, *, counts: bool = True
+    ) -> None:
         self.answers, self.default, self._line_s = answers, default, line_s
+        self._counts = counts
         self.told: list[str] = []
         self.master, slave = pty.openpty()
         tty.setraw(slave)
@@ -47,7 +55,9 @@ class Peer:
                 time.sleep(self._line_s)
                 self.told.append(line)
                 word = next(word for word in line.split("*")[0].split() if word[0] != "N")
-                os.write(self.master, self.answers.get(word, self.default).encode())
+                asked = self._counts and line.startswith(f"N{QUESTION_NUMBER} ")
+                answer = REFUSED if asked else self.answers.get(word, self.default)
+                os.write(self.master, answer.encode())
 
     def _read(self) -> str:
         try:
@@ -68,8 +78,10 @@ Make = Callable[..., Peer]
 def peer() -> Iterator[Make]:
     made: list[Peer] = []
 
-    def make(answers: Answers, default: str = "ok\n", line_s: float = 0.0) -> Peer:
-        made.append(Peer(answers, default, line_s))
+    def make(
+        answers: Answers, default: str = "ok\n", line_s: float = 0.0, *, counts: bool = True
+    ) -> Peer:
+        made.append(Peer(answers, default, line_s, counts=counts))
         return made[-1]
 
     yield make
@@ -133,6 +145,29 @@ def test_8_a_printer_that_does_not_tell_its_name_or_its_heat_is_served(
     driver = MarlinDriver(peer(heat).link, 115200, QUICK)
     assert driver.connect().condition is Condition.IDLE
     driver.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FIRMWARE_NAME: RepRapFirmware for Duet 2 WiFi/Ethernet FIRMWARE_VERSION: 3.3\nok\n",
+        "FIRMWARE_NAME:Klipper FIRMWARE_VERSION:v0.12\nok\n",
+    ],
+)
+def test_a_family_that_does_not_check_line_numbers_is_not_streamed_to(
+    peer: Make, name: str, tmp_path: Path
+) -> None:
+    """A lost line would be missing without a word; watched it may be."""
+    at = peer({**MARLIN, "M115": name, "M105": COLD}, counts=False)
+    driver = MarlinDriver(at.link, 115200, QUICK)
+    assert driver.connect().condition is Condition.IDLE
+    path = tmp_path / "job.gcode"
+    path.write_bytes(b"G28\n")
+    program = Program(path, hashlib.sha256(b"G28\n").hexdigest(), "job", 1)
+    with pytest.raises(Refused, match="does not check line numbers"):
+        driver.start(program)
+    driver.close()
+    assert not [row for row in at.told if row[0] == "G"]
 
 
 def test_a_port_is_known_by_its_stable_name(peer: Make, tmp_path: Path) -> None:
