@@ -6,28 +6,19 @@ nothing is ever treated as done, and every later write is refused until the file
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Self, TypedDict, Unpack
+from typing import Any, Final, Self, Unpack
 
-from fablab_agents.protocol.attempts import (
-    LIVE,
-    MAY_HAVE_STARTED,
-    Actor,
-    IllegalMove,
-    State,
-    move,
-)
+from fablab_agents import book
+from fablab_agents.book import Attempt, Entry, Mark, Moment, Words
+from fablab_agents.protocol.attempts import LIVE, Actor, State
 from fablab_agents.protocol.messages import Bed, ProgramFacts, Report
 from fablab_agents.protocol.tickets import Grant, Ticket
 
 FILE = "journal.db"
-BED_MARK_S: Final = 12 * 3600
-START_MARK_S: Final = 120
-_CAUSE_MAX: Final = 2000
 _VERSION: Final = "1"
 
 _SCHEMA = """
@@ -58,67 +49,6 @@ class JournalBroken(Exception):
 
 class JournalForeign(Exception):
     """This journal belongs to another agent, version, or is damaged: a person must look."""
-
-
-class NotReady(Exception):
-    """A start that the journal does not allow now; the text says why."""
-
-
-class Words(TypedDict, total=False):
-    """What a report may say besides the move itself."""
-
-    cause: str
-    person: str | None
-    minutes: float | None
-    machine_s: float | None
-    evidence: dict[str, str | int | float | bool]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One instant as both clocks tell it; `elapsed_s` never jumps and counts sleep too."""
-
-    at: datetime
-    elapsed_s: float
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One row of the journal; `handle` is set once the next byte may reach the machine."""
-
-    id: str
-    ticket: Ticket
-    machine: str
-    fence: int
-    state: State
-    at: datetime
-    program: ProgramFacts | None = None
-    program_path: Path | None = None
-    nonce: str | None = None
-    handle: str | None = None
-    stop_why: str | None = None
-    started_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What a person said at a machine: the bed is clear, or "I start this attempt now"."""
-
-    machine: str
-    bed: Bed
-    attempt: str | None
-    person: str
-    boot: str
-    elapsed_s: float
-
-    def clear(self, boot: str, elapsed_s: float) -> bool:
-        age_s = elapsed_s - self.elapsed_s
-        return self.bed is Bed.CLEAR and self.boot == boot and 0 <= age_s < BED_MARK_S
-
-    def starts(self, attempt: str, boot: str, elapsed_s: float) -> bool:
-        """The person at the machine pressed start for this attempt, less than 120 s ago."""
-        fresh = elapsed_s - self.elapsed_s < START_MARK_S
-        return self.attempt == attempt and fresh and self.clear(boot, elapsed_s)
 
 
 class Journal:
@@ -235,156 +165,80 @@ class Journal:
         rows = self._read("SELECT machine, offered FROM offered", [])
         return {row["machine"]: bool(row["offered"]) for row in rows}
 
-    # ── what the orchestrator says ──────────────────────────────────────────────────────────
+    # ── writing: `book` decides, one commit keeps it ────────────────────────────────────────
 
     def store_offer(self, seq: int, ticket: Ticket, envelope: str, moment: Moment) -> bool:
         """Keep an offer and raise its jobs' fences; False if it is stale or known already."""
-        with self._write() as db:
-            self._see(db, seq)
-            known = db.execute("SELECT 1 FROM attempts WHERE attempt = ?", [ticket.attempt])
-            if known.fetchone() or ticket.fence <= self.floor(ticket.jobs):
-                return False
-            self._close_older(db, ticket, moment)
-            db.executemany(
-                "INSERT OR REPLACE INTO fences VALUES (?, ?)",
-                [(job, ticket.fence) for job in ticket.jobs],
-            )
-            db.execute(
-                "INSERT INTO attempts(attempt, machine, fence, state, at, ticket, envelope)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    *(ticket.attempt, ticket.machine, ticket.fence, State.OFFERED),
-                    *(moment.at.isoformat(), ticket.model_dump_json(), envelope),
-                ],
-            )
-        return True
+        kept = self._commit(lambda: book.offered(self, seq, ticket, envelope, moment))
+        return len(kept) > 1
 
     def store_withdrawal(
         self, seq: int, attempt: str, fence: int, why: str, moment: Moment
     ) -> bool:
         """End an attempt that has not started; False if it is too late or unknown."""
-        with self._write() as db:
-            self._see(db, seq)
-            row = self._named(attempt, fence)
-            if row is None or row.state not in (State.OFFERED, State.ACCEPTED, State.STAGED):
-                return False
-            self._move(db, row, State.WITHDRAWN, Actor.ORCHESTRATOR, moment, cause=why)
-        return True
+        kept = self._commit(lambda: book.withdrawn(self, seq, attempt, fence, why, moment))
+        return len(kept) > 1
 
     def store_stop(self, seq: int, attempt: str, fence: int, why: str, moment: Moment) -> bool:
         """Withdraw what has not started, wish a stop for what has; False if unknown."""
-        with self._write() as db:
-            self._see(db, seq)
-            row = self._named(attempt, fence)
-            if row is None or row.state not in LIVE:
-                return False
-            if row.state in MAY_HAVE_STARTED:
-                self._set(db, attempt, stop_why=why)
-            else:
-                self._move(db, row, State.WITHDRAWN, Actor.ORCHESTRATOR, moment, cause=why)
-        return True
+        kept = self._commit(lambda: book.stop_asked(self, seq, attempt, fence, why, moment))
+        return len(kept) > 1
 
     def store_seen(self, seq: int) -> None:
         """A message that means nothing here was read: it need not come again."""
-        with self._write() as db:
-            self._see(db, seq)
+        self._commit(lambda: [book.seen(self, seq)])
 
     def ack_up(self, seq: int) -> None:
-        with self._write() as db:
-            if seq > self.acked_up:
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('acked_up', ?)", [str(seq)])
-
-    # ── moves ───────────────────────────────────────────────────────────────────────────────
+        self._commit(lambda: book.acked(self, seq))
 
     def move(
         self, attempt: str, to: State, by: Actor, moment: Moment, **words: Unpack[Words]
     ) -> None:
         """One move by the shared table, synced; raises IllegalMove and changes nothing else."""
-        with self._write() as db:
-            self._move(db, self._must(attempt), to, by, moment, **words)
+        self._commit(lambda: book.moved(self, attempt, to, by, moment, **words))
 
     def end(self, attempt: str, to: State, moment: Moment, **words: Unpack[Words]) -> None:
-        """The run is over; where the table has no direct way it is said to be unknown first."""
-        with self._write() as db:
-            row = self._must(attempt)
-            if (row.state, to) in _ROUNDABOUT:
-                self._move(
-                    db, row, State.UNKNOWN, Actor.AGENT, moment, cause=words.get("cause", "")
-                )
-                row = self._must(attempt)
-            self._move(db, row, to, Actor.AGENT, moment, **words)
+        self._commit(lambda: book.ended(self, attempt, to, moment, **words))
 
     def keep_program(self, attempt: str, facts: ProgramFacts, path: Path) -> None:
-        with self._write() as db:
-            if self._must(attempt).state is not State.ACCEPTED:
-                msg = f"attempt {attempt} no longer waits for a program"
-                raise IllegalMove(msg)
-            self._set(db, attempt, program=facts.model_dump_json(), program_path=str(path))
+        self._commit(lambda: book.prepared(self, attempt, facts, path))
 
     def begin(self, attempt: str, grant: Grant, moment: Moment, *, attended: bool) -> None:
-        """The intent: granted and starting in one commit, which uses up the person's mark.
-
-        After it the machine may move, once. Raises NotReady when anything speaks against it.
-        """
-        with self._write() as db:
-            row = self._must(attempt)
-            mark = self._why_not(db, row, moment, attended=attended)
-            granted = move(row.state, State.GRANTED, Actor.ORCHESTRATOR)
-            self._set(
-                db, attempt, state=granted, nonce=grant.nonce, started_at=moment.at.isoformat()
-            )
-            db.execute(
-                "UPDATE marks SET bed = ?, attempt = NULL WHERE machine = ?",
-                [Bed.OCCUPIED, row.machine],
-            )
-            row = self._must(attempt)
-            self._move(db, row, State.STARTING, Actor.AGENT, moment, person=mark.person)
+        """The intent; after this commit the machine may move, once. Raises NotReady."""
+        self._commit(lambda: book.begun(self, attempt, grant, moment, attended=attended))
 
     def arm(self, attempt: str, handle: str) -> None:
-        """From this commit on a byte may have reached the machine."""
-        with self._write() as db:
-            self._set(db, attempt, handle=handle)
+        self._commit(lambda: book.armed(self, attempt, handle))
 
     def tombstone(self, attempt: str, grant: Grant, why: str, moment: Moment) -> None:
-        """A grant was given and is not used: this attempt never starts."""
-        with self._write() as db:
-            row = self._must(attempt)
-            move(row.state, State.GRANTED, Actor.ORCHESTRATOR)
-            self._set(db, attempt, state=State.GRANTED, nonce=grant.nonce)
-            self._move(db, self._must(attempt), State.NOT_STARTED, Actor.AGENT, moment, cause=why)
-
-    def forget(self, attempt: str) -> None:
-        with self._write() as db:
-            self._set(db, attempt, forgotten=1)
-
-    # ── what people say ─────────────────────────────────────────────────────────────────────
+        self._commit(lambda: book.unused(self, attempt, grant, why, moment))
 
     def put_mark(
         self, machine: str, person: str, moment: Moment, attempt: str | None = None
     ) -> None:
-        """A person at the machine: its bed is clear, and perhaps "I start this attempt now"."""
-        with self._write() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?)",
-                [machine, Bed.CLEAR, attempt, person, self.boot, moment.elapsed_s],
-            )
+        self._commit(lambda: book.marked_clear(self, machine, person, moment, attempt))
 
     def void_mark(self, machine: str) -> bool:
-        """An alarm or a stranger's job: a clear bed is no longer known to be clear."""
-        mark = self.mark(machine)
-        if mark is None or mark.bed is not Bed.CLEAR:
-            return False
-        with self._write() as db:
-            db.execute("UPDATE marks SET bed = ? WHERE machine = ?", [Bed.UNKNOWN, machine])
-        return True
+        return bool(self._commit(lambda: book.mark_voided(self, machine)))
 
     def wish_stop(self, attempt: str, why: str) -> None:
+        self._commit(lambda: book.stop_wished(self, attempt, why))
+
+    def forget(self, attempt: str) -> None:
+        """Its files are gone; nothing is to be cleared away for it any more."""
         with self._write() as db:
-            self._set(db, attempt, stop_why=why)
+            db.execute("UPDATE attempts SET forgotten = 1 WHERE attempt = ?", [attempt])
 
     def put_offered(self, machine: str, offered: bool) -> None:
         with self._write() as db:
             db.execute("INSERT OR REPLACE INTO offered VALUES (?, ?)", [machine, int(offered)])
+
+    def _commit(self, decide: Callable[[], list[Entry]]) -> list[Entry]:
+        with self._write() as db:
+            entries = decide()
+            for entry in entries:
+                _put(db, entry)
+        return entries
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────
 
@@ -438,93 +292,8 @@ class Journal:
         rows = self._read("SELECT value FROM meta WHERE name = ?", [name])
         return rows[0]["value"] if rows else None
 
-    def _must(self, attempt: str) -> Attempt:
-        found = self.find(attempt)
-        if found is None:
-            msg = f"there is no attempt {attempt} in the journal"
-            raise IllegalMove(msg)
-        return found
-
-    def _named(self, attempt: str, fence: int) -> Attempt | None:
-        row = self.find(attempt)
-        return row if row is not None and row.fence == fence else None
-
-    def _see(self, db: sqlite3.Connection, seq: int) -> None:
-        if seq != self.seen_down + 1:
-            msg = f"message {seq} cannot follow message {self.seen_down}"
-            raise IllegalMove(msg)
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('seen_down', ?)", [str(seq)])
-
-    def _close_older(self, db: sqlite3.Connection, ticket: Ticket, moment: Moment) -> None:
-        """A newer fence ends the unstarted attempts of the same jobs."""
-        for row in self.live():
-            if row.state not in MAY_HAVE_STARTED and set(row.ticket.jobs) & set(ticket.jobs):
-                why = f"attempt {ticket.attempt} with a newer fence took its place"
-                self._move(db, row, State.WITHDRAWN, Actor.AGENT, moment, cause=why)
-
-    def _why_not(
-        self, db: sqlite3.Connection, row: Attempt, moment: Moment, *, attended: bool
-    ) -> Mark:
-        mark = self.mark(row.machine)
-        if row.nonce is not None or row.started_at is not None:
-            raise NotReady("this attempt was granted before")
-        if row.fence < self.floor(row.ticket.jobs):
-            raise NotReady("a newer attempt closed this one's fence")
-        other = db.execute(
-            "SELECT attempt FROM attempts WHERE machine = ? AND attempt != ?"
-            " AND state IN ('granted', 'starting', 'running', 'paused', 'unknown')",
-            [row.machine, row.id],
-        ).fetchone()
-        if other:
-            raise NotReady(f"attempt {other['attempt']} on this machine has not ended")
-        if mark is None or not mark.clear(self.boot, moment.elapsed_s):
-            raise NotReady("nobody said that the bed is clear")
-        if attended and not mark.starts(row.id, self.boot, moment.elapsed_s):
-            raise NotReady("nobody at the machine started it in the last two minutes")
-        return mark
-
-    def _set(self, db: sqlite3.Connection, attempt: str, **values: object) -> None:
-        names = ", ".join(f"{name} = ?" for name in values)
-        db.execute(
-            f"UPDATE attempts SET {names} WHERE attempt = ?",  # noqa: S608 - names are ours
-            [*values.values(), attempt],
-        )
-
-    def _move(
-        self,
-        db: sqlite3.Connection,
-        row: Attempt,
-        to: State,
-        by: Actor,
-        moment: Moment,
-        **words: Unpack[Words],
-    ) -> None:
-        state = move(row.state, to, by)
-        self._set(db, row.id, state=state, at=moment.at.isoformat())
-        if by is Actor.AGENT and state in MAY_HAVE_STARTED:
-            # A mark that was put between the intent and the first byte saw another bed.
-            db.execute(
-                "UPDATE marks SET bed = ?, attempt = NULL WHERE machine = ? AND bed = ?",
-                [Bed.OCCUPIED, row.machine, Bed.CLEAR],
-            )
-        program = row.program if state is State.STAGED else None
-        words["cause"] = words.get("cause", "")[:_CAUSE_MAX]
-        # The number is the database's to give: it is written in when the row is read again.
-        written = Report(
-            boot=self.boot, seq=1, attempt=row.id, fence=row.fence, state=state, at=moment.at,
-            program=program, **words,
-        )  # fmt: skip
-        db.execute(
-            "INSERT INTO moves(attempt, report) VALUES (?, ?)",
-            [row.id, written.model_dump_json()],
-        )
-
 
 _LIVE: Final = json.dumps(sorted(LIVE))
-_Way = tuple[State, State]
-_ROUNDABOUT: Final[frozenset[_Way]] = frozenset(
-    (State.STARTING, to) for to in (State.FINISHED, State.INTERRUPTED, State.NOT_STARTED)
-)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -533,6 +302,52 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     return db
+
+
+def _put(db: sqlite3.Connection, entry: Entry) -> None:
+    match entry:
+        case book.Seen(seq):
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('seen_down', ?)", [str(seq)])
+        case book.Acked(seq):
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('acked_up', ?)", [str(seq)])
+        case book.Fenced(job, fence):
+            db.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", [job, fence])
+        case book.Opened(attempt, envelope):
+            db.execute(
+                "INSERT INTO attempts(attempt, machine, fence, state, at, ticket, envelope)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    *(attempt.id, attempt.machine, attempt.fence, attempt.state),
+                    *(attempt.at.isoformat(), attempt.ticket.model_dump_json(), envelope),
+                ],
+            )
+        case book.Changed(attempt):
+            _change(db, attempt)
+        case book.Said(report):
+            # The number is the database's to give: it is written in when the row is read again.
+            db.execute(
+                "INSERT INTO moves(attempt, report) VALUES (?, ?)",
+                [report.attempt, report.model_dump_json()],
+            )
+        case book.Marked(mark):
+            db.execute(
+                "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?)",
+                [*(mark.machine, mark.bed, mark.attempt, mark.person, mark.boot, mark.elapsed_s)],
+            )
+
+
+def _change(db: sqlite3.Connection, attempt: Attempt) -> None:
+    program, path, started = attempt.program, attempt.program_path, attempt.started_at
+    db.execute(
+        "UPDATE attempts SET state = ?, at = ?, program = ?, program_path = ?, nonce = ?,"
+        " handle = ?, stop_why = ?, started_at = ? WHERE attempt = ?",
+        [
+            *(attempt.state, attempt.at.isoformat()),
+            *(program.model_dump_json() if program else None, str(path) if path else None),
+            *(attempt.nonce, attempt.handle, attempt.stop_why),
+            *(started.isoformat() if started else None, attempt.id),
+        ],
+    )
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:

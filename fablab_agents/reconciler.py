@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from fablab_agents import policy
+from fablab_agents.book import Attempt, Mark, Moment
 from fablab_agents.config import Machine, Policy
-from fablab_agents.journal import Attempt, Mark, Moment
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import Condition
 from fablab_agents.protocol.tickets import Grant

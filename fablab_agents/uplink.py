@@ -14,7 +14,8 @@ import aiomqtt
 import structlog
 from pydantic import BaseModel
 
-from fablab_agents.journal import Journal, JournalBroken, Moment
+from fablab_agents.book import Moment
+from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.protocol import messages, tickets, topics
 from fablab_agents.runner import Runner, clock
 from fablab_agents.trust import Identity

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from fablab_agents.journal import Attempt
+from fablab_agents.book import Attempt
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import State
 from fablab_agents.reconciler import UNSTARTED, View, first_in_line, waits_for

@@ -10,7 +10,8 @@ from typing import Unpack
 
 import structlog
 
-from fablab_agents.journal import Journal, JournalBroken, Moment, Words
+from fablab_agents.book import Moment, Words
+from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.protocol.attempts import Actor, IllegalMove, State
 from firmware_bridge.driver import Ended
 

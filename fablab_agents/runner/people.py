@@ -10,7 +10,8 @@ from typing import Final, Literal
 import structlog
 
 from fablab_agents import policy
-from fablab_agents.journal import Attempt, Journal, JournalBroken
+from fablab_agents.book import Attempt
+from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.messages import Condition

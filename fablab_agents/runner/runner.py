@@ -18,8 +18,9 @@ from typing import Final
 import httpx
 import structlog
 
+from fablab_agents.book import Attempt, Moment, NotReady
 from fablab_agents.config import Config
-from fablab_agents.journal import Attempt, Journal, JournalBroken, Moment, NotReady
+from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.machines import Bench, OwnThread
 from fablab_agents.protocol import messages
 from fablab_agents.protocol.attempts import Actor, IllegalMove, State

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import structlog
 
-from fablab_agents.journal import Attempt, Journal, JournalBroken
+from fablab_agents.book import Attempt
+from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import State
 from fablab_agents.runner.owed import Owed

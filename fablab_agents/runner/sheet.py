@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
+from fablab_agents.book import Attempt
 from fablab_agents.config import Machine
-from fablab_agents.journal import Attempt
 from fablab_agents.runner.making import FACTS
 from firmware_bridge.driver import Program
 from firmware_bridge.profiles import MachineProfile

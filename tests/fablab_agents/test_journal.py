@@ -11,15 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fablab_agents.journal import (
-    BED_MARK_S,
-    START_MARK_S,
-    Journal,
-    JournalBroken,
-    JournalForeign,
-    Moment,
-    NotReady,
-)
+from fablab_agents.book import BED_MARK_S, START_MARK_S, Moment, NotReady
+from fablab_agents.journal import Journal, JournalBroken, JournalForeign
 from fablab_agents.protocol.attempts import LIVE, MAY_HAVE_STARTED, Actor, IllegalMove, State
 from fablab_agents.protocol.messages import Bed, ProgramFacts
 from fablab_agents.protocol.tickets import Grant, Ticket

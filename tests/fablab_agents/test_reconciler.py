@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fablab_agents.book import Attempt, Mark
 from fablab_agents.config import Hours, Machine, Policy
-from fablab_agents.journal import Attempt, Mark
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import Bed, Condition
 from fablab_agents.reconciler import (
