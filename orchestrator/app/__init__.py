@@ -19,10 +19,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue import pages as catalogue_pages
 from orchestrator.catalogue import service as catalogue
-from orchestrator.dispatch import access
+from orchestrator.dispatch import access, records
 from orchestrator.dispatch import api as dispatch_api
 from orchestrator.dispatch import pages as dispatch_pages
 from orchestrator.dispatch import service as dispatch
+from orchestrator.dispatch.decide import NotInDoubt
 from orchestrator.dispatch.signing import Signer
 from orchestrator.labs import api as labs_api
 from orchestrator.labs import enrolment
@@ -47,10 +48,10 @@ WORDING: Final[errors.Wording] = {
     catalogue.NoSuchRelease: 404,
     labs.NoSuchLab: 404,
     labs.CodeRefused: 403,
-    dispatch.NoSuchAttempt: 404,
-    dispatch.NotInDoubt: 409,
+    records.NoSuchAttempt: 404,
+    NotInDoubt: 409,
     dispatch.NothingToCancel: 409,
-    dispatch.Raced: 409,
+    records.Raced: 409,
     makes.NoSuchMake: 404,
     makes.AlreadyInspected: 409,
     orders.OrderRefused: 409,
@@ -123,7 +124,7 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
     reach = labs_api.Reach(mqtt, settings.public_url, signer.public, tell_broker)
     app.include_router(catalogue_api.routes)
     app.include_router(labs_api.people_router())
-    app.include_router(labs_api.agent_router(reach, dispatch.may_read))
+    app.include_router(labs_api.agent_router(reach, records.may_read))
     app.include_router(planning_api.routes)
     app.include_router(orders_api.router(planning.quoted, signer.seal))
     app.include_router(dispatch_api.routes)
@@ -170,8 +171,8 @@ def wire(store: Store) -> None:
 
 
 async def _record_makes(unit: Unit, told: Event) -> None:
-    row = await dispatch.attempt(unit, told.subject)
-    for job_id in await dispatch.jobs_of_attempt(unit, row.id):
+    row = await records.attempt(unit, told.subject)
+    for job_id in await records.jobs_of_attempt(unit, row.id):
         if (await orders.job(unit, job_id)).attempt != row.id:
             continue
         done = makes.Finished(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fablab_agents.protocol.messages import Report
-from orchestrator.dispatch import service
+from orchestrator.dispatch import records, service
 from orchestrator.dispatch.tables import AttemptRow
 from orchestrator.store import Store
 
@@ -61,27 +61,27 @@ def attempt_view(row: AttemptRow) -> AttemptView:
 async def of_job(job_id: str, request: Request) -> list[AttemptView]:
     """All tries of a job, first to last."""
     async with _store(request).view() as unit:
-        return [attempt_view(row) for row in await service.attempts_of_job(unit, job_id)]
+        return [attempt_view(row) for row in await records.attempts_of_job(unit, job_id)]
 
 
 @routes.get("/api/attempts")
 async def live(request: Request) -> list[AttemptView]:
     """Everything that is offered, runs or is in doubt now."""
     async with _store(request).view() as unit:
-        return [attempt_view(row) for row in await service.live(unit)]
+        return [attempt_view(row) for row in await records.live(unit)]
 
 
 @routes.get("/api/attempts/{attempt_id}")
 async def one(attempt_id: str, request: Request) -> AttemptView:
     async with _store(request).view() as unit:
-        return attempt_view(await service.attempt(unit, attempt_id))
+        return attempt_view(await records.attempt(unit, attempt_id))
 
 
 @routes.get("/api/attempts/{attempt_id}/reports")
 async def reports(attempt_id: str, request: Request) -> list[Report]:
     """What the shop said of it, word by word."""
     async with _store(request).view() as unit:
-        return await service.reports(unit, attempt_id)
+        return await records.reports(unit, attempt_id)
 
 
 @routes.post("/api/orders/{order_id}/cancel")
@@ -96,7 +96,7 @@ async def stop(attempt_id: str, why: Why, request: Request) -> AttemptView:
     """Withdraw it, or ask the machine to stop if it has begun."""
     async with _store(request).unit() as unit:
         await service.stop(unit, attempt_id, why.why)
-        return attempt_view(await service.attempt(unit, attempt_id))
+        return attempt_view(await records.attempt(unit, attempt_id))
 
 
 @routes.post("/api/attempts/{attempt_id}/give-up")
@@ -104,7 +104,7 @@ async def give_up(attempt_id: str, consent: Why, request: Request) -> AttemptVie
     """The maker accepts a possible duplicate: the unknown attempt is closed, its job wanted."""
     async with _store(request).unit() as unit:
         await service.give_up(unit, attempt_id, consent.why)
-        return attempt_view(await service.attempt(unit, attempt_id))
+        return attempt_view(await records.attempt(unit, attempt_id))
 
 
 def _store(request: Request) -> Store:

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 import structlog
 
-from orchestrator.dispatch import service
+from orchestrator.dispatch import offers, records, service
 from orchestrator.dispatch.signing import Signer
 from orchestrator.orders.model import IllegalMove
 from orchestrator.orders.service import Raced
@@ -17,16 +17,16 @@ from orchestrator.store import Store, StoreAway, rung
 _log = structlog.get_logger("dispatch")
 _POLL_S: Final = 2.0
 _SILENCE_EVERY_S: Final = 5.0
-_LATER: Final = (StoreAway, Raced, service.Raced, IllegalMove)
+_LATER: Final = (StoreAway, Raced, records.Raced, IllegalMove)
 
 
 async def run(store: Store, signer: Signer) -> NoReturn:
     looked_s = time.monotonic()
-    offers = Offers(store, signer)
+    making = Offers(store, signer)
     while True:
         bell = store.bell
         try:
-            await offers.make()
+            await making.make()
             if time.monotonic() - looked_s > _SILENCE_EVERY_S:
                 looked_s = time.monotonic()
                 await store.run(service.note_silence)
@@ -48,12 +48,12 @@ class Offers:
     async def make(self) -> None:
         """All in one transaction, or, if one spoils it, each in its own."""
         async with self._store.view() as unit:
-            waiting = [job.id for job, _ in await service.offerable(unit, self._aside)]
+            waiting = [job.id for job, _ in await offers.offerable(unit, self._aside)]
         if not waiting:
             return
         try:
             await self._store.run(
-                lambda unit: service.offer_planned(unit, self._signer, self._aside)
+                lambda unit: offers.offer_planned(unit, self._signer, self._aside)
             )
         except _LATER:
             raise
@@ -64,7 +64,7 @@ class Offers:
     async def _alone(self, job: str) -> None:
         try:
             await self._store.run(
-                lambda unit: service.offer_one(unit, self._signer, job, self._aside)
+                lambda unit: offers.offer_one(unit, self._signer, job, self._aside)
             )
         except _LATER:
             raise

@@ -3,10 +3,13 @@
 The table of moves is the wire's own; nothing here reads a clock, a store or a key.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal
+
+from pydantic import JsonValue
 
 from fablab_agents.protocol.attempts import (
     LIVE,
@@ -84,17 +87,25 @@ def for_job(state: State, by: Actor) -> ForJob | None:
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """What we know of the attempt that is claimed."""
+class Known:
+    """An attempt as our row has it, as far as a decision asks for it."""
 
+    id: str
     agent: str
     machine: str
     fence: int
     state: State
-    program: str | None
-    nonce: str | None
-    stop_why: str | None
     not_after: datetime
+    down_seq: int = 0
+    program: str | None = None
+    nonce: str | None = None
+    grant: str | None = None
+    granted_at: datetime | None = None
+    window_s: int | None = None
+    stop_why: str | None = None
+    started_at: datetime | None = None
+    in_doubt_since: datetime | None = None
+    evidence: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class Judged:
     why: str = ""
 
 
-def judge_claim(known: Claimed | None, agent: str, claim: Claim, now: datetime) -> Judged:
+def judge_claim(known: Known | None, agent: str, claim: Claim, now: datetime) -> Judged:
     """May this agent start this program now? A newer nonce replaces one that was never used."""
     if known is None or known.agent != agent:
         return Judged("deny", "no such attempt was offered to this agent")
@@ -121,7 +132,7 @@ def judge_claim(known: Claimed | None, agent: str, claim: Claim, now: datetime) 
     return Judged("deny", "the offer has run out") if known.not_after <= now else Judged("grant")
 
 
-def _against_grant(known: Claimed, claim: Claim) -> str | None:
+def _against_grant(known: Known, claim: Claim) -> str | None:
     if known.state not in {State.STAGED, State.GRANTED}:
         return f"the attempt is {known.state} here"
     if known.program != claim.program:
@@ -142,29 +153,17 @@ class Silence(StrEnum):
     WITHDRAW = "withdraw"
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """An attempt and how its agent stands."""
-
-    state: State
-    online: bool
-    away: bool
-    granted_at: datetime | None
-    window_s: int | None
-    not_after: datetime
-
-
-def after_silence(waiting: Waiting, now: datetime) -> Silence:
+def after_silence(known: Known, now: datetime, *, online: bool, away: bool) -> Silence:
     """Offers are free to take back; what was granted is in doubt, never simply over."""
-    if waiting.state in FREE:
-        gone = waiting.away or waiting.not_after <= now
+    if known.state in FREE:
+        gone = away or known.not_after <= now
         return Silence.WITHDRAW if gone else Silence.NOTHING
-    if waiting.online:
+    if online:
         return Silence.NOTHING
-    if waiting.state is State.GRANTED and waiting.granted_at is not None:
-        over = waiting.granted_at + timedelta(seconds=waiting.window_s or 0) + DOUBT_AFTER
+    if known.state is State.GRANTED and known.granted_at is not None:
+        over = known.granted_at + timedelta(seconds=known.window_s or 0) + DOUBT_AFTER
         return Silence.DOUBT if now > over else Silence.NOTHING
-    return Silence.DOUBT if waiting.state in MOVING and waiting.away else Silence.NOTHING
+    return Silence.DOUBT if known.state in MOVING and away else Silence.NOTHING
 
 
 def forgotten(state: State, *, listed: bool, offer_stored: bool, all_heard: bool) -> Silence:

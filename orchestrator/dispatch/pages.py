@@ -6,7 +6,7 @@ from fastapi import Request
 
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import Bed
-from orchestrator.dispatch import service
+from orchestrator.dispatch import records
 from orchestrator.dispatch.api import AttemptView, attempt_view
 from orchestrator.labs import service as labs
 from orchestrator.labs.service import MachineStanding
@@ -40,7 +40,7 @@ def fill(slots: Slots) -> None:
 
 
 async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
-    attempts = [attempt_view(row) for row in await service.attempts_of_job(unit, job_id)]
+    attempts = [attempt_view(row) for row in await records.attempts_of_job(unit, job_id)]
     standings = {each.id: each for each in await labs.machines(unit)}
     return fragment(
         "dispatch/job.html",

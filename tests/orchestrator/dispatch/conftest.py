@@ -24,7 +24,7 @@ from fablab_agents.protocol.messages import (
 from fablab_agents.protocol.tickets import Ticket
 from orchestrator.app import wire
 from orchestrator.catalogue.tables import ReleaseRow
-from orchestrator.dispatch import outbox, service
+from orchestrator.dispatch import offers, outbox, records, service
 from orchestrator.dispatch.signing import Signer
 from orchestrator.dispatch.tables import AttemptRow
 from orchestrator.labs import service as labs
@@ -104,13 +104,13 @@ class City:
     async def plan_and_offer(self, job: str | None = None) -> str:
         async with self.store.unit() as unit:
             await orders.plan_job(unit, job or self.jobs[0], self.agent, "printer-1")
-            offered = await service.offer_planned(unit, self.signer)
+            offered = await offers.offer_planned(unit, self.signer)
         assert len(offered) == 1
         return offered[0]
 
     async def attempt(self, attempt: str) -> AttemptRow:
         async with self.store.view() as unit:
-            return await service.attempt(unit, attempt)
+            return await records.attempt(unit, attempt)
 
     async def job(self, job: str | None = None) -> JobRow:
         async with self.store.view() as unit:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,17 @@ from fablab_agents.protocol.messages import (
     UpAck,
     Welcome,
 )
-from orchestrator.dispatch import access, loop, outbox, service
+from orchestrator.dispatch import access, decide, loop, outbox, records, service
 from orchestrator.dispatch.access import BrokerSettings
+from orchestrator.dispatch.decide import Effect
 from orchestrator.dispatch.gateway import Address, Gateway
+from orchestrator.dispatch.model import Known
 from orchestrator.labs.enrolment import secret_hash
 from orchestrator.labs.model import Session
 from orchestrator.labs.tables import AgentRow
 from orchestrator.orders import service as orders
 from orchestrator.orders.model import JobState
+from orchestrator.store import Unit
 from tests.conftest import free_port
 
 City = Any
@@ -259,15 +262,15 @@ async def test_telemetry_that_cannot_be_kept_is_dropped_and_nothing_else(
 async def test_a_report_waits_for_a_database_that_is_away(
     city: City, bell: Doorbell, monkeypatch: pytest.MonkeyPatch
 ):
-    folding, away = service._fold, [True]
+    performing, away = records.perform, [True]
 
-    async def away_once(unit: Any, agent: str, said: Report) -> None:
+    async def away_once(unit: Unit, effects: Iterable[Effect]) -> None:
         if away:
             away.clear()
             raise OperationalError("", {}, OSError("server closed the connection"))
-        await folding(unit, agent, said)
+        await performing(unit, effects)
 
-    monkeypatch.setattr(service, "_fold", away_once)
+    monkeypatch.setattr(records, "perform", away_once)
     async with running(bell, city), connected(bell, city) as agent:
         await agent.say(hello())
         await agent.hear(Welcome)
@@ -301,14 +304,14 @@ async def test_what_is_to_be_sent_waits_for_a_database_that_is_away(
 async def test_a_report_that_cannot_be_folded_does_not_hold_up_the_next(
     city: City, bell: Doorbell, monkeypatch: pytest.MonkeyPatch
 ):
-    folding = service._fold
+    reported = decide.reported
 
-    async def spoiled(unit: Any, agent: str, said: Report) -> None:
+    def spoiled(known: Known | None, agent: str, said: Report, now: datetime) -> list[Effect]:
         if said.attempt == "a-poison":
             raise ZeroDivisionError
-        await folding(unit, agent, said)
+        return reported(known, agent, said, now)
 
-    monkeypatch.setattr(service, "_fold", spoiled)
+    monkeypatch.setattr(decide, "reported", spoiled)
     async with running(bell, city), connected(bell, city) as agent:
         await agent.say(hello())
         await agent.hear(Welcome)

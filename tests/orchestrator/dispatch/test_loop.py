@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.dispatch import service
+from orchestrator.dispatch import offers
 from orchestrator.dispatch.loop import Offers
 from orchestrator.dispatch.tables import AttemptJobRow
 from orchestrator.orders import service as orders
@@ -30,7 +30,7 @@ async def test_a_job_that_cannot_be_offered_is_set_aside(
 ):
     bad, good = city.jobs[:2]
     await _plan(city, bad, good)
-    offer = service.offer
+    offer = offers.offer
 
     async def spoiled(unit: Any, signer: Any, job: Any, on: Any) -> Any:
         row = await offer(unit, signer, job, on)
@@ -38,11 +38,11 @@ async def test_a_job_that_cannot_be_offered_is_set_aside(
             raise LookupError(f"release {job.release} has no part {job.part}")
         return row
 
-    monkeypatch.setattr(service, "offer", spoiled)
-    offers = Offers(city.store, city.signer)
-    await offers.make()
+    monkeypatch.setattr(offers, "offer", spoiled)
+    making = Offers(city.store, city.signer)
+    await making.make()
     assert await _jobs(city) == []
-    await offers.make()
+    await making.make()
     assert await _jobs(city) == [good]
 
 
@@ -50,7 +50,7 @@ async def test_a_database_that_is_away_sets_nothing_aside(
     city: City, monkeypatch: pytest.MonkeyPatch
 ):
     await _plan(city, city.jobs[0])
-    offer, away = service.offer, [True]
+    offer, away = offers.offer, [True]
 
     async def away_once(*given: Any) -> Any:
         if away:
@@ -58,9 +58,9 @@ async def test_a_database_that_is_away_sets_nothing_aside(
             raise StoreAway("the database is away")
         return await offer(*given)
 
-    monkeypatch.setattr(service, "offer", away_once)
-    offers = Offers(city.store, city.signer)
+    monkeypatch.setattr(offers, "offer", away_once)
+    making = Offers(city.store, city.signer)
     with pytest.raises(StoreAway):
-        await offers.make()
-    await offers.make()
+        await making.make()
+    await making.make()
     assert await _jobs(city) == [city.jobs[0]]

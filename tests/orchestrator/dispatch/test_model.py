@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fablab_agents.protocol.attempts import LIVE, MAY_HAVE_STARTED, MOVES, TERMINAL, Actor, State
 from orchestrator.dispatch import model
-from orchestrator.dispatch.model import ForJob, Silence, Waiting
+from orchestrator.dispatch.model import ForJob, Known, Silence
 
 states = st.sampled_from(list(State))
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -66,15 +66,17 @@ def test_what_a_shop_takes_back_goes_elsewhere_and_what_we_take_back_need_not():
 def test_silence_never_ends_what_may_have_started(
     state: State, online: bool, away: bool, granted_s: int, left_s: int
 ):
-    waiting = Waiting(
+    known = Known(
+        "a1",
+        "lab-nord",
+        "printer-1",
+        1,
         state,
-        online=online,
-        away=away,
         granted_at=NOW - timedelta(seconds=granted_s),
         window_s=60,
         not_after=NOW + timedelta(seconds=left_s),
     )
-    silence = model.after_silence(waiting, NOW)
+    silence = model.after_silence(known, NOW, online=online, away=away)
     if silence is Silence.WITHDRAW:
         assert state in model.FREE
     if silence is Silence.DOUBT:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from fablab_agents.protocol import tickets
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import AttemptStatus, Claim, Denied, DownAck, Granted, Welcome
-from orchestrator.dispatch import model, outbox, service
+from orchestrator.dispatch import decide, model, offers, outbox, records, service
 from orchestrator.dispatch.api import attempt_view
 from orchestrator.dispatch.pages import _of_job
 from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow
@@ -40,14 +40,14 @@ async def test_one_machine_gets_one_live_attempt(city: City):
     await city.plan_and_offer()
     async with city.store.unit() as unit:
         await orders.plan_job(unit, city.jobs[1], city.agent, "printer-1")
-        assert await service.offer_planned(unit, city.signer) == []
+        assert await offers.offer_planned(unit, city.signer) == []
 
 
 async def test_the_database_itself_refuses_a_second_live_attempt_of_a_job(city: City):
     first = await city.plan_and_offer()
 
     async def second(unit: Unit) -> None:
-        row = await service.attempt(unit, first)
+        row = await records.attempt(unit, first)
         values = {c.name: getattr(row, c.name) for c in AttemptRow.__table__.columns}
         unit.session.add(AttemptRow(**{**values, "id": "a-second"}))
         await unit.session.flush()
@@ -153,14 +153,14 @@ async def test_of_many_claims_at_once_one_nonce_is_live(city: City):
 async def test_who_read_an_older_version_writes_nothing(city: City):
     attempt = await city.staged()
     async with city.store.unit() as unit:
-        row = await service.attempt(unit, attempt)
+        row = await records.attempt(unit, attempt)
         await unit.session.execute(
             update(AttemptRow)
             .where(AttemptRow.id == attempt)
             .values(version=AttemptRow.version + 1)
             .execution_options(synchronize_session=False)
         )
-        with pytest.raises(service.Raced):
+        with pytest.raises(records.Raced):
             await service.withdraw(unit, attempt, "too late")
         assert row.version == 3
 
@@ -174,7 +174,7 @@ async def test_reports_count_once_and_in_order(city: City):
     assert await city.repeat(attempt, State.ACCEPTED, 1) == DownAck(seq=2)
     assert (await city.attempt(attempt)).state == State.STAGED
     async with city.store.view() as unit:
-        assert [r.seq for r in await service.reports(unit, attempt)] == [1, 2]
+        assert [r.seq for r in await records.reports(unit, attempt)] == [1, 2]
 
 
 async def test_a_report_about_another_agents_attempt_changes_nothing(city: City):
@@ -267,7 +267,7 @@ async def test_what_runs_at_an_agent_that_is_away_is_in_doubt(city: City):
 
 async def test_only_the_maker_can_give_up_what_nobody_knows(city: City):
     attempt = await city.running()
-    with pytest.raises(service.NotInDoubt):
+    with pytest.raises(decide.NotInDoubt):
         async with city.store.unit() as unit:
             await service.give_up(unit, attempt, "Ana: make it again")
     await city.say(attempt, State.UNKNOWN, cause="the cable was pulled")
@@ -361,7 +361,7 @@ async def test_numbers_are_not_used_twice_after_our_own_loss(city: City):
 async def test_a_file_is_read_only_with_a_live_offer_that_names_it(city: City):
     async def may(agent: str, sha256: str) -> bool:
         async with city.store.view() as unit:
-            return await service.may_read(unit, agent, sha256)
+            return await records.may_read(unit, agent, sha256)
 
     assert not await may(city.agent, city.file)
     attempt = await city.plan_and_offer()
@@ -377,7 +377,7 @@ async def test_a_change_and_its_message_are_one(city: City):
 
     async def break_off(unit: Unit) -> None:
         await orders.plan_job(unit, city.jobs[0], city.agent, "printer-1")
-        await service.offer_planned(unit, city.signer)
+        await offers.offer_planned(unit, city.signer)
         raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
