@@ -217,13 +217,43 @@ def moved(
 
 
 def ended(book: Book, attempt: str, to: State, moment: Moment, **words: Unpack[Words]) -> Entries:
-    """The run is over; where the table has no direct way it is said to be unknown first."""
+    """The run is over, said once; where the table has no direct way it is unknown first."""
     row, entries = must(book, attempt), list[Entry]()
+    if row.state is to:
+        return []
     if row.state is State.STARTING and to in _ROUNDABOUT:
         cause = words.get("cause", "")
         entries += _moved(book, row, State.UNKNOWN, Actor.AGENT, moment, cause=cause)
         row = replace(row, state=State.UNKNOWN)
     return [*entries, *_moved(book, row, to, Actor.AGENT, moment, **words)]
+
+
+def runs(book: Book, attempt: str, moment: Moment, *, resumed: bool) -> Entries:
+    """The machine moves: said once, and again after a pause."""
+    state = _state(book, attempt)
+    begins = state in (State.STARTING, State.UNKNOWN) and not resumed
+    if begins or (resumed and state in (State.PAUSED, State.UNKNOWN)):
+        return moved(book, attempt, State.RUNNING, Actor.AGENT, moment)
+    return []
+
+
+def pauses(book: Book, attempt: str, by: str, moment: Moment) -> Entries:
+    """A pause before the first line was taken changes nothing: it is still starting."""
+    if _state(book, attempt) not in (State.RUNNING, State.UNKNOWN):
+        return []
+    return moved(book, attempt, State.PAUSED, Actor.AGENT, moment, cause=f"paused by {by}")
+
+
+def left_behind(attempt: Attempt) -> tuple[State, str] | None:
+    """What an attempt of an earlier boot has come to when its machine has no run of ours."""
+    if attempt.handle is None:
+        return State.NOT_STARTED, "the agent was ended before the first byte could leave"
+    if attempt.state in (State.RUNNING, State.PAUSED):
+        return State.INTERRUPTED, "the agent was restarted while the machine was moving"
+    if attempt.state is State.STARTING:
+        why = "the agent was ended between its intent and the first recorded line"
+        return State.UNKNOWN, why
+    return None
 
 
 def prepared(book: Book, attempt: str, facts: ProgramFacts, path: Path) -> Entries:
@@ -285,6 +315,11 @@ def must(book: Book, attempt: str) -> Attempt:
     if found is None:
         raise IllegalMove(f"there is no attempt {attempt} in the journal")
     return found
+
+
+def _state(book: Book, attempt: str) -> State | None:
+    row = book.find(attempt)
+    return row.state if row else None
 
 
 def _named(book: Book, attempt: str, fence: int) -> Attempt | None:

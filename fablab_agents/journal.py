@@ -10,13 +10,14 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Self
 
 from fablab_agents import book
-from fablab_agents.book import Attempt, Entry, Mark, Moment, Words
-from fablab_agents.protocol.attempts import LIVE, Actor, State
+from fablab_agents.book import Attempt, Entry, Mark
+from fablab_agents.protocol.attempts import LIVE, State
 from fablab_agents.protocol.messages import Bed, ProgramFacts, Report
-from fablab_agents.protocol.tickets import Grant, Ticket
+from fablab_agents.protocol.tickets import Ticket
+from fablab_agents.writer import Writer
 
 FILE = "journal.db"
 _VERSION: Final = "1"
@@ -51,12 +52,12 @@ class JournalForeign(Exception):
     """This journal belongs to another agent, version, or is damaged: a person must look."""
 
 
-class Journal:
+class Journal(Writer):
     """The one writer of the file; every answer is read from it, nothing is kept beside it."""
 
     def __init__(self, path: Path, boot: str) -> None:
         self.path = path
-        self.boot = boot
+        self._boot = boot
         self.trouble: str | None = None
         self._db = _connect(path)
 
@@ -86,6 +87,10 @@ class Journal:
             return False
         self.trouble = None
         return True
+
+    @property
+    def boot(self) -> str:
+        return self._boot
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────
 
@@ -165,64 +170,7 @@ class Journal:
         rows = self._read("SELECT machine, offered FROM offered", [])
         return {row["machine"]: bool(row["offered"]) for row in rows}
 
-    # ── writing: `book` decides, one commit keeps it ────────────────────────────────────────
-
-    def store_offer(self, seq: int, ticket: Ticket, envelope: str, moment: Moment) -> bool:
-        """Keep an offer and raise its jobs' fences; False if it is stale or known already."""
-        kept = self._commit(lambda: book.offered(self, seq, ticket, envelope, moment))
-        return len(kept) > 1
-
-    def store_withdrawal(
-        self, seq: int, attempt: str, fence: int, why: str, moment: Moment
-    ) -> bool:
-        """End an attempt that has not started; False if it is too late or unknown."""
-        kept = self._commit(lambda: book.withdrawn(self, seq, attempt, fence, why, moment))
-        return len(kept) > 1
-
-    def store_stop(self, seq: int, attempt: str, fence: int, why: str, moment: Moment) -> bool:
-        """Withdraw what has not started, wish a stop for what has; False if unknown."""
-        kept = self._commit(lambda: book.stop_asked(self, seq, attempt, fence, why, moment))
-        return len(kept) > 1
-
-    def store_seen(self, seq: int) -> None:
-        """A message that means nothing here was read: it need not come again."""
-        self._commit(lambda: [book.seen(self, seq)])
-
-    def ack_up(self, seq: int) -> None:
-        self._commit(lambda: book.acked(self, seq))
-
-    def move(
-        self, attempt: str, to: State, by: Actor, moment: Moment, **words: Unpack[Words]
-    ) -> None:
-        """One move by the shared table, synced; raises IllegalMove and changes nothing else."""
-        self._commit(lambda: book.moved(self, attempt, to, by, moment, **words))
-
-    def end(self, attempt: str, to: State, moment: Moment, **words: Unpack[Words]) -> None:
-        self._commit(lambda: book.ended(self, attempt, to, moment, **words))
-
-    def keep_program(self, attempt: str, facts: ProgramFacts, path: Path) -> None:
-        self._commit(lambda: book.prepared(self, attempt, facts, path))
-
-    def begin(self, attempt: str, grant: Grant, moment: Moment, *, attended: bool) -> None:
-        """The intent; after this commit the machine may move, once. Raises NotReady."""
-        self._commit(lambda: book.begun(self, attempt, grant, moment, attended=attended))
-
-    def arm(self, attempt: str, handle: str) -> None:
-        self._commit(lambda: book.armed(self, attempt, handle))
-
-    def tombstone(self, attempt: str, grant: Grant, why: str, moment: Moment) -> None:
-        self._commit(lambda: book.unused(self, attempt, grant, why, moment))
-
-    def put_mark(
-        self, machine: str, person: str, moment: Moment, attempt: str | None = None
-    ) -> None:
-        self._commit(lambda: book.marked_clear(self, machine, person, moment, attempt))
-
-    def void_mark(self, machine: str) -> bool:
-        return bool(self._commit(lambda: book.mark_voided(self, machine)))
-
-    def wish_stop(self, attempt: str, why: str) -> None:
-        self._commit(lambda: book.stop_wished(self, attempt, why))
+    # ── writing ─────────────────────────────────────────────────────────────────────────────
 
     def forget(self, attempt: str) -> None:
         """Its files are gone; nothing is to be cleared away for it any more."""

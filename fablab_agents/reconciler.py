@@ -258,17 +258,27 @@ def against_start(view: View, attempt: Attempt, grant: Grant) -> str | None:
     )
 
 
+def against_running(view: View, attempt: Attempt, grant: Grant, *, altered: bool) -> str | None:
+    """The last look, after which nothing is waited for: why the machine may not move now.
+
+    `altered`: the program on the disk is no longer the one that was prepared.
+    """
+    if altered:
+        return "the program on the disk is not the one that was prepared"
+    return view.trouble or against_keeping(view, attempt) or against_start(view, attempt, grant)
+
+
 def against_grant(view: View, attempt: Attempt, claim: LiveClaim, grant: Grant) -> str | None:
     """Why a grant is not the answer to this live claim, word by word, or comes too late."""
     if not 0 <= view.moment.elapsed_s - claim.first_s < grant.window_s:
         return "the grant came after its window"
-    return against_words(view, attempt, claim, grant)
+    return against_words(view.boot, attempt, claim, grant)
 
 
-def against_words(view: View, attempt: Attempt, claim: LiveClaim, grant: Grant) -> str | None:
+def against_words(boot: str, attempt: Attempt, claim: LiveClaim, grant: Grant) -> str | None:
     """Why a grant answers another claim than this one; then it is none, and is dropped."""
     ticket, program = attempt.ticket, attempt.program
-    wanted = (ticket.agent, attempt.machine, attempt.id, attempt.fence, claim.nonce, view.boot)
+    wanted = (ticket.agent, attempt.machine, attempt.id, attempt.fence, claim.nonce, boot)
     given = (grant.agent, grant.machine, grant.attempt, grant.fence, grant.nonce, grant.boot)
     if wanted != given:
         return "the grant answers another claim"

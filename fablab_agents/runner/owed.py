@@ -12,7 +12,7 @@ import structlog
 
 from fablab_agents.book import Moment, Words
 from fablab_agents.journal import Journal, JournalBroken
-from fablab_agents.protocol.attempts import Actor, IllegalMove, State
+from fablab_agents.protocol.attempts import IllegalMove, State
 from firmware_bridge.driver import Ended
 
 _PATIENCE_S = 0.5
@@ -62,26 +62,19 @@ class Owed:
         await self._empty.wait()
 
     def runs(self, attempt: str, *, resumed: bool) -> None:
-        """The machine moves: said once, and again after a pause."""
         moment = self._now()
 
         def write() -> None:
-            state = self._state(attempt)
-            begins = state in (State.STARTING, State.UNKNOWN) and not resumed
-            if begins or (resumed and state in (State.PAUSED, State.UNKNOWN)):
-                self._journal.move(attempt, State.RUNNING, Actor.AGENT, moment)
+            if self._journal.runs(attempt, moment, resumed=resumed):
                 _log.info("running", attempt=attempt)
 
         self.owe(write)
 
     def pauses(self, attempt: str, by: str) -> None:
-        """A pause before the first line was taken changes nothing: it is still starting."""
         moment = self._now()
 
         def write() -> None:
-            if self._state(attempt) in (State.RUNNING, State.UNKNOWN):
-                cause = f"paused by {by}"
-                self._journal.move(attempt, State.PAUSED, Actor.AGENT, moment, cause=cause)
+            if self._journal.pauses(attempt, by, moment):
                 _log.info("paused", attempt=attempt, by=by)
 
         self.owe(write)
@@ -118,12 +111,6 @@ class Owed:
         self.owe(write)
 
     def _end(self, attempt: str, to: State, moment: Moment, **words: Unpack[Words]) -> None:
-        if self._state(attempt) is to:
-            return
-        self._journal.end(attempt, to, moment, **words)
-        say = _log.info if to is State.FINISHED else _log.warning
-        say(f"attempt {to}", attempt=attempt, why=words.get("cause"))
-
-    def _state(self, attempt: str) -> State | None:
-        row = self._journal.find(attempt)
-        return row.state if row else None
+        if self._journal.end(attempt, to, moment, **words):
+            say = _log.info if to is State.FINISHED else _log.warning
+            say(f"attempt {to}", attempt=attempt, why=words.get("cause"))

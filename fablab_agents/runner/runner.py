@@ -10,7 +10,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ import httpx
 import structlog
 
 from fablab_agents.book import Attempt, Moment, NotReady
+from fablab_agents.claims import Claims
 from fablab_agents.config import Config
 from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.machines import Bench, OwnThread
@@ -33,7 +34,6 @@ from fablab_agents.reconciler import (
     Action,
     Claim,
     Desk,
-    LiveClaim,
     Prepare,
     Recover,
     Refuse,
@@ -43,9 +43,7 @@ from fablab_agents.reconciler import (
     Tombstone,
     View,
     Withdraw,
-    against_keeping,
-    against_start,
-    against_words,
+    against_running,
     next_actions,
 )
 from fablab_agents.runner import making, sheet
@@ -86,25 +84,12 @@ def clock() -> Moment:
 
 @dataclass
 class _Memory:
-    """What dies with this boot: claims, grants, and who is at work on what."""
+    """Who is at work on what; it dies with this boot."""
 
-    claims: dict[str, LiveClaim] = field(default_factory=dict[str, LiveClaim])
-    grants: dict[str, Grant] = field(default_factory=dict[str, Grant])
-    denials: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
     busy: set[str] = field(default_factory=set[str])
     stopping: set[str] = field(default_factory=set[str])
     asked: set[str] = field(default_factory=set[str])
     crashes: dict[str, int] = field(default_factory=dict[str, int])
-    not_before_s: dict[str, float] = field(default_factory=dict[str, float])
-
-    def keep_only(self, live: frozenset[str]) -> None:
-        for gone in {*self.claims, *self.not_before_s, *self.crashes} - live:
-            self.drop(gone)
-        self.asked &= live
-
-    def drop(self, attempt: str) -> None:
-        for kept in (self.claims, self.grants, self.denials, self.not_before_s, self.crashes):
-            kept.pop(attempt, None)
 
 
 class Runner:
@@ -132,6 +117,7 @@ class Runner:
         self._client = client
         self._now = now
         self._memory = _Memory()
+        self._claims = Claims(journal.boot)
         self._wake = asyncio.Event()
         self._owed = Owed(journal, now, self.wake)
         self._running = Running(journal, self._owed)
@@ -206,7 +192,7 @@ class Runner:
         return self.rolled_back
 
     def view(self) -> View:
-        moment, memory = self._now(), self._memory
+        moment, memory, claims = self._now(), self._memory, self._claims
         chosen = self.journal.offered()
         return View(
             moment=moment,
@@ -217,13 +203,13 @@ class Runner:
             attempts=self.journal.live(),
             connected=self.connected,
             trouble="the agent is being stopped" if self._leaving else self.trouble(),
-            claims=dict(memory.claims),
-            grants=dict(memory.grants),
-            denials=dict(memory.denials),
+            claims=dict(claims.live),
+            grants=dict(claims.grants),
+            denials=dict(claims.denials),
             busy=frozenset(memory.busy),
             stopping=frozenset(memory.stopping),
             asked=frozenset(memory.asked),
-            not_before_s=dict(memory.not_before_s),
+            not_before_s=dict(claims.not_before_s),
         )
 
     def _desk(self, bench: Bench, chosen: Mapping[str, bool]) -> Desk:
@@ -266,33 +252,20 @@ class Runner:
         self.journal.move(attempt, to, Actor.AGENT, self._now(), cause=cause)
         _log.info("attempt " + to.value, attempt=attempt, **({"why": cause} if cause else {}))
         if to in (State.REFUSED, State.WITHDRAWN):
-            self._memory.drop(attempt)
+            self._drop(attempt)
 
     def _tombstone(self, attempt: str, grant: Grant, why: str) -> None:
         self.journal.tombstone(attempt, grant, why, self._now())
-        self._memory.drop(attempt)
+        self._drop(attempt)
         _log.warning("attempt not started", attempt=attempt, why=why)
 
     def _claim(self, name: str, *, again: bool) -> None:
-        attempt, now_s = self._must(name), self._now().elapsed_s
-        live = self._memory.claims.get(name)
-        if again and live is not None:
-            live = replace(live, last_s=now_s)
-        else:
-            live = LiveClaim(name, secrets.token_hex(16), first_s=now_s, last_s=now_s)
-            self._memory.grants.pop(name, None)
-        self._memory.claims[name] = live
-        assert attempt.program is not None
-        self.send(
-            messages.Claim(
-                boot=self.journal.boot,
-                attempt=name,
-                fence=attempt.fence,
-                machine=attempt.machine,
-                nonce=live.nonce,
-                program=attempt.program.sha256,
-            )
-        )
+        nonce, now_s = secrets.token_hex(16), self._now().elapsed_s
+        self.send(self._claims.ask(self._must(name), now_s, nonce, again=again))
+
+    def _drop(self, name: str) -> None:
+        self._claims.drop(name)
+        self._memory.crashes.pop(name, None)
 
     def _must(self, name: str) -> Attempt:
         attempt = self.journal.find(name)
@@ -330,7 +303,7 @@ class Runner:
             self._move(name, State.REFUSED, f"the agent broke on it {crashes} times: {error}")
 
     def _rest(self, name: str, seconds: float) -> None:
-        self._memory.not_before_s[name] = self._now().elapsed_s + seconds
+        self._claims.rest(name, self._now().elapsed_s + seconds)
 
     def _spawn_stop(self, name: str, why: str) -> None:
         assert self._tasks is not None
@@ -378,31 +351,19 @@ class Runner:
 
     def granted(self, grant: Grant) -> str | None:
         """Take a verified grant; the reason when it is dropped because nothing waits for it."""
-        attempt = self.journal.find(grant.attempt)
-        claim = self._memory.claims.get(grant.attempt)
-        if attempt is None or claim is None or attempt.state is not State.STAGED:
-            return "nothing here waits for this grant"
-        why = against_words(self.view(), attempt, claim, grant)
-        if why:
-            return why
-        self._memory.grants[grant.attempt] = grant
-        self.wake()
-        return None
+        why = self._claims.granted(self.journal.find(grant.attempt), grant)
+        if why is None:
+            self.wake()
+        return why
 
     def denied(self, denied: messages.Denied) -> None:
-        claim = self._memory.claims.get(denied.attempt)
-        if claim is None or claim.nonce != denied.nonce:
-            return
-        del self._memory.claims[denied.attempt]
-        count, _ = self._memory.denials.get(denied.attempt, (0, ""))
-        self._memory.denials[denied.attempt] = (count + 1, denied.why)
-        self._rest(denied.attempt, RETRY_S)
-        _log.warning("claim denied", attempt=denied.attempt, why=denied.why)
+        if self._claims.denied(denied, self._now().elapsed_s):
+            _log.warning("claim denied", attempt=denied.attempt, why=denied.why)
 
     # ── starting, once ──────────────────────────────────────────────────────────────────────
 
     async def _start(self, name: str) -> None:
-        attempt, grant = self._must(name), self._memory.grants[name]
+        attempt, grant = self._must(name), self._claims.grants[name]
         bench = self.benches[attempt.machine]
         assert attempt.program is not None
         assert attempt.program_path is not None
@@ -419,7 +380,7 @@ class Runner:
         if why is not None:
             self._tombstone(name, grant, why)
             return
-        self._memory.drop(name)
+        self._drop(name)
         _log.info("starting", attempt=name, machine=bench.id, program=attempt.program.sha256[:12])
         await self._running.start(bench, self.program(attempt))
 
@@ -441,14 +402,10 @@ class Runner:
             bench.condition, bench.detail = Condition.OFFLINE, str(error)
 
     def _against(self, name: str, grant: Grant, *, altered: bool) -> str | None:
-        view, attempt = self.view(), self._must(name)
-        if altered:
-            return "the program on the disk is not the one that was prepared"
+        attempt = self._must(name)
         if attempt.state is not State.STAGED:
             raise IllegalMove(f"attempt {name} became {attempt.state} before it could start")
-        if view.trouble:
-            return view.trouble
-        return against_keeping(view, attempt) or against_start(view, attempt, grant)
+        return against_running(self.view(), attempt, grant, altered=altered)
 
     async def _recover(self, name: str) -> None:
         attempt, later = self._must(name), False
@@ -496,7 +453,7 @@ class Runner:
             return
         self._next_housekeeping_s = moment.elapsed_s + _HOUSEKEEPING_S
         live = self.journal.live()
-        self._memory.keep_only(frozenset(attempt.id for attempt in live))
+        self._forget_all_but({attempt.id for attempt in live})
         needed = {attempt.ticket.file for attempt in live}
         for attempt in self.journal.forgettable(moment.at - FORGET_AFTER):
             shutil.rmtree(self._rooms.programs / attempt.id, ignore_errors=True)
@@ -506,6 +463,12 @@ class Runner:
         for kept in self._rooms.cache.glob("*"):
             if moment.at.timestamp() - kept.stat().st_mtime > CACHE_KEPT_S:
                 shutil.rmtree(kept, ignore_errors=True)
+
+    def _forget_all_but(self, live: set[str]) -> None:
+        claims, memory = self._claims, self._memory
+        for gone in {*claims.live, *claims.not_before_s, *memory.crashes} - live:
+            self._drop(gone)
+        memory.asked &= live
 
     async def leave(self) -> None:
         """Before the agent ends: nothing new, and what cannot go on alone is stopped safely."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from fablab_agents.book import Attempt
+from fablab_agents.book import Attempt, left_behind
 from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import State
@@ -51,8 +51,7 @@ class Running:
     ) -> None:
         """Find out what became of an attempt that no run of this boot belongs to."""
         if attempt.handle is None:
-            why = "the agent was ended before the first byte could leave"
-            self._owed.ends(attempt.id, State.NOT_STARTED, why)
+            self._gone(attempt)
         elif bench is None:
             why = f"this lab no longer has {attempt.machine}"
             self._owed.ends(attempt.id, State.UNKNOWN, why)
@@ -78,12 +77,9 @@ class Running:
 
     def _gone(self, attempt: Attempt) -> None:
         """The machine has no run of ours any more."""
-        if attempt.state in (State.RUNNING, State.PAUSED):
-            why = "the agent was restarted while the machine was moving"
-            self._owed.ends(attempt.id, State.INTERRUPTED, why)
-        elif attempt.state is State.STARTING:
-            why = "the agent was ended between its intent and the first recorded line"
-            self._owed.ends(attempt.id, State.UNKNOWN, why)
+        left = left_behind(attempt)
+        if left is not None:
+            self._owed.ends(attempt.id, *left)
 
     async def _follow(self, name: str, bench: Bench, run: Run) -> None:
         """Tell the journal what the machine tells."""
