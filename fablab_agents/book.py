@@ -67,6 +67,8 @@ class Attempt:
     handle: str | None = None
     stop_why: str | None = None
     started_at: datetime | None = None
+    closing: bool = False
+    """Its last line may be out: from here on the part may be whole."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,8 @@ def left_behind(attempt: Attempt) -> tuple[State, str] | None:
     """What an attempt of an earlier boot has come to when its machine has no run of ours."""
     if attempt.handle is None:
         return State.NOT_STARTED, "the agent was ended before the first byte could leave"
+    if attempt.closing and attempt.state is not State.UNKNOWN:
+        return State.UNKNOWN, "the agent was ended after the last line: is the part whole?"
     if attempt.state in (State.RUNNING, State.PAUSED):
         return State.INTERRUPTED, "the agent was restarted while the machine was moving"
     if attempt.state is State.STARTING:
@@ -277,6 +281,11 @@ def begun(book: Book, attempt: str, grant: Grant, moment: Moment, *, attended: b
 def armed(book: Book, attempt: str, handle: str) -> Entries:
     """From this commit on a byte may have reached the machine."""
     return [Changed(replace(must(book, attempt), handle=handle))]
+
+
+def closed(book: Book, attempt: str) -> Entries:
+    """From this commit on the machine may have the last line, and the part may be whole."""
+    return [Changed(replace(must(book, attempt), closing=True))]
 
 
 def unused(book: Book, attempt: str, grant: Grant, why: str, moment: Moment) -> Entries:

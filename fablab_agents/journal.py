@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS attempts(
     fence INTEGER NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
     ticket TEXT NOT NULL, envelope TEXT NOT NULL,
     program TEXT, program_path TEXT, nonce TEXT UNIQUE, handle TEXT, stop_why TEXT,
-    started_at TEXT, forgotten INTEGER NOT NULL DEFAULT 0) STRICT;
+    started_at TEXT, forgotten INTEGER NOT NULL DEFAULT 0,
+    closing INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE IF NOT EXISTS moves(
     seq INTEGER PRIMARY KEY AUTOINCREMENT, attempt TEXT NOT NULL, report TEXT NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS attempts_by_state ON attempts(state);
@@ -194,6 +195,10 @@ class Journal(Writer):
         with self._write() as db:
             for statement in _SCHEMA.split(";")[:-1]:
                 db.execute(statement)
+            if not db.execute(
+                "SELECT 1 FROM pragma_table_info('attempts') WHERE name = 'closing'"
+            ).fetchone():
+                db.execute("ALTER TABLE attempts ADD COLUMN closing INTEGER NOT NULL DEFAULT 0")
             for name, value in (("agent", agent), ("version", _VERSION)):
                 db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", [name, value])
             db.execute("INSERT INTO boots VALUES (?, ?)", [self.boot, now.isoformat()])
@@ -288,12 +293,12 @@ def _change(db: sqlite3.Connection, attempt: Attempt) -> None:
     program, path, started = attempt.program, attempt.program_path, attempt.started_at
     db.execute(
         "UPDATE attempts SET state = ?, at = ?, program = ?, program_path = ?, nonce = ?,"
-        " handle = ?, stop_why = ?, started_at = ? WHERE attempt = ?",
+        " handle = ?, stop_why = ?, started_at = ?, closing = ? WHERE attempt = ?",
         [
             *(attempt.state, attempt.at.isoformat()),
             *(program.model_dump_json() if program else None, str(path) if path else None),
             *(attempt.nonce, attempt.handle, attempt.stop_why),
-            *(started.isoformat() if started else None, attempt.id),
+            *(started.isoformat() if started else None, int(attempt.closing), attempt.id),
         ],
     )
 
@@ -312,6 +317,7 @@ def _attempt(row: sqlite3.Row) -> Attempt:
         handle=row["handle"],
         stop_why=row["stop_why"],
         started_at=datetime.fromisoformat(row["started_at"]) if row["started_at"] else None,
+        closing=bool(row["closing"]),
     )
 
 

@@ -315,6 +315,16 @@ def first_in_line(view: View, machine: str) -> Attempt | None:
     return next(iter([*having, *staged, *ready]), None)
 
 
+def against_mark(desk: Desk) -> str | None:
+    """Why nobody's word that this bed is clear can be taken now."""
+    name = desk.entry.id
+    if desk.condition in (Condition.RUNNING, Condition.PAUSED):
+        return f"{name} is running"
+    if desk.condition is Condition.OFFLINE:
+        return f"{name} is not connected and could be used unseen: connect it, then say so again"
+    return None
+
+
 def waits_for(view: View, machine: str) -> WaitsFor | None:
     """What a person at this machine is waited for."""
     attempt, desk = first_in_line(view, machine), view.desks[machine]

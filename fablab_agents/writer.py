@@ -95,6 +95,9 @@ class Writer(ABC):
     def arm(self, attempt: str, handle: str) -> None:
         self._commit(lambda: book.armed(self, attempt, handle))
 
+    def close_run(self, attempt: str) -> None:
+        self._commit(lambda: book.closed(self, attempt))
+
     def tombstone(self, attempt: str, grant: Grant, why: str, moment: Moment) -> None:
         self._commit(lambda: book.unused(self, attempt, grant, why, moment))
 

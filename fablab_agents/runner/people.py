@@ -15,7 +15,7 @@ from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.messages import Condition
-from fablab_agents.reconciler import UNSTARTED, View, first_in_line
+from fablab_agents.reconciler import UNSTARTED, View, against_mark, first_in_line
 from firmware_bridge.driver import ByPerson, Homes, Jogs, Picture, Sees, Word
 
 ATTESTED: Final = (State.FINISHED, State.FAILED, State.INTERRUPTED, State.NOT_STARTED)
@@ -41,10 +41,11 @@ class People:
         self._wake = wake
 
     def bed_clear(self, machine: str, person: str) -> None:
-        bench = self._bench(machine)
-        if bench.run is not None or bench.condition in (Condition.RUNNING, Condition.PAUSED):
-            raise NotNow(f"{machine} is running")
-        self._journal.put_mark(machine, person, self._view().moment)
+        bench, view = self._bench(machine), self._view()
+        why = against_mark(view.desks[machine])
+        if bench.run is not None or why:
+            raise NotNow(why or f"{machine} is running")
+        self._journal.put_mark(machine, person, view.moment)
         _log.info("bed clear", machine=machine, person=person)
         self._wake()
 

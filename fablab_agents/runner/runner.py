@@ -422,9 +422,9 @@ class Runner:
     # ── round about ─────────────────────────────────────────────────────────────────────────
 
     def machine_changed(self, machine: str) -> None:
-        """An alarm, or somebody else's job, and the bed is no longer known to be clear."""
+        """An alarm, a stranger's job, a time unseen: the bed is no longer known to be clear."""
         bench = self.benches[machine]
-        alarm = bench.condition in (Condition.FAULT, Condition.ATTENTION)
+        alarm = bench.condition in (Condition.FAULT, Condition.ATTENTION, Condition.OFFLINE)
         foreign = bench.run is None and bench.condition in (Condition.RUNNING, Condition.PAUSED)
         if alarm or foreign:
             self._owed.owe(lambda: self._void(machine))

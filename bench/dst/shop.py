@@ -1,0 +1,590 @@
+"""One lab: its computer with journal and agent process, its machines, and the person there.
+
+Decisions are the agent's own: reconciler, book, claims and session. What stands here is what the
+runner does around them, one effect at a time, so that the process may die between any two.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from bench.dst.physical import Ledger, Machine, Make, Watcher
+from bench.dst.world import Broker, Clock, World
+from fablab_agents import book, reconciler
+from fablab_agents.book import Attempt, Entries, Mark, NotReady
+from fablab_agents.claims import Claims
+from fablab_agents.config import Machine as Entry
+from fablab_agents.config import Policy
+from fablab_agents.journal import JournalBroken
+from fablab_agents.protocol import messages
+from fablab_agents.protocol.attempts import LIVE, Actor, IllegalMove, State
+from fablab_agents.protocol.messages import Bed, Condition, ProgramFacts, Report
+from fablab_agents.protocol.tickets import Grant
+from fablab_agents.reconciler import Desk, View
+from fablab_agents.session import NoAnswer, Session, Who
+from fablab_agents.writer import Writer
+
+_BECOMES: Final[Mapping[type, State]] = {
+    reconciler.Accept: State.ACCEPTED,
+    reconciler.Refuse: State.REFUSED,
+    reconciler.Withdraw: State.WITHDRAWN,
+    reconciler.Stage: State.STAGED,
+}
+_POLICY: Final = Policy()
+KINDS: Final = {"printer": "fdm", "mill": "mill"}
+
+
+class Died(Exception):
+    """The process is gone; what it had not written is gone with it."""
+
+
+class MemoryBook(Writer):
+    """A journal in memory that behaves like the file: synced commits survive, others do not."""
+
+    def __init__(self, effect: Callable[[], None]) -> None:
+        self._effect = effect
+        self.boot_now = "b0"
+        self.attempts: dict[str, Attempt] = {}
+        self.fences: dict[str, int] = {}
+        self.marks: dict[str, Mark] = {}
+        self.moves: list[Report] = []
+        self.seen = self.acked = 0
+        self.broken = False
+        self._live: tuple[Attempt, ...] | None = None
+
+    def _commit(self, decide: Callable[[], Entries]) -> Entries:
+        if self.broken:
+            raise JournalBroken("the disk does not keep the journal")
+        entries = decide()
+        self._effect()
+        for entry in entries:
+            self._put(entry)
+        self._effect()
+        return entries
+
+    def _put(self, entry: book.Entry) -> None:
+        match entry:
+            case book.Seen(seq):
+                self.seen = seq
+            case book.Acked(seq):
+                self.acked = seq
+            case book.Fenced(job, fence):
+                self.fences[job] = fence
+            case book.Opened(attempt) | book.Changed(attempt):
+                self.attempts[attempt.id] = attempt
+                self._live = None
+            case book.Said(report):
+                self.moves.append(report.model_copy(update={"seq": len(self.moves) + 1}))
+            case book.Marked(mark):
+                self.marks[mark.machine] = mark
+
+    @property
+    def boot(self) -> str:
+        return self.boot_now
+
+    @property
+    def head_seq(self) -> int:
+        return len(self.moves)
+
+    @property
+    def seen_down(self) -> int:
+        return self.seen
+
+    @property
+    def acked_up(self) -> int:
+        return self.acked
+
+    def live(self) -> tuple[Attempt, ...]:
+        if self._live is None:
+            self._live = tuple(a for a in self.attempts.values() if a.state in LIVE)
+        return self._live
+
+    def find(self, attempt: str) -> Attempt | None:
+        return self.attempts.get(attempt)
+
+    def floor(self, jobs: Iterable[str]) -> int:
+        return max((self.fences.get(job, 0) for job in jobs), default=0)
+
+    def mark(self, machine: str) -> Mark | None:
+        return self.marks.get(machine)
+
+    def reports(self, after: int, limit: int = 100) -> tuple[Report, ...]:
+        return tuple(self.moves[after : after + limit])
+
+
+def entry_of(machine: Machine, profile: str) -> Entry:
+    return Entry(
+        id=machine.name, profile=profile, driver="marlin", link=f"/dev/{machine.name}",
+        materials=("pla",), attended=profile == "mill",
+    )  # fmt: skip
+
+
+class Shop(Watcher):
+    """`connected` and `rolled_back` are the session's to set."""
+
+    def __init__(
+        self,
+        world: World,
+        ledger: Ledger,
+        broker: Broker,
+        name: str,
+        machines: Mapping[str, tuple[Machine, str]],
+        send: Callable[[tuple[str, Any]], None],
+        verify: Callable[[str], bytes],
+    ) -> None:
+        self.world, self.ledger, self.broker, self.name = world, ledger, broker, name
+        self.clock = Clock(world, powered_at_s=-world.between(100, 10_000))
+        self.bodies = {machine: body for machine, (body, _) in machines.items()}
+        self.entries = {m: entry_of(body, kind) for m, (body, kind) in machines.items()}
+        self.kinds = {m: KINDS[kind] for m, (_, kind) in machines.items()}
+        self.unplugged: set[str] = set()
+        self._send, self._verify = send, verify
+        self.book = MemoryBook(self.effect)
+        self.files: dict[str, str] = {}
+        self.dies_in: int | None = None
+        self.alive = self.online = False
+        self.boots = 0
+        self.connected, self.rolled_back = False, None
+        self._stand: tuple[Condition, ...] = ()
+        self._told: tuple[messages.Machine, ...] = ()
+        self.start_process()
+
+    # ── the process ─────────────────────────────────────────────────────────────────────────
+
+    def start_process(self) -> None:
+        self.boots += 1
+        self.alive, self.dies_in = True, None
+        self.boot = self.book.boot_now = f"{self.name}-b{self.boots}"
+        self.book.broken = False
+        self.claims = Claims(self.boot)
+        self.busy: set[str] = set()
+        self.asked: set[str] = set()
+        self.stopping: set[str] = set()
+        self.owed: list[Callable[[], object]] = []
+        self.rolled_back: str | None = None
+        self._pause_s, self._tick = 2.0, 0
+        who = Who(self.name, self._verify, "sim")
+        self.session = Session(who, self.book, self, self.clock.moment)
+        self.world.tell(self.name, "boots as", self.boot)
+        self.later(self.world.between(0.1, 5.0), self.connect)
+        self.wake()
+
+    def die(self, *, power: bool = False) -> None:
+        if not self.alive:
+            return
+        self.world.tell(self.name, "power is gone" if power else "is killed")
+        self.alive = self.connected = False
+        self.dies_in = None
+        self._disconnect()
+        for body in self.bodies.values():
+            if power:
+                body.watched_by = None
+                body.cut()
+            elif body.watched_by is self:
+                body.host_died()
+        if power:
+            self.clock.powered_at_s = self.world.now_s
+        self.world.after(self.world.between(1.0, 60.0), self.start_process)
+
+    def effect(self) -> None:
+        """Between any two effects the process may end."""
+        if self.dies_in is not None:
+            if self.dies_in == 0:
+                raise Died
+            self.dies_in -= 1
+
+    def guarded(self, do: Callable[..., object], *given: object) -> None:
+        try:
+            do(*given)
+        except Died:
+            self.die()
+        except JournalBroken:
+            pass
+        except IllegalMove as error:
+            self.world.tell(self.name, "does not:", error)
+
+    def later(self, seconds: float, do: Callable[..., object], *given: object) -> None:
+        boot = self.boot
+
+        def go() -> None:
+            if self.alive and self.boot == boot:
+                self.guarded(do, *given)
+
+        self.world.after(seconds, go)
+
+    # ── the loop ────────────────────────────────────────────────────────────────────────────
+
+    def wake(self) -> None:
+        if self.alive:
+            self._look_again(0.01)
+
+    def _look_again(self, seconds: float) -> None:
+        self._tick += 1
+        self.later(seconds, self._round, self._tick)
+
+    def _round(self, tick: int) -> None:
+        if tick != self._tick:
+            return
+        self._pay()
+        waits = self._act_all() or bool(self.claims.live)
+        self._speak()
+        self._pause_s = 2.0 if waits else min(60.0, self._pause_s * 2)
+        self._look_again(self._pause_s)
+
+    def _act_all(self) -> bool:
+        for turn in range(30):
+            actions = reconciler.next_actions(self.view())
+            for action in actions:
+                self.guarded_act(action)
+            if not actions:
+                return turn > 0
+        return True
+
+    def guarded_act(self, action: reconciler.Action) -> None:
+        try:
+            self._act(action)
+        except IllegalMove as error:
+            self.world.tell(self.name, "does not:", error)
+
+    def view(self) -> View:
+        moment, claims = self.clock.moment(), self.claims
+        return View(
+            moment=moment, boot=self.boot, local=moment.at, policy=_POLICY,
+            desks={name: self._desk(name) for name in self.bodies}, attempts=self.book.live(),
+            connected=self.connected,
+            trouble="the disk" if self.book.broken else self.rolled_back,
+            claims=claims.live, grants=claims.grants, denials=claims.denials,
+            busy=frozenset(self.busy), asked=frozenset(self.asked),
+            stopping=frozenset(self.stopping),
+            not_before_s=claims.not_before_s,
+        )  # fmt: skip
+
+    def _desk(self, name: str) -> Desk:
+        return Desk(
+            self.entries[name], self.kinds[name], offered=True,
+            condition=self.condition(name), mark=self.book.mark(name),
+        )  # fmt: skip
+
+    def condition(self, name: str) -> Condition:
+        if name in self.unplugged:
+            return Condition.OFFLINE
+        return Condition.RUNNING if self.bodies[name].moves else Condition.IDLE
+
+    def _act(self, action: reconciler.Action) -> None:
+        name, moment = action.attempt, self.clock.moment()
+        match action:
+            case reconciler.Claim():
+                self._claim(name, again=action.again)
+            case reconciler.Tombstone():
+                self.book.tombstone(name, action.grant, action.why, moment)
+                self.claims.drop(name)
+            case reconciler.Prepare():
+                self._work(name, self.world.between(0.5, 20.0), self._prepared)
+            case reconciler.Start():
+                self._work(name, self.world.between(0.01, 1.0), self._start)
+            case reconciler.Recover():
+                self._work(name, self.world.between(0.01, 1.0), self._recover)
+            case reconciler.Stop(why=why):
+                self.stopping.add(name)
+                self.world.tell(self.name, "stops", name, why)
+                self.later(self.world.between(0.01, 0.5), self.bodies[self._must(name).machine].cut)
+            case _:
+                why = getattr(action, "why", "")
+                to = _BECOMES[type(action)]
+                self.book.move(name, to, Actor.AGENT, moment, cause=why)
+                self.world.tell(self.name, name, to, why)
+
+    def _must(self, name: str) -> Attempt:
+        return book.must(self.book, name)
+
+    def _work(self, name: str, seconds: float, do: Callable[[str], object]) -> None:
+        self.busy.add(name)
+
+        def work() -> None:
+            try:
+                do(name)
+            except JournalBroken:
+                self.busy.discard(name)
+            finally:
+                self.wake()
+
+        self.later(seconds, work)
+
+    # ── from offer to first byte ────────────────────────────────────────────────────────────
+
+    def _prepared(self, name: str) -> None:
+        self.busy.discard(name)
+        sha256 = hashlib.sha256(name.encode()).hexdigest()
+        self.files[name] = sha256
+        facts = ProgramFacts(sha256=sha256, lines=3, seconds=100, grams=1.0)
+        self.book.keep_program(name, facts, Path(name))
+
+    def _claim(self, name: str, *, again: bool) -> None:
+        now_s, nonce = self.clock.moment().elapsed_s, f"{self.world.chance.getrandbits(128):032x}"
+        self.session.say(self.claims.ask(self._must(name), now_s, nonce, again=again))
+
+    def granted(self, grant: Grant) -> str | None:
+        return self.claims.granted(self.book.find(grant.attempt), grant)
+
+    def denied(self, denied: messages.Denied) -> None:
+        self.claims.denied(denied, self.clock.moment().elapsed_s)
+
+    def _start(self, name: str) -> None:
+        grant, attempt = self.claims.grants.get(name), self._must(name)
+        if grant is None or attempt.state is not State.STAGED or attempt.program is None:
+            self.busy.discard(name)
+            return
+        altered = self.files.get(name) != attempt.program.sha256
+        why = reconciler.against_running(self.view(), attempt, grant, altered=altered)
+        moment, asked_s = self.clock.moment(), self.claims.live[name].first_s
+        try:
+            if why is None:
+                attended = self._desk(attempt.machine).attended
+                self.book.begin(name, grant, moment, attended=attended)
+        except NotReady as error:
+            why = str(error)
+        if why is not None:
+            self.book.tombstone(name, grant, why, moment)
+            self.claims.drop(name)
+            self.busy.discard(name)
+            return
+        self._judge(attempt, grant, moment.elapsed_s - asked_s)
+        self.claims.drop(name)
+        self.later(self.world.between(0.0, 0.3), self._first_byte, name)
+
+    def _judge(self, attempt: Attempt, grant: Grant, waited_s: float) -> None:
+        """What no physical log shows: the window, the fence, the boot and the bytes of a start."""
+        if waited_s >= grant.window_s:
+            self.ledger.wrong("a start outside its window")
+        if attempt.fence < self.book.floor(attempt.ticket.jobs):
+            self.ledger.wrong("a start below its fence")
+        if grant.boot != self.boot:
+            self.ledger.wrong("a start by another boot's grant")
+        if self.files.get(attempt.id) != grant.program:
+            self.ledger.wrong("a start of other bytes")
+
+    def _first_byte(self, name: str) -> None:
+        attempt = self._must(name)
+        body = self.bodies[attempt.machine]
+        if attempt.machine in self.unplugged or body.moves:
+            self.owe(lambda: self.book.end(name, State.NOT_STARTED, self.clock.moment()))
+            self.busy.discard(name)
+            return
+        self.book.arm(name, f"h-{name}")
+        body.first_byte(
+            Make(name, attempt.ticket.jobs[0], self.name, attempt.machine, attempt.fence,
+                 self.world.now_s), self,
+        )  # fmt: skip
+        self.effect()
+        self.later(self.world.between(0.05, 0.5), self._runs, name)
+
+    def _runs(self, name: str) -> None:
+        self.owe(lambda: self.book.runs(name, self.clock.moment(), resumed=False))
+
+    # ── the end of a run, and what an earlier boot left behind ──────────────────────────────
+
+    def may_close(self, make: Make) -> bool:
+        if self.owed or self.book.broken:
+            return False
+        self.guarded(self.book.close_run, make.attempt)
+        return self.alive
+
+    def ended(self, make: Make) -> None:
+        self.later(self.world.between(0.6, 2.0), self._ended, make)
+
+    def _ended(self, make: Make) -> None:
+        to = State.FINISHED if make.outcome == "finished" else State.INTERRUPTED
+        self.owe(lambda: self.book.end(make.attempt, to, self.clock.moment(), cause=make.outcome))
+        self.busy.discard(make.attempt)
+        self.wake()
+
+    def _recover(self, name: str) -> None:
+        attempt = self._must(name)
+        body, left = self.bodies[attempt.machine], book.left_behind(attempt)
+        make = body.latest.get(name) if body.kind == "server" else None
+        if attempt.handle is not None and attempt.machine in self.unplugged:
+            self.owe(lambda: self.book.end(name, State.UNKNOWN, self.clock.moment()))
+            self.claims.rest(name, self.clock.moment().elapsed_s + 5.0)
+            self.busy.discard(name)
+            return
+        self.asked.add(name)
+        if attempt.handle is not None and make is not None:
+            self._runs(name)
+            if make.outcome == "moving":
+                body.watched_by = self
+                return
+            self._ended(make)
+        elif left is not None:
+            to, why = left
+            self.owe(lambda: self.book.end(name, to, self.clock.moment(), cause=why))
+        self.busy.discard(name)
+
+    def owe(self, write: Callable[[], object]) -> None:
+        self.owed.append(write)
+        self._pay()
+        self.wake()
+
+    def _pay(self) -> None:
+        while self.owed and not self.book.broken:
+            write = self.owed[0]
+            try:
+                write()
+            except IllegalMove as error:
+                self.world.tell(self.name, "does not:", error)
+            self.owed.pop(0)
+
+    # ── the connection ──────────────────────────────────────────────────────────────────────
+
+    def connect(self) -> None:
+        self.session.begin()
+        self.online = True
+        self.world.tell(self.name, "connects")
+        self.said(messages.Presence(boot=self.boot, online=True))
+        self.later(1.0, self._watch)
+        self._speak()
+
+    def _disconnect(self) -> None:
+        if self.online:
+            self.online = False
+            gone = messages.Presence(boot=self.boot, online=False)
+            self.broker.carry(self._send, (self.name, gone))
+
+    def drop_connection(self) -> None:
+        if not (self.alive and self.online):
+            return
+        self.world.tell(self.name, "loses the network")
+        self._disconnect()
+        self.session.begin()
+        self.later(self.world.between(1.0, 200.0), self.connect)
+
+    def _watch(self) -> None:
+        if not self.online:
+            return
+        try:
+            due = self.session.look()
+        except NoAnswer:
+            self._disconnect()
+            self.session.begin()
+            self.later(self.world.between(0.5, 15.0), self.connect)
+            return
+        if due:
+            self._speak()
+        waits = not self.connected or self.book.head_seq > self.book.acked_up
+        self.later(2.0 if waits else 10.0, self._watch)
+
+    def said(self, message: BaseModel) -> None:
+        self.effect()
+        self.broker.carry(self._send, (self.name, message))
+
+    def _speak(self) -> None:
+        while self.online and (message := self.session.next()) is not None:
+            self.said(message)
+
+    def hear(self, message: messages.Down) -> None:
+        if self.alive and self.online:
+            self.guarded(self._hear, message)
+
+    def _hear(self, message: messages.Down) -> None:
+        self.session.hear(message)
+        self._speak()
+
+    def machines(self) -> tuple[messages.Machine, ...]:
+        stand = tuple(self.condition(name) for name in self.bodies)
+        if stand != self._stand:
+            self._stand, self._told = stand, tuple(self._machine(name) for name in self.bodies)
+        return self._told
+
+    def _machine(self, name: str) -> messages.Machine:
+        attended = self._desk(name).attended
+        return _PLAIN.model_copy(
+            update={"machine": name, "attended": attended, "condition": self.condition(name)}
+        )
+
+    # ── the person in the room ──────────────────────────────────────────────────────────────
+
+    def visit(self) -> None:
+        """Clears beds, presses what the console asks for, says what became of the unknown."""
+        for name, body in self.bodies.items():
+            if not body.cleared():
+                continue
+            self.press(name)
+            if self.world.happens(0.15):
+                self.world.after(self.world.between(1.0, 30.0), self._press_again, name)
+        if self.alive:
+            self.guarded(self._attest)
+
+    def _press_again(self, name: str) -> None:
+        if not self.bodies[name].occupied:
+            self.press(name)
+
+    def press(self, name: str) -> None:
+        if self.alive:
+            self.later(self.world.between(0.05, 0.4), self._pressed, name)
+
+    def _pressed(self, name: str) -> None:
+        """As the console's door does it: not while something runs there."""
+        view = self.view()
+        ours = any(a.machine == name and a.handle and a.id in self.busy for a in view.attempts)
+        if ours or reconciler.against_mark(view.desks[name]):
+            return
+        first, desk = reconciler.first_in_line(view, name), view.desks[name]
+        starts = desk.attended and first is not None and first.state in reconciler.UNSTARTED
+        self.book.put_mark(name, "Ana", view.moment, attempt=first.id if starts and first else None)
+        self.world.tell(self.name, "bed clear pressed at", name)
+        self.wake()
+
+    def _attest(self) -> None:
+        for attempt in self.book.live():
+            body = self.bodies[attempt.machine]
+            if attempt.state is not State.UNKNOWN or attempt.id in self.busy or body.moves:
+                continue
+            make = next((m for m in self.ledger.makes if m.attempt == attempt.id), None)
+            to = State.NOT_STARTED if make is None else _ATTESTED[make.outcome]
+            self.world.tell(self.name, "a person attests", attempt.id, to)
+            self.book.move(
+                attempt.id, to, Actor.PERSON, self.clock.moment(), cause="seen", person="Ana",
+                evidence={"attested": True},
+            )  # fmt: skip
+            self.wake()
+
+    # ── bad luck ────────────────────────────────────────────────────────────────────────────
+
+    def sees_stranger(self, name: str) -> None:
+        """Polling finds a machine that moves for somebody else."""
+        if self.alive and name not in self.unplugged:
+            self.guarded(self.owe, lambda: self.book.void_mark(name))
+
+    def unplug(self, name: str, seconds: float) -> None:
+        self.world.tell(self.name, name, "is unplugged")
+        self.unplugged.add(name)
+        if self.alive:
+            self.guarded(self.owe, lambda: self.book.void_mark(name))
+        body = self.bodies[name]
+        if body.kind == "serial":
+            body.cut()
+        self.world.after(seconds, self.unplugged.discard, name)
+
+    def disk_fails(self, seconds: float) -> None:
+        self.book.broken = True
+        self.world.after(seconds, self._disk_mends)
+
+    def _disk_mends(self) -> None:
+        self.book.broken = False
+        self.wake()
+
+    def alter_file(self) -> None:
+        if self.files:
+            name = self.world.chance.choice(sorted(self.files))
+            self.files[name] = "0" * 64
+
+
+_ATTESTED: Final = {"finished": State.FINISHED, "scrap": State.INTERRUPTED}
+_PLAIN: Final = messages.Machine(
+    machine="m", title="M", model="generic-fdm-220", processes=("3d_printing_fdm",),
+    materials=("pla",), envelope_mm=(220, 220, 250), tolerance_mm=0.3, attended=False,
+    rate_minor_per_h=400, setup_minor=150, offered=True, condition=Condition.IDLE,
+    bed=Bed.UNKNOWN,
+)  # fmt: skip

@@ -1,0 +1,192 @@
+"""One schedule from its seed: a city, its bad luck, and the verdict."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from bench.dst.city import Agent, City
+from bench.dst.physical import Ledger, Machine
+from bench.dst.shop import Shop
+from bench.dst.world import Broker, World
+from fablab_agents.protocol.attempts import LIVE, State
+from orchestrator.orders.model import JobState
+
+FAULTS_S: Final = 900.0
+ORDERS_S: Final = 200.0
+QUIET_S: Final = 100.0
+SETTLES_S: Final = 9000.0
+EVENTS_MAX: Final = 30_000
+_ENDS: Final = frozenset({JobState.MADE, JobState.ABANDONED, JobState.CANCELLED})
+
+
+@dataclass
+class Verdict:
+    seed: int
+    faults: list[str]
+    starts: int
+    made: int
+    events: int
+    told: list[str] = field(default_factory=list[str])
+
+
+class Story:
+    def __init__(self, seed: int, *, faults: bool = True, told: bool = False) -> None:
+        self.told = list[str]()
+        self.world = World(seed, faults=faults, told=self.told if told else None)
+        self.ledger = Ledger(self.world)
+        self.broker = Broker(self.world)
+        self.city = City(self.world, self.ledger, self.broker, {})
+        self.shops = [self._shop(f"lab{n}") for n in range(self.world.chance.randint(1, 3))]
+        self._order()
+        if faults:
+            self._bad_luck()
+
+    def _shop(self, name: str) -> Shop:
+        world = self.world
+        machines = dict[str, tuple[Machine, str]]()
+        for number in range(world.chance.randint(1, 2)):
+            kind = "mill" if world.chance.random() < 0.25 else "printer"
+            manner = "serial" if kind == "mill" or world.chance.random() < 0.6 else "server"
+            machine = f"m{number}"
+            body = Machine(world, self.ledger, machine, manner)
+            body.occupied = world.chance.random() < 0.3
+            machines[machine] = (body, kind)
+        kinds = dict(self.city.kinds) | {f"{name}/{m}": kind for m, (_, kind) in machines.items()}
+        self.city.kinds = kinds
+        self.city.tables.agents[name] = Agent()
+        shop = Shop(
+            world, self.ledger, self.broker, name, machines, self.city.hear, self.city.verify
+        )
+        self.city.shops[name] = shop
+        self._visits(shop)
+        return shop
+
+    def _visits(self, shop: Shop) -> None:
+        """A person looks in now and then; under bad luck late, or not at all for long."""
+        world = self.world
+
+        def comes() -> None:
+            if not world.happens(0.3):
+                shop.visit()
+            world.after(world.between(30.0, 90.0 if world.calm else 400.0), comes)
+
+        world.after(world.between(1.0, 60.0), comes)
+
+    def _order(self) -> None:
+        kinds = sorted(set(self.city.kinds.values()))
+        for number in range(self.world.chance.randint(1, 4)):
+            kind = self.world.chance.choice(kinds)
+            late = self.world.between(0.0, ORDERS_S)
+            self.world.after(late, self.city.want, f"j{number}", kind)
+
+    # ── bad luck
+
+    def _bad_luck(self) -> None:
+        world = self.world
+        luck: list[tuple[float, Callable[[], None]]] = [
+            (5, self._kill), (2, self._power), (4, self._network), (2, self._replay),
+            (2, self._unplug), (2, self._stranger), (2, self._disk), (1, self._clock),
+            (1, self._file),
+            (2, self.city.maker_gives_up), (1, self.city.maker_cancels),
+            (1, self.city.operator_withdraws), (1, self.city.operator_stops),
+        ]  # fmt: skip
+        weights = [weight for weight, _ in luck]
+        for _ in range(world.chance.randint(2, 14)):
+            [(_, strike)] = world.chance.choices(luck, weights)
+            world.after(world.between(1.0, FAULTS_S), self._strike, strike)
+
+    def _strike(self, strike: Callable[[], None]) -> None:
+        if not self.world.calm:
+            strike()
+
+    def _any_shop(self) -> Shop:
+        return self.world.chance.choice(self.shops)
+
+    def _kill(self) -> None:
+        shop = self._any_shop()
+        if self.world.chance.random() < 0.4:
+            shop.die()
+        elif shop.alive:
+            shop.dies_in = self.world.chance.randint(0, 12)
+
+    def _power(self) -> None:
+        self._any_shop().die(power=True)
+
+    def _network(self) -> None:
+        self._any_shop().drop_connection()
+
+    def _replay(self) -> None:
+        self.broker.replay()
+
+    def _unplug(self) -> None:
+        shop = self._any_shop()
+        name = self.world.chance.choice(sorted(shop.bodies))
+        shop.unplug(name, self.world.between(5.0, 300.0))
+        if self.world.chance.random() < 0.5:
+            self.world.after(self.world.between(1.0, 100.0), self._stranger_at, shop, name)
+
+    def _stranger(self) -> None:
+        shop = self._any_shop()
+        self._stranger_at(shop, self.world.chance.choice(sorted(shop.bodies)))
+
+    def _stranger_at(self, shop: Shop, name: str) -> None:
+        if shop.bodies[name].used_by_hand():
+            self.world.after(self.world.between(0.1, 2.5), shop.sees_stranger, name)
+
+    def _disk(self) -> None:
+        self._any_shop().disk_fails(self.world.between(1.0, 200.0))
+
+    def _clock(self) -> None:
+        self._any_shop().clock.wall_off_s += self.world.between(-1e8, 1e8)
+
+    def _file(self) -> None:
+        self._any_shop().alter_file()
+
+    # ── to the end
+
+    def play(self) -> Verdict:
+        world = self.world
+        if not world.calm:
+            self._run(FAULTS_S, "under faults")
+        world.calm = True
+        for shop in self.shops:
+            shop.dies_in = None
+            shop.book.broken = False
+        self._run(world.now_s + SETTLES_S, "while all is well")
+        self._settled()
+        made = sum(job.state is JobState.MADE for job in self.city.tables.jobs.values())
+        starts = len(self.ledger.makes)
+        return Verdict(world.seed, self.ledger.faults, starts, made, world.events, self.told)
+
+    def _run(self, until_s: float, when: str) -> None:
+        """Until then, or until every job has ended and was left alone for a while."""
+        world, over_since_s = self.world, until_s
+        while world.now_s < until_s and world.now_s < over_since_s + QUIET_S:
+            if not world.run(min(world.now_s + QUIET_S, until_s), EVENTS_MAX):
+                self.ledger.wrong(f"no end: too many events {when}")
+                return
+            jobs = self.city.tables.jobs.values()
+            if world.now_s > ORDERS_S and all(job.state in _ENDS for job in jobs):
+                over_since_s = min(over_since_s, world.now_s)
+
+    def _settled(self) -> None:
+        """Everything well for hours: each job came to an end, or to a person who was told."""
+        good, tables = self.ledger.good(), self.city.tables
+        for job in tables.jobs.values():
+            known = tables.attempts.get(tables.live.get(job.id, ""))
+            if job.state is JobState.OFFERED and (known is None or known.state not in LIVE):
+                self.ledger.wrong("a job is offered and has no live attempt")
+            if job.state is JobState.MADE and not good[job.id]:
+                self.ledger.wrong("a job is called made and no part is there")
+            if good[job.id] > 1 and job.id not in self.ledger.consented:
+                self.ledger.wrong("a job was made twice")
+            if job.state in _ENDS:
+                continue
+            places = {place for place, kind in self.city.kinds.items() if kind == job.kind}
+            nobody_left = job.state is JobState.WANTED and places <= job.avoid
+            if not nobody_left and (known is None or known.state is not State.UNKNOWN):
+                self.ledger.wrong(f"a job is {job.state} for hours and nobody was told")
+
+
+def play(seed: int, *, faults: bool = True, told: bool = False) -> Verdict:
+    return Story(seed, faults=faults, told=told).play()
