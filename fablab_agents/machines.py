@@ -20,6 +20,7 @@ from fablab_agents.protocol.messages import Bed, Condition
 from fablab_agents.protocol.messages import Machine as MachineNote
 from firmware_bridge import profiles
 from firmware_bridge.driver import (
+    Closing,
     Driver,
     Ended,
     Event,
@@ -332,6 +333,8 @@ class Bench:
                 self.detail = what
                 if self.condition is Condition.IDLE:
                     self.condition = Condition.ATTENTION
+            case Closing():
+                return
             case Ended():
                 self.condition, self.detail = Condition.CONNECTING, event.cause
         self._changed(self.id)

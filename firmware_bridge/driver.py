@@ -84,6 +84,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Closing:
+    """The last line goes out when the next event is asked for; then the part may be whole.
+
+    Said where a host that dies here could not find out from the machine what became of the part.
+    """
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Nothing happened for a while, and nothing is wrong: `what` is waited for."""
 
@@ -115,7 +123,7 @@ class Ended:
     by: str = ""
 
 
-Event = Started | Progress | Waiting | Paused | Resumed | Ended
+Event = Started | Progress | Closing | Waiting | Paused | Resumed | Ended
 
 
 class Run(Protocol):

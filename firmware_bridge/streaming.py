@@ -6,6 +6,7 @@ It never says a word of its own to the machine, and it never streams bytes that 
 
 import contextlib
 import hashlib
+import itertools
 import os
 import sys
 import threading
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, Protocol, TypeVar
 
-from firmware_bridge.driver import Ended, Event, Program, Status
+from firmware_bridge.driver import Closing, Ended, Event, Program, Status
 from firmware_bridge.errors import LinkLost, ProtocolError, Refused
 from firmware_bridge.links import Link
 
@@ -62,6 +63,42 @@ class Tally:
     window_max_bytes: int = 0
     first_sent_at: float = 0.0
     last_acked_at: float = 0.0
+
+
+Row = tuple[int, bytes]
+"""A line of the file by its number, and the command in it."""
+
+
+class Rows:
+    """A program's rows, one by one; the last is held back until `Closing` was heard."""
+
+    def __init__(self, rows: Iterable[Row], *, holds_last: bool = True) -> None:
+        self._rows = iter(rows)
+        self._ahead = deque(itertools.islice(self._rows, 2))
+        self._said, self._heard = False, not holds_last
+
+    @property
+    def next(self) -> Row | None:
+        return self._ahead[0] if self._ahead else None
+
+    def take(self) -> Row | None:
+        if not self._ahead:
+            return None
+        self._ahead.extend(itertools.islice(self._rows, 1))
+        return self._ahead.popleft()
+
+    def hold(self, events: list[Event]) -> bool:
+        """Whether the next row has to wait: it is the last, of which `Closing` is said first."""
+        if self._heard or len(self._ahead) != 1:
+            return False
+        if not self._said:
+            self._said = True
+            events.append(Closing())
+        return True
+
+    def heard(self) -> None:
+        """The events were taken; whoever follows has his turn before the next bytes."""
+        self._heard = self._heard or self._said
 
 
 class Conversation(Protocol):

@@ -4,6 +4,7 @@ A disk that is full never holds a machine up, and never makes something done tha
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Unpack
@@ -15,7 +16,7 @@ from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.protocol.attempts import IllegalMove, State
 from firmware_bridge.driver import Ended
 
-_PATIENCE_S = 0.5
+CLOSING_PATIENCE_S = 2.0
 _OUTCOMES = {
     "finished": State.FINISHED,
     "failed": State.FAILED,
@@ -78,6 +79,13 @@ class Owed:
                 _log.info("paused", attempt=attempt, by=by)
 
         self.owe(write)
+
+    async def closes(self, attempt: str) -> None:
+        """The last line is due: written down first, for as long as a hot machine may stand."""
+        self.owe(lambda: self._journal.close_run(attempt))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_PATIENCE_S):
+                await self.settled()
 
     def ends(self, attempt: str, to: State, cause: str) -> None:
         """It is over, or unknown, for this reason."""

@@ -13,7 +13,17 @@ from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import State
 from fablab_agents.runner.owed import Owed
-from firmware_bridge.driver import Ended, Paused, Program, Progress, Resumed, Run, Started, Waiting
+from firmware_bridge.driver import (
+    Closing,
+    Ended,
+    Paused,
+    Program,
+    Progress,
+    Resumed,
+    Run,
+    Started,
+    Waiting,
+)
 from firmware_bridge.errors import BridgeError, LinkLost, Refused
 
 _log = structlog.get_logger()
@@ -90,6 +100,8 @@ class Running:
                         self._owed.runs(name, resumed=isinstance(event, Resumed))
                     case Paused(by=by):
                         self._owed.pauses(name, by)
+                    case Closing():
+                        await self._owed.closes(name)
                     case Waiting():
                         pass  # the bench shows it; nothing happened that a journal keeps
                     case Ended():

@@ -22,10 +22,10 @@ from firmware_bridge.driver import (
     Status,
 )
 from firmware_bridge.drivers.grbl import codec, ending, quirks
-from firmware_bridge.drivers.grbl.counting import Counting, Row
+from firmware_bridge.drivers.grbl.counting import Counting
 from firmware_bridge.drivers.grbl.ending import Modes
 from firmware_bridge.gcode import Place
-from firmware_bridge.streaming import Tally, Timeouts, Wish
+from firmware_bridge.streaming import Row, Rows, Tally, Timeouts, Wish
 
 PROGRESS_EVERY_S = 0.5
 TICK_S = 0.05
@@ -81,7 +81,7 @@ class GrblConversation:
         self._events: list[Event] = []
         self._own: deque[bytes] = deque([b"$H", b"$G"] if job.home else [b"$G"])
         self._owing = b""
-        self._count = self._counting(Tally())
+        self._count = self._counting(Phase.SETTING)
         self._check = Check.WANTED if job.check else Check.DONE
         self._started = False
         # the machine
@@ -114,6 +114,7 @@ class GrblConversation:
         return out
 
     def take_events(self) -> list[Event]:
+        self._count.heard()
         events, self._events = self._events, []
         return events
 
@@ -296,12 +297,14 @@ class GrblConversation:
 
     def _begin(self, phase: Phase) -> None:
         self._start_modes = self._modes
-        self._count = self._counting(Tally() if phase is Phase.CHECKING else self.tally)
+        self._count = self._counting(phase)
         self._enter(phase)
         self._fill()
 
-    def _counting(self, tally: Tally) -> Counting:
-        return Counting(self._job.rows(), self._job.rx_bytes, tally)
+    def _counting(self, phase: Phase) -> Counting:
+        moves = phase is Phase.STREAMING
+        rows = Rows(self._job.rows(), holds_last=moves)
+        return Counting(rows, self._job.rx_bytes, self.tally if moves else Tally())
 
     def _say(self, command: bytes, phase: Phase) -> None:
         self._owing = command
@@ -318,10 +321,12 @@ class GrblConversation:
     def _fill(self) -> None:
         if self._wish is not Wish.RUN or self._paused_by is not None:
             return
-        self._out += self._count.fill()
-        if not self._count.owed and self._phase is Phase.CHECKING:
+        self._out += self._count.fill(self._events)
+        if self._count.owed or not self._count.all_sent:
+            return
+        if self._phase is Phase.CHECKING:
             self._say(b"$C", Phase.UNCHECKING)
-        elif not self._count.owed:
+        else:
             self._enter(Phase.PROVING)
             self._reports = 0
 

@@ -6,13 +6,12 @@ no reply: what an ok means, the conversation decides.
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from firmware_bridge.streaming import Tally
+from firmware_bridge.driver import Event
+from firmware_bridge.streaming import Rows, Tally
 
-Row = tuple[int, bytes]
 _DWELL: Final = re.compile(rb"(?i)G0*4\s*P\s*([\d.]+)")
 # interface.md, "EEPROM issues": while it reads or writes EEPROM the receive interrupt is off.
 _EEPROM: Final = re.compile(
@@ -29,15 +28,14 @@ class Sent:
 
 
 class Counting:
-    def __init__(self, rows: Iterable[Row], rx_bytes: int, tally: Tally) -> None:
+    def __init__(self, rows: Rows, rx_bytes: int, tally: Tally) -> None:
         self.acked_line = 0
-        self._rows: Iterator[Row] = iter(rows)
+        self._rows = rows
         self._rx_bytes = rx_bytes
         self._tally = tally
         self._flying: deque[Sent] = deque()
         self._bytes = 0
-        self._next: tuple[Sent, bytes] | None = None
-        self._dry = False
+        self._measured: Sent | None = None
 
     @property
     def owed(self) -> int:
@@ -46,7 +44,7 @@ class Counting:
 
     @property
     def all_sent(self) -> bool:
-        return self._peek() is None
+        return self._rows.next is None
 
     @property
     def line_due(self) -> int:
@@ -58,19 +56,23 @@ class Counting:
         """How long the lines in flight stand still on purpose."""
         return sum(sent.dwell_s for sent in self._flying)
 
-    def fill(self) -> bytes:
-        """What fits now."""
+    def fill(self, events: list[Event]) -> bytes:
+        """What fits now; tells `events` when the last line is due."""
         out = bytearray()
-        while (row := self._peek()) is not None:
-            sent, command = row
+        while (row := self._rows.next) is not None:
+            sent = self._measured = self._measured or _measure(*row)
             if self._flying and (sent.alone or self._flying[-1].alone):
                 break
-            if self._bytes + sent.size > self._rx_bytes:
+            if self._bytes + sent.size > self._rx_bytes or self._rows.hold(events):
                 break
-            self._next = None
+            self._rows.take()
+            self._measured = None
             self._send(sent)
-            out += command + b"\n"
+            out += row[1] + b"\n"
         return bytes(out)
+
+    def heard(self) -> None:
+        self._rows.heard()
 
     def answered(self) -> bool:
         """One answer; False when no line was due for it."""
@@ -89,13 +91,6 @@ class Counting:
         tally.sent += 1
         tally.window_max = max(tally.window_max, len(self._flying))
         tally.window_max_bytes = max(tally.window_max_bytes, self._bytes)
-
-    def _peek(self) -> tuple[Sent, bytes] | None:
-        if self._next is None and not self._dry:
-            row = next(self._rows, None)
-            self._dry = row is None
-            self._next = None if row is None else (_measure(*row), row[1])
-        return self._next
 
 
 def _measure(file_line: int, command: bytes) -> Sent:

@@ -27,7 +27,7 @@ from firmware_bridge.drivers.marlin import codec, quirks
 from firmware_bridge.drivers.marlin.asking import Questions, Trust
 from firmware_bridge.drivers.marlin.parking import Parking
 from firmware_bridge.drivers.marlin.window import Kind, Line, Window
-from firmware_bridge.streaming import Tally, Timeouts, Wish
+from firmware_bridge.streaming import Rows, Tally, Timeouts, Wish
 
 PROGRESS_EVERY_S = 0.5
 TICK_S = 0.05
@@ -73,7 +73,7 @@ class MarlinConversation:
         tells_heat: bool = True,
     ) -> None:
         self.tally = Tally()
-        self._source = commands
+        self._rows = Rows(commands)
         self._lines = max(lines, 1)
         self._timeouts = timeouts
         self._parking = parking
@@ -125,6 +125,7 @@ class MarlinConversation:
         return out
 
     def take_events(self) -> list[Event]:
+        self._rows.heard()
         events, self._events = self._events, []
         return events
 
@@ -503,7 +504,7 @@ class MarlinConversation:
                 return window.make(b"M105", 0, Kind.SYNC)
         if self._own:
             return window.make(self._own.popleft())
-        if self._paused_by is not None:
+        if self._paused_by is not None or self._rows.hold(self._events):
             return None
         return self._next_of_program() or self._next_of_tail()
 
@@ -511,13 +512,15 @@ class MarlinConversation:
         return self._window.make(quirks.COUNT_FROM_HERE, 0, Kind.RENUMBER)
 
     def _next_of_program(self) -> Line | None:
-        for file_line, command in self._source:
-            if self._parking is not None:
-                self._parking.see(command)
-            kind = Kind.SYNC if command == b"M105" and self._tells_heat else Kind.PLAIN
-            return self._window.make(command, file_line, kind)
-        self._closing = True
-        return None
+        row = self._rows.take()
+        if row is None:
+            self._closing = True
+            return None
+        file_line, command = row
+        if self._parking is not None:
+            self._parking.see(command)
+        kind = Kind.SYNC if command == b"M105" and self._tells_heat else Kind.PLAIN
+        return self._window.make(command, file_line, kind)
 
     def _next_of_tail(self) -> Line | None:
         if not self._tail:
