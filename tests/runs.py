@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from firmware_bridge.driver import Ended, Event, Progress, Run, Waiting
+from firmware_bridge.driver import Closing, Ended, Event, Progress, Run, Waiting
 
 Act = Callable[[Event], object]
 
@@ -26,7 +26,7 @@ def end(events: list[Event]) -> Ended:
 
 def kinds(events: list[Event]) -> list[type]:
     """What happened, in order; how far it was and what was waited for are left out."""
-    return [type(event) for event in events if not isinstance(event, Progress | Waiting)]
+    return [type(event) for event in events if not isinstance(event, Progress | Waiting | Closing)]
 
 
 def once(when: type[Event] | Callable[[Event], bool], deed: Callable[[], object]) -> Act:

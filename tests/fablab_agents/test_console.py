@@ -12,7 +12,7 @@ from fablab_agents.console import Site
 from fablab_agents.journal import Journal
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import Actor, State
-from fablab_agents.protocol.messages import Bed
+from fablab_agents.protocol.messages import Bed, Condition
 from fablab_agents.runner import Runner, clock
 from tests.fablab_agents.conftest import LASER, PRINTER, make_ticket
 from tests.fablab_agents.test_journal import PROGRAM
@@ -28,18 +28,23 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 @pytest.fixture
-async def browser(journal: Journal, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def runner(journal: Journal, tmp_path: Path) -> AsyncIterator[Runner]:
     shop = parse(LASER.format(link="/p") + PRINTER.format(link="/q"))
     benches: dict[str, Bench] = {}
     async with httpx.AsyncClient() as nowhere:
         runner = Runner(shop, tmp_path, journal, benches, nowhere)
         benches.update({entry.id: Bench(entry, runner.machine_changed) for entry in shop.machine})
-        site = Site(Console(), runner, "lab-nord", "Lab <Nord>")
-        transport = httpx.ASGITransport(site.app())
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8101") as it:
-            yield it
+        yield runner
         for bench in benches.values():
             await bench.close()
+
+
+@pytest.fixture
+async def browser(runner: Runner) -> AsyncIterator[httpx.AsyncClient]:
+    site = Site(Console(), runner, "lab-nord", "Lab <Nord>")
+    transport = httpx.ASGITransport(site.app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8101") as it:
+        yield it
 
 
 def offered(journal: Journal, part: str = "coaster", state: State = State.OFFERED) -> str:
@@ -148,9 +153,33 @@ async def test_a_start_is_for_what_the_person_saw(
     assert journal.mark("laser-1") is None
 
 
-async def test_the_bed_is_cleared_by_a_named_person(
+async def test_nobody_clears_the_bed_of_a_machine_that_could_be_used_unseen(
     browser: httpx.AsyncClient, journal: Journal
 ) -> None:
+    path, said = "/api/machines/printer-1/bed-clear", {"person": "Ana"}
+    answer = await browser.post(path, json=said, headers=HEADER)
+    assert "not connected" in answer.json()["detail"]
+    assert journal.mark("printer-1") is None
+
+
+async def test_a_clear_bed_is_no_longer_known_once_the_machine_is_out_of_sight(
+    browser: httpx.AsyncClient, journal: Journal, runner: Runner
+) -> None:
+    bench = runner.benches["printer-1"]
+    bench.condition = Condition.IDLE
+    path, said = "/api/machines/printer-1/bed-clear", {"person": "Ana"}
+    assert (await browser.post(path, json=said, headers=HEADER)).status_code == 200
+    bench.condition = Condition.OFFLINE
+    runner.machine_changed("printer-1")
+    mark = journal.mark("printer-1")
+    assert mark is not None
+    assert mark.bed is Bed.UNKNOWN
+
+
+async def test_the_bed_is_cleared_by_a_named_person(
+    browser: httpx.AsyncClient, journal: Journal, runner: Runner
+) -> None:
+    runner.benches["printer-1"].condition = Condition.IDLE
     path = "/api/machines/printer-1/bed-clear"
     answer = await browser.post(path, json={"person": " Ana "}, headers=HEADER)
     assert answer.json() == {"done": True}

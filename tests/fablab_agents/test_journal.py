@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from fablab_agents.book import BED_MARK_S, START_MARK_S, Moment, NotReady
+from fablab_agents.book import BED_MARK_S, START_MARK_S, Moment, NotReady, left_behind
 from fablab_agents.journal import Journal, JournalBroken, JournalForeign
 from fablab_agents.protocol.attempts import LIVE, MAY_HAVE_STARTED, Actor, IllegalMove, State
 from fablab_agents.protocol.messages import Bed, ProgramFacts
@@ -244,6 +245,33 @@ def test_a_tombstone_is_final(journal: Journal) -> None:
     journal.put_mark("laser-1", "Ana", AT)
     with pytest.raises((NotReady, IllegalMove)):
         journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+
+
+def test_a_part_whose_last_line_was_due_is_no_scrap_after_a_restart(tmp_path: Path) -> None:
+    journal, ticket = open_at(tmp_path), make_ticket()
+    staged(journal, ticket)
+    journal.put_mark(ticket.machine, "Ana", AT)
+    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+    journal.arm(ticket.attempt, "h")
+    journal.runs(ticket.attempt, AT, resumed=False)
+    running = journal.find(ticket.attempt)
+    assert running is not None
+    assert left_behind(running) == (State.INTERRUPTED, ANY)
+    journal.close_run(ticket.attempt)
+    journal.close()
+    closing = open_at(tmp_path, "b2").find(ticket.attempt)
+    assert closing is not None
+    assert left_behind(closing) == (State.UNKNOWN, ANY)
+
+
+def test_a_journal_of_the_release_before_is_taken_on(tmp_path: Path) -> None:
+    open_at(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db:
+        db.execute("ALTER TABLE attempts DROP COLUMN closing")
+    journal, ticket = open_at(tmp_path, "b2"), make_ticket()
+    staged(journal, ticket)
+    journal.close_run(ticket.attempt)
+    assert state_of(journal, ticket) is State.STAGED
 
 
 def test_an_end_before_the_first_line_goes_through_unknown(journal: Journal) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from firmware_bridge.driver import Ended, Event, Progress
+from firmware_bridge.driver import Closing, Ended, Event, Progress
 from firmware_bridge.drivers.grbl.conversation import GrblConversation, Job
 from firmware_bridge.drivers.grbl.ending import modes_after
 from firmware_bridge.drivers.marlin.conversation import MarlinConversation
@@ -23,9 +23,15 @@ class Table:
 
     def wait(self, seconds: float = 0.01) -> bytes:
         self.now += seconds
-        self.talk.tick(self.now, self.wish, self.why)
-        self.events += [e for e in self.talk.take_events() if not isinstance(e, Progress)]
+        if any(isinstance(event, Closing) for event in self._turn()):
+            self._turn()  # whoever follows had his turn: the last line may go
         return self.talk.take_bytes()
+
+    def _turn(self) -> list[Event]:
+        self.talk.tick(self.now, self.wish, self.why)
+        told = self.talk.take_events()
+        self.events += [event for event in told if not isinstance(event, Progress | Closing)]
+        return told
 
     def hear(self, *lines: str | bytes) -> bytes:
         for line in lines:

@@ -2,10 +2,11 @@
 
 import pytest
 
-from firmware_bridge.driver import Ended, Paused, Resumed, Started
+from firmware_bridge.driver import Closing, Ended, Event, Paused, Resumed, Started
+from firmware_bridge.drivers.grbl.counting import Counting
 from firmware_bridge.drivers.marlin import quirks
 from firmware_bridge.drivers.marlin.conversation import MarlinConversation
-from firmware_bridge.streaming import Timeouts, Wish
+from firmware_bridge.streaming import Rows, Tally, Timeouts, Wish
 from tests.firmware_bridge.drivers.table import IDLE, MODES, OK_HEAT, Table, mill, printer, said
 
 
@@ -365,3 +366,30 @@ def test_a_hand_on_the_hold_button_is_a_pause() -> None:
     table.hear("<Hold:0|MPos:1,0,0>")
     table.hear("<Run|MPos:1,0,0>")
     assert table.events == [Started(), Paused("the machine"), Resumed("the machine")]
+
+
+def test_the_last_line_of_a_print_waits_until_it_was_heard_that_it_is_due():
+    talk = MarlinConversation(iter([(1, b"G28"), (2, b"G1 X1")]), 2, Timeouts())
+    talk.tick(100.0, Wish.RUN, "")
+    talk.take_bytes()
+    talk.hear(b"ok\n", 100.1)
+    talk.tick(100.1, Wish.RUN, "")
+    assert b"G28" in talk.take_bytes()
+    talk.hear(b"ok\n", 100.2)
+    for _ in range(3):  # nobody took the events: nothing was heard
+        talk.tick(100.3, Wish.RUN, "")
+    assert b"G1 X1" not in talk.take_bytes()
+    assert Closing() in talk.take_events()
+    talk.tick(100.4, Wish.RUN, "")
+    assert b"G1 X1" in talk.take_bytes()
+
+
+def test_the_last_line_of_a_cut_waits_until_it_was_heard_that_it_is_due():
+    counting = Counting(Rows([(1, b"G0 X1"), (2, b"G1 X2")]), 127, Tally())
+    events: list[Event] = []
+    assert counting.fill(events) == b"G0 X1\n"
+    assert counting.fill(events) == b""
+    assert events == [Closing()]
+    counting.heard()
+    assert counting.fill(events) == b"G1 X2\n"
+    assert counting.all_sent
