@@ -170,7 +170,8 @@ def _cura(mesh: Path, out: Path, settings: dict[str, str], cura: Path) -> list[s
         w for key, value in {**CURA_PLAIN, **settings}.items() for w in ("-s", f"{key}={value}")
     ]
     definition = str(cura / "fdmprinter.def.json")
-    return ["CuraEngine", "slice", "-j", definition, *words, "-l", str(mesh), "-o", str(out)]
+    command = ["CuraEngine", "slice", "-j", definition, *words, "-e0", *words]  # its filament too
+    return [*command, "-l", str(mesh), "-o", str(out)]
 
 
 def slice_all(meshes: list[Path], folder: Path, cura: Path, wide: bool) -> list[Sliced]:

@@ -32,7 +32,8 @@ RECIPES = {
     "fine": "--layer-height 0.1 --first-layer-height 0.2 --fill-density 40% --support-material "
     "--elefant-foot-compensation 0.2 --extrusion-width 0.45 --brim-width 5",
     "raft": "--layer-height 0.3 --raft-layers 2 --fill-density 5% --perimeters 4 --skirts 2",
-    "solid": "--layer-height 0.25 --fill-density 100% --perimeters 1 --ironing --rotate 33",
+    "solid": "--layer-height 0.25 --fill-density 100% --fill-pattern rectilinear --perimeters 1 "
+    "--ironing --rotate 33",
 }
 BED = ["--bed-shape", "0x0,220x0,220x220,0x220", "--center", "110,110"]
 Lines = list[str]

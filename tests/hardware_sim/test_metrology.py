@@ -1,3 +1,4 @@
+import itertools
 import json
 import shutil
 import subprocess
@@ -5,11 +6,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import shapely
 from shapely import affinity
 
 from hardware_sim.config import load
+from hardware_sim.metrology import pose
 from hardware_sim.metrology.measure import Question, measure
 from hardware_sim.metrology.report import Conformance, Deviations
 from tests.hardware_sim import programs
@@ -202,6 +205,85 @@ def test_a_skirt_and_a_brim_are_told_apart_from_the_part(tmp_path: Path, stl: Pa
     lines = programs.printed(lambda layer: brim if layer == 0 else PLATE, LAYERS)
     told = measure(asked(tmp_path, "printer-220", stl, lines))
     assert "brim" in told.made["apart"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("step_mm", [0.12, 0.1])  # above the first layer's middle, and in it
+def test_a_brim_below_a_part_that_widens_at_once_is_no_part_of_it(tmp_path: Path, step_mm: float):
+    wide = PLATE.buffer(0.6, join_style="mitre")
+    low = programs.write_stl(tmp_path / "low.stl", PLATE, step_mm)
+    high = programs.write_stl(tmp_path / "high.stl", wide, LAYERS * programs.LAYER_MM - step_mm)
+    _stacked(low, high, step_mm)
+    outside = shapely.Polygon(PLATE.exterior)
+    brim = outside.buffer(2.0).difference(outside.buffer(0.02))
+
+    def region(layer: int) -> shapely.geometry.base.BaseGeometry:
+        return wide if layer else shapely.MultiPolygon([PLATE, brim])
+
+    answer = measure(asked(tmp_path, "printer-220", low, programs.printed(region, LAYERS)))
+    assert answer.verdict == "within", answer
+
+
+def test_a_purge_line_between_two_layers_does_not_move_the_part(tmp_path: Path):
+    flat = programs.write_stl(tmp_path / "flat.stl", PLATE, 2 * programs.LAYER_MM)
+    lines = programs.printed(lambda _: PLATE, 2)
+    second = [i for i, line in enumerate(lines) if line.startswith("G1 Z")][2]
+    purge = ["G1 Z0.28 F600", "G0 X45 Y60", "G1 X45 Y90 E2 F900", "G0 X44.6 Y90", "G1 Y60 E2"]
+    lines = [*lines[:second], *purge, *lines[second:]]
+    answer = measure(asked(tmp_path, "printer-220", flat, lines))
+    assert answer.verdict == "within", answer
+    assert answer.deviations is not None
+    assert answer.deviations.outline_mm < 0.05
+
+
+def test_a_bead_with_upright_sides_is_as_right_as_one_with_round_sides(tmp_path: Path):
+    bar = shapely.box(0, 0, 40, 1.3)
+    stl = programs.write_stl(tmp_path / "bar.stl", bar, LAYERS * programs.LAYER_MM)
+    upright = bar.buffer((programs.WIDTH_MM - programs.SPACING_MM) / 2, join_style="mitre")
+    lines = programs.printed(lambda _: upright, LAYERS)
+    answer = measure(asked(tmp_path, "printer-220", stl, lines))
+    assert answer.verdict == "within", answer
+
+
+def test_infill_that_is_traced_there_and_back_is_no_layer_laid_twice(tmp_path: Path, stl: Path):
+    lines = programs.printed(lambda _: PLATE, LAYERS, share_at=lambda _: 1.0)
+    start, end = [i for i, line in enumerate(lines) if line.startswith("G1 Z")][9:11]
+    layer = lines[start:end]
+    begins = [i for i, line in enumerate(layer) if " E" not in line]
+    infill = [layer[i : i + 2] for i, j in itertools.pairwise(begins) if j - i == 2]
+    again = [line for pair in infill for line in pair]
+    lines = [*lines[:end], *again, *lines[end:]]
+    answer = measure(asked(tmp_path, "printer-220", stl, lines))
+    assert answer.verdict == "within", answer
+
+
+def test_a_slit_that_plastic_closes_and_a_fin_too_thin_for_a_bead_are_nothing(tmp_path: Path):
+    finned = shapely.union_all([PLATE, shapely.box(61.9, 10, 66, 10.42)])
+    assert isinstance(finned, shapely.Polygon)
+    stl = programs.write_stl(tmp_path / "fin.stl", finned, LAYERS * programs.LAYER_MM)
+    halves = PLATE.difference(shapely.box(40, -1, 40.06, 25))
+    answer = measure(
+        asked(tmp_path, "printer-220", stl, programs.printed(lambda _: halves, LAYERS))
+    )
+    assert answer.verdict == "within", answer
+
+
+def test_a_part_on_a_raft_stands_higher_and_is_the_same_part(tmp_path: Path, stl: Path):
+    raft = shapely.Polygon(PLATE.exterior).buffer(3)
+    lines = programs.printed(lambda layer: PLATE if layer > 2 else raft, LAYERS + 3)
+    answer = measure(asked(tmp_path, "printer-220", stl, lines))
+    assert (answer.verdict, answer.made["lifted_mm"]) == ("within", 0.6), answer
+
+
+def test_a_part_is_found_though_support_widens_its_box():
+    corner = shapely.Polygon([(0, 0), (40, 0), (40, 12), (15, 12), (15, 25), (0, 25)])
+    ring = shapely.get_coordinates(corner.buffer(-0.2).exterior)
+    paths = np.hstack([ring[:-1], ring[1:]])
+    lines = np.asarray(shapely.linestrings(paths.reshape(-1, 2, 2)), dtype=object)
+    trace = pose.Trace(pose.spread(paths, 1000), lines, 0.2, lambda _: corner)
+    design = shapely.get_coordinates(corner.convex_hull)
+    widened = shapely.get_coordinates(shapely.box(-15, -1, 45, 60))
+    found = pose.best([trace], widened, design, pose.Pose())
+    assert found.share > 0.99, found
 
 
 def test_a_patch_beside_the_part_is_extra_whatever_a_comment_says(tmp_path: Path, stl: Path):

@@ -2,6 +2,7 @@
 Never drops a bead unsaid: what is not the part's is told by kind, or as extra.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -99,7 +100,7 @@ def _claim(
 ) -> None:
     """The beads of one standing, level by level; `carried` are those that its overhangs explain."""
     pose, body = standing.pose, standing.body
-    step_mm = _step_mm(beads, levels)
+    step_mm = deposit.step_mm(beads, levels)
     room = pose.of(shapely.Polygon(body.hull)).buffer(3.0)
     shapely.prepare(room)
     middle = (beads[:, :2] + beads[:, 2:4]) / 2
@@ -114,30 +115,42 @@ def _claim(
         places = pose.to_design(middle[some])
         width = float(np.median(beads[some, 5])) / max(step_mm, 0.02)
         margin = FIRST_SHARE * min(width, 1.0) if first else MARGIN_MM
-        inside = _in(body.planes(z_mm - step_mm / 2), places, margin)
+        planes = body.planes(z_mm - step_mm / 2)
+        if first and len(planes) > 1:
+            planes = [_followed(planes, pose.to_design(beads[some, :4].reshape(-1, 2)), width / 2)]
+        inside = _in(planes, places, margin)
         near = np.zeros(len(some), dtype=bool)
-        if not inside.all():
-            sections = [body.plane(z_mm - TOP_MM), *body.planes(z_mm - step_mm / 2)]
-            inside = _in(sections, places, margin)
-            near = ~inside & _in(sections, places, NEAR_MM)
-        heights = np.full(len(some), z_mm)
-        outside = ~inside
+        if not first and not inside.all():
+            planes = [body.plane(z_mm - TOP_MM), *planes]
+            inside = _in(planes, places, margin)
+            near = ~inside & _in(planes, places, NEAR_MM)
+        surely = _in(planes, places, 0.0)
+        outside = ~surely
         shaded = np.zeros(len(some), dtype=bool)
-        shaded[outside] = body.overhangs.above(places[outside], heights[outside])
-        if first:
-            near[:] = False
-        owner[some[inside | (near & ~shaded)]] = number
-        carried[some[outside & shaded]] = True
+        shaded[outside] = body.overhangs.above(places[outside], np.full(outside.sum(), z_mm))
+        owner[some[surely | ((inside | near) & ~shaded)]] = number
+        carried[some[shaded]] = True
         first = first and not inside.any()
+
+
+def _followed(planes: list[Plane], ends: Floats, inset_mm: float) -> Plane:
+    """The section that the slicer took where a flat face lies in it: beads run along its edges."""
+    lines = shapely.STRtree(shapely.linestrings(ends.reshape(-1, 2, 2)))
+
+    def off_mm(plane: Plane) -> float:
+        points = [points for _, points in plane.outline]
+        if not points:
+            return math.inf
+        _, away = lines.query_nearest(
+            shapely.points(np.vstack(points)), return_distance=True, all_matches=False
+        )
+        return float(np.minimum(np.abs(away - inset_mm), 1.0).mean())
+
+    return min(planes, key=off_mm)
 
 
 def _in(planes: list[Plane], places: Floats, by_mm: float) -> Bools:
     return np.any([plane.holds(places, by_mm) for plane in planes], axis=0)
-
-
-def _step_mm(beads: Floats, levels: list[deposit.Rows]) -> float:
-    z_mm = np.array([float(np.median(beads[rows, 4])) for rows in levels])
-    return float(np.median(np.diff(z_mm))) if len(z_mm) > 1 else float(z_mm[0])
 
 
 def _explain(

@@ -15,8 +15,8 @@ from hardware_sim.metrology.edges import Edges, Floats, rings, samples
 from hardware_sim.metrology.pose import Pose
 from hardware_sim.metrology.solid import Slicer, Solid
 
-THIN_MM = 0.2
-GAP_MM = 0.06
+THIN_MM = 0.23  # slicers leave out what is no wider than a bead
+GAP_MM = 0.12
 FLAT_MM = 0.006
 BESIDE_MM = 5e-4
 STEP_MM = 0.4

@@ -18,6 +18,7 @@ Rows = NDArray[np.int64]
 Z_STEP_MM = 0.005  # beads whose heights differ by less are one layer
 MOST_BEADS = 4_000_000
 ONE_FLOW = 0.95
+FEW = 0.3  # of the usual number of beads of a level
 FARTHEST_MM = 10_000.0
 _WORD = re.compile(r"([A-Z])([-+]?[0-9.]*)")
 _MOVES = frozenset(("G0", "G1", "G2", "G3", "G92"))
@@ -79,6 +80,13 @@ def levels(beads: Floats) -> list[Rows]:
     order = order[beads[order, 4] > Z_STEP_MM]
     steps = np.flatnonzero(np.diff(beads[order, 4]) > Z_STEP_MM) + 1
     return np.split(order, steps) if len(order) else []
+
+
+def step_mm(beads: Floats, rows: list[Rows]) -> float:
+    """The usual height of a layer: levels of a stray line or two say nothing of it."""
+    count = np.array([len(some) for some in rows])
+    z_mm = np.array([float(np.median(beads[some, 4])) for some in rows])
+    return float(np.median(np.diff(z_mm[count > FEW * np.median(count)], prepend=0.0)))
 
 
 def layers(beads: Floats) -> list[Layer]:

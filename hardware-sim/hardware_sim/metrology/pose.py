@@ -23,6 +23,7 @@ SURE = 0.985
 BANDS_MM = (3.0, 1.5, 0.8, 0.4, 0.25, 0.15, 0.1)
 WIDE_MM = 0.6
 MOST_POINTS = 500
+TOPS = 2
 SCANS = 3  # each about the place that the last one found
 FEW_POINTS = 250
 FINE = 4  # bands in which the pose that was found is refined with every point
@@ -109,6 +110,9 @@ def best(traces: list[Trace], made_hull: Floats, design_hull: Floats, start: Pos
         fits.append(grade(traces, snapped(traces, refined(traces, pose))))
         if fits[0].share > CERTAIN or (len(fits) >= 4 and max(f.share for f in fits) > SURE):
             break
+    if max(f.share for f in fits) <= SURE:
+        tops = [refined(traces, pose) for pose in _by_tops(traces, fits)]
+        fits += [grade(traces, _snapped(traces, pose)) for pose in tops]
     for _ in range(SCANS):
         if max(f.share for f in fits) > SURE:
             break
@@ -168,6 +172,22 @@ def _reach(points: Floats) -> tuple[Floats, Floats]:
     angle = math.tau * np.arange(TURNS) / TURNS
     corners = shapely.get_coordinates(hull) - centre
     return (corners @ np.array([np.cos(angle), np.sin(angle)])).max(axis=0), centre
+
+
+def _by_tops(traces: list[Trace], fits: list[Fit]) -> Iterator[Pose]:
+    """The turns tried so far, with the boxes of the highest levels laid on each other.
+
+    Support and brim widen the box of the whole, hardly ever that of the uppermost level.
+    """
+    for pose in dict.fromkeys(replace(f.pose, dx_mm=0.0, dy_mm=0.0) for f in fits):
+        for trace in traces[-TOPS:]:
+            section = trace.section(pose)
+            if section.is_empty:
+                continue
+            low_x, low_y, high_x, high_y = pose.of(section).bounds
+            middle = (trace.points.min(axis=0) + trace.points.max(axis=0)) / 2
+            x, y = middle - ((low_x + high_x) / 2, (low_y + high_y) / 2)
+            yield replace(pose, dx_mm=float(x), dy_mm=float(y))
 
 
 def _scan(traces: list[Trace], fits: list[Fit]) -> Iterator[Pose]:

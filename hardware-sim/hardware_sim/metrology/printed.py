@@ -6,8 +6,8 @@ What the figures mean
   sides), with every void filled that lies mostly in the design's material (infill is no hole).
 - *outline deviation*: the largest distance between made outline and design outline, both
   ways, that lasts over STRETCH_MM of edge. Design details that no bead can make (thinner than
-  2 x THIN_MM, gaps narrower than 2 x GAP_MM) are left out. Where a flat face of the design lies
-  in the very plane of the section, the plane itself and either side of it are right. The
+  2 x THIN_MM, gaps narrower than 2 x GAP_MM) are left out; slits under SLIT_MM close. Where a
+  flat face of the design lies in the very plane of the section, the plane itself and either side of it are right. The
   difference between the overall sizes of what was made and of the design counts too, and so
   does the drift of layers against each other.
 - *flow* of a layer: plastic of the outermost beads against what their distance from the
@@ -16,7 +16,7 @@ What the figures mean
   stays as it is set, and up to CALIBRATION_PCT all through are a filament's calibration: told
   in `flow_pct`, not counted.
 - *volume deviation*: the worst of the enclosed volume (made outlines x layer heights against
-  the design's sections), the median flow over any WINDOW layers, and the program's flow. How
+  the design's sections; beads with upright sides and with round ones are both right), the median flow over any WINDOW layers, and the program's flow. How
   much infill there is does not count: a shell is compared with a shell.
 Blind spots: faults shorter than STRETCH_MM of edge; infill and everything inside the second
 bead; a flow that is wrong all the way through a program without straight double walls.
@@ -46,6 +46,8 @@ LOW_FLOW = 0.8
 SPARSE = 0.2
 SMOOTH_MM = 0.004
 DEEP = 2.2  # bead widths
+RIM = 1.9  # bead widths
+SLIT_MM = 0.14
 DRIFT_LAYERS = 3
 TWICE = 0.3
 SAME_PLACE_MM = 0.02
@@ -61,7 +63,7 @@ class _LayerFindings:
     height_mm: float
     outline_mm: float
     where: tuple[float, float]
-    made_mm2: float
+    made_mm2: tuple[float, float]
     design_mm2: float
     walls: "_Walls"
     size_off_mm: Floats
@@ -157,8 +159,9 @@ def _stood(pieces: list[_Piece]) -> dict[str, object]:
 
 def _volumes(pieces: list[_Piece], flow_set: float) -> tuple[float, dict[str, object]]:
     found = [f for p in pieces for f in p.found]
-    made_mm3 = sum(f.made_mm2 * f.height_mm for f in found)
+    least_mm3, made_mm3 = (sum(f.made_mm2[k] * f.height_mm for f in found) for k in (0, 1))
     design_mm3 = sum(f.design_mm2 * f.height_mm for f in found)
+    made_mm3 = min(max(design_mm3, least_mm3), made_mm3)
     enclosed = 100 * (made_mm3 / design_mm3 - 1) if design_mm3 else math.inf
     window = max((p.window_pct for p in pieces), key=abs)
     program = _program_flow_pct(found, flow_set)
@@ -264,9 +267,11 @@ def _hung(layer: Layer, body: Body) -> Layer:
 
 
 def _voids(beads: BaseGeometry) -> NDArray[np.object_]:
-    low_x, low_y, high_x, high_y = beads.bounds
-    around = shapely.box(low_x - 1, low_y - 1, high_x + 1, high_y + 1)
-    return np.array(polygons(shapely.difference(around, beads)), dtype=object)
+    """What the beads enclose."""
+    around = shapely.box(*beads.bounds).buffer(1.0, join_style="mitre")
+    found = polygons(shapely.difference(around, beads))
+    edge = around.bounds[0]
+    return np.array([void for void in found if void.bounds[0] > edge], dtype=object)
 
 
 def _in_material(voids: NDArray[np.object_], design: BaseGeometry) -> NDArray[np.bool_]:
@@ -289,24 +294,42 @@ def _inspect(layer: Layer, body: Body, *, first: bool) -> _LayerFindings:
     beads = _beads(layer if first else _skin(layer, planes))
     voids = _voids(beads)
     filled = _in_material(voids, possible)
-    made = shapely.union_all([beads, *voids[filled]])
+    made = _closed(shapely.union_all([beads, *voids[filled]]))
     plane = planes[0]
     if len(planes) > 1:
         plane = min(planes, key=lambda p: shapely.area(p.region.symmetric_difference(made)))
     outline, where = _outline(made, planes)
     missing, extra = _islands(made, sure, possible, layer.z_mm)
-    if _repeated_share(layer) > TWICE:
+    if _repeated_share(_rim(layer, plane)) > TWICE:
         extra.append(f"layer at z {layer.z_mm:.2f} is laid more than once")
     if first:
         extra += _holes(voids[filled], plane.region)
     return _LayerFindings(
-        layer.z_mm, layer.height_mm, outline, where, made.area, plane.region.area,
-        _walls(layer, plane), _size_off(made, plane), missing, extra,
+        layer.z_mm, layer.height_mm, outline, where, _made_mm2(made, layer.height_mm),
+        plane.region.area, _walls(layer, plane), _size_off(made, plane), missing, extra,
     )  # fmt: skip
+
+
+def _closed(made: BaseGeometry) -> BaseGeometry:
+    """Without slits that the plastic on either side would close."""
+    return made.buffer(SLIT_MM / 2, quad_segs=4).buffer(-SLIT_MM / 2, quad_segs=4)
+
+
+def _made_mm2(made: BaseGeometry, height_mm: float) -> tuple[float, float]:
+    """With beads whose sides stand upright (Cura's), and with round ones (Slic3r's)."""
+    return made.area - made.length * height_mm * (1 - math.pi / 4) / 2, made.area
+
+
+def _rim(layer: Layer, plane: Plane) -> Layer:
+    """The beads beside the design's edge."""
+    depth = RIM * float(np.median(layer.widths_mm))
+    return _only(layer, ~plane.holds((layer.ends[:, :2] + layer.ends[:, 2:]) / 2, -depth))
 
 
 def _repeated_share(layer: Layer) -> float:
     """How much of the length of the beads lies exactly on other beads of the layer."""
+    if not len(layer.ends):
+        return 0.0
     middles = (layer.ends[:, :2] + layer.ends[:, 2:]) / 2
     lengths = layer.lengths_mm
     keys = np.round(np.column_stack([middles, lengths]) / SAME_PLACE_MM).astype(np.int64)
@@ -408,7 +431,7 @@ def _walls(layer: Layer, plane: Plane) -> _Walls:
     edges = plane.edges
     height, width = layer.height_mm, float(np.median(layer.widths_mm))
     middles = (layer.ends[:, :2] + layer.ends[:, 2:]) / 2
-    close = ~plane.holds(middles, -1.9 * width)
+    close = ~plane.holds(middles, -RIM * width)
     if layer.hanging is not None:
         close &= ~layer.hanging
     layer, middles = _only(layer, close), middles[close]

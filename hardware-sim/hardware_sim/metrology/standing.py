@@ -20,6 +20,7 @@ from hardware_sim.metrology.solid import Solid, together
 LEVELS = 6
 POINTS = 1000
 GOOD = 0.9
+AS_GOOD = 0.01
 BED_MM = 1.0  # skirts and brims mostly end below this
 CLUSTER_MM = 1.5
 ALIKE_MM = 0.5
@@ -44,8 +45,7 @@ class _Made:
 
     @property
     def step_mm(self) -> float:
-        steps = np.diff(np.concatenate([[0.0], self.z_mm]))
-        return float(np.median(steps))
+        return deposit.step_mm(self.beads, self.levels)
 
     def picked(self, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> "_Made":
         beads = self.beads[keep]
@@ -131,13 +131,11 @@ def _reach(made: _Made) -> Floats:
 def _lifted(made: _Made, body: Body) -> Fit:
     """The best fit, on a raft if there is one."""
     flat = _fitted(made, body)
-    if flat.share >= GOOD:
-        return flat
     lift_mm = _raft_mm(made, body)
     if lift_mm is None:
         return flat
     lifted = _fitted(made, body, lift_mm)
-    return lifted if lifted.share > flat.share else flat
+    return lifted if lifted.share > flat.share - AS_GOOD else flat
 
 
 def _raft_mm(made: _Made, body: Body) -> float | None:
