@@ -112,7 +112,7 @@ def best(traces: list[Trace], made_hull: Floats, design_hull: Floats, start: Pos
             break
     if max(f.share for f in fits) <= SURE:
         tops = [refined(traces, pose) for pose in _by_tops(traces, fits)]
-        fits += [grade(traces, _snapped(traces, pose)) for pose in tops]
+        fits += [grade(traces, snapped(traces, pose)) for pose in tops]
     for _ in range(SCANS):
         if max(f.share for f in fits) > SURE:
             break

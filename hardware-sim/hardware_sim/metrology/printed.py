@@ -4,20 +4,21 @@ Never reads comments or trusts a layer count: beads are set against sections of 
 What the figures mean
 - *made outline* of a layer: the union of its beads (width from the plastic pushed, rounded
   sides), with every void filled that lies mostly in the design's material (infill is no hole).
-- *outline deviation*: the largest distance between made outline and design outline, both
-  ways, that lasts over STRETCH_MM of edge. Design details that no bead can make (thinner than
-  2 x THIN_MM, gaps narrower than 2 x GAP_MM) are left out; slits under SLIT_MM close. Where a
-  flat face of the design lies in the very plane of the section, the plane itself and either side of it are right. The
-  difference between the overall sizes of what was made and of the design counts too, and so
-  does the drift of layers against each other.
-- *flow* of a layer: plastic of the outermost beads against what their distance from the
-  design's edge asks for, relative to the program's usual; of the program: plastic of the two
-  outermost beads of straight walls against the space between their centres. M221, where it
-  stays as it is set, and up to CALIBRATION_PCT all through are a filament's calibration: told
-  in `flow_pct`, not counted.
-- *volume deviation*: the worst of the enclosed volume (made outlines x layer heights against
-  the design's sections; beads with upright sides and with round ones are both right), the median flow over any WINDOW layers, and the program's flow. How
-  much infill there is does not count: a shell is compared with a shell.
+- *outline deviation*: the largest distance between made outline and design outline, both ways,
+  that lasts over STRETCH_MM of edge. Design details that no bead can make (thinner than 2 x
+  THIN_MM, gaps narrower than 2 x GAP_MM) are left out; slits under SLIT_MM close. Where a flat
+  face of the design lies in the very plane of the section, the plane itself and either side of it
+  are right. The difference between the overall sizes of what was made and of the design counts
+  too, and so does the drift of layers against each other.
+- *flow* of a layer: plastic of the outermost beads against what their distance from the design's
+  edge asks for, relative to the program's usual; of the program: plastic of the two outermost
+  beads of straight walls against the space between their centres. M221, where it stays as it is
+  set, and up to CALIBRATION_PCT all through are a filament's calibration: told in `flow_pct`, not
+  counted.
+- *volume deviation*: the worst of the enclosed volume (made outlines x layer heights against the
+  design's sections; beads with upright sides and with round ones are both right), the median flow
+  over any WINDOW layers, and the program's flow. How much infill there is does not count: a shell
+  is compared with a shell.
 Blind spots: faults shorter than STRETCH_MM of edge; infill and everything inside the second
 bead; a flow that is wrong all the way through a program without straight double walls.
 """
