@@ -135,7 +135,8 @@ def _claim(
 
 def _followed(planes: list[Plane], ends: Floats, inset_mm: float) -> Plane:
     """The section that the slicer took where a flat face lies in it: beads run along its edges."""
-    lines = shapely.STRtree(shapely.linestrings(ends.reshape(-1, 2, 2)))
+    beads = np.asarray(shapely.linestrings(ends.reshape(-1, 2, 2)), dtype=object)
+    lines = shapely.STRtree(beads)
 
     def off_mm(plane: Plane) -> float:
         points = [points for _, points in plane.outline]
