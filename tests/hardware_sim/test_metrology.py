@@ -223,6 +223,21 @@ def test_a_brim_below_a_part_that_widens_at_once_is_no_part_of_it(tmp_path: Path
     assert answer.verdict == "within", answer
 
 
+def test_a_wall_whose_beads_lie_on_the_edge_below_an_overhang_is_no_support(tmp_path: Path):
+    wide = PLATE.buffer(4, join_style="mitre")
+    neck_mm = 4 * programs.LAYER_MM
+    low = programs.write_stl(tmp_path / "low.stl", PLATE, neck_mm)
+    high = programs.write_stl(tmp_path / "high.stl", wide, LAYERS * programs.LAYER_MM - neck_mm)
+    _stacked(low, high, neck_mm)
+    swollen = PLATE.buffer(programs.WIDTH_MM / 2 + 0.01, join_style="mitre")
+
+    def region(layer: int) -> shapely.geometry.base.BaseGeometry:
+        return swollen if layer < 4 else wide
+
+    answer = measure(asked(tmp_path, "printer-220", low, programs.printed(region, LAYERS)))
+    assert "support" not in answer.made["apart"], answer  # type: ignore[operator]
+
+
 def test_a_purge_line_between_two_layers_does_not_move_the_part(tmp_path: Path):
     flat = programs.write_stl(tmp_path / "flat.stl", PLATE, 2 * programs.LAYER_MM)
     lines = programs.printed(lambda _: PLATE, 2)

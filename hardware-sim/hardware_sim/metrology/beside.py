@@ -16,7 +16,7 @@ from hardware_sim.metrology.apart import BLOB_MM2, Apart, Bools
 from hardware_sim.metrology.body import Plane, Standing, footprint
 from hardware_sim.metrology.edges import Floats
 
-MARGIN_MM = 0.15  # the middle of an honest bead lies half its width inside the design
+SURELY_MM = 0.02  # the middle of an honest bead lies half its width inside the design
 NEAR_MM = 0.35  # a bead so near is the part's own, printed wrong
 FIRST_SHARE = 0.2  # of the bead's width: the margin on the first level, where a brim may follow
 BED_RISE_MM = 0.15
@@ -114,23 +114,21 @@ def _claim(
             continue
         places = pose.to_design(middle[some])
         width = float(np.median(beads[some, 5])) / max(step_mm, 0.02)
-        margin = FIRST_SHARE * min(width, 1.0) if first else MARGIN_MM
+        margin = FIRST_SHARE * min(width, 1.0) if first else NEAR_MM
         planes = body.planes(z_mm - step_mm / 2)
         if first and len(planes) > 1:
             planes = [_followed(planes, pose.to_design(beads[some, :4].reshape(-1, 2)), width / 2)]
-        inside = _in(planes, places, margin)
-        near = np.zeros(len(some), dtype=bool)
-        if not first and not inside.all():
+        surely = _in(planes, places, SURELY_MM)
+        if not first and not surely.all():
             planes = [body.plane(z_mm - TOP_MM), *planes]
-            inside = _in(planes, places, margin)
-            near = ~inside & _in(planes, places, NEAR_MM)
-        surely = _in(planes, places, 0.0)
+            surely = _in(planes, places, SURELY_MM)
+        near = _in(planes, places, margin)
         outside = ~surely
         shaded = np.zeros(len(some), dtype=bool)
         shaded[outside] = body.overhangs.above(places[outside], np.full(outside.sum(), z_mm))
-        owner[some[surely | ((inside | near) & ~shaded)]] = number
+        owner[some[surely | (near & ~shaded)]] = number
         carried[some[shaded]] = True
-        first = first and not inside.any()
+        first = first and not near.any()
 
 
 def _followed(planes: list[Plane], ends: Floats, inset_mm: float) -> Plane:
