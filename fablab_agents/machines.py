@@ -258,6 +258,11 @@ class Bench:
         """The driver, if it has this power."""
         return self._driver if isinstance(self._driver, power) else None
 
+    @property
+    def sets_up(self) -> bool:
+        """A person moves it, and no program does."""
+        return self.run is None and not self._free.is_set()
+
     async def moved(self, what: Callable[[], Status], why: str) -> None:
         """A move that a person at the machine asked for; nothing else meanwhile, and in no run."""
         if self.run is not None or not self._free.is_set():

@@ -320,6 +320,8 @@ def against_mark(desk: Desk) -> str | None:
     name = desk.entry.id
     if desk.condition in (Condition.RUNNING, Condition.PAUSED):
         return f"{name} is running"
+    if desk.condition is Condition.ATTENTION:  # a stranger's job at a print server, too
+        return f"{name} wants attention: see to it, then say so again"
     if desk.condition is Condition.OFFLINE:
         return f"{name} is not connected and could be used unseen: connect it, then say so again"
     return None

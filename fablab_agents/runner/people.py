@@ -116,9 +116,12 @@ class People:
         await bench.moved(lambda: driver.jog(by_mm, bench.travel(number)), f"{person} moves it")
 
     async def stop_jog(self, machine: str) -> None:
-        driver = self._bench(machine).can(Jogs)
-        if driver is not None:
-            await asyncio.to_thread(driver.stop_jog)
+        """Of a move for set-up alone: what stops a jog would break a job and let it run on."""
+        bench = self._bench(machine)
+        driver = bench.can(Jogs)
+        if driver is None or not bench.sets_up:
+            raise NotNow(f"nobody moves {machine} from here")
+        await asyncio.to_thread(driver.stop_jog)
 
     def _movable(self, machine: str) -> Bench:
         bench, view = self._bench(machine), self._view()

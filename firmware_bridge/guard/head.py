@@ -40,6 +40,7 @@ class Head:
         self._margin = max(_LOW_MM, profile.fdm.nozzle_mm)
         self.homed: frozenset[str] = frozenset()
         self._dozes = False  # M84 S: off at once on one firmware, after a rest on another
+        self._adrift: frozenset[str] = frozenset()  # homed, and perhaps somewhere else than there
         self._lifted = 0.0
         self.absolute = True
         self._feed = 0.0  # as the program says it
@@ -256,6 +257,9 @@ class Head:
             self._travel_low(number, self._z, before, (self._x, self._y))
         self._z = at[2] if "Z" in axes else self._z
         self.knows(self.homed | axes)
+        self._adrift = self._adrift - axes
+        if "O" in given:  # homes only where it does not know its place
+            self._adrift, self.homed = axes, frozenset(set(self.homed))
         self._lifted = 0.0
 
     def knows(self, axes: frozenset[str]) -> None:
@@ -284,3 +288,14 @@ class Head:
         if not moved <= self.homed and not (lift and self._lifted <= _LIFT_BEFORE_HOMING_MM):
             self._findings.reject("homing", number, "moves before homing (G28)")
             self.homed = AXES
+        if self._adrift and not lift:
+            self._find_place(number, moved)
+
+    def _find_place(self, number: int, moved: set[str]) -> None:
+        """A place that is told ends the doubt; a step from nobody knows where leaves the travel."""
+        if not self.absolute:
+            said = "a step behind G28 O, which leaves a printer that was homed where it stands"
+            self._findings.review("homing", number, said)
+        self._adrift = self._adrift - moved if self.absolute else frozenset()
+        if not self._adrift:
+            self.knows(self.homed)

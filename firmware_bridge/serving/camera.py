@@ -4,7 +4,7 @@ It asks no other computer than the server's own, sends no key there, and hands o
 """
 
 from typing import Final, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from firmware_bridge.driver import Picture
 from firmware_bridge.errors import ProtocolError, Refused
@@ -15,6 +15,7 @@ from firmware_bridge.streaming import Timeouts
 
 PICTURE_MAX: Final = 4 * 1024 * 1024
 PICTURE_S: Final = 5.0
+_NO_ADDRESS: Final = "the camera's address is none that a picture can be fetched from"
 _ITSELF: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -55,16 +56,24 @@ def beside(server: str, camera: str) -> tuple[str, str]:
     A path alone belongs to the web server on its usual port (a Pi serves both there). Raises
     `Refused` for another computer.
     """
-    at, said = urlsplit(server), urlsplit(camera)
+    at, said, told_port = urlsplit(server), *_parts(camera)
     if said.scheme not in ("", "http", "https"):
-        raise Refused("the camera's address is none that a picture can be fetched from")
+        raise Refused(_NO_ADDRESS)
     if said.hostname not in (None, at.hostname, *_ITSELF):
         raise Refused("the camera is on another computer; pictures come from the print server's")
     host = f"[{at.hostname}]" if ":" in (at.hostname or "") else at.hostname
-    port = f":{said.port}" if said.port else ""
+    port = f":{told_port}" if told_port else ""
     scheme = said.scheme or at.scheme
     query = f"?{said.query}" if said.query else ""
     return f"{scheme}://{host}{port}", f"/{said.path.lstrip('/')}{query}"
+
+
+def _parts(camera: str) -> tuple[SplitResult, int | None]:
+    try:
+        said = urlsplit(camera)
+        return said, said.port
+    except ValueError:
+        raise Refused(_NO_ADDRESS) from None
 
 
 def picture(data: bytes, whose: str) -> Picture:

@@ -21,7 +21,7 @@ from fablab_agents.journal import Journal
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import LIVE, Actor, State
 from fablab_agents.protocol.messages import Bed, Claim, Condition
-from fablab_agents.runner import Runner, clock
+from fablab_agents.runner import NotNow, Runner, clock
 from firmware_bridge.driver import Condition as Says
 from firmware_bridge.driver import (
     Ended,
@@ -33,6 +33,7 @@ from firmware_bridge.driver import (
     Run,
     Started,
     Status,
+    Travel,
 )
 from firmware_bridge.errors import BridgeError, LinkLost, NeedsPerson, Refused
 from tests.fablab_agents.conftest import LASER, PRINTER, make_ticket
@@ -353,3 +354,44 @@ async def test_an_alarm_voids_the_persons_mark(tmp_path: Path) -> None:
         assert shop.journal.bed("laser-1", clock().elapsed_s) is Bed.CLEAR
         machine.says = Says.FAULT
         await shop.until(lambda: shop.journal.bed("laser-1", clock().elapsed_s) is Bed.UNKNOWN, 20)
+
+
+async def test_nobody_calls_a_bed_clear_while_a_strangers_job_fills_it(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, laser_1=Machine(says=Says.ATTENTION))
+    async with shop.open() as runner:
+        await shop.until(lambda: runner.benches["laser-1"].condition is Condition.ATTENTION)
+        with pytest.raises(NotNow, match="wants attention"):
+            runner.people.bed_clear("laser-1", "Ana")
+        assert shop.journal.mark("laser-1") is None
+
+
+@dataclass
+class Movable(Machine):
+    stopped: int = 0
+
+    def jog(self, by_mm: tuple[float, float, float], travel: Travel) -> Status:
+        raise AssertionError
+
+    def stop_jog(self) -> None:
+        self.stopped += 1
+
+
+async def test_only_a_move_for_set_up_is_stopped_by_its_button(tmp_path: Path) -> None:
+    machine, over = Movable(), threading.Event()
+
+    def moves() -> Status:
+        over.wait(10)
+        return Status(Says.IDLE)
+
+    shop = Shop(tmp_path, laser_1=machine)
+    async with shop.open() as runner:
+        bench = runner.benches["laser-1"]
+        await shop.until(lambda: bench.condition is Condition.IDLE)
+        with pytest.raises(NotNow, match="nobody moves"):
+            await runner.people.stop_jog("laser-1")
+        moving = asyncio.create_task(bench.moved(moves, "Ana moves it"))
+        await shop.until(lambda: bench.condition is Condition.ATTENTION)
+        await runner.people.stop_jog("laser-1")
+        over.set()
+        await moving
+    assert machine.stopped == 1

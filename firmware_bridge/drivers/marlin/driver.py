@@ -146,6 +146,8 @@ class MarlinDriver:
 
     def stop_jog(self) -> None:
         """At once where the board reads M410 out of turn; else everything off."""
+        if self._run is not None and not self._run.over:
+            raise Refused("a program runs: stop that")
         if not self._can.get("EMERGENCY_PARSER"):
             self.halt()
         elif self._link is not None:

@@ -240,9 +240,9 @@ def test_characters_are_counted() -> None:
 
 def test_it_homes_only_when_told_and_sets_the_modes_it_counts_on() -> None:
     table = mill(["G0 X5"], home=True, modes="[GC:G1 G54 G17 G20 G91 G94 M5 M9 F0 S0]")
-    assert table.hear("ok").replace(b"?", b"") == b"G21 G90\n"
+    assert table.hear("ok").replace(b"?", b"") == b"G0 G21 G90\n"
     assert table.hear("ok").replace(b"?", b"") == b"$G\n"
-    assert table.hear(MODES.format("G1", 0), "ok").replace(b"?", b"") == b"G0 X5\n"
+    assert table.hear(MODES.format("G0", 0), "ok").replace(b"?", b"") == b"G0 X5\n"
 
 
 def at_the_end(place: str, *modes: str) -> Table:

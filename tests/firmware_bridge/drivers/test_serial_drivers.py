@@ -243,7 +243,7 @@ PLACED = grbl()["?"].replace("0.000,0.000,0.000", "5.000,0.000,0.000")
 MILL = {
     **grbl(),
     "?": PLACED,
-    "$G": "[GC:G1 G54 G17 G21 G90 G94 M5 M9 T0 F100 S0]\r\nok\r\n",
+    "$G": "[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F100 S0]\r\nok\r\n",
 }
 LANGUAGES = {
     "marlin": (MarlinDriver, {**MARLIN, "M105": COLD}, "ok\n"),
@@ -267,7 +267,7 @@ print(event.outcome, event.cause, flush=True)
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    data = b"G1 X5 F100\n" * 60
+    data = b"G1 X5 F100\n" * 59 + b"G0 X5\n"
     path = tmp_path / "job.gcode"
     path.write_bytes(data)
     return Program(path, hashlib.sha256(data).hexdigest(), "job", 60)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.driver import Condition, Driver, Homes, Jogs, Program, Sees, Travel
+from firmware_bridge.driver import Condition, Driver, Ended, Homes, Jogs, Program, Sees, Travel
 from firmware_bridge.errors import BridgeError, NeedsPerson, ProtocolError, Refused
 from firmware_bridge.registry import DRIVERS, open_driver
 from firmware_bridge.serving.camera import PICTURE_MAX, beside
@@ -116,11 +116,10 @@ def test_after_a_job_and_while_one_runs_nothing_is_jogged(board: Board, tmp_path
     made = Program(tmp_path / "p.gcode", hashlib.sha256(data).hexdigest(), "attempt-1", 3)
     events = driver.start(made).events()
     next(events)
-    for move in (driver.home, lambda: driver.jog((1, 0, 0), PRINTER)):
+    for move in (driver.home, lambda: driver.jog((1, 0, 0), PRINTER), driver.stop_jog):
         with pytest.raises((Refused, NeedsPerson)):
             move()
-    for _ in events:
-        pass
+    assert isinstance(list(events)[-1], Ended)
     with pytest.raises(Refused, match="home it"):
         driver.jog((1, 0, 0), PRINTER)
 
@@ -164,6 +163,8 @@ def test_the_picture_comes_from_where_the_server_says_and_no_key_goes_there(
         ("", Refused, "no camera"),
         ("http://192.0.2.7/snapshot", Refused, "another computer"),
         ("file:///etc/passwd", Refused, "none that a picture"),
+        ("http://localhost:99999/", Refused, "none that a picture"),
+        ("http://[localhost/", Refused, "none that a picture"),
         ("http://localhost:PORT/webcam/page", ProtocolError, "no picture"),
         ("http://localhost:PORT/webcam/flood", BridgeError, "bytes"),
     ],

@@ -411,6 +411,17 @@ def test_ways_to_home_all(homing: str) -> None:
     assert told(judge(program.encode(), PRINTER)) == ("accept", set())
 
 
+def test_steps_behind_a_homing_that_may_not_happen_are_asked_about() -> None:
+    step = "G91\nG1 X50 F3000\nG90\n"
+    doubt = HEAD.replace("G28", "G28 O\nG91\nG1 Z5 F300\nG90") + LINE + TAIL
+    assert told(judge(doubt.encode(), PRINTER)) == ("accept", set())
+    assert told(judge(f"G28\n{step}G28 O\n{step}".encode(), PRINTER)) == ("review", {"homing"})
+    assert told(judge(f"G28 O\n{step}".encode(), PRINTER)) == ("review", {"homing"})
+    found = f"G28 O\nG1 Y5 Z5 F300\nG1 X5\n{step}"
+    assert told(judge(found.encode(), PRINTER)) == ("accept", set())
+    assert told(judge(f"G28 O\nG28\n{step}".encode(), PRINTER)) == ("accept", set())
+
+
 def test_a_wide_nozzle_lays_thicker_lines() -> None:
     thick = printed("G92 E0\nG1 X80 E40")  # 4.8 mm² over 20 mm
     assert told(judge(thick, PRINTER)) == ("reject", {"blob"})
