@@ -33,6 +33,7 @@ PROGRESS_EVERY_S = 0.5
 TICK_S = 0.05
 _BEFORE_FIRST = quirks.FIRST_NUMBER - 1
 START_NUMBERING = codec.numbered(_BEFORE_FIRST, quirks.COUNT_FROM_HERE)
+NUMBER_AGAIN = codec.numbered(_BEFORE_FIRST, quirks.COUNT_AGAIN)
 QUESTION = codec.numbered(quirks.QUESTION_NUMBER, b"M105")
 
 
@@ -359,7 +360,7 @@ class MarlinConversation:
         self._window.back_to(_BEFORE_FIRST)
         self._questions.answered(self._now)
         self._count_asking(number)
-        self._out += START_NUMBERING
+        self._out += NUMBER_AGAIN
 
     def _plausible(self, number: int) -> bool:
         window = self._window
@@ -544,7 +545,7 @@ class MarlinConversation:
     def _ask(self) -> None:
         self._questions.asked(self._now)
         self.tally.probes += 1
-        self._out += START_NUMBERING if self._phase is Phase.NUMBERING else QUESTION
+        self._out += NUMBER_AGAIN if self._phase is Phase.NUMBERING else QUESTION
         self._ahead, self._after_resend = b"", False  # the question ends it; what comes answers it
 
     def _report(self) -> None:

@@ -25,8 +25,10 @@ FIRST_NUMBER: Final = 2000
 LAST_NUMBER: Final = 60000
 # queue.cpp takes an M110's own number when the line is read. One that names a number as well sets
 # it once more when it is carried out (M110.cpp), and what was let in behind it would go a second
-# time; Repetier counts from its own number alone.
-COUNT_FROM_HERE: Final = b"M110"
+# time: said once, before anything else is in flight, it does no harm, and boards that know only the
+# named number are met too. Said again it names none. Repetier counts from its own number alone.
+COUNT_FROM_HERE: Final = b"M110 N%d" % (FIRST_NUMBER - 1)
+COUNT_AGAIN: Final = b"M110"
 # Asked under this number, any board that numbers lines answers "Last Line: K" and executes nothing.
 # (The oldest unanswered line would not do: queue.cpp drops a repeated one without a word.)
 QUESTION_NUMBER: Final = 65432

@@ -83,7 +83,7 @@ class Board:
         digits, _, command = body[1:].partition(b" ")
         number = int(digits)
         if command.startswith(b"M110"):
-            self.last = int(command.split(b"N")[-1])
+            self.last = int(command.rpartition(b"N")[2]) if b"N" in command else number
             self._say(b"ok\n")
         elif number != self.last + 1 or reduce(xor, body) != int(told):
             said = b"Error:Line Number is not Last Line Number+1, Last Line: %d\nResend: %d\nok\n"

@@ -48,7 +48,7 @@ class Table:
 def printer(commands: Iterable[str], t: Timeouts | None = None) -> Table:
     rows = [(n, row.encode()) for n, row in enumerate(commands, 1)]
     table = Table(MarlinConversation(iter(rows), len(rows), t or Timeouts()))
-    assert table.wait().startswith(b"N1999 M110*")
+    assert table.wait().startswith(b"N1999 M110 N1999*")
     return table
 
 

@@ -103,7 +103,7 @@ def test_numbers_start_over_before_they_run_into_the_sixteenth_bit() -> None:
     told = said(table.hear("ok"))
     while not told or not told[-1][1].startswith("M110"):
         told += said(table.hear("ok"))
-    assert told[-2:] == [(60_000, "G1 X1"), (1999, "M110")]
+    assert told[-2:] == [(60_000, "G1 X1"), (1999, "M110 N1999")]
     assert table.wait() == b""  # nothing may follow before it is answered
     assert said(table.hear("ok"))[0] == (2000, "G1 X1")
 
