@@ -81,7 +81,7 @@ def test_the_labs_page_follows_without_reload_and_after_a_restart(
     page.evaluate("window.sameDocument = true")
     for name in ("Third", "Fourth"):
         server.post("/api/labs", {"name": name, "lat": 41.4, "lon": 2.2})
-        expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=20_000)
+        expect(page.get_by_role("heading", name=name)).to_be_visible(timeout=60_000)
         if name == "Third":
             server.stop(signal.SIGKILL)
             server.start()
