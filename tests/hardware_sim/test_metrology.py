@@ -1,5 +1,6 @@
 import itertools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -221,6 +222,24 @@ def test_a_brim_below_a_part_that_widens_at_once_is_no_part_of_it(tmp_path: Path
 
     answer = measure(asked(tmp_path, "printer-220", low, programs.printed(region, LAYERS)))
     assert answer.verdict == "within", answer
+
+
+def test_a_brim_that_touches_a_thick_first_layer_is_no_part_of_it(tmp_path: Path):
+    stl = programs.write_stl(tmp_path / "plate.stl", PLATE, 0.2 + 9 * 0.1)
+    lines = programs.printed(lambda _: PLATE, 10)
+    second = lines.index("G1 Z0.400 F1200")
+    around = PLATE.buffer(0.15, join_style="mitre").exterior.coords
+    brim = [f"G1 X{50 + x:.3f} Y{60 + y:.3f} E1 F1500" for x, y in around]
+    brim[0] = brim[0].replace(" E1", "")
+    thin = [_halved(line) for line in lines[second:]]
+    answer = measure(asked(tmp_path, "printer-220", stl, [*lines[:second], *brim, *thin]))
+    assert answer.verdict == "within", answer
+
+
+def _halved(line: str) -> str:
+    """A line of a layer above the first, as it is at half the height."""
+    line = re.sub(r"Z([0-9.]+)", lambda m: f"Z{0.1 + float(m[1]) / 2:.3f}", line)
+    return re.sub(r"E([0-9.]+)", lambda m: f"E{float(m[1]) / 2:.5f}", line)
 
 
 def test_a_wall_whose_beads_lie_on_the_edge_below_an_overhang_is_no_support(tmp_path: Path):

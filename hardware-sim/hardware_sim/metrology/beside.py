@@ -113,9 +113,10 @@ def _claim(
         if not len(some):
             continue
         places = pose.to_design(middle[some])
-        width = float(np.median(beads[some, 5])) / max(step_mm, 0.02)
+        height_mm = z_mm if first else step_mm
+        width = float(np.median(beads[some, 5])) / max(height_mm, 0.02)
         margin = FIRST_SHARE * min(width, 1.0) if first else NEAR_MM
-        planes = body.planes(z_mm - step_mm / 2)
+        planes = body.planes(z_mm - height_mm / 2)
         if first and len(planes) > 1:
             planes = [_followed(planes, pose.to_design(beads[some, :4].reshape(-1, 2)), width / 2)]
         surely = _in(planes, places, SURELY_MM)
