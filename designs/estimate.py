@@ -6,7 +6,8 @@ jobs, know better. Heating, clamping and clearing are the workshop's set-up and 
 The rates are fitted to programs: printing to PrusaSlicer 2.5's own estimate for 30 parts (0.2 mm
 layers, 15 % infill), milling and laser to our tool paths for 10 and 16 sheet parts. The spreads
 (`_TIME`, `_MASS`) are assumptions: what those programs needed over the model, and some more for
-machines that are slower at corners than their programs think.
+machines that are slower at corners than their programs think. A machine of no class named here is
+taken for the one that does its process, with the wider spread `_STRANGER`.
 """
 
 import math
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from designs.design import DrawingFacts, Facts, MeshFacts
 from designs.errors import Refused
-from designs.processes import Material, find_material
+from designs.processes import FDM, LASER, MILL, Material, find_material
 
 
 class Estimate(BaseModel):
@@ -72,6 +73,8 @@ MACHINES: Mapping[str, Printer | Mill | Laser] = {
     "cnc-3018": Mill(),
     "laser-400": Laser(),
 }
+_DOES: Mapping[str, Printer | Mill | Laser] = {FDM: Printer(), MILL: Mill(), LASER: Laser()}
+_STRANGER = (0.6, 1.6)  # of a machine whose class nobody has fitted: slower or faster by as much
 _FLOWS_MM3_S = {"tpu": 3.0, "petg": 8.0}  # what a filament's melt allows
 _MILLED = {
     "plywood": _Cut(800, 1.59),
@@ -108,8 +111,9 @@ def estimate(
     machine_class: str,
     thickness_mm: float | None = None,
 ) -> Estimate:
-    """One piece of the part on a machine of that class; raises `Refused` where they do not fit."""
-    machine, stuff = MACHINES.get(machine_class), find_material(material)
+    """One piece of the part on a machine of that class, or of one that does the process where the
+    class is a name of the shop's own; raises `Refused` where they do not fit."""
+    machine, stuff = MACHINES.get(machine_class, _DOES.get(process)), find_material(material)
     if machine is None or stuff is None or process not in stuff.processes:
         raise Refused(
             f"{process} in {material} on {machine_class} is nothing we can estimate",
@@ -127,7 +131,8 @@ def estimate(
             "the file or its thickness",
             "Give a solid for a printer, a drawing and a thickness for a mill or laser",
         )
-    return _spread(seconds / 60, grams, type(machine))
+    spread = _TIME[type(machine)] if machine_class in MACHINES else _STRANGER
+    return _spread(seconds / 60, grams, spread, _MASS[type(machine)])
 
 
 def _printed(facts: MeshFacts, material: Material, printer: Printer) -> tuple[float, float]:
@@ -168,8 +173,10 @@ def _lasered(facts: DrawingFacts, material: Material, laser: Laser, thickness_mm
     return passes * facts.cut_length_mm / cut.feed_mm_min * 60 + contours * laser.contour_s
 
 
-def _spread(minutes: float, grams: float, machine: type) -> Estimate:
-    (time_low, time_high), (mass_low, mass_high) = _TIME[machine], _MASS[machine]
+def _spread(
+    minutes: float, grams: float, time: tuple[float, float], mass: tuple[float, float]
+) -> Estimate:
+    (time_low, time_high), (mass_low, mass_high) = time, mass
     return Estimate(
         minutes_p10=round(minutes * time_low, 2),
         minutes_p50=round(minutes, 2),

@@ -153,8 +153,10 @@ class Wish(BaseModel):
 
 
 def effort(part: Part, machine: Machine) -> Effort | None:
-    """What one piece takes on this machine; None where its class is not estimated."""
-    kind = machine.model.removeprefix("generic-")  # a profile's name; estimates go by class
+    """What one piece takes on this machine; None where it does not do that."""
+    if part.process not in machine.processes:
+        return None
+    kind = machine.model.removeprefix("generic-")  # a shipped profile's name is its class
     try:
         told = estimate(part.facts, part.process, part.material, kind, part.thickness_mm)
     except Refused:

@@ -100,7 +100,7 @@ def test_larger_thicker_and_more_holes_never_take_less(side, holes, thickness):
     [
         (a_mesh(20), FDM, "plywood", "fdm-220", None),
         (a_mesh(20), FDM, "pla", "laser-400", None),
-        (a_mesh(20), FDM, "pla", "rocket", None),
+        (a_mesh(20), FDM, "plywood", "rocket", None),
         (a_drawing(20), LASER, "plywood", "laser-400", None),
         (a_drawing(20), FDM, "pla", "fdm-220", None),
     ],
@@ -108,6 +108,23 @@ def test_larger_thicker_and_more_holes_never_take_less(side, holes, thickness):
 def test_what_does_not_fit_together_is_refused(facts, process, material, machine, thickness):
     with pytest.raises(Refused):
         estimate(facts, process, material, machine, thickness)
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked", "named", "thickness"),
+    [
+        (a_mesh(20), (FDM, "pla"), "fdm-220", None),
+        (a_drawing(50), (MILL, "birch_plywood"), "cnc-3018", 6),
+        (a_drawing(50), (LASER, "plywood"), "laser-400", 3),
+    ],
+)
+def test_a_machine_of_a_name_of_its_own_goes_by_its_process_with_a_wider_spread(
+    facts, asked, named, thickness
+):
+    own = estimate(facts, *asked, "shop-router", thickness)
+    known = estimate(facts, *asked, named, thickness)
+    assert (own.minutes_p50, own.grams_p90) == (known.minutes_p50, known.grams_p90)
+    assert own.minutes_p10 < known.minutes_p10 < known.minutes_p90 < own.minutes_p90
 
 
 def test_every_machine_class_estimates_every_material_of_its_process():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from designs.design import OWN_WORK
+from designs.design import OWN_WORK, DrawingFacts
 from fablab_agents.protocol.messages import Bed, Condition, Hello, Machine
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.dispatch import service as dispatch
@@ -132,6 +132,24 @@ async def test_a_machine_driven_by_hand_says_so_before_anybody_orders(town: Town
     other = model.agreed(await town.quote())
     assert other is not None
     assert words not in orders_model.confirmation_text(other, "Ana")
+
+
+def test_a_profile_of_ones_own_name_is_estimated_by_what_the_machine_does() -> None:
+    printed = a_release("f" * 64).parts[0]
+    own = PRINTER.model_copy(update={"model": "shop-printer"})
+    assert (known := model.effort(printed, PRINTER)) is not None
+    assert (told := model.effort(printed, own)) is not None
+    assert told.p50_s == known.p50_s
+    assert told.p90_s > known.p90_s
+    facts = DrawingFacts(
+        size_mm=(100, 100), area_mm2=1e4, cut_length_mm=400, outlines=1, holes=0,
+        smallest_hole_mm=None,
+    )  # fmt: skip
+    made = {"process": "cnc_milling", "material": "plywood", "thickness_mm": 6, "facts": facts}
+    cut = printed.model_copy(update=made)
+    mill = LASER.model_copy(update={"model": "shop-router", "processes": ("cnc_milling",)})
+    assert model.effort(cut, mill) is not None
+    assert model.effort(cut, own) is None
 
 
 async def test_the_lines_add_up_to_what_was_compared(town: Town):
