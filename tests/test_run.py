@@ -70,8 +70,16 @@ def test_doctor_names_what_is_missing_and_the_line_that_brings_it(tmp_path: Path
     (tmp_path / "python3").symlink_to(Path(sys.executable).resolve())
     done = run("doctor", PATH=str(tmp_path))
     assert done.returncode == 3
-    assert "--   prusa-slicer   missing" in done.stdout
+    assert "--    prusa-slicer   missing" in done.stdout
     assert "to get it: install prusa-slicer" in done.stdout
+
+
+def test_doctor_has_a_word_of_its_own_for_what_comes_by_itself(tmp_path: Path):
+    (tmp_path / "tools").mkdir()
+    doctor = shutil.copy(ROOT / "tools/doctor.py", tmp_path / "tools")
+    said = subprocess.run([sys.executable, doctor], capture_output=True, text=True, check=False)
+    assert "later environment    not made yet; the first ./run demo makes it" in said.stdout
+    assert "later web assets     not here yet" in said.stdout
 
 
 @pytest.fixture

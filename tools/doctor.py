@@ -56,16 +56,30 @@ def how_to_install(package: str) -> str:
 
 
 class Row(NamedTuple):
-    """One thing looked at; `fix` is the line that brings what is missing."""
+    """One thing looked at; `fix` is the line that brings what is missing.
+
+    `later`: it is not here yet and comes by itself when it is first used.
+    """
 
     name: str
     ok: bool
     found: str
     fix: str
+    later: bool = False
+
+    @property
+    def word(self) -> str:
+        if self.later:
+            return "later"
+        return "ok" if self.ok else "--"
 
 
 def row(name: str, good: bool, found: str, fix: str = "") -> Row:
     return Row(name, good, found, "" if good else fix)
+
+
+def later(name: str, how: str) -> Row:
+    return Row(name, True, how, "", later=True)
 
 
 def check_python() -> Row:
@@ -82,18 +96,22 @@ def check_uv() -> Row:
         [sys.executable, "-c", "import ensurepip, venv"], capture_output=True, check=False
     )
     if can_make.returncode == 0:
-        return row("uv", True, "not here yet; the first ./run demo brings it")
+        return later("uv", "not here yet; the first ./run demo brings it")
     return row("uv", False, "not here, and python3 has no venv", how_to_install("python3-venv"))
 
 
 def check_environment() -> Row:
     made = [name for name in ("demo", "dev") if (HERE / ".venv" / (f"made-for-{name}")).exists()]
-    return row("environment", True, "made for " + ", ".join(made) if made else "not made yet")
+    if not made:
+        return later("environment", "not made yet; the first ./run demo makes it")
+    return row("environment", True, "made for " + ", ".join(made))
 
 
 def check_assets() -> Row:
     made = (HERE / "orchestrator/web/static/vendor/made-from").exists()
-    return row("web assets", True, "here" if made else "not here yet; ./run demo fetches them")
+    if not made:
+        return later("web assets", "not here yet; the first ./run demo fetches them")
+    return row("web assets", True, "here")
 
 
 def check_program(program: str, purpose: str) -> Row:
@@ -147,9 +165,9 @@ def main(words: list[str]) -> int:
         print(json.dumps([each._asdict() for each in rows], indent=2))
     else:
         for each in rows:
-            print(f"{'ok' if each.ok else '--':<4} {each.name:<14} {each.found}")
+            print(f"{each.word:<5} {each.name:<14} {each.found}")
             if each.fix:
-                print(f"{'':<19} to get it: {each.fix}")
+                print(f"{'':<20} to get it: {each.fix}")
     return 0 if all(each.ok for each in rows) else 3
 
 

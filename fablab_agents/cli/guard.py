@@ -8,6 +8,7 @@ import getpass
 import json
 import math
 import sys
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,8 +91,7 @@ def _guard(asked: argparse.Namespace) -> int:
     try:
         profile = profiles.load(asked.machine)
         if asked.show:
-            print(profiles.text(asked.machine), end="")
-            return DONE
+            return _show(profiles.text(asked.machine), as_json=asked.json)
         if asked.approve:
             return _approve(asked, profile)
     except ProfileBroken as error:
@@ -116,6 +116,11 @@ def _judge(asked: argparse.Namespace, profile: MachineProfile) -> int:
         print(said, flush=True)
     worst: Decision = next(d for d in ("reject", "review", "accept") if d in decisions)
     return _STATUS[worst]
+
+
+def _show(text: str, *, as_json: bool) -> int:
+    print(json.dumps(tomllib.loads(text)) if as_json else text.rstrip("\n"))
+    return DONE
 
 
 def _explain(asked: argparse.Namespace) -> int:

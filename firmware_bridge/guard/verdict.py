@@ -110,7 +110,7 @@ class Findings:
     def all(self) -> tuple[Finding, ...]:
         """By line, what concerns the program as a whole at the end."""
         more = [
-            Finding(rule, 0, f"… and {count - PER_RULE} more lines like these", severity)
+            Finding(rule, 0, f"… and {count - PER_RULE} more like these", severity)
             for (rule, severity), count in self.counts.items()
             if count > PER_RULE
         ]

@@ -147,6 +147,13 @@ def test_rules_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) == len(RULES)
 
 
+def test_a_profile_is_shown_as_toml_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*PRINTER, "--show"]) == 0
+    assert capsys.readouterr().out == profiles.text("generic-fdm-220")
+    assert main([*PRINTER, "--show", "--json"]) == 0
+    assert lines(capsys)[0]["name"] == profiles.load("generic-fdm-220").name
+
+
 def test_blocks_are_shown_and_approved_once(
     tmp_path: Path, program: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

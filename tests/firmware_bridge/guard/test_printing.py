@@ -605,7 +605,7 @@ def test_what_moves_nothing_is_no_program(program: bytes) -> None:
 def test_a_rule_broken_on_every_line_is_told_a_few_times_and_counted() -> None:
     verdict = judge(printed("G1 X500\n" * 40), PRINTER)
     assert [finding.line for finding in verdict.findings] == [13, 14, 15, 16, 17, 0]
-    assert verdict.findings[-1].message == "… and 35 more lines like these"
+    assert verdict.findings[-1].message == "… and 35 more like these"
 
 
 def test_a_bad_setting_is_told_each_time_it_stands_there() -> None:
