@@ -112,7 +112,8 @@ def estimate(
     thickness_mm: float | None = None,
 ) -> Estimate:
     """One piece of the part on a machine of that class, or of one that does the process where the
-    class is a name of the shop's own; raises `Refused` where they do not fit."""
+    class is a name of the shop's own; raises `Refused` where they do not fit.
+    """
     machine, stuff = MACHINES.get(machine_class, _DOES.get(process)), find_material(material)
     if machine is None or stuff is None or process not in stuff.processes:
         raise Refused(
