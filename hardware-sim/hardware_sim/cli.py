@@ -60,17 +60,22 @@ def _parser() -> argparse.ArgumentParser:
         epilog=TEACH,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("machines", help="list the shipped machines, as JSON")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB|NAME|FILE.toml", required=True)
+    listing = verbs.add_parser("machines", help="list the shipped machines, as JSON")
+    _add_json(listing)
     run = verbs.add_parser(
         "run", help="start one simulated machine (may be left out before its name or file)"
     )
     run.add_argument("config", help="a shipped name (printer-220) or a TOML file")
     run.add_argument("--link", type=Path, help="stable symlink that always names the port")
-    run.add_argument("--speed", type=float, default=1.0, help="simulated s per wall s; 0: no waits")
+    run.add_argument(
+        "--speed", type=_not_below_zero, default=1.0, help="simulated s per wall s; 0: no waits"
+    )
     run.add_argument("--record", type=Path, help="folder for starts, programs and ends")
     run.add_argument("--control", type=Path, help="unix socket for the physical world")
-    run.add_argument("--tcp", type=int, help="a TCP port on 127.0.0.1 instead of a pty; 0: any")
+    run.add_argument(
+        "--tcp", type=_tcp_port, help="a TCP port on 127.0.0.1 instead of a pty; 0: any"
+    )
     _add_measure(
         verbs.add_parser(
             "measure",
@@ -126,7 +131,20 @@ def _add_measure(measure: argparse.ArgumentParser) -> None:
     add("--tolerance-mm", type=_above_zero, metavar="MM", help="instead of 0.3 printed, 0.1 cut")
     add("--limit-s", type=_not_below_zero, default=120.0, metavar="S",
         help="of processor time; 0: no limit (120)")  # fmt: skip
-    add("--json", action="store_true", help="JSON is the only form there is; may be left out")
+    _add_json(measure)
+
+
+def _add_json(verb: argparse.ArgumentParser) -> None:
+    words = "JSON is the only form there is; may be left out"
+    verb.add_argument("--json", action="store_true", help=words)
+
+
+def _tcp_port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no TCP port: 1 to 65535, or 0 for any free one"
+        )
+    return int(text)
 
 
 def _above_zero(text: str) -> float:
@@ -194,6 +212,9 @@ def run(args: argparse.Namespace) -> int:
         lived = Served(served, Clock(args.speed), Journal(args.record)).live(args.control, _say)
         asyncio.run(lived)
         return 0
+    if args.config not in shipped() and not Path(args.config).is_file():
+        names = ", ".join(shipped())
+        raise ConfigRefused(f"{args.config}: no such file, and not one of {names}")
     machine = load(args.config)
     if isinstance(machine, MarlinMachine):
         machine = machine.model_copy(update={"unasked_min_s": UNASKED_MIN_WALL_S * args.speed})
@@ -208,9 +229,14 @@ def run(args: argparse.Namespace) -> int:
 
 def machines() -> int:
     """List what is shipped."""
-    found = {path.stem: str(path) for path in (*MACHINES.glob("*.toml"), *SERVERS.glob("*.toml"))}
-    print(json.dumps(dict(sorted(found.items())), indent=1))
+    print(json.dumps(shipped(), indent=1))
     return 0
+
+
+def shipped() -> dict[str, str]:
+    """Names of machines and print servers, and where each is described."""
+    found = {path.stem: str(path) for path in (*MACHINES.glob("*.toml"), *SERVERS.glob("*.toml"))}
+    return dict(sorted(found.items()))
 
 
 def _say(where: str, kind: str) -> None:
@@ -222,6 +248,9 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if words and words[0] not in VERBS and not words[0].startswith("-"):
         words = ["run", *words]
+    if not words:
+        print(f"name a machine, or one of the verbs\n\n{TEACH}", file=sys.stderr)
+        return USAGE
     args = _parser().parse_args(words)
     try:
         if args.verb == "machines":

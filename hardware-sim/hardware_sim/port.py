@@ -17,6 +17,11 @@ Edge = Literal["opened", "closed"]
 _IN_CLOSE, _IN_OPEN = 0x08 | 0x10, 0x20
 _BACKLOG = 1 << 16
 SETTLE_S = 0.001
+_PORTS = "/dev/pts/"
+
+
+class LinkRefusedError(OSError):
+    """The stable name cannot be made without harm to what is there."""
 
 
 class Port:
@@ -112,16 +117,24 @@ class Port:
         """The device vanishes; a host that has it open sees a hang-up."""
         os.close(self._master)
         os.close(self._watch)
-        if self._link is not None and self._link.is_symlink():
+        if self._link is not None and _points_to(self._link) == self.name:
             self._link.unlink()
 
 
 def _point(link: Path, target: str) -> None:
-    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.parent.is_dir():
+        raise LinkRefusedError(f"--link {link}: there is no folder {link.parent}; make it first")
+    if os.path.lexists(link) and not _points_to(link).startswith(_PORTS):
+        raise LinkRefusedError(f"--link {link}: something else is there already; name a free path")
     fresh = link.with_name(f".{link.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
     fresh.replace(link)
+
+
+def _points_to(link: Path) -> str:
+    """Where a symlink points; empty for what is none."""
+    return str(link.readlink()) if link.is_symlink() else ""
 
 
 def _watch(name: str) -> int:

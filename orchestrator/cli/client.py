@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def token(args: argparse.Namespace) -> str:
 
 def call(args: argparse.Namespace, method: str, path: str, **request: Any) -> Any:  # noqa: ANN401
     """The parsed JSON answer; raises Answered for a refusal, SystemExit where nobody answers."""
-    headers = {"Authorization": f"Bearer {token(args)}"}
+    known = token(args)
+    headers = {"Authorization": f"Bearer {known}"} if known else {}
     try:
         answer = httpx.request(
             method, f"{args.server}{path}", headers=headers, timeout=300, **request
@@ -64,7 +66,18 @@ def call(args: argparse.Namespace, method: str, path: str, **request: Any) -> An
         raise SystemExit(REFUSED) from error
     if answer.is_success:
         return answer.json() if answer.content else None
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        raise Answered({"status": answer.status_code, "detail": _no_token(args, known)})
     raise Answered(_problem(answer))
+
+
+def _no_token(args: argparse.Namespace, known: str) -> str:
+    wrong = "is not this one" if known else "is missing"
+    return (
+        f"this needs the operator's token, which {wrong}: it lies in the file `token` of the "
+        f"server's data folder. Name that folder with --data-dir (now {args.data_dir}), or on "
+        "another computer give the token as COSMOLOCAL_TOKEN"
+    )
 
 
 def _problem(answer: httpx.Response) -> dict[str, Any]:

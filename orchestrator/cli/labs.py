@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from orchestrator.cli.client import USAGE, Answered, Commands, add_server, call, refused, show
@@ -37,8 +38,8 @@ def register(commands: "Commands[argparse.ArgumentParser]") -> None:
     coding.set_defaults(run=code)
     for each in (adding, coding):
         # Given after the word they must not be undone by a default.
-        for option in ("--server", "--data-dir"):
-            each.add_argument(option, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        for option, kind in (("--server", str), ("--data-dir", Path)):
+            each.add_argument(option, type=kind, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         each.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 

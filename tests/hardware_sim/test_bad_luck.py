@@ -11,6 +11,7 @@ import pytest
 
 from hardware_sim.config import Fault, Faults
 from hardware_sim.faults import Troubles
+from hardware_sim.port import Port
 from hardware_sim.wire import Lane
 from tests.hardware_sim.bare import Bare
 from tests.hardware_sim.conftest import FOLDER_ENV, Shop, numbered
@@ -221,6 +222,60 @@ def test_every_shipped_machine_is_listed() -> None:
     listed = json.loads(done.stdout)
     assert {"printer-220", "mill-3018", "laser-400"} <= listed.keys()
     assert all(Path(path).is_file() for path in listed.values())
+
+
+def _asked(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hardware_sim", *words],
+        capture_output=True, text=True, env=FOLDER_ENV, timeout=30, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ((), 2, "python -m hardware_sim printer-220 "),
+        (("printer-220", "--tcp", "99999"), 2, "99999 is no TCP port"),
+        (("printer-220", "--speed", "-1"), 2, "-1 is no number of 0 or more"),
+        (("rocket",), 2, "moonraker-220, printer-220, prusalink-220"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(words: tuple[str, ...], status: int, said: str) -> None:
+    done = _asked(*words)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_list_of_machines_takes_json_as_a_word() -> None:
+    assert _asked("machines", "--json").stdout == _asked("machines").stdout
+
+
+def test_a_link_never_takes_the_place_of_somebody_elses_file(tmp_path: Path) -> None:
+    program, elsewhere = tmp_path / "p.gcode", tmp_path / "elsewhere"
+    program.write_text("G28\n")
+    elsewhere.symlink_to(program)
+    for path, why in (
+        (program, "something else is there already"),
+        (elsewhere, "something else is there already"),
+        (tmp_path / "none/port", "there is no folder"),
+    ):
+        done = _asked("mill-3018", "--link", str(path))
+        assert done.returncode == 1
+        assert why in done.stderr
+        assert "Traceback" not in done.stderr
+    assert program.read_text() == "G28\n"
+    assert elsewhere.readlink() == program
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_link_that_a_killed_machine_left_is_taken_over(tmp_path: Path) -> None:
+    link = tmp_path / "port"
+    link.symlink_to("/dev/pts/987654")
+    port = Port(link)
+    assert str(link.readlink()) == port.name
+    port.close()
+    assert not link.is_symlink()
 
 
 def test_a_scripted_machine_still_speaks_in_order(shop: Shop) -> None:
