@@ -3,15 +3,16 @@
 What it says has the last word over anything remote; it never touches a machine or the network.
 """
 
-import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Final, Self, get_args, get_origin
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from firmware_bridge.faults import faults
 
 DEFAULT_DIR = Path("~/.local/share/cosmolocal-agent")
 FILE = "agent.toml"
@@ -153,7 +154,8 @@ def parse(text: str, where: str = FILE) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigRefused(f"{where}: not readable as TOML: {error}") from None
     except ValidationError as error:
-        raise ConfigRefused("\n".join(_faults(error, where))) from None
+        told = (f"{where}: {fault}" for fault in faults(error, Config))
+        raise ConfigRefused("\n".join(told)) from None
 
 
 def load(folder: Path) -> Config:
@@ -166,50 +168,6 @@ def load(folder: Path) -> Config:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigRefused(f"{path} cannot be read: {error}") from None
-
-
-def _faults(error: ValidationError, where: str) -> Iterable[str]:
-    for fault in error.errors():
-        place = _place(fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            yield f"{where}: {place}: nobody knows this key{_meant(fault['loc'])}"
-        elif fault["type"] == "missing":
-            yield f"{where}: {place}: is missing"
-        else:
-            said = fault["msg"].removeprefix("Value error, ")
-            yield f"{where}: {place}: {said}"
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    """`("machine", 1, "baud")` → `machine 2, baud`: people count from one."""
-    words: list[str] = []
-    for step in loc:
-        if isinstance(step, int):
-            words[-1] = f"{words[-1]} {step + 1}"
-        else:
-            words.append(step)
-    return ", ".join(words) or "the whole file"
-
-
-def _meant(loc: tuple[int | str, ...]) -> str:
-    names = [step for step in loc if isinstance(step, str)]
-    model: type[BaseModel] = Config
-    for name in names[:-1]:
-        inner = _model_of(model.model_fields, name)
-        if inner is None:
-            return ""
-        model = inner
-    near = difflib.get_close_matches(names[-1], list(model.model_fields), n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(model.model_fields)}"
-
-
-def _model_of(fields: Mapping[str, Any], name: str) -> type[BaseModel] | None:
-    if name not in fields:
-        return None
-    kind = fields[name].annotation
-    if get_origin(kind) is tuple:
-        kind = get_args(kind)[0]
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 EXAMPLE = """\

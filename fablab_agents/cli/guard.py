@@ -17,6 +17,7 @@ from fablab_agents.cli.common import DONE, PERSON, REFUSED, USAGE, Commands, com
 from firmware_bridge import profiles
 from firmware_bridge.errors import ProfileBroken
 from firmware_bridge.profiles import Blocks, MachineProfile
+from firmware_bridge.profiles.extremes import Extremes
 
 if TYPE_CHECKING:
     from firmware_bridge.guard import Decision, Facts, Finding, Stock, Verdict
@@ -162,17 +163,25 @@ def _agreed() -> bool:
 
 def _shown(profile: MachineProfile, shop: Blocks) -> str:
     """The blocks as a person should see them: what the guard cannot read is marked."""
-    known = profile.codes
-    lines = [f"{profile.title}: its own blocks. Lines marked ? are beyond what the guard reads."]
+    lines = [
+        f"{profile.title}: its own blocks. Lines marked ? are beyond what the guard reads,",
+        "lines marked ! hold a number beyond this machine's own limits.",
+    ]
     for title, text in (("start", shop.start), ("end", shop.end), ("any", "\n".join(shop.lines))):
+        extremes = Extremes(profile)
         lines.append(f"--- {title}")
-        for line in text.splitlines():
-            said = line.split(";", 1)[0].split()
-            mark = "?" if said and said[0] not in known else " "
-            lines.append(f" {mark} {line.rstrip()}")
+        lines += [_marked(line, profile, extremes.beyond(line)) for line in text.splitlines()]
     after = [name for name, on in shop.after.model_dump().items() if on]
     lines.append(f"--- after the start block it counts as: {', '.join(after) or 'read from above'}")
     return _printable("\n".join(lines))
+
+
+def _marked(line: str, profile: MachineProfile, beyond: tuple[str, ...]) -> str:
+    said = line.split(";", 1)[0].split()
+    mark = "?" if said and said[0] not in profile.codes else " "
+    if not beyond:
+        return f" {mark} {line.rstrip()}"
+    return f"!{mark} {line.rstrip()}    <-- {'; '.join(beyond)}"
 
 
 def _plain(name: str, verdict: "Verdict", material: str | None) -> dict[str, object]:

@@ -14,16 +14,22 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    Strict,
     ValidationError,
     field_validator,
     model_validator,
 )  # fmt: skip
 
 from firmware_bridge.errors import ProfileBroken
+from firmware_bridge.faults import faults
 from firmware_bridge.profiles.blocks import compile_block
 
-Vector = tuple[float, float, float]
-Range = tuple[float, float]
+# As TOML has them: a number or a word in quotes is neither a number nor true.
+Number = Annotated[float, Strict()]
+Whole = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
+Vector = tuple[Number, Number, Number]
+Range = tuple[Number, Number]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Code = Annotated[str, Field(pattern=r"^[GMT](0|[1-9][0-9]{0,3})(\.[1-9])?$")]
 
@@ -43,24 +49,33 @@ class FilamentLimits(_Table):
     hotend_c: Range
     bed_c: Range
 
+    @field_validator("hotend_c", "bed_c")
+    @classmethod
+    def _upwards(cls, given: Range) -> Range:
+        low, high = given
+        if low > high:
+            msg = f"[{low:g}, {high:g}] runs backwards; write [{high:g}, {low:g}]"
+            raise ValueError(msg)
+        return given
+
 
 class Fdm(_Table):
-    nozzle_mm: float = Field(gt=0, le=2)
-    filament_mm: float = Field(gt=0, le=4)
-    hotend_max_c: float = Field(gt=0, le=500)
-    bed_max_c: float = Field(ge=0, le=200)
-    chamber_max_c: float = Field(default=0, ge=0, le=120)
-    fans: int = Field(default=1, ge=0, le=10)
-    cold_below_c: float = Field(default=170, gt=0)
-    blob_max_mm: float = Field(default=30, gt=0)
+    nozzle_mm: Number = Field(gt=0, le=2)
+    filament_mm: Number = Field(gt=0, le=4)
+    hotend_max_c: Number = Field(gt=0, le=500)
+    bed_max_c: Number = Field(ge=0, le=200)
+    chamber_max_c: Number = Field(default=0, ge=0, le=120)
+    fans: Whole = Field(default=1, ge=0, le=10)
+    cold_below_c: Number = Field(default=170, gt=0)
+    blob_max_mm: Number = Field(default=30, gt=0)
     materials: dict[Slug, FilamentLimits]
 
 
 class After(_Table):
     """What the machine is after the start block, where that cannot be read from its lines."""
 
-    homed: bool = False
-    hot: bool = False
+    homed: Flag = False
+    hot: Flag = False
 
 
 class Blocks(_Table):
@@ -72,7 +87,7 @@ class Blocks(_Table):
     end: str = ""
     lines: tuple[str, ...] = ()
     after: After = After()
-    end_is_off: bool = False
+    end_is_off: Flag = False
     approved: str = ""
 
     @field_validator("start", "end", "lines")
@@ -95,20 +110,20 @@ class Blocks(_Table):
 
 
 class Mill(_Table):
-    spindle_max_rpm: float = Field(gt=0)
-    stock_mm: float = Field(gt=0)
-    spoilboard_mm: float = Field(default=0.2, ge=0)
-    safe_z_mm: float = Field(default=1, ge=0)
+    spindle_max_rpm: Number = Field(gt=0)
+    stock_mm: Number = Field(gt=0)
+    spoilboard_mm: Number = Field(default=0.2, ge=0)
+    safe_z_mm: Number = Field(default=1, ge=0)
     materials: tuple[Slug, ...] = ()
 
 
 class Laser(_Table):
-    power_max: float = Field(gt=0)
+    power_max: Number = Field(gt=0)
     constant_power: Literal["accept", "review", "reject"] = "review"
-    glow_share: float = Field(default=0.002, ge=0, le=0.05)
-    feed_min_mm_min: float = Field(default=10, ge=0)
-    burn_max_s_mm: float = Field(default=1.2, gt=0)
-    passes_max: int = Field(default=8, ge=1)
+    glow_share: Number = Field(default=0.002, ge=0, le=0.05)
+    feed_min_mm_min: Number = Field(default=10, ge=0)
+    burn_max_s_mm: Number = Field(default=1.2, gt=0)
+    passes_max: Whole = Field(default=8, ge=1)
     materials: tuple[Slug, ...] = ()
     forbidden_materials: tuple[Slug, ...] = ()
 
@@ -132,12 +147,12 @@ class MachineProfile(_Table):
     work_zero_mm: Vector | None = (0.0, 0.0, 0.0)
     g28_mm: Vector | None = None
     home_mm: Vector | None = None
-    feed_max_mm_min: float = Field(gt=0)
-    rapid_mm_min: float = Field(gt=0)
-    dwell_max_s: float = Field(default=60, gt=0)
-    line_max_bytes: int = Field(ge=16, le=256)
-    lines_max: int = Field(default=5_000_000, gt=0)
-    bytes_max: int = Field(default=256_000_000, gt=0)
+    feed_max_mm_min: Number = Field(gt=0)
+    rapid_mm_min: Number = Field(gt=0)
+    dwell_max_s: Number = Field(default=60, gt=0)
+    line_max_bytes: Whole = Field(ge=16, le=256)
+    lines_max: Whole = Field(default=5_000_000, gt=0)
+    bytes_max: Whole = Field(default=256_000_000, gt=0)
     codes: frozenset[Code]
     review: frozenset[Code] = frozenset()
     blocks: Blocks | None = None
@@ -148,6 +163,9 @@ class MachineProfile(_Table):
     @field_validator("work_zero_mm", mode="before")
     @classmethod
     def _nobody_knows(cls, given: object) -> object:
+        if isinstance(given, str) and given != "unknown":
+            msg = f'{given!r} is no place; write three numbers, [X, Y, Z], or "unknown"'
+            raise ValueError(msg)
         return None if given == "unknown" else given
 
     @model_validator(mode="after")
@@ -221,9 +239,8 @@ def load(name_or_path: str | Path) -> MachineProfile:
         known = ", ".join(names())
         raise ProfileBroken(f"no profile or file {where!r}; shipped ones: {known}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise ProfileBroken(f"profile {where}: {at}: {first['msg']}") from None
+        told = (f"profile {where}: {fault}" for fault in faults(error, MachineProfile))
+        raise ProfileBroken("\n".join(told)) from None
     except (OSError, ValueError) as error:
         raise ProfileBroken(f"profile {where} cannot be read: {error}") from None
 

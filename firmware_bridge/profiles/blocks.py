@@ -19,6 +19,9 @@ _TOKEN: Final = re.compile(
 )
 _STATEMENT: Final = re.compile(r"\s*(?:local|global)\b|[^=!<>~]=[^=~]")
 _RANGE: Final = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*\.\.\s*(-?\d+(?:\.\d+)?)\s*")
+_NO_RANGE: Final = re.compile(
+    r"\s*(-?\d+(?:\.\d+)?)\s*(?:-|–|…|,|:|\.{3}|to)\s*(-?\d+(?:\.\d+)?)\s*"
+)
 _KEY: Final = re.compile(r"([A-Za-z_]+)=?[^A-Za-z_=]*$")
 _CODE: Final = re.compile(r"[GMT]\d+(?:\.\d)?(?=\s|$)")
 _SQUEEZED: Final = re.compile(r"G[0-3][A-Z]")
@@ -31,7 +34,7 @@ _FORMS: Final[dict[Kind, str]] = {
     "word": r"[A-Za-z0-9_.,+-]*",
     "quoted": r'[^"\n]*',
 }
-_BY_CODE: Final[dict[str, Kind]] = {
+HEATS_BY_CODE: Final[dict[str, Kind]] = {
     **dict.fromkeys(("M104", "M109"), "hotend"),
     **dict.fromkeys(("M140", "M190"), "bed"),
     **dict.fromkeys(("M141", "M191"), "chamber"),
@@ -136,7 +139,11 @@ class _Maker:
         if _SQUEEZED.match(self.line.lstrip()):
             raise BlockBrokenError(f"{said} in {self.line.strip()}: write a blank after the code")
         limits = _RANGE.fullmatch("0..0" if self.line.strip() == "T" else name)
+        if wrong := _NO_RANGE.fullmatch(name):
+            raise BlockBrokenError(f"{said} is no range; write {{{wrong[1]}..{wrong[2]}}}")
         low, high = (float(limits[1]), float(limits[2])) if limits else (-_ANY, _ANY)
+        if limits and low > high:
+            raise BlockBrokenError(f"{said} runs backwards; write {{{limits[2]}..{limits[1]}}}")
         kind: Kind = "number" if limits else self._kind(name)
         self.parts.append(f"(?P<h{len(self.holes)}>{_FORMS[kind]})")
         self.holes.append(Hole(kind, low, high, said))
@@ -150,12 +157,12 @@ class _Maker:
             return "quoted"
         key = _KEY.search(self.line)
         if code is not None:
-            heats = _BY_CODE.get(code[0])
+            heats = HEATS_BY_CODE.get(code[0])
             return heats if heats and key and key[1] in ("S", "R") else "number"
-        return _kind_by_words(key[1] if key else "", name)
+        return kind_by_words(key[1] if key else "", name)
 
 
-def _kind_by_words(key: str, name: str) -> Kind:
+def kind_by_words(key: str, name: str) -> Kind:
     for words in (key.upper(), name.upper()):
         if "CHAMBER" in words:
             return "chamber"

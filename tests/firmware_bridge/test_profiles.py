@@ -37,7 +37,16 @@ def test_shipped_profiles_say_what_they_promise() -> None:
         ('"M107"', '"M0107"', "codes"),
         ("[fdm]", "[fdm", "cannot be read"),
         ("work_zero_mm = [0, 0, 0]", 'work_zero_mm = "unknown"', "a printer homes"),
-        ("work_zero_mm = [0, 0, 0]", 'work_zero_mm = "somewhere"', "work_zero_mm"),
+        (
+            "work_zero_mm = [0, 0, 0]",
+            'work_zero_mm = "unkown"',
+            "work_zero_mm: 'unkown' is no place; write three numbers",
+        ),
+        ("nozzle_mm = 0.4", 'nozzle_mm = "0.4"', "fdm, nozzle_mm: wants a number without quotes"),
+        ("nozzle_mm = 0.4", "nozle_mm = 0.4", "did you mean 'nozzle_mm'"),
+        ("machine_max_mm = [220, 220, 250]", "machine_max_mm = [220, 220]", "mm 3: is missing"),
+        ("hotend_c = [170, 240]", "hotend_c = [240, 170]", "backwards; write .170, 240."),
+        ("hotend_c = [170, 240]", "hotend = [170, 240]", "pla, hotend: .* mean 'hotend_c'"),
     ],
 )
 def test_a_broken_profile_says_where(old: str, new: str, why: str, tmp_path: Path) -> None:
@@ -47,6 +56,36 @@ def test_a_broken_profile_says_where(old: str, new: str, why: str, tmp_path: Pat
     path.write_text(shipped.replace(old, new))
     with pytest.raises(ProfileBroken, match=why):
         profiles.load(path)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "why"),
+    [
+        ('start = "M106 S{0-2}"', "blocks, start: {0-2} is no range; write {0..2}"),
+        ('start = "M106 S{2..0}"', "blocks, start: {2..0} runs backwards; write {0..2}"),
+        ('end_is_off = "yes"', "blocks, end_is_off: wants true or false without quotes"),
+    ],
+)
+def test_a_broken_block_says_what_is_right(blocks: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{profiles.text('generic-fdm-220')}\n[blocks]\n{blocks}\n")
+    with pytest.raises(ProfileBroken) as broken:
+        profiles.load(path)
+    assert why in str(broken.value)
+
+
+def test_all_that_is_wrong_in_a_profile_is_said_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    mill = profiles.text("generic-cnc-3018")
+    assert "stock_mm = 12" in mill
+    wrong = mill.replace("stock_mm = 12", 'stock_mm = "18"').replace("dialect", "dialekt")
+    path.write_text(wrong)
+    with pytest.raises(ProfileBroken) as broken:
+        profiles.load(path)
+    said = str(broken.value).splitlines()
+    assert len(said) == 3
+    assert any("did you mean 'dialect'" in line for line in said)
+    assert any("mill, stock_mm: wants a number without quotes, not '18'" in line for line in said)
 
 
 def test_a_profile_that_is_not_there_names_those_that_are() -> None:

@@ -185,6 +185,22 @@ def test_blocks_are_shown_and_approved_once(
     assert "already" in capsys.readouterr().out
 
 
+def test_numbers_beyond_the_machine_are_marked_before_they_are_approved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.toml"
+    start = r"G28\nM104 S900\nM140S60\nG1 X9999 F3000\nG1 X220 Y{number}\nG91\nG1 Z-5\nGO BED=300"
+    blocks = f'[blocks]\nstart = "{start}"\nend = "M84{{if x > 999}}\\nM104 S0{{endif}}"\n'
+    mine.write_text(profiles.text("generic-fdm-220") + blocks)
+    main(["guard", "--machine", str(mine), "--approve"])
+    marked = [line for line in capsys.readouterr().err.splitlines() if line.startswith("!")]
+    assert marked == [
+        "!  M104 S900    <-- S900: the hotend takes 260 °C at most",
+        "!  G1 X9999 F3000    <-- X9999: it reaches 0 to 220 mm",
+        "!? GO BED=300    <-- BED=300: the bed takes 100 °C at most",
+    ]
+
+
 def test_as_a_command_it_prints_json_and_nothing_else(program: Any) -> None:
     command = [sys.executable, "-m", "fablab_agents.cli", *PRINTER, program(BAD), "--json"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
