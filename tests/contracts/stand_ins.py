@@ -156,14 +156,18 @@ class Serial(StandIn):
         return self.sim.starts()
 
     def exact(self, program: Program) -> bool:
-        lines = self.sim.received().decode().splitlines()
+        lines = self._but_questions(self.sim.received().decode().splitlines())
         while lines and lines[-1] in self.after:
             lines.pop()
-        return lines == self._wanted(program)
+        return lines == self._but_questions(self._wanted(program))
 
     def _wanted(self, program: Program) -> list[str]:
         rows = program.path.read_text().splitlines()
         return [bare for row in rows if (bare := row.split(";")[0].strip())]
+
+    def _but_questions(self, lines: list[str]) -> list[str]:
+        """M105 moves nothing, and a driver in doubt on a slow computer asks it at any time."""
+        return [line for line in lines if line != "M105"]
 
     def unplug(self) -> None:
         self.sim.act("unplug")

@@ -42,6 +42,7 @@ class MarlinDriver:
         self._found = ""
         self._homed_at = -quirks.HOMED_S  # when it last moved under us since it was homed
         self._counts = True
+        self._modes_left = False  # by a job or a person's move since it started
 
     # ------------------------------------------------------------------ the seam
 
@@ -91,6 +92,7 @@ class MarlinDriver:
                 raise Refused(
                     f"line {line}: {command.decode()!r} belongs to the host, not to a file"
                 )
+        self._set_first_modes()
         parking = None if self._park is None else Parking(self._park)
         rows = gcode.commands(data)
         talk = MarlinConversation(
@@ -98,6 +100,7 @@ class MarlinDriver:
         )
         self._found, self._homed_at = "", -quirks.HOMED_S
         self._run = SerialRun(link, talk, program.remote_name)
+        self._modes_left = True
         return self._run
 
     def recover(self, handle: str) -> Run | None:
@@ -138,6 +141,7 @@ class MarlinDriver:
         if at is None:
             raise Refused("it does not say where it is")
         travel.refuse(tuple(map(sum, zip(at[:3], by_mm, strict=True))))
+        self._modes_left = True
         for command in quirks.jog(by_mm, travel.feed_mm_min):
             self._told(chat, command, self._timeouts.homing_s)
         if self._homed_at > 0:  # nobody stopped it
@@ -153,6 +157,12 @@ class MarlinDriver:
         elif self._link is not None:
             self._homed_at = -quirks.HOMED_S
             self._link.write(b"M410\n")
+
+    def _set_first_modes(self) -> None:
+        """A job begins as on a board that has just started, whatever was left behind."""
+        if self._modes_left and self._chat is not None:
+            for command in quirks.FIRST_MODES:
+                self._told(self._chat, command, self._timeouts.answer_s)
 
     def _free(self) -> Chat[codec.Reply]:
         self._ready()
@@ -214,7 +224,7 @@ class MarlinDriver:
             raise NeedsPerson(f"{self._where} is a GRBL controller, not a printer with Marlin")
         if not any(isinstance(reply, codec.Banner) for reply in replies):
             return False
-        self._stranger = False
+        self._stranger = self._modes_left = False
         list(chat.listen(_QUIET_S))
         return True
 

@@ -97,6 +97,9 @@ PANEL_PRINT: Final = re.compile(r"^(echo:)?\s*(File opened|enqueueing \"M2[34])"
 MAKE_SAFE: Final = b"M108\nM410\nM104 S0\nM140 S0\nM107\nM84\nM105\n"
 # Heat and fans off, and nothing that moves.
 COOL: Final = (b"M104 S0\n", b"M140 S0\n", b"M107\n")
+# The modes of a board that has just started: a program counts on them, and the last may have left
+# others (GcodeSuite::axis_relative is set at boot alone).
+FIRST_MODES: Final = (b"G90\n", b"M82\n", b"M220 S100\n", b"M221 S100\n")
 # With and without EMERGENCY_PARSER; sent bare so that it is never refused for its number.
 MAKE_SAFE_EVERY_S: Final = 4.0
 KILL: Final = b"\nM112\n"

@@ -170,6 +170,27 @@ def test_a_family_that_does_not_check_line_numbers_is_not_streamed_to(
     assert not [row for row in at.told if row[0] == "G"]
 
 
+def test_a_job_begins_in_the_modes_of_a_board_that_has_just_started(
+    peer: Make, tmp_path: Path
+) -> None:
+    printer = peer({"M115": "FIRMWARE_NAME:Marlin\nok\n"}, "ok T:20 /0\n")
+    driver = MarlinDriver(printer.link, 115200, QUICK)
+    driver.connect()
+    data = b"G28\nG91\nM220 S50\n"
+    path = tmp_path / "job.gcode"
+    path.write_bytes(data)
+    program = Program(path, hashlib.sha256(data).hexdigest(), "a-1", 3)
+    try:
+        list(driver.start(program).events())
+        assert "G90" not in printer.told
+        list(driver.start(program).events())
+    finally:
+        driver.close()
+    second = printer.told[printer.told.index("G90") :]
+    assert second[:4] == ["G90", "M82", "M220 S100", "M221 S100"]
+    assert second[4].startswith("N1999 M110")
+
+
 def test_a_port_is_known_by_its_stable_name(peer: Make, tmp_path: Path) -> None:
     by_id = tmp_path / "usb-maker-board"
     for _ in range(2):  # unplugged and plugged in, it is another device under the same name
