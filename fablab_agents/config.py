@@ -12,14 +12,14 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from firmware_bridge.faults import faults
+from firmware_bridge.faults import SLUG, faults
 
 DEFAULT_DIR = Path("~/.local/share/cosmolocal-agent")
 FILE = "agent.toml"
 DEFAULT_PORT = 8101
 BY_HAND = "by_hand"
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Slug = Annotated[str, Field(pattern=SLUG)]
 _HOURS = re.compile(r"([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _MINUTES_A_DAY = 24 * 60
 

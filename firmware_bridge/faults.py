@@ -9,6 +9,12 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 
+SLUG: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+CODE: Final = r"^[GMT](0|[1-9][0-9]{0,3})(\.[1-9])?$"
+_FORMS: Final = {
+    SLUG: 'takes small letters, digits, "-" and "_"',
+    CODE: "takes codes such as G1, M104 or G38.2, without leading zeros",
+}
 _WORDS: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], str]]] = {
     **dict.fromkeys(
         ("float_type", "float_parsing", "int_type", "int_parsing", "int_from_float"),
@@ -30,7 +36,7 @@ _WORDS: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], str]]] = {
     "greater_than_equal": lambda given, told: f"must be at least {told['ge']:g}, not {given}",
     "less_than_equal": lambda given, told: f"must be at most {told['le']:g}, not {given}",
     "finite_number": lambda *_: "must be a finite number",
-    "string_pattern_mismatch": lambda given, told: f"{given!r} must look like {told['pattern']}",
+    "string_pattern_mismatch": lambda given, told: _formed(given, told["pattern"]),
 }
 
 
@@ -44,6 +50,10 @@ def faults(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
             yield f"{place}: {_WORDS[kind](fault['input'], fault.get('ctx', {}))}"
         else:
             yield f"{place}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _formed(given: object, pattern: str) -> str:
+    return f"{given!r} is not right; it {_FORMS.get(pattern, f'must look like {pattern}')}"
 
 
 def _without_quotes(given: object) -> str:

@@ -21,7 +21,7 @@ from pydantic import (
 )  # fmt: skip
 
 from firmware_bridge.errors import ProfileBroken
-from firmware_bridge.faults import faults
+from firmware_bridge.faults import CODE, SLUG, faults
 from firmware_bridge.profiles.blocks import compile_block
 
 # As TOML has them: a number or a word in quotes is neither a number nor true.
@@ -30,8 +30,8 @@ Whole = Annotated[int, Strict()]
 Flag = Annotated[bool, Strict()]
 Vector = tuple[Number, Number, Number]
 Range = tuple[Number, Number]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-Code = Annotated[str, Field(pattern=r"^[GMT](0|[1-9][0-9]{0,3})(\.[1-9])?$")]
+Slug = Annotated[str, Field(pattern=SLUG)]
+Code = Annotated[str, Field(pattern=CODE)]
 
 
 class Envelope(NamedTuple):

@@ -34,7 +34,7 @@ def test_shipped_profiles_say_what_they_promise() -> None:
         ("nozzle_mm = 0.4", "nozzle = 0.4", "nozzle"),
         ("machine_max_mm = [220, 220, 250]", "machine_max_mm = [220, nan, 250]", "finite"),
         ("hotend_max_c = 260", "hotend_max_c = inf", "hotend_max_c"),
-        ('"M107"', '"M0107"', "codes"),
+        ('"M107"', '"M0107"', "codes 26: 'M0107' is not right; it takes codes such as G1"),
         ("[fdm]", "[fdm", "cannot be read"),
         ("work_zero_mm = [0, 0, 0]", 'work_zero_mm = "unknown"', "a printer homes"),
         (
@@ -43,6 +43,7 @@ def test_shipped_profiles_say_what_they_promise() -> None:
             "work_zero_mm: 'unkown' is no place; write three numbers",
         ),
         ("nozzle_mm = 0.4", 'nozzle_mm = "0.4"', "fdm, nozzle_mm: wants a number without quotes"),
+        ('name = "generic-fdm-220"', 'name = "Shop 1"', "'Shop 1' .* takes small letters"),
         ("nozzle_mm = 0.4", "nozle_mm = 0.4", "did you mean 'nozzle_mm'"),
         ("machine_max_mm = [220, 220, 250]", "machine_max_mm = [220, 220]", "mm 3: is missing"),
         ("hotend_c = [170, 240]", "hotend_c = [240, 170]", "backwards; write .170, 240."),

@@ -152,6 +152,14 @@ def test_a_profile_of_ones_own_name_is_estimated_by_what_the_machine_does() -> N
     assert model.effort(cut, own) is None
 
 
+async def test_a_lab_whose_profile_has_a_name_of_its_own_is_quoted(town: Town):
+    await town.publish()
+    own = await town.open_lab("Nord", 1, PRINTER.model_copy(update={"model": "shop-printer"}))
+    quote = await town.quote()
+    assert quote.complete
+    assert [option.agent for option in quote.items[0].options] == [own]
+
+
 async def test_the_lines_add_up_to_what_was_compared(town: Town):
     """What the search takes for the price is the sum of the lines that a maker pays."""
     await town.publish()
