@@ -88,6 +88,7 @@ class GrblConversation:
         self._report = codec.Report("Idle")
         self._offset: codec.Vector | None = None
         self._modes: Modes | None = None
+        self._wishes = 0  # how often it was asked into the modes that a job counts on
         self._start_modes: Modes | None = None
         self._reports = 0
         self._idle_since: float | None = None
@@ -173,9 +174,14 @@ class GrblConversation:
                 pass
 
     def _want_modes(self, words: frozenset[str]) -> None:
-        missing = [word for word in quirks.WANTED_MODES if word not in words]
-        if missing and self._phase is Phase.SETTING:
-            self._own.extend((" ".join(missing).encode(), b"$G"))
+        missing = " ".join(word for word in quirks.WANTED_MODES if word not in words)
+        if not missing or self._phase is not Phase.SETTING:
+            return
+        if self._wishes >= quirks.MODE_WISHES:
+            self._finish("failed", "modes", f"it does not go to {missing}; nothing was cut")
+            return
+        self._wishes += 1
+        self._own.extend((missing.encode(), b"$G"))
 
     def _ok(self) -> None:
         if self._phase in (Phase.SETTING, Phase.ASKING, Phase.UNCHECKING):

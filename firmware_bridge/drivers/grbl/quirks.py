@@ -44,6 +44,7 @@ REPORTS_FOR_OFFSET: Final = 40
 # What a job may count on; GRBL resets to it, but a person or the job before (M2 leaves G1: what
 # the guard read as a rapid move would burn) may have left it otherwise.
 WANTED_MODES: Final = ("G0", "G17", "G21", "G54", "G90", "G94", "M5", "M9")
+MODE_WISHES: Final = 2
 
 ERRORS: Final = {
     1: "a word without its letter",

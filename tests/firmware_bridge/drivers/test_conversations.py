@@ -245,6 +245,17 @@ def test_it_homes_only_when_told_and_sets_the_modes_it_counts_on() -> None:
     assert table.hear(MODES.format("G0", 0), "ok").replace(b"?", b"") == b"G0 X5\n"
 
 
+def test_a_board_that_never_takes_a_mode_is_not_asked_for_ever() -> None:
+    stubborn = "[GC:G0 G54 G17 G20 G90 G94 M5 M9 F0 S0]"
+    table = mill(["G0 X5"], modes=stubborn)
+    for _ in range(2):
+        assert table.hear("ok").replace(b"?", b"") == b"G21\n"
+        assert table.hear("ok").replace(b"?", b"") == b"$G\n"
+        table.hear(stubborn)
+    assert (table.end.outcome, table.end.cause) == ("failed", "modes")
+    assert "G21" in table.end.detail
+
+
 def at_the_end(place: str, *modes: str) -> Table:
     table = mill(["G1 X5 F100"])
     table.hear("ok")
