@@ -24,7 +24,7 @@ from fablab_agents.config import Config, ConfigRefused, Machine
 from fablab_agents.machines import open_driver
 from fablab_agents.trust import Identity, NotEnrolled, trust_env
 from firmware_bridge import discovery, profiles, registry
-from firmware_bridge.driver import Condition
+from firmware_bridge.driver import Condition, Driver
 from firmware_bridge.errors import BridgeError, ProfileBroken
 
 CLOCK_OFF_MAX_S: Final = 120
@@ -79,6 +79,9 @@ def _identity(folder: Path) -> tuple[Identity | None, Check]:
 
 
 def _disk(folder: Path) -> Check:
+    if not folder.is_dir():
+        do = "enrol makes it; is --dir the folder that you enrolled in?"
+        return Check("disk", "wrong", f"there is no folder {folder}", do)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"x")
@@ -97,7 +100,7 @@ def _journal(folder: Path) -> Check:
     if not path.exists():
         return Check("journal", "well", "none yet; the first run makes it")
     try:
-        with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as db:
+        with sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True) as db:
             said = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             unknown = db.execute("SELECT count(*) FROM attempts WHERE state='unknown'").fetchone()
     except sqlite3.Error as error:
@@ -117,10 +120,14 @@ def _machine(entry: Machine, *, open_ports: bool) -> Check:
         profiles.load(entry.profile)
     except ProfileBroken as error:
         return Check(what, "wrong", str(error), "correct `profile`")
+    try:
+        driver = open_driver(entry)
+    except BridgeError as error:
+        return Check(what, "wrong", str(error), "correct its entry in agent.toml")
     if entry.by_hand:
         return _folder(what, Path(entry.link).expanduser())
     if entry.link.startswith(("http://", "https://")):
-        return _server(what, entry)
+        return _server(what, entry, driver)
     if entry.link.startswith("socket://"):
         parts = urlsplit(entry.link)
         return _reach(what, parts.hostname or "", parts.port or 0)
@@ -136,12 +143,8 @@ def _folder(what: str, path: Path) -> Check:
     return Check(what, "well", f"hands its files out in {path}")
 
 
-def _server(what: str, entry: Machine) -> Check:
+def _server(what: str, entry: Machine, driver: Driver) -> Check:
     """With its key, by the questions that its driver asks all day."""
-    try:
-        driver = open_driver(entry)
-    except BridgeError as error:
-        return Check(what, "wrong", str(error), "correct its entry in agent.toml")
     try:
         status = driver.status()
     except BridgeError as error:

@@ -198,6 +198,11 @@ class Picture:
 class Homes(Protocol):
     """It moves to its switches, and knows its place again. Only on the word of a person there."""
 
+    @property
+    def no_switches(self) -> bool:
+        """It said that it has none: it can neither be homed nor, not knowing its place, jogged."""
+        ...
+
     def home(self) -> Status: ...
 
 

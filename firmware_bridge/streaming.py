@@ -143,13 +143,20 @@ class Chat(Generic[_Reply]):
         self._link = link
         self._feed = feed
         self._heard: deque[_Reply] = deque()
+        self._given_up = ""
+
+    def give_up(self, why: str) -> None:
+        """From any thread: whoever listens, now or later, hears within moments that it is over."""
+        self._given_up = why
 
     def listen(self, seconds: float, *until: type[_Reply]) -> Iterator[_Reply]:
         """Replies as they come, up to the first of the awaited kinds or the end of the time."""
         ends = time.monotonic() + seconds
         while True:
+            if self._given_up:
+                raise LinkLost(self._given_up)
             left = 0.0 if self._heard else max(ends - time.monotonic(), 0.0)
-            self._heard.extend(self._feed(self._link.read(left)))
+            self._heard.extend(self._feed(self._link.read(min(left, _TURN_S))))
             while self._heard:
                 reply = self._heard.popleft()
                 yield reply

@@ -6,6 +6,8 @@ person.
 """
 
 import argparse
+import os
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
@@ -29,11 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(argv)
     act: Callable[[argparse.Namespace], int] = asked.act
     try:
-        return act(asked)
+        status = act(asked)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        return _unheard()
     except (EnrolRefused, NotEnrolled) as error:
         return refused(asked, str(error), REFUSED)
     except ConfigRefused as error:
         return refused(asked, str(error), USAGE)
+
+
+def _unheard() -> int:
+    """Whoever read the output, such as `head`, is gone; a verdict that nobody took is no yes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return REFUSED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -55,11 +55,17 @@ def _card(runner: Runner, view: View, bench: Bench) -> Card:
         "needs_homing": bench.needs_homing and bench.can(Homes) is not None,
         "can_home": bench.entry.jog and bench.can(Homes) is not None,
         "can_jog": bench.entry.jog and bench.can(Jogs) is not None,
+        "no_switches": _no_switches(bench),
         "camera": bench.entry.camera and bench.can(Sees) is not None,
         "position_mm": list(bench.position_mm) if bench.position_mm else None,
         "queue": len([attempt for attempt in here if attempt.state in UNSTARTED]),
         "moving": bench.run is not None,
     }
+
+
+def _no_switches(bench: Bench) -> bool:
+    driver = bench.can(Homes)
+    return driver is not None and driver.no_switches
 
 
 def _why_waiting(view: View, shown: Attempt | None) -> str:

@@ -4,7 +4,8 @@ A stop works whatever the disk does; nobody's word starts what was not granted.
 """
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 from typing import Final, Literal
 
 import structlog
@@ -17,10 +18,22 @@ from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.messages import Condition
 from fablab_agents.reconciler import UNSTARTED, View, against_mark, first_in_line
 from firmware_bridge.driver import ByPerson, Homes, Jogs, Picture, Sees, Word
+from firmware_bridge.errors import BridgeError
 
 ATTESTED: Final = (State.FINISHED, State.FAILED, State.INTERRUPTED, State.NOT_STARTED)
 Axis = Literal["X", "Y", "Z"]
 _log = structlog.get_logger()
+
+
+@contextlib.contextmanager
+def _told(what: str, **facts: object) -> Generator[None]:
+    """Logged when it is done, and as not done when it is not."""
+    try:
+        yield
+    except BridgeError as error:
+        _log.warning(f"not {what}", why=str(error), **facts)
+        raise
+    _log.info(what, **facts)
 
 
 class NotNow(Exception):
@@ -101,8 +114,8 @@ class People:
         driver = bench.can(Homes)
         if driver is None:
             raise NotNow(f"{machine} cannot home from here")
-        _log.info("homed by a person", machine=machine, person=person)
-        await bench.moved(driver.home, f"{person} homes it")
+        with _told("homed by a person", machine=machine, person=person):
+            await bench.moved(driver.home, f"{person} homes it")
 
     async def jog(self, machine: str, person: str, axis: Axis, mm: float) -> None:
         """One small move for set-up."""
@@ -112,8 +125,8 @@ class People:
             raise NotNow(f"{machine} cannot be moved from here")
         number = "XYZ".index(axis)
         by_mm = (mm if number == 0 else 0, mm if number == 1 else 0, mm if number == 2 else 0)
-        _log.info("jogged by a person", machine=machine, person=person, axis=axis, mm=mm)
-        await bench.moved(lambda: driver.jog(by_mm, bench.travel(number)), f"{person} moves it")
+        with _told("jogged by a person", machine=machine, person=person, axis=axis, mm=mm):
+            await bench.moved(lambda: driver.jog(by_mm, bench.travel(number)), f"{person} moves it")
 
     async def stop_jog(self, machine: str) -> None:
         """Of a move for set-up alone: what stops a jog would break a job and let it run on."""

@@ -113,3 +113,14 @@ def ask(question: str, default: str = "") -> str:
         return default
     hint = f" [{default}]" if default else ""
     return input(f"{question}{hint}: ").strip() or default
+
+
+def labelled(row: dict[str, Any]) -> str:
+    """What a reader must know of a machine or a make beside its name, as its page says it."""
+    known = {
+        "simulated": "simulated",
+        "by_hand": "driven by hand",
+        "attested": "attested by a person",
+    }
+    said = [words for name, words in known.items() if row.get(name)]
+    return f" ({', '.join(said)})" if said else ""

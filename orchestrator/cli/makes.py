@@ -4,7 +4,16 @@ import argparse
 import sys
 from typing import Any
 
-from orchestrator.cli.client import USAGE, Answered, Commands, add_server, call, refused, show
+from orchestrator.cli.client import (
+    USAGE,
+    Answered,
+    Commands,
+    add_server,
+    call,
+    labelled,
+    refused,
+    show,
+)
 
 _INSPECT = """\
 Without more words: the made parts that nobody has inspected yet. With one of them and a verdict,
@@ -59,5 +68,7 @@ def _reading(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def told(waiting: list[dict[str, Any]]) -> str:
-    lines = [f"{m['id']}: {m['part']}, made at {m['agent']}/{m['machine']}" for m in waiting]
+    lines = [
+        f"{m['id']}: {m['part']}, made at {m['agent']}/{m['machine']}{labelled(m)}" for m in waiting
+    ]
     return "\n".join(lines) or "no made part waits for inspection"

@@ -21,6 +21,7 @@ from orchestrator.cli.client import (
     add_server,
     ask,
     call,
+    labelled,
     refused,
     show,
 )
@@ -140,8 +141,9 @@ def told_item(item: dict[str, Any], currency: str) -> list[str]:
     lines = [f"  {item['pieces']} × {item['part']} ({item['process']}, {item['material']})"]
     for number, option in enumerate(item["options"]):
         sign = "→" if number == 0 else " "
+        price = money(option["total_minor"], currency)
         lines.append(
-            f"   {sign} {option['lab']}: {money(option['total_minor'], currency)}, "
+            f"   {sign} {option['lab']}{labelled(option)}: {price}, "
             f"{option['distance_m'] / 1000:.1f} km, ready {_local(option['ready_at'])}"
         )
         if number == 0:
@@ -229,10 +231,23 @@ def watch(args: argparse.Namespace) -> int:
         _tell_changes(args, answer, seen)
         outcome = outcome_of(answer)
         if outcome is not None:
-            return show(args, answer, f"order {answer['state']}") or outcome
+            return _show_end(args, answer) or outcome
         if end and time.monotonic() > end:
             return show(args, answer, f"order {answer['state']}, still going on") or NEEDS_PERSON
         time.sleep(1)
+
+
+def _show_end(args: argparse.Namespace, answer: dict[str, Any]) -> int:
+    try:
+        made = call(args, "GET", f"/api/orders/{args.order}/makes")
+    except Answered as no:
+        return refused(args, no)
+    return show(args, answer, told_end(answer, made))
+
+
+def told_end(answer: dict[str, Any], made: list[dict[str, Any]]) -> str:
+    parts = [f"{m['part']} was made at {m['agent']}/{m['machine']}{labelled(m)}" for m in made]
+    return "\n".join([*parts, f"order {answer['state']}"])
 
 
 def _tell_changes(

@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from fablab_agents import doctor
 from fablab_agents.cli import main
 from fablab_agents.config import Machine
+from fablab_agents.journal import Journal
 from firmware_bridge import discovery
 from tests.fablab_agents.conftest import LASER, PRINTER, Keys, Workshop, identity
 from tests.simulated import Simulated
@@ -192,6 +194,40 @@ def test_the_doctor_of_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["doctor", "--dir", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "enrol this agent" in said
+
+
+def test_the_doctor_reads_the_journal_of_a_relative_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab").mkdir()
+    Journal.open(tmp_path / "lab/journal.db", "lab-nord", "b1", datetime.now(UTC)).close()
+    monkeypatch.chdir(tmp_path)
+    assert told(Path("lab"), capsys)["journal"]["said"] == "whole"
+
+
+@pytest.mark.parametrize(
+    ("driver", "link", "words"),
+    [
+        ("marlinn", "/dev/null", "there is no driver 'marlinn'"),
+        ("by_hand", "out", "its whole path"),
+    ],
+)
+def test_the_doctor_names_an_entry_that_no_driver_takes(
+    driver: str, link: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = MACHINE.format(id="p", driver=driver, link=link, more="")
+    (tmp_path / "agent.toml").write_text(entry)
+    check = told(tmp_path, capsys)["machine p"]
+    assert check["how"] == "wrong"
+    assert words in check["said"]
+
+
+def test_the_doctor_of_a_missing_folder_says_that_it_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check = told(tmp_path / "nowhere", capsys)["disk"]
+    assert "there is no folder" in check["said"]
+    assert "enrol makes it" in check["do"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

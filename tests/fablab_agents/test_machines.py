@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from fablab_agents import config
 from fablab_agents.config import parse
@@ -35,8 +36,9 @@ from firmware_bridge.driver import (
     Status,
     Travel,
 )
+from firmware_bridge.drivers.marlin import MarlinDriver
 from firmware_bridge.errors import BridgeError, LinkLost, NeedsPerson, Refused
-from tests.fablab_agents.conftest import LASER, PRINTER, make_ticket
+from tests.fablab_agents.conftest import LASER, PRINTER, Workshop, make_ticket
 from tests.fablab_agents.test_journal import grant_of
 
 GCODE = b"G1 X1\n"
@@ -370,7 +372,9 @@ class Movable(Machine):
     stopped: int = 0
 
     def jog(self, by_mm: tuple[float, float, float], travel: Travel) -> Status:
-        raise AssertionError
+        if by_mm[0] < 0:
+            raise Refused("outside its travel")
+        return Status(Says.IDLE)
 
     def stop_jog(self) -> None:
         self.stopped += 1
@@ -395,3 +399,53 @@ async def test_only_a_move_for_set_up_is_stopped_by_its_button(tmp_path: Path) -
         over.set()
         await moving
     assert machine.stopped == 1
+
+
+async def test_a_printer_whose_set_up_was_stopped_is_connected_again_by_itself(
+    workshop: Workshop,
+) -> None:
+    link = workshop.start("printer-1", "printer-220", speed=20)
+    (entry,) = parse(PRINTER.format(link=link)).machine
+    bench = Bench(entry, lambda _: None)
+    serving = asyncio.create_task(bench.serve())
+
+    async def until_idle() -> None:
+        for _ in range(300):
+            if bench.condition is Condition.IDLE:
+                return
+            await asyncio.sleep(0.05)
+        pytest.fail(bench.detail)
+
+    await until_idle()
+    driver = bench.can(MarlinDriver)
+    assert driver is not None
+    await bench.moved(driver.home, "Ana homes it")
+    slow = Travel((0, 0, 0), (220, 220, 250), 60)
+    moving = asyncio.create_task(bench.moved(lambda: driver.jog((100, 0, 0), slow), "Ana moves it"))
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(driver.stop_jog)
+    with pytest.raises(LinkLost, match="home it again when it is back"):
+        await moving
+    assert bench.condition is not Condition.IDLE
+    await until_idle()
+    await bench.moved(driver.home, "Ana homes it")
+    serving.cancel()
+    await bench.close()
+
+
+async def test_a_refused_jog_is_not_logged_as_done(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, laser_1=Movable())
+    (entry,) = shop.config.machine
+    jogs = entry.model_copy(update={"jog": True})
+    shop.config = shop.config.model_copy(update={"machine": (jogs,)})
+    async with shop.open() as runner:
+        await shop.until(lambda: runner.benches["laser-1"].condition is Condition.IDLE)
+        with capture_logs() as logs:
+            with pytest.raises(Refused):
+                await runner.people.jog("laser-1", "Ana", "X", -1)
+            await runner.people.jog("laser-1", "Ana", "X", 1)
+    said = [(log["event"], log.get("why")) for log in logs if "jogged" in log["event"]]
+    assert said == [
+        ("not jogged by a person", "outside its travel"),
+        ("jogged by a person", None),
+    ]

@@ -20,6 +20,9 @@ _ASKS = 4
 _QUIET_S = 0.15
 _STUCK = "it is locked by an alarm and cannot home: look at it, then unlock it ($X) by hand"
 _LOCKED = "it is locked and does not know where it is: home it"
+_NO_SWITCHES = (
+    "it has no homing switches ($22=0), so it cannot be moved from here: set it up by its own panel"
+)
 _CONDITIONS = {
     "Idle": (Condition.IDLE, ""),
     "Run": (Condition.ATTENTION, "it moves, but not for us"),
@@ -188,9 +191,15 @@ class GrblDriver:
         except ValueError as error:
             raise Refused(str(error)) from error
 
+    @property
+    def no_switches(self) -> bool:
+        return self._chat is not None and not self._can_home
+
     def home(self) -> Status:
         """Home it now, and unlock it by that; it moves: only when a person said so."""
         status = self.status()
+        if self.no_switches:
+            raise Refused(_NO_SWITCHES)
         if self._chat is None or (self._run is not None and not self._run.over):
             raise Refused("it cannot home now: " + (status.detail or "it is not connected"))
         ends = (codec.Ok, codec.Error, codec.Alarm)
@@ -207,6 +216,8 @@ class GrblDriver:
             raise Refused("it cannot be moved now: " + (status.detail or status.condition.value))
         report = self._chat.ask(quirks.STATUS, self._timeouts.answer_s, codec.Report)[-1]
         at = report.machine_mm if isinstance(report, codec.Report) else None
+        if self.no_switches:
+            raise Refused(_NO_SWITCHES)
         if at is None or not self._homed:
             raise Refused("it does not know its place: home it first")
         travel.refuse(tuple(map(sum, zip(at[:3], by_mm, strict=True))))

@@ -18,9 +18,16 @@ from firmware_bridge.streaming import Chat, SerialRun, Timeouts, read_program
 _ASKS = 4
 _QUIET_S = 0.15
 _ANSWERS = (codec.Ok, codec.Killed, codec.Busy)
+_STOPPED = "it was stopped and its board restarts; home it again when it is back"
+_HALTED = (
+    "it was stopped and stays halted until its board is reset: press its reset button, or switch"
+    " it off and on; it is connected again by itself"
+)
 
 
 class MarlinDriver:
+    no_switches = False
+
     def __init__(
         self,
         link: str,
@@ -43,6 +50,7 @@ class MarlinDriver:
         self._homed_at = -quirks.HOMED_S  # when it last moved under us since it was homed
         self._counts = True
         self._modes_left = False  # by a job or a person's move since it started
+        self._halted = self._set_up_stopped = False
 
     # ------------------------------------------------------------------ the seam
 
@@ -115,7 +123,7 @@ class MarlinDriver:
         """
         if self._link is None:
             raise LinkLost(f"{self._where} is not open")
-        self._homed_at = -quirks.HOMED_S
+        self._homed_at, self._halted = -quirks.HOMED_S, True
         self._link.write(quirks.KILL)
         time.sleep(quirks.DRAIN_S)  # it may have ended a line whose refusal empties the buffer
         self._link.write(quirks.KILL + codec.numbered(quirks.FIRST_NUMBER - 1, b"M112"))
@@ -127,9 +135,9 @@ class MarlinDriver:
     def home(self) -> Status:
         """All axes to their switches; it moves: only when a person said so."""
         chat = self._free()
-        self._homed_at = -quirks.HOMED_S
+        self._homed_at, self._set_up_stopped = -quirks.HOMED_S, False
         self._told(chat, b"G28\n", self._timeouts.homing_s)
-        self._homed_at = time.monotonic()
+        self._keeps_its_place()
         return self._place(chat)
 
     def jog(self, by_mm: tuple[float, float, float], travel: Travel) -> Status:
@@ -142,20 +150,21 @@ class MarlinDriver:
             raise Refused("it does not say where it is")
         travel.refuse(tuple(map(sum, zip(at[:3], by_mm, strict=True))))
         self._modes_left = True
+        self._set_up_stopped = False
         for command in quirks.jog(by_mm, travel.feed_mm_min):
             self._told(chat, command, self._timeouts.homing_s)
-        if self._homed_at > 0:  # nobody stopped it
-            self._homed_at = time.monotonic()
+        self._keeps_its_place()
         return self._place(chat)
 
     def stop_jog(self) -> None:
-        """At once where the board reads M410 out of turn; else everything off."""
+        """At once where the board reads M410 out of turn; else its board is reset, by reopening."""
         if self._run is not None and not self._run.over:
             raise Refused("a program runs: stop that")
-        if not self._can.get("EMERGENCY_PARSER"):
+        self._set_up_stopped, self._homed_at = True, -quirks.HOMED_S
+        if self._chat is not None and not self._can.get("EMERGENCY_PARSER"):
             self.halt()
+            self._chat.give_up(_STOPPED)
         elif self._link is not None:
-            self._homed_at = -quirks.HOMED_S
             self._link.write(b"M410\n")
 
     def _set_first_modes(self) -> None:
@@ -163,6 +172,10 @@ class MarlinDriver:
         if self._modes_left and self._chat is not None:
             for command in quirks.FIRST_MODES:
                 self._told(self._chat, command, self._timeouts.answer_s)
+
+    def _keeps_its_place(self) -> None:
+        if not self._set_up_stopped:
+            self._homed_at = time.monotonic()
 
     def _free(self) -> Chat[codec.Reply]:
         self._ready()
@@ -173,7 +186,9 @@ class MarlinDriver:
         """Say it and wait until it is done, however often the board says that it is busy."""
         heard = chat.ask(command, seconds, codec.Ok, codec.Killed, codec.Fault)
         if not isinstance(heard[-1], codec.Ok):
-            raise NeedsPerson(f"the printer stopped: {self._judge(heard).detail}")
+            if self._halted:
+                raise LinkLost(_STOPPED)
+            raise NeedsPerson(f"the printer stopped: {self._judge(heard[-1:]).detail}")
         return heard
 
     def _place(self, chat: Chat[codec.Reply]) -> Status:
@@ -186,6 +201,7 @@ class MarlinDriver:
     def _greet(self, chat: Chat[codec.Reply], *, resets: bool) -> None:
         """Wait for a board that restarts on opening, then ask who it is."""
         self._found, self._can, self._asks_card = "", {}, True
+        self._homed_at = -quirks.HOMED_S
         self._stranger = self._tells_heat = True
         wait_s = self._timeouts.banner_s if resets else _QUIET_S
         self._restarted(chat, chat.listen(wait_s, codec.Banner))
@@ -197,7 +213,10 @@ class MarlinDriver:
             if told is not None:
                 self._meet(chat, told)
                 self._counts = self._counts_lines(chat)
+                self._halted = False
                 return
+        if self._halted:
+            raise NeedsPerson(_HALTED)
         raise NeedsPerson(
             f"no Marlin answers on {self._where} at {self._baud} baud: is it the right port and "
             "speed, is the printer switched on?"

@@ -1,6 +1,7 @@
 """`cosmolocal-agent guard`: its words, its JSON and its exit statuses."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -211,3 +212,13 @@ def test_as_a_command_it_prints_json_and_nothing_else(program: Any) -> None:
     )
     assert plain.returncode == 1
     assert b"REJECTED" in plain.stdout
+
+
+def test_a_reader_that_leaves_early_is_no_trouble() -> None:
+    agent = Path(sys.executable).with_name("cosmolocal-agent")
+    out, gone = os.pipe()
+    os.close(out)
+    asked = [agent, "guard", "--explain-rules", "--json"]
+    ended = subprocess.run(asked, stdout=gone, stderr=subprocess.PIPE, check=False)
+    os.close(gone)
+    assert (ended.returncode, ended.stderr) == (1, b"")

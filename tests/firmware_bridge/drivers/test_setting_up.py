@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from firmware_bridge.driver import Condition, Driver, Ended, Homes, Jogs, Program, Sees, Travel
-from firmware_bridge.errors import BridgeError, NeedsPerson, ProtocolError, Refused
+from firmware_bridge.errors import BridgeError, LinkLost, NeedsPerson, ProtocolError, Refused
 from firmware_bridge.registry import DRIVERS, open_driver
 from firmware_bridge.serving.camera import PICTURE_MAX, beside
 from tests.contracts.stand_ins import QUICK
@@ -83,8 +83,11 @@ def test_a_grbl_without_switches_does_not_know_its_place(board: Board) -> None:
     driver, _ = board("grbl", "mill-3018")
     assert not driver.connect().needs_homing
     assert isinstance(driver, Jogs)
-    with pytest.raises(Refused, match="does not know its place"):
-        driver.jog((1, 0, 0), MILL)
+    assert isinstance(driver, Homes)
+    assert driver.no_switches
+    for move in (driver.home, lambda: driver.jog((1, 0, 0), MILL)):
+        with pytest.raises(Refused, match="set it up by its own panel"):
+            move()
 
 
 def test_a_marlin_printer_is_homed_and_jogged(board: Board, monkeypatch: Any) -> None:
@@ -103,6 +106,44 @@ def test_a_marlin_printer_is_homed_and_jogged(board: Board, monkeypatch: Any) ->
     with pytest.raises(Refused, match="home it"):
         driver.jog((1, 0, 0), PRINTER)  # its motors may have rested meanwhile
     assert sim.starts() <= 1  # a G1 without filament is no print
+
+
+@pytest.mark.parametrize("parser", [False, True])
+def test_a_marlin_set_up_is_stopped_and_its_printer_comes_back(parser: bool, board: Board) -> None:
+    told = f"emergency_parser = {str(parser).lower()}\n"
+    driver, _ = board("marlin", "printer-220", lambda shipped: told + shipped)
+    driver.connect()
+    assert isinstance(driver, Homes)
+    assert isinstance(driver, Jogs)
+    driver.home()
+    slow = Travel(PRINTER.low_mm, PRINTER.high_mm, 60)
+    threading.Timer(0.15, driver.stop_jog).start()
+    began = time.monotonic()
+    if parser:
+        assert driver.jog((100, 0, 0), slow).condition is Condition.IDLE
+    else:
+        with pytest.raises(LinkLost, match="stopped and its board restarts"):
+            driver.jog((100, 0, 0), slow)
+        assert driver.status().condition is Condition.OFFLINE  # so its bench connects again
+        driver.close()
+        assert driver.connect().condition is Condition.IDLE
+    assert time.monotonic() - began < 4  # the whole move takes 5 s
+    with pytest.raises(Refused, match="home it"):
+        driver.jog((1, 0, 0), PRINTER)
+    assert driver.home().condition is Condition.IDLE
+
+
+def test_a_marlin_that_stays_halted_is_told_of_in_words(board: Board) -> None:
+    told = "reset_on_open = false\n"
+    driver, sim = board("marlin", "printer-220", lambda shipped: told + shipped)
+    driver.connect()
+    assert isinstance(driver, Jogs)
+    driver.stop_jog()
+    assert driver.status().condition is Condition.OFFLINE
+    with pytest.raises(NeedsPerson, match="press its reset button"):
+        driver.connect()
+    sim.act("reset")
+    assert driver.connect().condition is Condition.IDLE
 
 
 def test_after_a_job_and_while_one_runs_nothing_is_jogged(board: Board, tmp_path: Path) -> None:
