@@ -220,6 +220,12 @@ class SerialRun:
         self._door = threading.Lock()
         self._patience = Patience()
         self._begun = False
+        self._heard_at = self._patience.now()
+
+    @property
+    def silent_s(self) -> float:
+        """How long no byte has come."""
+        return self._patience.now() - self._heard_at
 
     def events(self) -> Iterator[Event]:
         with self._door:
@@ -288,6 +294,7 @@ class SerialRun:
     def _hear(self, data: bytes) -> None:
         tally = self._talk.tally
         before = tally.acked
+        self._heard_at = self._patience.now()
         self._talk.hear(data, self._patience.now())
         if tally.acked > before:
             tally.last_acked_at = time.monotonic()

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -32,6 +33,8 @@ _EXIT: Final = {
     "unknown": PERSON,
 }
 _BAR: Final = 40
+_SILENT_S: Final = 5
+_TO_LINE_END: Final = "\x1b[K"
 _MORE: Final = """\
 PORT is a device, a pseudo-terminal or socket://host:port. The guard judges the program first, then
 it asks whether the machine may move. Ctrl-C stops the machine safely.
@@ -95,6 +98,7 @@ def _sent(asked: argparse.Namespace) -> int:
             return _rejected(asked, verdict)
         _agree(asked, verdict)
         driver = registry.open_driver(entry)
+        _remark(asked, f"asking who answers on {asked.port} …")
         driver.connect()
         try:
             with _tamed(program, verdict) as tamed:
@@ -174,7 +178,7 @@ def _ask(question: str) -> None:
 def _drive(asked: argparse.Namespace, driver: "Driver", program: "Program") -> int:
     run: Any = driver.start(program)
     wall, cpu = time.monotonic(), time.process_time()
-    with _stopping(run.stop):
+    with _stopping(_says_that_it_stops(asked, run.stop)):
         ended = _follow(run)
     report = _report(run, ended, time.monotonic() - wall, time.process_time() - cpu)
     print(json.dumps(report) if asked.json else _words(ended, report), flush=True)
@@ -186,7 +190,7 @@ def _follow(run: "SerialRun") -> "Ended":
 
     show = _bar if sys.stderr.isatty() else _quiet
     for event in run.events():
-        show(event)
+        show(event, run.silent_s)
         if isinstance(event, Ended):
             return event
     msg = "a run always ends with Ended"
@@ -205,6 +209,24 @@ def _stopping(stop: Callable[[str], None]) -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _says_that_it_stops(
+    asked: argparse.Namespace, stop: Callable[[str], None]
+) -> Callable[[str], None]:
+    from firmware_bridge.streaming import Timeouts
+
+    def said(why: str) -> None:
+        stop(why)
+        _remark(asked, f"stopping: waits up to {Timeouts().stop_s:.0f} s for the machine's answer")
+
+    return said
+
+
+def _remark(asked: argparse.Namespace, words: str) -> None:
+    """Past Python's buffers: a signal may have come in the middle of a printed line."""
+    if not asked.json:
+        os.write(2, f"{words}\n".encode())
 
 
 def _report(run: "SerialRun", ended: "Ended", wall_s: float, cpu_s: float) -> dict[str, Any]:
@@ -237,17 +259,22 @@ def _words(ended: "Ended", report: dict[str, Any]) -> str:
     )
 
 
-def _quiet(event: "Event") -> None:
-    del event
+def _quiet(event: "Event", silent_s: float) -> None:
+    del event, silent_s
 
 
-def _bar(event: "Event") -> None:
+def _silence(silent_s: float) -> str:
+    return f", silent for {silent_s:.0f} s" if silent_s >= _SILENT_S else ""
+
+
+def _bar(event: "Event", silent_s: float) -> None:
     from firmware_bridge.driver import Ended, Paused, Progress
 
     match event:
         case Progress(fraction, line):
             full = "█" * round(fraction * _BAR)
-            print(f"\r{full:░<{_BAR}} {fraction:6.1%} line {line}", end="", file=sys.stderr)
+            said = f"{full:░<{_BAR}} {fraction:6.1%} line {line}{_silence(silent_s)}"
+            print(f"\r{said}{_TO_LINE_END}", end="", file=sys.stderr)
         case Paused(by):
             print(f"\npaused by {by}", file=sys.stderr)
         case Ended():

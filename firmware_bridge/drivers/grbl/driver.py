@@ -126,6 +126,7 @@ class GrblDriver:
         """Wait for a board that restarts on opening, then ask who it is."""
         wait_s = self._timeouts.banner_s if resets else _QUIET_S
         heard = list(chat.listen(wait_s, codec.Banner))
+        self._refuse_marlin(" ".join(row.text for row in heard if isinstance(row, codec.Note)))
         for _ in range(_ASKS):
             try:
                 if not any(isinstance(reply, codec.Banner) for reply in heard):
@@ -134,13 +135,18 @@ class GrblDriver:
                 told = chat.ask(b"$I\n", self._timeouts.answer_s, codec.Ok, codec.Error)
                 self._meet([*heard, *told])
                 self._read_settings(chat)
-            except ProtocolError:
+            except ProtocolError as error:
+                self._refuse_marlin(error.transcript)
                 continue
             return
         raise NeedsPerson(
             f"no GRBL answers on {self._where} at {self._baud} baud: is it the right port and "
             "speed, is the machine switched on?"
         )
+
+    def _refuse_marlin(self, said: str) -> None:
+        if quirks.MARLIN.search(said):
+            raise NeedsPerson(f"{self._where} is a printer with Marlin, not a GRBL controller")
 
     def _meet(self, replies: list[codec.Reply]) -> None:
         told = {reply.key: reply.value for reply in replies if isinstance(reply, codec.Build)}

@@ -19,6 +19,8 @@ RESET: Final = b"\x18"
 # Taken off the wire before the parser: never inside a program. `$` would be a setting, and "%"
 # it does not know.
 NEVER: Final = re.compile(rb"[^\x20-\x7e\t]|[$!~?%]")
+# What Marlin greets with, and how its parser answers "?" and "$I".
+MARLIN: Final = re.compile(r"\bMarlin\b|echo:\s*Unknown command:")
 
 # jogging.md: it acts only on a jog, and the place stays known.
 JOG_CANCEL: Final = b"\x85"

@@ -17,7 +17,8 @@ class Board:
     """`boot_s`: deaf for so long after it was opened, then its greeting. `name`: told for M115.
 
     `heat`: M105 is answered with temperatures. `late_s`, `line_s`, `m400_s`: seconds that an
-    answer, a move and M400 take. `unplugged_after`: the port is gone after so many lines.
+    answer, a move and M400 take. `unplugged_after`: the port is gone after so many
+    lines. `knows_all`: says ok to anything, as no real board does.
     """
 
     language: str = "marlin"
@@ -31,6 +32,7 @@ class Board:
     m400_s: float = 0.0
     busy: bool = False
     babbles: bool = False
+    knows_all: bool = True
     unplugged_after: int = 0
     got: list[str] = field(default_factory=list[str])
     last: int = 0
@@ -95,6 +97,8 @@ class Board:
 
     def _do(self, command: bytes, ok: bytes) -> None:
         word = command.split(b" ")[0]
+        if not self.knows_all and word[:1] not in b"GM":
+            self._say(b'echo:Unknown command: "' + command + b'"\n')
         time.sleep(self.m400_s if word == b"M400" else self.line_s if word == b"G1" else 0)
         if word == b"M115":
             self._say(self.name)

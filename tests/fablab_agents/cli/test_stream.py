@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fablab_agents.cli import main
+from fablab_agents.cli import main, stream
+from firmware_bridge.driver import Progress
+from firmware_bridge.drivers.marlin.conversation import MarlinConversation
+from firmware_bridge.links import open_link
+from firmware_bridge.streaming import SerialRun, Timeouts
+from tests.fablab_agents.cli.strange_boards import Board
 
 ROOT = Path(__file__).resolve().parents[3]
 CUT = "G21\nG90\nG0 Z5\nG0 X10 Y10\nM3 S8000\nG1 Z-1 F300\nG1 X40 F600\nG0 Z5\nM5\nM30\n"
@@ -78,3 +83,22 @@ def test_a_port_that_is_not_there(program: Path, capsys: pytest.CaptureFixture[s
     asked = ["stream", "--driver", "grbl", "--port", "/dev/nothing", "--no-guard", "--yes"]
     assert main([*asked, str(program), "--json"]) == 1
     assert "plugged in" in str(told(capsys)["error"])
+
+
+@pytest.mark.parametrize(("silent_s", "end"), [(4.9, "line 3"), (7.2, "line 3, silent for 7 s")])
+def test_the_progress_line_says_how_long_the_machine_is_silent(
+    silent_s: float, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream._bar(Progress(0.5, 3), silent_s)
+    assert capsys.readouterr().err.removesuffix("\x1b[K").endswith(end)
+
+
+def test_a_run_counts_the_silence_of_its_machine() -> None:
+    board = Board(greets=False, line_s=1.2)
+    link = open_link(board.port)
+    rows = [(1, b"G28"), (2, b"G1 X1"), (3, b"G1 X2")]
+    talk = MarlinConversation(iter(rows), len(rows), Timeouts(), None)
+    run = SerialRun(link, talk, "job")
+    silent = [run.silent_s for event in run.events() if isinstance(event, Progress)]
+    link.close()
+    assert 0.4 < max(silent) < 3

@@ -79,6 +79,7 @@ def test_a_program_of_any_kind_is_told_as_its_commands(
     ("board", "driver", "status", "words"),
     [
         (Board(language="grbl"), "marlin", 3, "is a GRBL controller"),
+        (Board(knows_all=False), "grbl", 3, "is a printer with Marlin"),
         (Board(unplugged_after=2), "marlin", 1, "unplugged"),
     ],
 )
@@ -124,6 +125,24 @@ def test_a_signal_ends_it_safely_whenever_it_comes(
     assert process.returncode == 1
     assert report["outcome"] == ("interrupted" if begun else "not started")
     assert report["detail"] == number.name
+
+
+def test_a_person_is_told_at_once_that_it_asks_and_that_it_stops(tmp_path: Path) -> None:
+    board = Board(line_s=0.02)
+    path = tmp_path / "job.gcode"
+    path.write_text("G28\n" + "G1 X1\n" * 3000)
+    asked = ["stream", "--driver", "marlin", "--port", board.port, "--no-guard", "--yes"]
+    agent = Path(sys.executable).with_name("cosmolocal-agent")
+    process = subprocess.Popen(
+        [agent, *asked, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not board.got:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    asks, stops = said.splitlines()
+    assert asks == f"asking who answers on {board.port} …"
+    assert stops == "stopping: waits up to 15 s for the machine's answer"
 
 
 def _target(link: Path) -> str:
