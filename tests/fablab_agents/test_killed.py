@@ -63,7 +63,9 @@ def judge(workshop: Workshop, city: City, attempt: str, ended: State) -> None:
     else:
         assert ended is State.UNKNOWN
         assert State.STARTING in city.states(attempt)
-        assert State.RUNNING not in city.states(attempt)
+        last = city.last(attempt)
+        assert last is not None
+        assert State.RUNNING not in city.states(attempt) or "after the last line" in last.cause
 
 
 def strace(what: str, at: int, *more: str) -> tuple[str, ...]:
