@@ -139,12 +139,14 @@ def _judged(asked: argparse.Namespace, program: "Program") -> "Verdict":
 @contextlib.contextmanager
 def _tamed(program: "Program", verdict: "Verdict | None") -> "Generator[Program]":
     """The program as it may run: where the guard wants a footer, a copy that ends with it."""
+    from firmware_bridge.streaming import read_program
+
     if verdict is None or not verdict.footer:
         yield program
         return
     with tempfile.TemporaryDirectory(prefix="cosmolocal-") as folder:
         copy = Path(folder) / program.path.name
-        copy.write_bytes(program.path.read_bytes() + b"\n" + verdict.footer)
+        copy.write_bytes(read_program(program) + b"\n" + verdict.footer)
         yield _program(copy)
 
 

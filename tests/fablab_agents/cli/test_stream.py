@@ -79,6 +79,24 @@ def test_what_the_guard_refuses_opens_no_port(
     assert "the guard refuses cut.nc: line 7" in str(told(capsys)["error"])
 
 
+def test_a_program_altered_while_a_person_is_asked_is_not_sent(
+    mill: str, program: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.write_text(CUT.removesuffix("M5\nM30\n"))  # the guard's footer is wanted
+    judged = stream._judged
+
+    def altered_behind_it(*given: object) -> object:
+        verdict = judged(*given)  # pyright: ignore[reportArgumentType]
+        program.write_text(CUT.replace("Z-1", "Z-30"))
+        return verdict
+
+    monkeypatch.setattr(stream, "_judged", altered_behind_it)
+    monkeypatch.setattr(stream, "_agree", lambda *_: None)
+    asked = ["stream", "--driver", "grbl", "--port", mill, "--yes", "--json", str(program)]
+    assert main(asked) == 1
+    assert "not the approved program" in str(told(capsys))
+
+
 def test_a_port_that_is_not_there(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["stream", "--driver", "grbl", "--port", "/dev/nothing", "--no-guard", "--yes"]
     assert main([*asked, str(program), "--json"]) == 1
