@@ -123,7 +123,7 @@ def _add_measure(measure: argparse.ArgumentParser) -> None:
     what = "STL or 3MF; for mill and laser a DXF or SVG drawing, or a flat plate as STL or 3MF"
     add("--design", required=True, type=Path, help=what)
     add("--placement", type=Path, help="JSON file with the copies on the plate or sheet")
-    add("--thickness", type=_above_zero, metavar="MM", help="of the stock on the mill")
+    add("--thickness", type=_above_zero, metavar="MM", help="of the stock")
     add("--tool-mm", type=_above_zero, metavar="MM", help="diameter of the mill's tool")
     add("--kerf-mm", type=_above_zero, metavar="MM", help="width of the laser's beam")
     add("--cuts-mm-min", type=_above_zero, metavar="F", help="feed that cuts at full power")
@@ -177,7 +177,8 @@ def measure(args: argparse.Namespace) -> int:
 def _refuse_foreign(machine: Machine, args: argparse.Namespace) -> None:
     """An option that this kind of machine has no use for would be believed to have worked."""
     mill, laser = isinstance(machine, MillMachine), isinstance(machine, LaserMachine)
-    useful = {"thickness": mill, "tool_mm": mill, "kerf_mm": laser, "cuts_mm_min": laser}
+    cuts = mill or laser  # a sheet has a thickness, though a beam's passes say whether it is cut
+    useful = {"thickness": cuts, "tool_mm": mill, "kerf_mm": laser, "cuts_mm_min": laser}
     for name, use in useful.items():
         if getattr(args, name) is not None and not use:
             option = "--" + name.replace("_", "-")

@@ -158,6 +158,8 @@ def test_an_option_that_the_machine_has_no_use_for_is_wrong_usage(tmp_path: Path
     status, said, error = told(*words, "--tool-mm", "3", str(asked.program))
     assert (status, said) == (2, "")
     assert error == "hardware_sim: --tool-mm: laser-400 is a grbl-laser and has none\n"
+    status, said, _ = told(*words, "--thickness", "3", str(asked.program))  # every sheet has one
+    assert (status, json.loads(said)["verdict"]) == (0, "within")
     assert told(*words, "--kerf-mm", "0", str(asked.program))[0] == 2
 
 
