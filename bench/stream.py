@@ -15,7 +15,7 @@ from bench.peers.process import CannotHaveError
 from bench.streaming import session as s
 from bench.streaming.bodied import Dry, against_unpaced
 from bench.streaming.crowd import busy_cores, ceiling, eight
-from bench.streaming.measure import Heart, Line
+from bench.streaming.measure import Heart, Line, StalledError
 from bench.streaming.programs import milling, printing
 from bench.streaming.report import Findings, promises, words
 from bench.streaming.session import Case, Session
@@ -106,6 +106,8 @@ def bodied(found: Session, quick: bool) -> list[Dry]:
                 made.append(against_unpaced(host, language, lines(2000, quick), Heart(label).beat))
             except CannotHaveError as error:
                 found.missing[f"hardware_sim, {language}"] = str(error)
+            except StalledError:
+                found.missing[f"hardware_sim, {language}"] = f"{name} stalled for good"
     return made
 
 
