@@ -101,8 +101,8 @@ async def test_a_part_by_hand_from_hand_out_to_word(
         assert box is not None
         assert box["height"] >= GLOVE_PX
     await press(page, "I started it")
+    await city.until_state(attempt, State.RUNNING)  # else the note may go with the first word
     await page.get_by_label("Anything to add?").fill("edges a little dark")
-    await city.until_state(attempt, State.RUNNING)
     await press(page, "It is finished")  # what was written stays while the card changes
     await shot(page, "by-hand-finish")
     assert State.FINISHED not in city.states(attempt)  # a sleeve on the glass is no word
