@@ -1,5 +1,6 @@
 """What really happens at the machines, and the judge who looks at nothing else."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -137,12 +138,12 @@ class Machine:
         return True
 
 
-class Watcher:
+class Watcher(ABC):
     """Whoever follows a run; told when it is over."""
 
-    def ended(self, make: Make) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def ended(self, make: Make) -> None: ...
 
+    @abstractmethod
     def may_close(self, make: Make) -> bool:
         """The last line is due: True once the journal says that it may be out."""
-        raise NotImplementedError
