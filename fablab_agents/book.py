@@ -4,6 +4,7 @@ Pure: it reads through `Book`, which the journal's file is, and the memory of a 
 a function returns is written whole or not at all; where something speaks against it, it raises.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -99,14 +100,21 @@ class Book(Protocol):
     """What the journal holds, as far as a decision may ask for it."""
 
     @property
+    @abstractmethod
     def boot(self) -> str: ...
     @property
+    @abstractmethod
     def seen_down(self) -> int: ...
     @property
+    @abstractmethod
     def acked_up(self) -> int: ...
+    @abstractmethod
     def live(self) -> tuple[Attempt, ...]: ...
+    @abstractmethod
     def find(self, attempt: str) -> Attempt | None: ...
+    @abstractmethod
     def floor(self, jobs: Iterable[str]) -> int: ...
+    @abstractmethod
     def mark(self, machine: str) -> Mark | None: ...
 
 

@@ -4,18 +4,18 @@ The shop's file is one; the memory of a simulated shop is the other, so both wri
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
 
 from fablab_agents import book
-from fablab_agents.book import Attempt, Entries, Mark, Moment, Words
+from fablab_agents.book import Book, Entries, Moment, Words
 from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.messages import ProgramFacts, Report
 from fablab_agents.protocol.tickets import Grant, Ticket
 
 
-class Writer(ABC):
+class Writer(Book, ABC):
     """A book that keeps what these functions decide: one commit a call, whole or not at all."""
 
     @abstractmethod
@@ -24,24 +24,7 @@ class Writer(ABC):
 
     @property
     @abstractmethod
-    def boot(self) -> str: ...
-    @property
-    @abstractmethod
     def head_seq(self) -> int: ...
-    @property
-    @abstractmethod
-    def seen_down(self) -> int: ...
-    @property
-    @abstractmethod
-    def acked_up(self) -> int: ...
-    @abstractmethod
-    def live(self) -> tuple[Attempt, ...]: ...
-    @abstractmethod
-    def find(self, attempt: str) -> Attempt | None: ...
-    @abstractmethod
-    def floor(self, jobs: Iterable[str]) -> int: ...
-    @abstractmethod
-    def mark(self, machine: str) -> Mark | None: ...
     @abstractmethod
     def reports(self, after: int, limit: int = 100) -> tuple[Report, ...]: ...
 

@@ -9,6 +9,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -72,11 +73,20 @@ def many(seeds: range) -> Tally:
     return tally
 
 
+def _seeds(said: str) -> range:
+    match = re.fullmatch(r"(\d+)\.\.(\d+)", said)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{said!r} is no range of seeds; write 0..2000")
+    return range(int(match[1]), int(match[2]))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="./run proof dst", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--seeds", default="0..2000", metavar="A..B", help="A up to, without, B")
+    parser.add_argument(
+        "--seeds", default="0..2000", type=_seeds, metavar="A..B", help="A up to, without, B"
+    )
     parser.add_argument("--tell", type=int, metavar="SEED", help="one schedule, line by line")
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     asked = parser.parse_args()
@@ -85,9 +95,8 @@ def main() -> int:
         verdict = play(asked.tell, told=True)
         print("\n".join(verdict.told))
         return 1 if verdict.faults else 0
-    first, _, last = asked.seeds.partition("..")
     began_s = time.monotonic()
-    tally = many(range(int(first), int(last)))
+    tally = many(asked.seeds)
     rate = tally.schedules / (time.monotonic() - began_s)
     show(tally, rate, as_json=asked.json)
     return 1 if tally.wrong else 0
