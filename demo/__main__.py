@@ -118,19 +118,8 @@ class Demo:
             lab = self.world.add_lab(spec)
             machines = ", ".join(machine.title for machine in spec.machines)
             self.say(f"  {spec.name}: {machines} (simulated); console {lab.console}")
-        self.wait_for_machines()
-
-    def wait_for_machines(self) -> None:
-        wanted = sum(len(spec.machines) for spec in LABS)
-        with self.world.api() as api:
-            end = time.monotonic() + 30
-            while time.monotonic() < end:
-                labs = api.get("/api/labs").raise_for_status().json()
-                idle = [m for lab in labs for m in lab["machines"] if m["condition"] == "idle"]
-                if len(idle) == wanted:
-                    return
-                time.sleep(0.2)
-        self.say("  not every machine answers; going on with those that do")
+        if not self.world.machines_answer():
+            self.say("  not every machine answers; going on with those that do")
 
     def publish(self) -> list[dict[str, Any]]:
         self.say("Publishing …")

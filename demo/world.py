@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -165,6 +166,19 @@ class World:
         self._enrol(lab)
         lab.agent.start()
         return lab
+
+    def machines_answer(self, within_s: float = 30) -> bool:
+        """Wait until the orchestrator has heard each machine say that it is free; else False."""
+        wanted = sum(len(lab.machines) for lab in self.labs)
+        end = time.monotonic() + within_s
+        with self.api() as api:
+            while time.monotonic() < end:
+                labs = api.get("/api/labs").raise_for_status().json()
+                idle = [m for lab in labs for m in lab["machines"] if m["condition"] == "idle"]
+                if len(idle) == wanted:
+                    return True
+                time.sleep(0.2)
+        return False
 
     def stop(self) -> None:
         """Agents first, then the orchestrator, then the machines: as at the end of a day."""

@@ -54,6 +54,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     with World(folder / "world", free_port(), free_port(), SPEED) as world:
         world.start_orchestrator(60)
         lab = world.add_lab(one_lab)
+        assert world.machines_answer(60), "not every machine of the lab answers"
         people, inspector = People([lab]), Inspector(world)
         people.start()
         inspector.start()
