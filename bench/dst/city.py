@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bench.dst.physical import Ledger
-from bench.dst.world import Broker, World
+from bench.dst.world import Alarm, Broker, World
 from fablab_agents.protocol import messages
 from fablab_agents.protocol.attempts import LIVE, State
 from fablab_agents.protocol.messages import Denied, Down, DownAck, Granted, Offer, Up, Welcome
@@ -82,7 +82,7 @@ class City:
         self.shops: dict[str, Any] = {}
         self._signed: dict[str, bytes] = {}
         self._pause_s = 2.0
-        self._turn, self._woken = 0, False
+        self._looks = Alarm(world, self._round)
         self.surprises: list[str] = []
 
     # ── keys
@@ -108,7 +108,8 @@ class City:
         reply = self._answer(agent, row, said)
         if reply is not None and not self.world.happens(0.03):
             self._tell(agent, reply)
-        self._wake()
+        if not isinstance(said, messages.UpAck):
+            self._wake()
 
     def _answer(self, agent: str, row: Agent, said: Said) -> Down | None:
         match said:
@@ -238,22 +239,13 @@ class City:
         self._wake()
 
     def _wake(self) -> None:
-        if not self._woken:
-            self._woken = True
-            self._again(0.02)
+        self._looks.within(0.02)
 
-    def _again(self, seconds: float) -> None:
-        self._turn += 1
-        self.world.after(seconds, self._round, self._turn)
-
-    def _round(self, turn: int) -> None:
-        if turn != self._turn:
-            return
-        self._woken = False
+    def _round(self) -> None:
         self._silence()
         self._plan_and_offer()
         self._send()
-        self._again(self._pause_s)
+        self._looks.within(self._pause_s)
         self._pause_s = min(60.0, self._pause_s * 2)
 
     def _silence(self) -> None:
@@ -330,7 +322,7 @@ class City:
                 if key not in self.tables.outbox:
                     continue
                 sent_s = self.tables.sent_s.get(key)
-                if sent_s is None or now_s - sent_s > _AGAIN_AFTER_S:
+                if sent_s is None or now_s - sent_s >= _AGAIN_AFTER_S:
                     self.tables.sent_s[key] = now_s
                     self._tell(agent, self.tables.outbox[key])
                     self._pause_s = min(self._pause_s, _AGAIN_AFTER_S)

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from bench.dst.world import World
 
-RUN_S: Final = (30.0, 240.0)
+RUN_S: Final = (4.0, 120.0)
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Machine:
         self.ledger.started(make, occupied=self.occupied, moving=self.moves)
         self.occupied, self.make, self.watched_by = True, make, watcher
         self.latest[make.attempt] = make
-        self.world.after(self.world.between(*RUN_S), self._last_line, make)
+        self.world.after(self.world.span(*RUN_S), self._last_line, make)
 
     def _last_line(self, make: Make) -> None:
         """A serial machine waits for its last line; its host first writes down that it is due."""
@@ -124,7 +124,7 @@ class Machine:
             return False
         self.world.tell("machine", self.name, "is used by hand")
         self.occupied = self.foreign = True
-        self.world.after(self.world.between(20, 120), self._by_hand_over)
+        self.world.after(self.world.span(10.0, 120.0), self._by_hand_over)
         return True
 
     def _by_hand_over(self) -> None:

@@ -4,6 +4,7 @@ Decisions are the agent's own: reconciler, book, claims and session. What stands
 runner does around them, one effect at a time, so that the process may die between any two.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from bench.dst.physical import Ledger, Machine, Make, Watcher
-from bench.dst.world import Broker, Clock, World
+from bench.dst.world import Alarm, Broker, Clock, World
 from fablab_agents import book, reconciler
 from fablab_agents.book import Attempt, Entries, Mark, NotReady
 from fablab_agents.claims import Claims
@@ -115,11 +116,19 @@ class MemoryBook(Writer):
         return tuple(self.moves[after : after + limit])
 
 
-def entry_of(machine: Machine, profile: str) -> Entry:
+@functools.cache
+def entry_of(machine: str, profile: str) -> Entry:
     return Entry(
-        id=machine.name, profile=profile, driver="marlin", link=f"/dev/{machine.name}",
+        id=machine, profile=profile, driver="marlin", link=f"/dev/{machine}",
         materials=("pla",), attended=profile == "mill",
     )  # fmt: skip
+
+
+@functools.cache
+def told_of(machine: str, condition: Condition, *, attended: bool) -> messages.Machine:
+    return _PLAIN.model_copy(
+        update={"machine": machine, "attended": attended, "condition": condition}
+    )
 
 
 class Shop(Watcher):
@@ -138,15 +147,17 @@ class Shop(Watcher):
         self.world, self.ledger, self.broker, self.name = world, ledger, broker, name
         self.clock = Clock(world, powered_at_s=-world.between(100, 10_000))
         self.bodies = {machine: body for machine, (body, _) in machines.items()}
-        self.entries = {m: entry_of(body, kind) for m, (body, kind) in machines.items()}
+        self.entries = {m: entry_of(m, kind) for m, (_, kind) in machines.items()}
         self.kinds = {m: KINDS[kind] for m, (_, kind) in machines.items()}
         self.unplugged: set[str] = set()
+        self._desks: dict[str, Desk] = {}
         self._send, self._verify = send, verify
         self.book = MemoryBook(self.effect)
         self.files: dict[str, str] = {}
         self.dies_in: int | None = None
         self.alive = self.online = False
         self.boots = 0
+        self._looks, self._listens = Alarm(world, self._look), Alarm(world, self._listen)
         self.connected, self.rolled_back = False, None
         self._stand: tuple[Condition, ...] = ()
         self._told: tuple[messages.Machine, ...] = ()
@@ -165,7 +176,7 @@ class Shop(Watcher):
         self.stopping: set[str] = set()
         self.owed: list[Callable[[], object]] = []
         self.rolled_back: str | None = None
-        self._pause_s, self._tick = 2.0, 0
+        self._pause_s = 2.0
         who = Who(self.name, self._verify, "sim")
         self.session = Session(who, self.book, self, self.clock.moment)
         self.world.tell(self.name, "boots as", self.boot)
@@ -186,8 +197,8 @@ class Shop(Watcher):
             elif body.watched_by is self:
                 body.host_died()
         if power:
-            self.clock.powered_at_s = self.world.now_s
-        self.world.after(self.world.between(1.0, 60.0), self.start_process)
+            self.clock.powered()
+        self.world.after(self.world.span(1.0, 60.0), self.start_process)
 
     def effect(self) -> None:
         """Between any two effects the process may end."""
@@ -218,23 +229,23 @@ class Shop(Watcher):
     # ── the loop ────────────────────────────────────────────────────────────────────────────
 
     def wake(self) -> None:
+        self._looks.within(0.01)
+
+    def _look(self) -> None:
         if self.alive:
-            self._look_again(0.01)
+            self.guarded(self._round)
 
-    def _look_again(self, seconds: float) -> None:
-        self._tick += 1
-        self.later(seconds, self._round, self._tick)
-
-    def _round(self, tick: int) -> None:
-        if tick != self._tick:
-            return
+    def _round(self) -> None:
         self._pay()
         waits = self._act_all() or bool(self.claims.live)
         self._speak()
         self._pause_s = 2.0 if waits else min(60.0, self._pause_s * 2)
-        self._look_again(self._pause_s)
+        if self.book.live() or self.owed:
+            self._looks.within(self._pause_s)
 
     def _act_all(self) -> bool:
+        if not self.book.live():
+            return False
         for turn in range(30):
             actions = reconciler.next_actions(self.view())
             for action in actions:
@@ -263,10 +274,13 @@ class Shop(Watcher):
         )  # fmt: skip
 
     def _desk(self, name: str) -> Desk:
-        return Desk(
-            self.entries[name], self.kinds[name], offered=True,
-            condition=self.condition(name), mark=self.book.mark(name),
-        )  # fmt: skip
+        """The same as long as nothing of it changed."""
+        condition, mark, desk = self.condition(name), self.book.mark(name), self._desks.get(name)
+        if desk is None or desk.condition is not condition or desk.mark is not mark:
+            desk = self._desks[name] = Desk(
+                self.entries[name], self.kinds[name], offered=True, condition=condition, mark=mark
+            )
+        return desk
 
     def condition(self, name: str) -> Condition:
         if name in self.unplugged:
@@ -369,17 +383,24 @@ class Shop(Watcher):
     def _first_byte(self, name: str) -> None:
         attempt = self._must(name)
         body = self.bodies[attempt.machine]
-        if attempt.machine in self.unplugged or body.moves:
+        if attempt.machine in self.unplugged or body.moves or not self._arm(name):
             self.owe(lambda: self.book.end(name, State.NOT_STARTED, self.clock.moment()))
             self.busy.discard(name)
             return
-        self.book.arm(name, f"h-{name}")
         body.first_byte(
             Make(name, attempt.ticket.jobs[0], self.name, attempt.machine, attempt.fence,
                  self.world.now_s), self,
         )  # fmt: skip
         self.effect()
         self.later(self.world.between(0.05, 0.5), self._runs, name)
+
+    def _arm(self, name: str) -> bool:
+        """A run that the journal does not keep is over before it begins."""
+        try:
+            self.book.arm(name, f"h-{name}")
+        except JournalBroken:
+            return False
+        return True
 
     def _runs(self, name: str) -> None:
         self.owe(lambda: self.book.runs(name, self.clock.moment(), resumed=False))
@@ -443,7 +464,6 @@ class Shop(Watcher):
         self.online = True
         self.world.tell(self.name, "connects")
         self.said(messages.Presence(boot=self.boot, online=True))
-        self.later(1.0, self._watch)
         self._speak()
 
     def _disconnect(self) -> None:
@@ -458,22 +478,31 @@ class Shop(Watcher):
         self.world.tell(self.name, "loses the network")
         self._disconnect()
         self.session.begin()
-        self.later(self.world.between(1.0, 200.0), self.connect)
+        self.later(self.world.span(1.0, 1500.0), self.connect)
+
+    def _listen(self) -> None:
+        if self.alive and self.online:
+            self.guarded(self._watch)
 
     def _watch(self) -> None:
-        if not self.online:
-            return
         try:
             due = self.session.look()
         except NoAnswer:
             self._disconnect()
             self.session.begin()
-            self.later(self.world.between(0.5, 15.0), self.connect)
+            self.later(self.world.span(0.5, 15.0), self.connect)
             return
         if due:
             self._speak()
-        waits = not self.connected or self.book.head_seq > self.book.acked_up
-        self.later(2.0 if waits else 10.0, self._watch)
+        self._listens.within(self._patience_s())
+
+    def _patience_s(self) -> float:
+        """Until the session is asked again whether somebody should have answered."""
+        if not self.connected:
+            return 2.1
+        if self.book.head_seq > self.book.acked:
+            return 5.1
+        return 20.1 if self.book.live() else 60.0
 
     def said(self, message: BaseModel) -> None:
         self.effect()
@@ -482,6 +511,7 @@ class Shop(Watcher):
     def _speak(self) -> None:
         while self.online and (message := self.session.next()) is not None:
             self.said(message)
+            self._listens.within(self._patience_s())
 
     def hear(self, message: messages.Down) -> None:
         if self.alive and self.online:
@@ -499,9 +529,7 @@ class Shop(Watcher):
 
     def _machine(self, name: str) -> messages.Machine:
         attended = self._desk(name).attended
-        return _PLAIN.model_copy(
-            update={"machine": name, "attended": attended, "condition": self.condition(name)}
-        )
+        return told_of(name, self.condition(name), attended=attended)
 
     # ── the person in the room ──────────────────────────────────────────────────────────────
 

@@ -4,18 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.dst.city import Agent, City
+from bench.dst.city import Agent, City, Job
 from bench.dst.physical import Ledger, Machine
 from bench.dst.shop import Shop
 from bench.dst.world import Broker, World
 from fablab_agents.protocol.attempts import LIVE, State
 from orchestrator.orders.model import JobState
 
-FAULTS_S: Final = 900.0
-ORDERS_S: Final = 200.0
-QUIET_S: Final = 100.0
+FAULTS_S: Final = 200.0
+ORDERS_S: Final = 60.0
+QUIET_S: Final = 20.0
 SETTLES_S: Final = 9000.0
-EVENTS_MAX: Final = 30_000
+EVENTS_MAX: Final = 10_000
 _ENDS: Final = frozenset({JobState.MADE, JobState.ABANDONED, JobState.CANCELLED})
 
 
@@ -68,13 +68,14 @@ class Story:
         def comes() -> None:
             if not world.happens(0.3):
                 shop.visit()
-            world.after(world.between(30.0, 90.0 if world.calm else 400.0), comes)
+            world.after(world.span(5.0, 60.0 if world.calm else 400.0), comes)
 
-        world.after(world.between(1.0, 60.0), comes)
+        world.after(world.between(1.0, 20.0), comes)
 
     def _order(self) -> None:
         kinds = sorted(set(self.city.kinds.values()))
-        for number in range(self.world.chance.randint(1, 4)):
+        self.ordered = self.world.chance.randint(1, 4)
+        for number in range(self.ordered):
             kind = self.world.chance.choice(kinds)
             late = self.world.between(0.0, ORDERS_S)
             self.world.after(late, self.city.want, f"j{number}", kind)
@@ -85,6 +86,7 @@ class Story:
         world = self.world
         luck: list[tuple[float, Callable[[], None]]] = [
             (5, self._kill), (2, self._power), (4, self._network), (2, self._replay),
+            (1, self.broker.unstick), (1, self._night),
             (2, self._unplug), (2, self._stranger), (2, self._disk), (1, self._clock),
             (1, self._file),
             (2, self.city.maker_gives_up), (1, self.city.maker_cancels),
@@ -118,10 +120,15 @@ class Story:
     def _replay(self) -> None:
         self.broker.replay()
 
+    def _night(self) -> None:
+        """For hours nothing moves and nothing is said; then all goes on where it was."""
+        self.world.slept_s += self.world.span(60.0, 80_000.0)
+        self.world.tell("hours later:", self.world.at)
+
     def _unplug(self) -> None:
         shop = self._any_shop()
         name = self.world.chance.choice(sorted(shop.bodies))
-        shop.unplug(name, self.world.between(5.0, 300.0))
+        shop.unplug(name, self.world.span(3.0, 300.0))
         if self.world.chance.random() < 0.5:
             self.world.after(self.world.between(1.0, 100.0), self._stranger_at, shop, name)
 
@@ -134,7 +141,7 @@ class Story:
             self.world.after(self.world.between(0.1, 2.5), shop.sees_stranger, name)
 
     def _disk(self) -> None:
-        self._any_shop().disk_fails(self.world.between(1.0, 200.0))
+        self._any_shop().disk_fails(self.world.span(1.0, 200.0))
 
     def _clock(self) -> None:
         self._any_shop().clock.wall_off_s += self.world.between(-1e8, 1e8)
@@ -153,6 +160,8 @@ class Story:
             shop.dies_in = None
             shop.book.broken = False
         self._run(world.now_s + SETTLES_S, "while all is well")
+        self.broker.unstick()
+        self._run(world.now_s + QUIET_S, "after all is over")
         self._settled()
         made = sum(job.state is JobState.MADE for job in self.city.tables.jobs.values())
         starts = len(self.ledger.makes)
@@ -161,13 +170,21 @@ class Story:
     def _run(self, until_s: float, when: str) -> None:
         """Until then, or until every job has ended and was left alone for a while."""
         world, over_since_s = self.world, until_s
-        while world.now_s < until_s and world.now_s < over_since_s + QUIET_S:
-            if not world.run(min(world.now_s + QUIET_S, until_s), EVENTS_MAX):
+        while world.now_s < min(until_s, over_since_s + QUIET_S):
+            if not world.run(min(world.now_s + QUIET_S / 4, until_s), EVENTS_MAX):
                 self.ledger.wrong(f"no end: too many events {when}")
                 return
-            jobs = self.city.tables.jobs.values()
-            if world.now_s > ORDERS_S and all(job.state in _ENDS for job in jobs):
-                over_since_s = min(over_since_s, world.now_s)
+            over_since_s = min(over_since_s, world.now_s) if self._over() else until_s
+
+    def _over(self) -> bool:
+        jobs = self.city.tables.jobs
+        return len(jobs) == self.ordered and all(
+            job.state in _ENDS or self._nobody_left(job) for job in jobs.values()
+        )
+
+    def _nobody_left(self, job: Job) -> bool:
+        places = {place for place, kind in self.city.kinds.items() if kind == job.kind}
+        return job.state is JobState.WANTED and places <= job.avoid
 
     def _settled(self) -> None:
         """Everything well for hours: each job came to an end, or to a person who was told."""
@@ -180,11 +197,9 @@ class Story:
                 self.ledger.wrong("a job is called made and no part is there")
             if good[job.id] > 1 and job.id not in self.ledger.consented:
                 self.ledger.wrong("a job was made twice")
-            if job.state in _ENDS:
+            if job.state in _ENDS or self._nobody_left(job):
                 continue
-            places = {place for place, kind in self.city.kinds.items() if kind == job.kind}
-            nobody_left = job.state is JobState.WANTED and places <= job.avoid
-            if not nobody_left and (known is None or known.state is not State.UNKNOWN):
+            if known is None or known.state is not State.UNKNOWN:
                 self.ledger.wrong(f"a job is {job.state} for hours and nobody was told")
 
 

@@ -1,9 +1,9 @@
 """Simulated time and chance, and a broker that may do anything; one seed, one story."""
 
 import heapq
+import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fablab_agents.book import Moment
@@ -22,6 +22,8 @@ class World:
         self.now_s = 0.0
         self.calm = not faults
         self.events = 0
+        self.slept_s = 0.0
+        """Hours in which nothing happened at all; every clock counts them."""
         self._told = told
         self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._count = 0
@@ -32,9 +34,9 @@ class World:
 
     def run(self, until_s: float, most: int) -> bool:
         """Play until then; False when that took more events than it may."""
-        heap = self._heap
+        heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= until_s:
-            self.now_s, _, do, given = heapq.heappop(heap)
+            self.now_s, _, do, given = pop(heap)
             do(*given)
             self.events += 1
             if self.events > most:
@@ -48,6 +50,10 @@ class World:
     def between(self, low: float, high: float) -> float:
         return low + (high - low) * self.chance.random()
 
+    def span(self, low: float, high: float) -> float:
+        """Mostly short and now and then very long: each order of magnitude as likely."""
+        return low * (high / low) ** self.chance.random()
+
     def tell(self, *words: object) -> None:
         if self._told is not None:
             self._told.append(f"{self.now_s:10.3f} " + " ".join(str(word) for word in words))
@@ -58,20 +64,46 @@ class World:
 
     @property
     def at(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.now_s)
+        return EPOCH + timedelta(seconds=self.now_s + self.slept_s)
 
 
-@dataclass
+class Alarm:
+    """Wakes whoever looks now and then; of all the times it is set to the soonest counts."""
+
+    def __init__(self, world: World, look: Callable[[], None]) -> None:
+        self._world, self._look = world, look
+        self._at_s = math.inf
+
+    def within(self, seconds: float) -> None:
+        at_s = self._world.now_s + seconds
+        if at_s < self._at_s:
+            self._at_s = at_s
+            self._world.after(seconds, self._ring, at_s)
+
+    def _ring(self, at_s: float) -> None:
+        if at_s == self._at_s:
+            self._at_s = math.inf
+            self._look()
+
+
 class Clock:
     """A computer's two clocks: the one on the wall may jump, the other begins anew at power-up."""
 
-    world: World
-    wall_off_s: float = 0.0
-    powered_at_s: float = -1000.0
+    def __init__(self, world: World, powered_at_s: float) -> None:
+        self.world = world
+        self.wall_off_s, self.powered_at_s = 0.0, powered_at_s
+        self._asked, self._moment = (math.nan, 0.0, 0.0), Moment(EPOCH, 0.0)
 
     def moment(self) -> Moment:
-        now_s = self.world.now_s
-        return Moment(EPOCH + timedelta(seconds=now_s + self.wall_off_s), now_s - self.powered_at_s)
+        now_s = self.world.now_s + self.world.slept_s
+        asked = (now_s, self.wall_off_s, self.powered_at_s)
+        if asked != self._asked:
+            at = EPOCH + timedelta(seconds=now_s + self.wall_off_s)
+            self._asked, self._moment = asked, Moment(at, now_s - self.powered_at_s)
+        return self._moment
+
+    def powered(self) -> None:
+        self.powered_at_s = self.world.now_s + self.world.slept_s
 
 
 class Broker:
@@ -80,6 +112,7 @@ class Broker:
     def __init__(self, world: World) -> None:
         self._world = world
         self._seen: list[tuple[Deliver, object]] = []
+        self._stuck: list[tuple[Deliver, object]] = []
 
     def carry(self, deliver: Deliver, message: object) -> None:
         world = self._world
@@ -90,17 +123,28 @@ class Broker:
         roll = world.chance.random()
         copies = 0 if roll < 0.08 else world.chance.randint(2, 5) if roll < 0.16 else 1
         for _ in range(copies):
-            world.after(self._delay_s(), deliver, message)
+            self._one(deliver, message)
 
-    def _delay_s(self) -> float:
+    def _one(self, deliver: Deliver, message: object) -> None:
+        """Within a blink, or too late to be of use, or stuck for hours."""
         world, roll = self._world, self._world.chance.random()
         if roll < 0.8:
-            return world.between(0.005, 0.3)
-        return world.between(0.3, 20.0) if roll < 0.97 else world.between(20.0, 4000.0)
+            world.after(world.between(0.005, 0.3), deliver, message)
+        elif roll < 0.98:
+            world.after(world.span(0.3, 200.0), deliver, message)
+        else:
+            self._stuck.append((deliver, message))
 
     def replay(self) -> None:
         """Old messages, all at once."""
-        count = min(len(self._seen), 12)
-        self._world.tell("broker: replays", count)
-        for deliver, message in self._world.chance.sample(self._seen, count):
+        self._at_once(self._world.chance.sample(self._seen, min(len(self._seen), 12)))
+
+    def unstick(self) -> None:
+        """What was stuck comes, all at once."""
+        stuck, self._stuck = self._stuck, []
+        self._at_once(stuck)
+
+    def _at_once(self, messages: list[tuple[Deliver, object]]) -> None:
+        self._world.tell("broker: delivers old messages:", len(messages))
+        for deliver, message in messages:
             self._world.after(self._world.between(0.0, 0.2), deliver, message)

@@ -5,6 +5,7 @@ looks at what the machines physically did. A seed plays the same story every tim
 """
 
 import argparse
+import gc
 import json
 import logging
 import multiprocessing
@@ -19,7 +20,7 @@ import structlog
 
 from bench.dst.story import Verdict, play
 
-_CHUNK = 50
+_CHUNK = 100
 
 
 @dataclass
@@ -52,6 +53,11 @@ def quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
+def _worker() -> None:
+    quiet()
+    gc.set_threshold(50_000)
+
+
 def some(seeds: range) -> Tally:
     tally = Tally()
     for seed in seeds:
@@ -60,17 +66,22 @@ def some(seeds: range) -> Tally:
 
 
 def many(seeds: range) -> Tally:
-    """On every core, with a line of progress every few seconds."""
+    """On every core, with a bar of progress every few seconds."""
     chunks = [seeds[at : at + _CHUNK] for at in range(0, len(seeds), _CHUNK)]
     tally, said_s = Tally(), time.monotonic()
-    with multiprocessing.Pool(os.cpu_count(), initializer=quiet) as pool:
+    with multiprocessing.Pool(os.cpu_count(), initializer=_worker) as pool:
         for part in pool.imap_unordered(some, chunks):
             tally.join(part)
-            if time.monotonic() - said_s > 4:
+            if time.monotonic() - said_s > 2:
                 said_s = time.monotonic()
-                done, wrong = tally.schedules, tally.wrong.total()
-                print(f"{done} of {len(seeds)} schedules, {wrong} violations", file=sys.stderr)
+                print(_bar(tally, len(seeds)), file=sys.stderr, flush=True)
     return tally
+
+
+def _bar(tally: Tally, of: int) -> str:
+    filled = 40 * tally.schedules // of
+    bar = "█" * filled + "░" * (40 - filled)
+    return f"{bar} {tally.schedules} of {of} schedules, {tally.wrong.total()} violations"
 
 
 def _seeds(said: str) -> range:
