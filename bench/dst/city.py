@@ -1,23 +1,24 @@
 """The orchestrator: two replicas on one store, in memory, with dispatch's own decisions.
 
-A transaction is whole or not at all, as the store promises with its one writer at a time; between
-the commit and the answer a replica may die.
+A transaction is whole or not at all. Now and then one replica has read long before it commits;
+then what the other wrote meanwhile speaks against it, and it loads again and decides anew, as
+`store` says. Between the commit and the answer a replica may die.
 """
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bench.dst.physical import Ledger
+from bench.dst.store import Agent, Durable, Job, Raced, Tables, Transaction
 from bench.dst.world import Alarm, Broker, World
 from fablab_agents.protocol import messages
-from fablab_agents.protocol.attempts import LIVE, State
+from fablab_agents.protocol.attempts import LIVE, IllegalMove, State
 from fablab_agents.protocol.messages import Denied, Down, DownAck, Granted, Offer, Up, Welcome
 from fablab_agents.protocol.tickets import BadEnvelope, Grant, Recipe, Ticket
 from orchestrator.dispatch import decide
-from orchestrator.dispatch.decide import Effect, Moved, Noted, Recorded, Told
+from orchestrator.dispatch.decide import Effect, Effects, Moved, Noted, Recorded, Told
 from orchestrator.dispatch.model import FREE, OFFER_LIFE, ForJob, Known
 from orchestrator.labs import model as labs
 from orchestrator.labs.model import Session
@@ -25,50 +26,15 @@ from orchestrator.orders import model as orders
 from orchestrator.orders.model import JobState
 
 Said = Up | messages.Presence
-Durable = messages.Offer | messages.Withdraw | messages.Stop
+T = TypeVar("T")
 _AGAIN_AFTER_S: Final = 10.0
-_FILE: Final = "f" * 64
+_STALE: Final = 0.03
+FILE: Final = "f" * 64
 _COLUMNS: Final = frozenset(Known.__dataclass_fields__)
-PROCESS: Final = {"printer": "3d_printing_fdm", "mill": "cnc_milling"}
-
-
-@dataclass
-class Job:
-    id: str
-    kind: str
-    state: JobState = JobState.WANTED
-    attempt: str | None = None
-    fence: int = 0
-    tries: int = 0
-    avoid: set[str] = field(default_factory=set[str])
-    cancelled_why: str = ""
-
-
-@dataclass
-class Agent:
-    session: Session = Session.ENROLLED
-    boot: str = ""
-    heard_at: datetime | None = None
-    machines: dict[str, messages.Machine] = field(default_factory=dict[str, messages.Machine])
-    down_head: int = 0
-    down_acked: int = 0
-    up_acked: int = 0
-
-
-@dataclass
-class Tables:
-    """All that the database holds."""
-
-    jobs: dict[str, Job] = field(default_factory=dict[str, Job])
-    attempts: dict[str, Known] = field(default_factory=dict[str, Known])
-    job_of: dict[str, str] = field(default_factory=dict[str, str])
-    live: dict[str, str] = field(default_factory=dict[str, str])
-    """The unique index: at most one live attempt per job."""
-    agents: dict[str, Agent] = field(default_factory=dict[str, Agent])
-    outbox: dict[tuple[str, int], Durable] = field(default_factory=dict[tuple[str, int], Durable])
-    sent_s: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
-    inbox: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
-    attempts_made: int = 0
+RECIPES: Final = {
+    "printer": Recipe(process="3d_printing_fdm", material="pla"),
+    "mill": Recipe(process="cnc_milling", material="pla"),
+}
 
 
 class City:
@@ -88,6 +54,8 @@ class City:
     # ── keys
 
     def sign(self, what: Ticket | Grant) -> str:
+        if isinstance(what, Grant):
+            self.ledger.granted.add(what.nonce)
         token = f"s{len(self._signed)}"
         self._signed[token] = what.model_dump_json().encode()
         return token
@@ -102,16 +70,20 @@ class City:
 
     def hear(self, what: tuple[str, Said]) -> None:
         agent, said = what
-        row = self.tables.agents.get(agent)
-        if row is None or row.session is Session.RETIRED:
-            return
-        reply = self._answer(agent, row, said)
+        self._transact(
+            lambda: self._answer(agent, said), lambda reply: self._reply(agent, said, reply)
+        )
+
+    def _reply(self, agent: str, said: Said, reply: Down | None) -> None:
         if reply is not None and not self.world.happens(0.03):
             self._tell(agent, reply)
         if not isinstance(said, messages.UpAck):
             self._wake()
 
-    def _answer(self, agent: str, row: Agent, said: Said) -> Down | None:
+    def _answer(self, agent: str, said: Said) -> Down | None:
+        row = self.tables.agents.get(agent)
+        if row is None or row.session is Session.RETIRED:
+            return None
         match said:
             case messages.Presence():
                 return self._present(agent, row, said)
@@ -158,9 +130,7 @@ class City:
         if said.seq > row.up_acked + 1:
             return Welcome(boot=said.boot, acked_up=row.up_acked)
         if said.seq == row.up_acked + 1:
-            if (agent, said.seq) in self.tables.inbox:
-                raise AssertionError("the inbox has this number already")
-            self.tables.inbox.add((agent, said.seq))
+            self.tables.inbox[agent, said.seq] = said
             row.up_acked = said.seq
             self._heard(row, said.boot)
             known = self.tables.attempts.get(said.attempt)
@@ -186,6 +156,8 @@ class City:
                 case Moved(name, values, meaning):
                     self.world.tell("city:", name, values["state"])
                     self._set(name, values)
+                    self.tables.versions[name] += 1
+                    self._after_move(name, values["state"])
                     if meaning is not None:
                         self._end_job(name, meaning)
                 case Told(agent, _, message):
@@ -194,6 +166,12 @@ class City:
                     if kind in {"attempt.surprise", "attempt.stray"}:
                         self.surprises.append(f"{kind} {subject} {dict(words)}")
                         self.world.tell("city:", kind, subject, dict(words))
+
+    def _after_move(self, name: str, state: State) -> None:
+        """Makers are impatient."""
+        if state is State.UNKNOWN and self.world.happens(0.2):
+            seconds = 10 ** self.world.between(0.0, 2.0)
+            self.world.after(seconds, self.maker_gives_up, name)
 
     def _set(self, name: str, values: Mapping[str, Any]) -> None:
         known = self.tables.attempts[name]
@@ -206,9 +184,7 @@ class City:
     def _put(self, agent: str, message: Callable[[int], Durable]) -> int:
         row = self.tables.agents[agent]
         row.down_head += 1
-        key = (agent, row.down_head)
-        assert key not in self.tables.outbox
-        self.tables.outbox[key] = message(row.down_head)
+        self.tables.outbox[agent, row.down_head] = message(row.down_head)
         return row.down_head
 
     def _end_job(self, name: str, meaning: ForJob) -> None:
@@ -224,27 +200,34 @@ class City:
         counts = meaning is ForJob.AGAIN
         job.tries = job.tries if counts else max(0, job.tries - 1)
         if meaning is ForJob.AGAIN_ELSEWHERE:
-            job.avoid.add(f"{known.agent}/{known.machine}")
+            job.avoid |= {f"{known.agent}/{known.machine}"}
         self._move(job, orders.after_failure(job.tries))
         job.attempt = None
 
     def _move(self, job: Job, to: JobState) -> None:
         job.state = orders.move_job(job.state, to)
+        job.version += 1
         self.world.tell("city: job", job.id, to)
 
     # ── what it does by itself
 
-    def want(self, job: str, kind: str) -> None:
+    def order(self, quote: str, kind: str) -> None:
+        """A maker agrees to a quote; the same quote twice is the same order."""
+        self._transact(lambda: self._place(quote, kind), lambda _: self._wake())
+
+    def _place(self, quote: str, kind: str) -> None:
+        if quote in self.tables.orders:
+            return
+        job = f"{quote}-{len(self.tables.jobs)}"
+        self.tables.orders[quote] = job
         self.tables.jobs[job] = Job(job, kind)
-        self._wake()
 
     def _wake(self) -> None:
         self._looks.within(0.02)
 
     def _round(self) -> None:
-        self._silence()
-        self._plan_and_offer()
-        self._send()
+        self._transact(self._silence, lambda _: self._send())
+        self._transact(self._plan_and_offer, lambda _: self._send())
         self._looks.within(self._pause_s)
         self._pause_s = min(60.0, self._pause_s * 2)
 
@@ -290,22 +273,20 @@ class City:
         name = f"a{tables.attempts_made}-{self.world.chance.getrandbits(20):05x}"
         job.fence, job.tries, job.attempt = job.fence + 1, job.tries + 1, name
         self._move(job, JobState.OFFERED)
-        if job.id in tables.live:
-            raise AssertionError("two live attempts of one job")
         tables.live[job.id] = name
         tables.job_of[name] = job.id
         ticket = Ticket(
             agent=agent, machine=machine, attempt=name, fence=job.fence, issued_at=now,
-            jobs=(job.id,), release=_FILE, design="hook", version="1", part="hook", file=_FILE,
+            jobs=(job.id,), release=FILE, design="hook", version="1", part="hook", file=FILE,
             file_bytes=1, format="stl", quantity=1,
-            recipe=Recipe(process=PROCESS[job.kind], material="pla"), estimate_s=100,
-            not_after=now + OFFER_LIFE,
+            recipe=RECIPES[job.kind], estimate_s=100, not_after=now + OFFER_LIFE,
         )  # fmt: skip
         signed = self.sign(ticket)
         down_seq = self._put(agent, lambda seq: Offer(seq=seq, ticket=signed))
         tables.attempts[name] = Known(
             name, agent, machine, job.fence, State.OFFERED, ticket.not_after, down_seq
         )
+        tables.versions[name] = 1
         self.world.tell("city: offers", name, "of", job.id, "to", place)
 
     def _send_again(self, agent: str, row: Agent) -> None:
@@ -335,17 +316,23 @@ class City:
 
     # ── people
 
-    def maker_gives_up(self) -> None:
-        """A maker who is tired of waiting for an attempt that nobody knows of consents."""
-        for known in self._live():
-            if known.state is State.UNKNOWN and self.world.chance.random() < 0.5:
-                job = self.tables.job_of[known.id]
-                self.world.tell("maker: consents to a second", job)
-                self.ledger.consented.add(job)
-                self._perform(decide.given_up(known, "yes", self.world.at))
-        self._wake()
+    def maker_gives_up(self, name: str | None = None) -> None:
+        """A maker is tired of waiting, and consents to a second part."""
+        if (asked := name or self._any()) is not None:
+            self._transact(lambda: self._give_up(asked), self.ledger.given_up.update)
+
+    def _give_up(self, name: str) -> list[str]:
+        known = self.tables.attempts[name]
+        return [name] if self._allowed(lambda: decide.given_up(known, "yes", self.world.at)) else []
+
+    def _any(self) -> str | None:
+        live = self._live()
+        return self.world.chance.choice(live).id if live else None
 
     def maker_cancels(self) -> None:
+        self._transact(self._cancel, self._taken_back)
+
+    def _cancel(self) -> list[str]:
         """As `cancel_order`: only what no machine has begun."""
         for job in self.tables.jobs.values():
             if job.state not in {JobState.WANTED, JobState.PLANNED, JobState.OFFERED}:
@@ -354,19 +341,73 @@ class City:
             if known is not None and known.state not in FREE:
                 continue
             self._move(job, JobState.CANCELLED)
-            if known is not None:
-                self._perform(decide.stopped(known, "the order was cancelled", self.world.at))
-            return
+            if known is None:
+                return []
+            self._perform(decide.stopped(known, "the order was cancelled", self.world.at))
+            return [known.id]
+        return []
+
+    def operator_retires(self, agent: str) -> None:
+        """From now on its word is worth nothing."""
+        self._transact(lambda: self._retire(agent), lambda _: self.ledger.retired(agent))
+
+    def _retire(self, agent: str) -> None:
+        self.world.tell("city: retires", agent)
+        self.tables.agents[agent].session = Session.RETIRED
 
     def operator_withdraws(self) -> None:
-        for known in self._live():
-            if known.state in FREE:
-                self._perform(decide.withdrawn(known, "a better lab", self.world.at))
-                self._wake()
-                return
+        self._end_any(decide.withdrawn)
 
     def operator_stops(self) -> None:
-        for known in self._live():
-            self._perform(decide.stopped(known, "the network wants it", self.world.at))
-            self._wake()
+        self._end_any(decide.stopped)
+
+    def _end_any(self, wish: Callable[[Known, str, datetime], Effects]) -> None:
+        if (name := self._any()) is not None:
+            self._transact(lambda: self._ended(name, wish), self._taken_back)
+
+    def _ended(self, name: str, wish: Callable[[Known, str, datetime], Effects]) -> list[str]:
+        known = self.tables.attempts[name]
+        return [name] if self._allowed(lambda: wish(known, "not any more", self.world.at)) else []
+
+    def _taken_back(self, attempts: list[str]) -> None:
+        for name in attempts:
+            self.ledger.taken_back.setdefault(name, self.world.at)
+        self._wake()
+
+    def _allowed(self, wish: Callable[[], Effects]) -> bool:
+        """What people wish is done, or refused to them."""
+        try:
+            effects = wish()
+        except (IllegalMove, decide.NotInDoubt) as error:
+            self.world.tell("city: refuses:", error)
+            return False
+        self._perform(effects)
+        return True
+
+    # ── transactions
+
+    def _transact(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
+        """At once, as with one writer at a time; or read now and written a little later."""
+        if not self.world.happens(_STALE):
+            then(work())
             return
+        read, newest = self.tables.image(), self.tables
+        self.tables = newest.image()
+        try:
+            result, wrote = work(), self.tables
+        finally:
+            self.tables = newest
+        self.world.after(
+            self.world.between(0.0, 5.0), self._commit, Transaction(read, wrote), work, then, result
+        )
+
+    def _commit(
+        self, done: Transaction, work: Callable[[], T], then: Callable[[T], None], result: T
+    ) -> None:
+        try:
+            done.commit(self.tables)
+        except Raced as why:
+            self.world.tell("city: raced:", why)
+            self._transact(work, then)
+        else:
+            then(result)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Literal
 
 from bench.dst.world import World
@@ -10,12 +11,17 @@ from bench.dst.world import World
 RUN_S: Final = (4.0, 120.0)
 
 
+def piece(job: str) -> str:
+    """What a maker wanted, however often it was ordered by mistake."""
+    return job.split("-", maxsplit=1)[0]
+
+
 @dataclass
 class Make:
     """One physical run: bytes that moved a machine."""
 
     attempt: str
-    job: str
+    piece: str
     agent: str
     machine: str
     fence: int
@@ -30,18 +36,36 @@ class Ledger:
     world: World
     makes: list[Make] = field(default_factory=list[Make])
     faults: list[str] = field(default_factory=list[str])
-    consented: set[str] = field(default_factory=set[str])
+    given_up: set[str] = field(default_factory=set[str])
+    """Attempts whose maker accepted that their part may be made a second time."""
+    taken_back: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    """Attempts that the orchestrator ended or wanted stopped, and when."""
+    asked_s: dict[str, float] = field(default_factory=dict[str, float])
+    """Nonces of claims, and when they were first asked."""
+    granted: set[str] = field(default_factory=set[str])
+    """Nonces that the orchestrator answered."""
+    pressed: dict[str, tuple[str | None, datetime]] = field(
+        default_factory=dict[str, tuple[str | None, datetime]]
+    )
+    """`agent/machine` → the attempt that a person there started, and when."""
+    retired_at: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    """Agents whose word is worth nothing any more, and since when."""
 
     def wrong(self, what: str) -> None:
         self.world.tell("WRONG:", what)
         self.faults.append(what)
 
+    def retired(self, agent: str) -> None:
+        self.retired_at.setdefault(agent, self.world.at)
+
     def started(self, make: Make, *, occupied: bool, moving: bool) -> None:
-        self.world.tell("physical start", make.attempt, "of", make.job, "on", make.machine)
+        self.world.tell("physical start", make.attempt, "of", make.piece, "on", make.machine)
+        if make.attempt in self.given_up:
+            self.wrong("an attempt started after its maker gave it up")
         for earlier in self.makes:
             if earlier.attempt == make.attempt:
                 self.wrong("an attempt started twice")
-            elif earlier.job == make.job and self._counts(earlier):
+            elif earlier.piece == make.piece and self._counts(earlier):
                 self.wrong("a job was started again while its part was good or being made")
         if occupied:
             self.wrong("a start on an occupied bed")
@@ -50,10 +74,17 @@ class Ledger:
         self.makes.append(make)
 
     def _counts(self, make: Make) -> bool:
-        return make.outcome != "scrap" and make.job not in self.consented
+        return make.outcome != "scrap" and make.attempt not in self.given_up
 
     def good(self) -> Counter[str]:
-        return Counter(make.job for make in self.makes if make.outcome == "finished")
+        return Counter(make.piece for make in self.makes if make.outcome == "finished")
+
+    def twice(self) -> bool:
+        """A job has more good parts than its maker agreed to."""
+        agreed = Counter(
+            make.piece for make in self.makes if make.outcome == "finished" and self._counts(make)
+        )
+        return any(count > 1 for count in agreed.values())
 
 
 class Machine:

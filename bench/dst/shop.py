@@ -8,11 +8,12 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 from pydantic import BaseModel
 
-from bench.dst.physical import Ledger, Machine, Make, Watcher
+from bench.dst.physical import Ledger, Machine, Make, Watcher, piece
 from bench.dst.world import Alarm, Broker, Clock, World
 from fablab_agents import book, reconciler
 from fablab_agents.book import Attempt, Entries, Mark, NotReady
@@ -38,6 +39,10 @@ _POLICY: Final = Policy()
 KINDS: Final = {"printer": "fdm", "mill": "mill"}
 
 
+Image = tuple[dict[str, Attempt], dict[str, int], dict[str, Mark], tuple[int, int, int]]
+_CACHED: Final = 8
+
+
 class Died(Exception):
     """The process is gone; what it had not written is gone with it."""
 
@@ -54,6 +59,7 @@ class MemoryBook(Writer):
         self.moves: list[Report] = []
         self.seen = self.acked = 0
         self.broken = False
+        self._unsynced: list[Image] = []
         self._live: tuple[Attempt, ...] | None = None
 
     def _commit(self, decide: Callable[[], Entries]) -> Entries:
@@ -61,10 +67,28 @@ class MemoryBook(Writer):
             raise JournalBroken("the disk does not keep the journal")
         entries = decide()
         self._effect()
+        self._unsynced.append(self._image())
         for entry in entries:
             self._put(entry)
+        self._sync()
         self._effect()
         return entries
+
+    def _sync(self) -> None:
+        """As `synchronous = FULL` does before a commit comes back."""
+        self._unsynced.clear()
+
+    def _image(self) -> "Image":
+        seqs = (self.seen, self.acked, len(self.moves))
+        return dict(self.attempts), dict(self.fences), dict(self.marks), seqs
+
+    def lose_power(self, chance: Random) -> None:
+        """Of what was not synced the disk has some of the first commits, or none."""
+        if self._unsynced:
+            image = chance.choice(self._unsynced[-_CACHED:])
+            self.attempts, self.fences, self.marks, (self.seen, self.acked, head) = image
+            del self.moves[head:]
+            self._unsynced, self._live = [], None
 
     def _put(self, entry: book.Entry) -> None:
         match entry:
@@ -197,6 +221,7 @@ class Shop(Watcher):
             elif body.watched_by is self:
                 body.host_died()
         if power:
+            self.book.lose_power(self.world.chance)
             self.clock.powered()
         self.world.after(self.world.span(1.0, 60.0), self.start_process)
 
@@ -211,7 +236,7 @@ class Shop(Watcher):
         try:
             do(*given)
         except Died:
-            self.die()
+            self.die(power=self.world.happens(0.3))
         except JournalBroken:
             pass
         except IllegalMove as error:
@@ -298,7 +323,8 @@ class Shop(Watcher):
             case reconciler.Prepare():
                 self._work(name, self.world.between(0.5, 20.0), self._prepared)
             case reconciler.Start():
-                self._work(name, self.world.between(0.01, 1.0), self._start)
+                # The program's hash is read again: of a long one on a slow disk that takes long.
+                self._work(name, 10 ** self.world.between(-2.0, 2.0), self._start)
             case reconciler.Recover():
                 self._work(name, self.world.between(0.01, 1.0), self._recover)
             case reconciler.Stop(why=why):
@@ -338,7 +364,9 @@ class Shop(Watcher):
 
     def _claim(self, name: str, *, again: bool) -> None:
         now_s, nonce = self.clock.moment().elapsed_s, f"{self.world.chance.getrandbits(128):032x}"
-        self.session.say(self.claims.ask(self._must(name), now_s, nonce, again=again))
+        claim = self.claims.ask(self._must(name), now_s, nonce, again=again)
+        self.ledger.asked_s.setdefault(claim.nonce, now_s)
+        self.session.say(claim)
 
     def granted(self, grant: Grant) -> str | None:
         return self.claims.granted(self.book.find(grant.attempt), grant)
@@ -353,7 +381,7 @@ class Shop(Watcher):
             return
         altered = self.files.get(name) != attempt.program.sha256
         why = reconciler.against_running(self.view(), attempt, grant, altered=altered)
-        moment, asked_s = self.clock.moment(), self.claims.live[name].first_s
+        moment = self.clock.moment()
         try:
             if why is None:
                 attended = self._desk(attempt.machine).attended
@@ -365,20 +393,36 @@ class Shop(Watcher):
             self.claims.drop(name)
             self.busy.discard(name)
             return
-        self._judge(attempt, grant, moment.elapsed_s - asked_s)
+        self._judge(attempt, grant, moment.elapsed_s)
         self.claims.drop(name)
         self.later(self.world.between(0.0, 0.3), self._first_byte, name)
 
-    def _judge(self, attempt: Attempt, grant: Grant, waited_s: float) -> None:
+    def _judge(self, attempt: Attempt, grant: Grant, now_s: float) -> None:
         """What no physical log shows: the window, the fence, the boot and the bytes of a start."""
-        if waited_s >= grant.window_s:
+        if now_s - self.ledger.asked_s.get(grant.nonce, now_s) >= grant.window_s:
             self.ledger.wrong("a start outside its window")
+        if grant.issued_at >= attempt.ticket.not_after:
+            self.ledger.wrong("a start of an offer that had run out when it was granted")
+        if grant.issued_at > self.ledger.taken_back.get(attempt.id, grant.issued_at):
+            self.ledger.wrong("a start that was granted after it was taken back")
         if attempt.fence < self.book.floor(attempt.ticket.jobs):
             self.ledger.wrong("a start below its fence")
         if grant.boot != self.boot:
             self.ledger.wrong("a start by another boot's grant")
         if self.files.get(attempt.id) != grant.program:
             self.ledger.wrong("a start of other bytes")
+        if grant.nonce not in self.ledger.granted:
+            self.ledger.wrong("a start that was not granted")
+        if grant.issued_at > self.ledger.retired_at.get(self.name, grant.issued_at):
+            self.ledger.wrong("a start that was granted to a retired agent")
+        if self._desk(attempt.machine).attended:
+            self._judge_attended(attempt)
+
+    def _judge_attended(self, attempt: Attempt) -> None:
+        place = f"{self.name}/{attempt.machine}"
+        started, at = self.ledger.pressed.get(place, (None, self.world.at))
+        if started != attempt.id or (self.world.at - at).total_seconds() > 120:
+            self.ledger.wrong("a start of a mill that nobody pressed for in the last 120 s")
 
     def _first_byte(self, name: str) -> None:
         attempt = self._must(name)
@@ -388,7 +432,7 @@ class Shop(Watcher):
             self.busy.discard(name)
             return
         body.first_byte(
-            Make(name, attempt.ticket.jobs[0], self.name, attempt.machine, attempt.fence,
+            Make(name, piece(attempt.ticket.jobs[0]), self.name, attempt.machine, attempt.fence,
                  self.world.now_s), self,
         )  # fmt: skip
         self.effect()
@@ -537,6 +581,8 @@ class Shop(Watcher):
         """Clears beds, presses what the console asks for, says what became of the unknown."""
         for name, body in self.bodies.items():
             if not body.cleared():
+                if self.alive and self.world.happens(0.3):
+                    self.guarded(self._pressed, name)  # meaning another machine
                 continue
             self.press(name)
             if self.world.happens(0.15):
@@ -560,7 +606,9 @@ class Shop(Watcher):
             return
         first, desk = reconciler.first_in_line(view, name), view.desks[name]
         starts = desk.attended and first is not None and first.state in reconciler.UNSTARTED
-        self.book.put_mark(name, "Ana", view.moment, attempt=first.id if starts and first else None)
+        pressed = first.id if starts and first else None
+        self.book.put_mark(name, "Ana", view.moment, attempt=pressed)
+        self.ledger.pressed[f"{self.name}/{name}"] = pressed, self.world.at
         self.world.tell(self.name, "bed clear pressed at", name)
         self.wake()
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from bench.dst.city import Agent, City, Job
-from bench.dst.physical import Ledger, Machine
+from bench.dst.city import City
+from bench.dst.mischief import Mischief
+from bench.dst.physical import Ledger, Machine, piece
 from bench.dst.shop import Shop
+from bench.dst.store import Agent, Job
 from bench.dst.world import Broker, World
 from fablab_agents.protocol.attempts import LIVE, State
 from orchestrator.orders.model import JobState
@@ -77,8 +79,9 @@ class Story:
         self.ordered = self.world.chance.randint(1, 4)
         for number in range(self.ordered):
             kind = self.world.chance.choice(kinds)
-            late = self.world.between(0.0, ORDERS_S)
-            self.world.after(late, self.city.want, f"j{number}", kind)
+            for _ in range(2 if self.world.happens(0.3) else 1):
+                late = self.world.between(0.0, ORDERS_S)
+                self.world.after(late, self.city.order, f"j{number}", kind)
 
     # ── bad luck
 
@@ -92,6 +95,7 @@ class Story:
             (2, self.city.maker_gives_up), (1, self.city.maker_cancels),
             (1, self.city.operator_withdraws), (1, self.city.operator_stops),
         ]  # fmt: skip
+        luck += Mischief(world, self.city, self.broker, self.shops).luck()
         weights = [weight for weight, _ in luck]
         for _ in range(world.chance.randint(2, 14)):
             [(_, strike)] = world.chance.choices(luck, weights)
@@ -179,24 +183,36 @@ class Story:
     def _over(self) -> bool:
         jobs = self.city.tables.jobs
         return len(jobs) == self.ordered and all(
-            job.state in _ENDS or self._nobody_left(job) for job in jobs.values()
+            job.state in _ENDS or self._nobody_left(job) or self._never_heard(job)
+            for job in jobs.values()
         )
 
+    def _never_heard(self, job: Job) -> bool:
+        """It is in doubt, and whoever could tell was retired."""
+        known = self.city.tables.attempts.get(job.attempt or "")
+        if known is None or known.state is not State.UNKNOWN:
+            return False
+        return known.agent in self.ledger.retired_at
+
     def _nobody_left(self, job: Job) -> bool:
-        places = {place for place, kind in self.city.kinds.items() if kind == job.kind}
+        retired = self.ledger.retired_at
+        places = {
+            place for place, kind in self.city.kinds.items()
+            if kind == job.kind and place.split("/")[0] not in retired
+        }  # fmt: skip
         return job.state is JobState.WANTED and places <= job.avoid
 
     def _settled(self) -> None:
         """Everything well for hours: each job came to an end, or to a person who was told."""
         good, tables = self.ledger.good(), self.city.tables
+        if self.ledger.twice():
+            self.ledger.wrong("a job was made twice")
         for job in tables.jobs.values():
             known = tables.attempts.get(tables.live.get(job.id, ""))
             if job.state is JobState.OFFERED and (known is None or known.state not in LIVE):
                 self.ledger.wrong("a job is offered and has no live attempt")
-            if job.state is JobState.MADE and not good[job.id]:
+            if job.state is JobState.MADE and not good[piece(job.id)]:
                 self.ledger.wrong("a job is called made and no part is there")
-            if good[job.id] > 1 and job.id not in self.ledger.consented:
-                self.ledger.wrong("a job was made twice")
             if job.state in _ENDS or self._nobody_left(job):
                 continue
             if known is None or known.state is not State.UNKNOWN:

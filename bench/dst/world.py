@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from fablab_agents.book import Moment
 
@@ -134,6 +135,10 @@ class Broker:
             world.after(world.span(0.3, 200.0), deliver, message)
         else:
             self._stuck.append((deliver, message))
+
+    def sent_to(self, deliver: Deliver) -> list[Any]:
+        """What was said there, in the order it was said."""
+        return [message for to, message in self._seen if to == deliver]
 
     def replay(self) -> None:
         """Old messages, all at once."""

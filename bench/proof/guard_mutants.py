@@ -4,7 +4,6 @@ import argparse
 import ast
 import dataclasses
 import importlib
-import importlib.util
 import json
 import os
 import random
@@ -12,10 +11,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib.abc import Loader
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
+
+from bench.altered import Altered
 
 ROOT = Path(__file__).resolve().parents[2]
 GUARD = ROOT / "firmware_bridge" / "guard"
@@ -95,31 +93,11 @@ def mutated(mutant: Mutant) -> ast.Module:
     return ast.fix_missing_locations(tree)
 
 
-class _Finder(Loader):
-    """Hands out the mutated module where the guard's own is imported."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        package = "firmware_bridge.guard"
-        self._name = package if mutant.module == "__init__" else f"{package}.{mutant.module}"
-        self._file = GUARD / f"{mutant.module}.py"
-        self._code = compile(mutated(mutant), str(self._file), "exec")
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        del path, target
-        if name != self._name:
-            return None
-        inside = [str(GUARD)] if self._file.name == "__init__.py" else None
-        return importlib.util.spec_from_file_location(
-            name, self._file, loader=self, submodule_search_locations=inside
-        )
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        del spec
-
-    def exec_module(self, module: ModuleType) -> None:
-        exec(self._code, module.__dict__)
+def _altered(mutant: Mutant) -> Altered:
+    package = "firmware_bridge.guard"
+    name = package if mutant.module == "__init__" else f"{package}.{mutant.module}"
+    file = GUARD / f"{mutant.module}.py"
+    return Altered(name, file, compile(mutated(mutant), str(file), "exec"))
 
 
 def killed(mutant: Mutant | None, tests: Sequence[str]) -> bool:
@@ -148,7 +126,7 @@ def _in_child(mutant: Mutant | None, tests: Sequence[str]) -> None:
     status = 1
     try:
         if mutant is not None:
-            sys.meta_path.insert(0, _Finder(mutant))
+            sys.meta_path.insert(0, _altered(mutant))
         status = pytest.main([*tests, "-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider",
                               "-p", "no:xdist", "--assert=plain", "--hypothesis-seed=1",
                               "-W", "ignore::pytest.PytestAssertRewriteWarning"])  # fmt: skip
