@@ -5,6 +5,7 @@ Nothing is believed that a pinned key did not sign; the secret is never logged a
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -79,6 +80,7 @@ class Identity(BaseModel):
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(folder / FILE)
+        _sync_names(folder)
 
     def verifier(self) -> Verifier:
         """Checks a compact JWS against the pinned keys; the payload's bytes, or BadEnvelope."""
@@ -96,6 +98,17 @@ class Identity(BaseModel):
             return signed.payload
 
         return verify
+
+
+def _sync_names(folder: Path) -> None:
+    """A power cut takes the name of a new file, unless its folder was synced after it."""
+    if sys.platform == "win32":  # there is no such call, and no need for one
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _public_key(key: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ It decides nothing: backward flow between rooms is wired here, by event, inside 
 """
 
 import asyncio
-import os
 import secrets
 from collections.abc import Callable
 from importlib.metadata import version
@@ -40,7 +39,7 @@ from orchestrator.planning import api as planning_api
 from orchestrator.planning import pages as planning_pages
 from orchestrator.planning import service as planning
 from orchestrator.settings import Settings
-from orchestrator.store import Event, JsonValue, Store, Unit
+from orchestrator.store import Event, JsonValue, Store, Unit, write_whole
 from orchestrator.web import errors, site
 from orchestrator.web.pages import Slots
 
@@ -202,10 +201,9 @@ async def write_passwords(settings: Settings, store: Store) -> None:
 
 
 def secret(path: Path) -> str:
-    """The secret in this file, drawn and written for its owner alone if it is not there."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as out:
-            out.write(enrolment.new_secret() + "\n")
+    """The secret in this file, drawn and written for its owner alone if there is none in it."""
+    kept = path.read_text().strip() if path.exists() else ""
+    if kept:
+        return kept
+    write_whole(path, enrolment.new_secret() + "\n")
     return path.read_text().strip()

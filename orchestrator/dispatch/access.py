@@ -13,6 +13,7 @@ from typing import Final, Literal, Self
 from fablab_agents.protocol import topics
 from fablab_agents.protocol.messages import MAX_BYTES
 from orchestrator.labs.enrolment import secret_fits
+from orchestrator.store import write_whole
 
 ORCHESTRATOR: Final = "orchestrator"
 HEARD: Final = ("up", "telemetry", "presence")
@@ -93,11 +94,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 def write_passwords(path: Path, hashes: dict[str, str]) -> None:
     """Replace the password file, whole or not at all; readable by its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    spare = path.with_suffix(".new")
-    spare.touch(mode=0o600)
-    spare.write_text("".join(f"{user}:{kept}\n" for user, kept in sorted(hashes.items())))
-    spare.replace(path)
+    write_whole(path, "".join(f"{user}:{kept}\n" for user, kept in sorted(hashes.items())))
 
 
 def mosquitto_lines(folder: Path) -> list[str]:

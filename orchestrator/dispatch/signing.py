@@ -4,7 +4,6 @@ A private key never leaves its file, which only its owner can read.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +13,7 @@ from joserfc.jwk import KeySet, OKPKey
 from pydantic import BaseModel, JsonValue
 
 from fablab_agents.protocol.tickets import BadEnvelope, canonical
-from orchestrator.store import new_id
+from orchestrator.store import new_id, write_whole
 
 _ALGORITHM = "Ed25519"
 
@@ -68,15 +67,7 @@ class Signer:
             raise BadEnvelope(f"not signed by a key of ours: {error}") from error
 
     def _save(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        spare = self._path.with_suffix(".new")
-        spare.unlink(missing_ok=True)
-        handle = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as out:
-            json.dump([key.as_dict(private=True) for key in self._keys], out)
-            out.flush()
-            os.fsync(out.fileno())
-        spare.replace(self._path)
+        write_whole(self._path, json.dumps([key.as_dict(private=True) for key in self._keys]))
 
 
 def _new_key() -> OKPKey:

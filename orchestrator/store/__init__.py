@@ -5,6 +5,7 @@ it knows no order, lab or machine.
 """
 
 from orchestrator.store.blobs import Blobs, DamagedBlob, MissingBlob
+from orchestrator.store.durable import write_whole
 from orchestrator.store.engine import Event, JsonValue, Store, StoreAway, StoreBusy, Unit, rung
 from orchestrator.store.tables import Base, Utc, new_id
 
@@ -22,4 +23,5 @@ __all__ = [
     "Utc",
     "new_id",
     "rung",
+    "write_whole",
 ]

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from orchestrator.store.durable import sync_folder
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
 
@@ -28,6 +30,7 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
 
     def put(self, content: bytes | Path) -> str:
         """Keep these bytes (or a copy of this file) and return their SHA-256, in hex."""
@@ -49,8 +52,8 @@ class Blobs:
         place.parent.mkdir(exist_ok=True)
         spare.chmod(0o444)
         spare.replace(place)
-        _sync_folder(place.parent)
-        _sync_folder(self._folder)
+        sync_folder(place.parent)
+        sync_folder(self._folder)
 
     def has(self, sha256: str) -> bool:
         return self._place(sha256).is_file()
@@ -99,11 +102,3 @@ def _chunks(content: bytes | Path) -> Iterator[bytes]:
 def _hash(path: Path) -> str:
     with path.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
