@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from fablab_agents import book
+from fablab_agents import book, wal
 from fablab_agents.book import Attempt, Entry, Mark
 from fablab_agents.protocol.attempts import LIVE, State
 from fablab_agents.protocol.messages import Bed, ProgramFacts, Report
@@ -66,11 +66,18 @@ class Journal(Writer):
     def open(cls, path: Path, agent: str, boot: str, now: datetime) -> Self:
         """Open or make the file for `agent`; raises JournalForeign or JournalBroken."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        if wal.damaged(path.with_name(f"{path.name}-wal")):
+            raise _damaged(path, "commits in its log lie behind a broken one")
         try:
             journal = cls(path, boot)
             journal._begin_boot(agent, now)
-        except sqlite3.DatabaseError as error:
-            raise JournalForeign(f"{path} is damaged ({error}); keep it and ask for help") from None
+            journal._read_through()
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise _damaged(path, str(error).partition("\n")[0]) from None
+        except JournalBroken as error:
+            if type(error.__cause__) is sqlite3.DatabaseError:  # malformed, no disk that is full
+                raise _damaged(path, str(error.__cause__)) from None
+            raise
         return journal
 
     def close(self) -> None:
@@ -207,7 +214,14 @@ class Journal(Writer):
                 raise JournalForeign(f"{self.path} is of {name} {self._meta(name)}, not {value}")
         [check] = self._read("PRAGMA quick_check(1)", [])
         if check[0] != "ok":
-            raise JournalForeign(f"{self.path} is damaged: {check[0]}; keep it and ask for help")
+            raise _damaged(self.path, check[0])
+
+    def _read_through(self) -> None:
+        """All that this boot will work with can be read; raises ValueError where it cannot."""
+        attempts = self.live()
+        self.reports(self.acked_up, limit=1_000_000)
+        for machine in {attempt.machine for attempt in attempts}:
+            self.mark(machine)
 
     @contextmanager
     def _write(self) -> Generator[sqlite3.Connection]:
@@ -244,6 +258,13 @@ class Journal(Writer):
     def _meta(self, name: str) -> str | None:
         rows = self._read("SELECT value FROM meta WHERE name = ?", [name])
         return rows[0]["value"] if rows else None
+
+
+def _damaged(path: Path, why: str) -> JournalForeign:
+    return JournalForeign(
+        f"{path} is damaged ({why}): keep a copy of it and its -wal file, see at the machines what"
+        " they made, and enrol this agent anew"
+    )
 
 
 _LIVE: Final = json.dumps(sorted(LIVE))
