@@ -27,7 +27,7 @@ from demo.story import publish
 from demo.world import Lab, Machine, World, answers, free_port
 
 SPEED: Final = 200
-PATIENCE_S: Final = 90.0
+PATIENCE_S: Final = 240.0
 PLATE: Final = """<svg xmlns="http://www.w3.org/2000/svg" width="60mm" height="60mm"
 viewBox="0 0 60 60"><path d="M0 0H60V60H0Z"/><circle cx="20" cy="20" r="8"/></svg>"""
 
@@ -267,9 +267,9 @@ def lane() -> Generator[Lane]:
         folder, spec = Path(name), LABS[0]
         one = LabSpec(spec.slug, spec.name, spec.address, spec.lat, spec.lon, (spec.machines[1],))
         with World(folder / "world", free_port(), free_port(), SPEED) as world:
-            world.start_orchestrator(60)
+            world.start_orchestrator(PATIENCE_S)
             lab = world.add_lab(one)
-            if not world.machines_answer(60):
+            if not world.machines_answer(PATIENCE_S):
                 raise Stuck("the laser does not answer")
             with _published(folder, world, lab) as ready:
                 yield ready

@@ -52,6 +52,8 @@ class Kept:
 
 @dataclass
 class Tally:
+    changes: int
+    """What the process did to its folder."""
     states: int = 0
     moments: int = 0
     wrong: Counter[str] = field(default_factory=Counter[str])
@@ -118,7 +120,7 @@ async def _orchestrator_keeps(folder: Path) -> Dump:
         await unit.record("after", "the cut")
     await store.close()
     found["database"] = rows(folder / "cosmolocal.db", ("sqlite_sequence",))
-    found["database"]["event"] = found["database"]["event"][:-1]
+    found["database"]["event"] = [e for e in found["database"]["event"] if e[2] != "after"]
     for sha256 in _named_files(found["database"]):
         store.blobs.read(sha256)
     return found
@@ -180,7 +182,7 @@ def whole_job(kept: Kept) -> Iterator[Recording]:
 
 def cut(kept: Kept, recording: Recording, each: int, seed: int, most: int | None = None) -> Tally:
     """Cut at every change (or a sample of `most`): all kept, only what is sure, `each` between."""
-    chance, tally = random.Random(seed), Tally()
+    chance, tally = random.Random(seed), Tally(len(recording.changes))
     moments = range(len(recording.changes) + 1)
     chosen = set(moments if most is None else chance.sample(moments, min(most, len(moments))))
     sure = _Sure(kept, recording)

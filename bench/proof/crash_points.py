@@ -23,7 +23,9 @@ from bench.crash.points import BYTES, SYNCS, Point, Result, Victim
 ROOT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = ROOT / ".tools" / "crash-points.jsonl"
 PARTS: Final = ("kills", "pairs", "bytes", "disk", "power")
-FIRST_BYTES: Final = 24
+FIRST_BYTES: Final = 12
+MOMENTS: Final = {"agent": None, "orchestrator": 60}
+"""Of the moments of a recording, so many are cut at; a store takes a second to open."""
 
 
 def main() -> int:
@@ -36,8 +38,8 @@ def main() -> int:
                         help=f"of {', '.join(PARTS)}; default: all")  # fmt: skip
     parser.add_argument("--pairs", type=int, default=40, metavar="N",
                         help="kills during recovery: a seeded N of all pairs (40)")  # fmt: skip
-    parser.add_argument("--each", type=int, default=8, metavar="N",
-                        help="seeded disk states for each cut, besides two (8)")  # fmt: skip
+    parser.add_argument("--each", type=int, default=4, metavar="N",
+                        help="seeded disk states for each cut, besides two (4)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--at-once", type=int, default=2, metavar="N", help="worlds at once (2)")
     parser.add_argument("--fresh", action="store_true", help="forget what was found before")
@@ -107,7 +109,9 @@ def _cuts(asked: argparse.Namespace, victims: Sequence[Victim]) -> dict[str, pow
         for name, record in (("two first starts", lambda one: power.small(one, 3)),
                              ("one whole job", power.whole_job)):  # fmt: skip
             with record(each) as recording:
-                cuts[f"{each.name}, {name}"] = power.cut(each, recording, asked.each, asked.seed)
+                most = MOMENTS[each.name]
+                tally = power.cut(each, recording, asked.each, asked.seed, most)
+                cuts[f"{each.name}, {name}"] = tally
     return cuts
 
 
@@ -158,7 +162,8 @@ def _cut_lines(cuts: dict[str, power.Tally]) -> list[str]:
     for name, tally in cuts.items():
         wrong = tally.wrong.total()
         lines.append(
-            f"power cut, {name}: {tally.moments} moments, {tally.states} disk states,"
+            f"power cut, {name}: at {tally.moments} of {tally.changes + 1} moments,"
+            f" {tally.states} disk states,"
             f" {wrong} violations"
         )
         lines += [f"  {count} × {what}" for what, count in tally.wrong.most_common()]
