@@ -204,32 +204,28 @@ class _Sure:
         self._kept, self._recording = kept, recording
         self._root = str(recording.root.resolve())
         self._read: dict[str, Dump | str] = {}
-        self._after: list[int] = []
-        self._dumps: list[Any] = []
         self._settled = {path: self._settles(path) for path in kept.settled}
-        self._last = self._walk()
+        self._syncs = list(self._walk())
+        self._last = self._holds(-1)
 
     def disk(self) -> Disk:
         return Disk(self._recording.before, self._recording.root.resolve())
 
-    def _walk(self) -> Dump:
-        """What the database holds at each of its syncs, all writes kept."""
+    def _walk(self) -> Iterator[tuple[int, State]]:
+        """The moments of the database's syncs, the first and the last, and all that was written."""
         disk, place = self.disk(), f"{self._root}/{self._kept.database}"
-        self._note(0, disk)
+        yield -1, disk.kept()
         for moment, change in enumerate(self._recording.changes):
             if change.what == "sync" and change.path.startswith(place):
-                self._note(moment, disk)
+                yield moment, disk.kept()
             disk.do(change)
-        self._note(len(self._recording.changes), disk)
-        found = self._open(disk.kept())
+        yield len(self._recording.changes), disk.kept()
+
+    def _holds(self, sync: int) -> Dump:
+        """What production finds in all that was written before that sync."""
+        found = self._open(self._syncs[sync][1])
         assert isinstance(found, dict), found
         return found
-
-    def _note(self, moment: int, disk: Disk) -> None:
-        found = self._open(disk.kept())
-        assert isinstance(found, dict), found
-        self._after.append(moment)
-        self._dumps.append(found["database"])
 
     def _settles(self, path: str) -> int:
         """The moment after which a file was done with, and something else was done."""
@@ -245,8 +241,8 @@ class _Sure:
         found = self._open(state)
         if isinstance(found, str):
             return [f"does not open: {found}"]
-        at = max(nr for nr, after in enumerate(self._after) if after < moment or nr == 0)
-        allowed = self._dumps[at : at + 2]
+        done = max(nr for nr, (at, _) in enumerate(self._syncs) if at < moment)
+        allowed = [self._holds(nr)["database"] for nr in (done, done + 1)]
         faults = [] if found["database"] in allowed else [self._differs(found)]
         for path, settles in self._settled.items():
             if moment >= settles and found.get(path) != self._last[path]:
@@ -254,10 +250,10 @@ class _Sure:
         return faults
 
     def _differs(self, found: Dump) -> str:
-        known = [nr for nr, dump in enumerate(self._dumps) if dump == found["database"]]
-        if not known:
-            return f"{self._kept.database}: half of a commit"
-        return f"{self._kept.database}: an acknowledged commit is gone"
+        whole = (self._holds(nr)["database"] for nr in range(len(self._syncs)))
+        if found["database"] in whole:
+            return f"{self._kept.database}: an acknowledged commit is gone"
+        return f"{self._kept.database}: half of a commit"
 
     def _open(self, state: State) -> Dump | str:
         """Read by production; its words when it refuses. The same state is read once."""

@@ -17,7 +17,10 @@ from bench.crash.lane import Lane, Told, lane
 from bench.crash.points import SYNCS, Point, try_point
 from bench.proof.crash_points import table
 
-pytestmark = pytest.mark.skipif(gate.why_not() is not None, reason=str(gate.why_not()))
+pytestmark = [
+    pytest.mark.skipif(gate.why_not() is not None, reason=str(gate.why_not())),
+    pytest.mark.timeout(600),
+]
 
 WRITER = """
 import sqlite3, sys
@@ -200,7 +203,6 @@ def place() -> Iterator[Lane]:
 
 
 @pytest.mark.journey
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "point",
     [
