@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from bench.dst.physical import Ledger
+from bench.dst.physical import Ledger, piece
 from bench.dst.store import Agent, Durable, Job, Raced, Tables, Transaction
 from bench.dst.world import Alarm, Broker, World
 from fablab_agents.protocol import messages
-from fablab_agents.protocol.attempts import LIVE, IllegalMove, State
+from fablab_agents.protocol.attempts import LIVE, TERMINAL, IllegalMove, State
 from fablab_agents.protocol.messages import Denied, Down, DownAck, Granted, Offer, Up, Welcome
 from fablab_agents.protocol.tickets import BadEnvelope, Grant, Recipe, Ticket
 from orchestrator.dispatch import decide
@@ -155,6 +155,8 @@ class City:
                     self._set(name, values)
                 case Moved(name, values, meaning):
                     self.world.tell("city:", name, values["state"])
+                    if self.tables.attempts[name].state in TERMINAL:
+                        self.ledger.wrong("an attempt that had ended was moved")
                     self._set(name, values)
                     self.tables.versions[name] += 1
                     self._after_move(name, values["state"])
@@ -330,7 +332,7 @@ class City:
         return self.world.chance.choice(live).id if live else None
 
     def maker_cancels(self) -> None:
-        self._transact(self._cancel, self._taken_back)
+        self._transact(self._cancel, self.ledger.cancelled.update)
 
     def _cancel(self) -> list[str]:
         """As `cancel_order`: only what no machine has begun."""
@@ -341,10 +343,9 @@ class City:
             if known is not None and known.state not in FREE:
                 continue
             self._move(job, JobState.CANCELLED)
-            if known is None:
-                return []
-            self._perform(decide.stopped(known, "the order was cancelled", self.world.at))
-            return [known.id]
+            if known is not None:
+                self._perform(decide.stopped(known, "the order was cancelled", self.world.at))
+            return [piece(job.id)]
         return []
 
     def operator_retires(self, agent: str) -> None:

@@ -29,6 +29,7 @@ class Mischief:
     def luck(self) -> Iterator[tuple[float, Strike]]:
         """How often, in comparison with other bad luck, and what."""
         yield 4, self._besiege
+        yield 2, self._withhold
         yield 1, self._lie
         yield 1, self._retire
 
@@ -46,6 +47,9 @@ class Mischief:
             world.after(
                 second + world.chance.random(), self._say_to, shop, world.chance.choice(says)
             )
+
+    def _withhold(self) -> None:
+        self._broker.withhold(self._any_shop().hear, self._world.span(20.0, 150.0))
 
     def _any_shop(self) -> Shop:
         return self._world.chance.choice(self._shops)

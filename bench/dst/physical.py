@@ -44,6 +44,8 @@ class Ledger:
     """Nonces of claims, and when they were first asked."""
     granted: set[str] = field(default_factory=set[str])
     """Nonces that the orchestrator answered."""
+    cancelled: set[str] = field(default_factory=set[str])
+    """Pieces that their makers no longer want."""
     pressed: dict[str, tuple[str | None, datetime]] = field(
         default_factory=dict[str, tuple[str | None, datetime]]
     )
@@ -62,6 +64,8 @@ class Ledger:
         self.world.tell("physical start", make.attempt, "of", make.piece, "on", make.machine)
         if make.attempt in self.given_up:
             self.wrong("an attempt started after its maker gave it up")
+        if make.piece in self.cancelled:
+            self.wrong("a part of a cancelled order was started")
         for earlier in self.makes:
             if earlier.attempt == make.attempt:
                 self.wrong("an attempt started twice")

@@ -59,6 +59,8 @@ class MemoryBook(Writer):
         self.moves: list[Report] = []
         self.seen = self.acked = 0
         self.broken = False
+        self.missed = False
+        """A message was taken for stored, and was not, or was stored twice."""
         self._unsynced: list[Image] = []
         self._live: tuple[Attempt, ...] | None = None
 
@@ -93,6 +95,7 @@ class MemoryBook(Writer):
     def _put(self, entry: book.Entry) -> None:
         match entry:
             case book.Seen(seq):
+                self.missed = self.missed or seq != self.seen + 1
                 self.seen = seq
             case book.Acked(seq):
                 self.acked = seq
@@ -399,30 +402,31 @@ class Shop(Watcher):
 
     def _judge(self, attempt: Attempt, grant: Grant, now_s: float) -> None:
         """What no physical log shows: the window, the fence, the boot and the bytes of a start."""
-        if now_s - self.ledger.asked_s.get(grant.nonce, now_s) >= grant.window_s:
-            self.ledger.wrong("a start outside its window")
-        if grant.issued_at >= attempt.ticket.not_after:
-            self.ledger.wrong("a start of an offer that had run out when it was granted")
-        if grant.issued_at > self.ledger.taken_back.get(attempt.id, grant.issued_at):
-            self.ledger.wrong("a start that was granted after it was taken back")
-        if attempt.fence < self.book.floor(attempt.ticket.jobs):
-            self.ledger.wrong("a start below its fence")
-        if grant.boot != self.boot:
-            self.ledger.wrong("a start by another boot's grant")
-        if self.files.get(attempt.id) != grant.program:
-            self.ledger.wrong("a start of other bytes")
-        if grant.nonce not in self.ledger.granted:
-            self.ledger.wrong("a start that was not granted")
-        if grant.issued_at > self.ledger.retired_at.get(self.name, grant.issued_at):
-            self.ledger.wrong("a start that was granted to a retired agent")
-        if self._desk(attempt.machine).attended:
-            self._judge_attended(attempt)
+        ledger, issued_at = self.ledger, grant.issued_at
+        others = [a for a in self.book.live() if a.machine == attempt.machine]
+        wrong = {
+            "outside its window": now_s - ledger.asked_s.get(grant.nonce, now_s) >= grant.window_s,
+            "of an offer that had run out": issued_at >= attempt.ticket.not_after,
+            "that was taken back": issued_at > ledger.taken_back.get(attempt.id, issued_at),
+            "below its fence": attempt.fence < self.book.floor(attempt.ticket.jobs),
+            "by another boot's grant": grant.boot != self.boot,
+            "of other bytes": self.files.get(attempt.id) != grant.program,
+            "before it was told what became of the one before": any(
+                a.id != attempt.id and a.state not in reconciler.UNSTARTED for a in others
+            ),
+            "that was not granted": grant.nonce not in ledger.granted,
+            "granted to a retired agent": issued_at > ledger.retired_at.get(self.name, issued_at),
+            "of a mill that nobody pressed for in the last 120 s": not self._pressed_for(attempt),
+        }
+        for what in (each for each, so in wrong.items() if so):
+            ledger.wrong(f"a start {what}")
 
-    def _judge_attended(self, attempt: Attempt) -> None:
+    def _pressed_for(self, attempt: Attempt) -> bool:
+        if not self._desk(attempt.machine).attended:
+            return True
         place = f"{self.name}/{attempt.machine}"
         started, at = self.ledger.pressed.get(place, (None, self.world.at))
-        if started != attempt.id or (self.world.at - at).total_seconds() > 120:
-            self.ledger.wrong("a start of a mill that nobody pressed for in the last 120 s")
+        return started == attempt.id and (self.world.at - at).total_seconds() <= 120
 
     def _first_byte(self, name: str) -> None:
         attempt = self._must(name)

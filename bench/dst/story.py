@@ -11,6 +11,7 @@ from bench.dst.shop import Shop
 from bench.dst.store import Agent, Job
 from bench.dst.world import Broker, World
 from fablab_agents.protocol.attempts import LIVE, State
+from orchestrator.dispatch.model import Known
 from orchestrator.orders.model import JobState
 
 FAULTS_S: Final = 200.0
@@ -204,6 +205,8 @@ class Story:
 
     def _settled(self) -> None:
         """Everything well for hours: each job came to an end, or to a person who was told."""
+        for shop in self.shops:
+            self._kept(shop)
         good, tables = self.ledger.good(), self.city.tables
         if self.ledger.twice():
             self.ledger.wrong("a job was made twice")
@@ -217,6 +220,19 @@ class Story:
                 continue
             if known is None or known.state is not State.UNKNOWN:
                 self.ledger.wrong(f"a job is {job.state} for hours and nobody was told")
+            elif not self._asked_for(known):
+                self.ledger.wrong("a job is in doubt and nobody at its lab is asked")
+
+    def _asked_for(self, known: Known) -> bool:
+        """Somebody at the lab is asked what became of it, or can no longer be."""
+        at = self.city.shops[known.agent].book.find(known.id)
+        return known.agent in self.ledger.retired_at or (at is not None and at.state in LIVE)
+
+    def _kept(self, shop: Shop) -> None:
+        if shop.book.missed:
+            self.ledger.wrong("a message was taken for stored that was not")
+        if any(each.ticket.agent != shop.name for each in shop.book.attempts.values()):
+            self.ledger.wrong("a lab took an offer that was another's")
 
 
 def play(seed: int, *, faults: bool = True, told: bool = False) -> Verdict:

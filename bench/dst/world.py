@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fablab_agents.book import Moment
+from fablab_agents.protocol.messages import Granted
 
 EPOCH = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
 Deliver = Callable[..., None]
@@ -114,9 +115,13 @@ class Broker:
         self._world = world
         self._seen: list[tuple[Deliver, object]] = []
         self._stuck: list[tuple[Deliver, object]] = []
+        self._withheld: dict[Deliver, list[Granted]] = {}
 
     def carry(self, deliver: Deliver, message: object) -> None:
         world = self._world
+        if isinstance(message, Granted) and deliver in self._withheld:
+            self._withheld[deliver].append(message)
+            return
         if world.calm:
             world.after(world.between(0.005, 0.05), deliver, message)
             return
@@ -139,6 +144,15 @@ class Broker:
     def sent_to(self, deliver: Deliver) -> list[Any]:
         """What was said there, in the order it was said."""
         return [message for to, message in self._seen if to == deliver]
+
+    def withhold(self, deliver: Deliver, seconds: float) -> None:
+        """All grants for one lab, which come then, all at once."""
+        if deliver not in self._withheld:
+            self._withheld[deliver] = []
+            self._world.after(seconds, self._release, deliver)
+
+    def _release(self, deliver: Deliver) -> None:
+        self._at_once([(deliver, message) for message in self._withheld.pop(deliver)])
 
     def replay(self) -> None:
         """Old messages, all at once."""
