@@ -19,6 +19,7 @@ ORDERS_S: Final = 60.0
 QUIET_S: Final = 20.0
 SETTLES_S: Final = 9000.0
 EVENTS_MAX: Final = 10_000
+_MARK_HOLDS_S: Final = 12 * 3600.0
 _ENDS: Final = frozenset({JobState.MADE, JobState.ABANDONED, JobState.CANCELLED})
 
 
@@ -127,8 +128,18 @@ class Story:
 
     def _night(self) -> None:
         """For hours nothing moves and nothing is said; then all goes on where it was."""
-        self.world.slept_s += self.world.span(60.0, 80_000.0)
+        slept_s = self.world.span(60.0, 300_000.0)
+        self.world.slept_s += slept_s
+        if slept_s > _MARK_HOLDS_S:
+            self._beds_fill()
         self.world.tell("hours later:", self.world.at)
+
+    def _beds_fill(self) -> None:
+        """Whoever was there this morning left something on every bed."""
+        for shop in self.shops:
+            begun = {a.machine for a in shop.book.live() if a.state is State.STARTING}
+            for body in (b for name, b in shop.bodies.items() if name not in begun):
+                body.occupied = True
 
     def _unplug(self) -> None:
         shop = self._any_shop()
