@@ -142,8 +142,8 @@ class Broker:
             self._stuck.append((deliver, message))
 
     def sent_to(self, deliver: Deliver) -> list[Any]:
-        """What was said there, in the order it was said."""
-        return [message for to, message in self._seen if to == deliver]
+        """The last of what was said there, in the order it was said."""
+        return [message for to, message in self._seen if to == deliver][-12:]
 
     def withhold(self, deliver: Deliver, seconds: float) -> None:
         """All grants for one lab, which come then, all at once."""
