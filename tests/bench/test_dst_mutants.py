@@ -11,7 +11,10 @@ from bench.dst.mutants import ALL, Change, Mutant, Stale
 from bench.dst.mutants.change import read
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ("handle", "signature")
+SAMPLE = (
+    "ticket of another agent", "reports sent again", "work on one attempt", "mark used", "sequence",
+    "end stays an end",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("mutant", ALL, ids=lambda mutant: mutant.name)
