@@ -38,7 +38,8 @@ class People(threading.Thread):
         self._console.close()
 
     def visit(self, lab: Lab) -> None:
-        for machine in self._console.get(f"{lab.console}/api/machines").json():
+        cards = self._console.get(f"{lab.console}/api/machines").raise_for_status().json()
+        for machine in cards:
             room = lab.machine(machine["machine"])
             match machine["waits_for"]:
                 case "bed clear":

@@ -30,7 +30,8 @@ class Found:
         if path is not None and path.exists():
             for row in path.read_text().splitlines():
                 told = json.loads(row)
-                self.put(Result(**{**told, "point": Point(**told["point"])}), write=False)
+                if not told["faults"]:  # what was wrong is tried again
+                    self.put(Result(**{**told, "point": Point(**told["point"])}), write=False)
 
     def put(self, result: Result, *, write: bool = True) -> None:
         self.results[result.point] = result

@@ -43,8 +43,10 @@ class Failing:
         return time.monotonic() < self._until_s
 
 
+SYNCS: Final = ("a sync fails", "syncs fail a while")
+FULL: Final = "the disk is full a while"
 KINDS: Final[Mapping[str, tuple[int, tuple[str, ...], float]]] = {
-    "a sync fails": (errno.EIO, gate.SYNCS, 0.0),
-    "syncs fail a while": (errno.EIO, gate.SYNCS, LASTS_S),
-    "the disk is full a while": (errno.ENOSPC, ("pwrite64",), LASTS_S),
+    SYNCS[0]: (errno.EIO, gate.SYNCS, 0.0),
+    SYNCS[1]: (errno.EIO, gate.SYNCS, LASTS_S),
+    FULL: (errno.ENOSPC, ("pwrite64",), LASTS_S),
 }

@@ -24,6 +24,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = ROOT / ".tools" / "crash-points.jsonl"
 PARTS: Final = ("kills", "pairs", "bytes", "disk", "power")
 FIRST_BYTES: Final = 12
+FULL_AT: Final = range(1, 190, 7)
+"""Of the writes to the journal, those from which on the disk is full for a while."""
 MOMENTS: Final = {"agent": None, "orchestrator": 60}
 """Of the moments of a recording, so many are cut at; a store takes a second to open."""
 
@@ -83,8 +85,9 @@ def _of_the_agent(workers: Crew, asked: argparse.Namespace) -> list[Result]:
         at = (*range(1, FIRST_BYTES + 1), *sorted(later))
         results += workers.these(Point("agent", BYTES, each) for each in at)
     if "disk" in asked.parts:
-        for what in failing.KINDS:
+        for what in failing.SYNCS:
             results += workers.every("agent", what)
+        results += workers.these(Point("agent", failing.FULL, at) for at in FULL_AT)
     return results
 
 
