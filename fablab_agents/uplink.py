@@ -20,7 +20,7 @@ from fablab_agents.trust import Identity
 
 KEEPALIVE_S: Final = 10
 TELEMETRY_S: Final = 1.0
-RETRY_MAX_S: Final = 15.0
+RETRY_MAX_S: Final = 8.0
 _REFUSED: Final = 0x80
 _log = structlog.get_logger()
 

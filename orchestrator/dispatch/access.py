@@ -106,7 +106,8 @@ def mosquitto_lines(folder: Path) -> list[str]:
         "use_username_as_clientid true",
         "persistence false",
         f"max_packet_size {PACKET_MAX_BYTES}",
-        "max_queued_messages 10000",
+        "max_queued_messages 1000",
+        "max_queued_bytes 16777216",
         "max_keepalive 120",
         "max_connections 2000",
     ]

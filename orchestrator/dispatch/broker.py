@@ -6,7 +6,8 @@ stores nothing: after a restart it is empty, and nobody minds.
 What stock amqtt does, and is mended here: it shows everybody's retained messages to every new
 client; loses messages while somebody subscribes; lets a will bypass the rules; ends the session of
 any client id before it looks at the password; never drops a client that stopped sending; reads
-packets of any size; keeps what is retained on any topic.
+packets of any size, and a SUBSCRIBE beyond its end; keeps what is retained on any topic; reads as
+much as a client sends, however much of it is still to be delivered.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ import logging
 import os
 import signal
 import sys
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +38,51 @@ _CONNECT_WITHIN_S = 10
 _SEND_WITHIN_S = 15
 _LOOK_S = 1.0
 _BIND_TRIES = 25
+_ON_THEIR_WAY_MAX = 20
+_CROWDED_S = 0.005
 
 
-class _TooLarge(Exception):
-    """A packet over the limit: its connection ends, because there is no way to skip it."""
+class _Refused(Exception):
+    """Nothing that follows on this connection can be read: it ends."""
 
 
-class _BoundedReader(StreamReaderAdapter):
+class _PacketReader(StreamReaderAdapter):
+    """Hands out one whole packet after the other, of bounded size, and no byte beyond it.
+
+    A client with too many messages on their way is not read until some have arrived: whoever
+    floods waits, and nobody else does.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, crowded: Callable[[Session], bool]) -> None:
+        super().__init__(reader)
+        self.session: Session | None = None
+        self._crowded = crowded
+        self._packet = b""
+
     async def read(self, n: int = -1) -> bytes:
-        if n > access.PACKET_MAX_BYTES:
-            raise _TooLarge(f"a packet of {n} bytes")
-        return await super().read(n)
+        if n == 0:
+            return b""
+        if not self._packet:
+            self._packet = await self._next()
+        if not 0 < n <= len(self._packet):
+            raise _Refused("a packet that is shorter than what it says it holds")
+        read, self._packet = self._packet[:n], self._packet[n:]
+        return read
+
+    async def _next(self) -> bytes:
+        if self.session is not None and len(self.session.inflight_in) >= _ON_THEIR_WAY_MAX:
+            raise _Refused("messages of QoS 2 that it never releases")
+        while self.session is not None and self._crowded(self.session):  # noqa: ASYNC110
+            await asyncio.sleep(_CROWDED_S)
+        head = await super().read(2)
+        while len(head) > 1 and head[-1] & 0x80:
+            if len(head) > 4:
+                raise _Refused("a length that is none")
+            head += await super().read(1)
+        length = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(head[1:]))
+        if length > access.PACKET_MAX_BYTES:
+            raise _Refused(f"a packet of {length} bytes")
+        return head + (await super().read(length) if length else b"")
 
 
 class _Handler(BrokerProtocolHandler):
@@ -63,13 +99,14 @@ class SafeBroker(Broker):
         listener = ListenerConfig(bind=f"{settings.host}:{settings.port}", max_connections=2000)
         super().__init__(BrokerConfig(listeners={"default": listener}, plugins={}))
         self._passwords = Passwords(settings.passwords)
+        self._on_their_way: Counter[str] = Counter()
 
     async def stream_connected(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
         try:
             await self._client_connected(
-                listener_name, _BoundedReader(reader), StreamWriterAdapter(writer)
+                listener_name, _PacketReader(reader, self._crowded), StreamWriterAdapter(writer)
             )
         except Exception as error:  # noqa: BLE001 - whatever a client sends ends only that client
             self.logger.warning("a client was dropped: %r", error)
@@ -99,6 +136,8 @@ class SafeBroker(Broker):
         session.clean_session = True
         if session.keep_alive > 0:
             session.keep_alive += max(2, session.keep_alive // 2)
+        if isinstance(reader, _PacketReader):
+            reader.session = session
         return handler, session
 
     def _admits(self, session: Session) -> bool:
@@ -126,16 +165,42 @@ class SafeBroker(Broker):
     async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
         return access.may(str(session.username), action.value, topic)
 
+    def _crowded(self, session: Session) -> bool:
+        """Whether too much of what this client said has not arrived yet; ours to the labs may."""
+        if session.username == access.ORCHESTRATOR:
+            return False
+        waiting = session.delivered_message_queue.qsize()
+        return waiting + self._on_their_way[str(session.client_id)] >= _ON_THEIR_WAY_MAX
+
+    async def _broadcast_message(
+        self,
+        session: Session | None,
+        topic: str | None,
+        data: bytes | bytearray | None,
+        force_qos: int | None = None,
+    ) -> None:
+        self._on_their_way[str(session and session.client_id)] += 1
+        await super()._broadcast_message(session, topic, data, force_qos)
+
     async def _run_broadcast(
         self, running_tasks: deque[asyncio.Task[OutgoingApplicationMessage]]
     ) -> None:
         broadcast: dict[str, Any] = await self._broadcast_queue.get()
-        topic: str = broadcast["topic"]
-        for session, qos in self._listeners(topic):
-            handler = self._get_handler(session)
-            if session.transitions.state == "connected" and handler is not None:
-                sending = handler.mqtt_publish(topic, broadcast["data"], qos, retain=False)
-                running_tasks.append(asyncio.create_task(_sent(sending)))
+        running_tasks.append(asyncio.create_task(self._deliver(broadcast)))
+
+    async def _deliver(self, broadcast: dict[str, Any]) -> Any:  # noqa: ANN401 - amqtt's
+        topic, source = broadcast["topic"], broadcast["session"]
+        try:
+            await asyncio.gather(
+                *(
+                    _sent(handler.mqtt_publish(topic, broadcast["data"], qos, retain=False))
+                    for session, qos in self._listeners(topic)
+                    if session.transitions.state == "connected"
+                    and (handler := self._get_handler(session)) is not None
+                )
+            )
+        finally:
+            self._on_their_way[str(source and source.client_id)] -= 1
 
     def _listeners(self, topic: str) -> list[tuple[Session, int]]:
         """Who is subscribed: `access` allows the topic itself and one wildcard for the agent."""

@@ -6,10 +6,11 @@ by comparing notes. A bad message harms no other.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar, cast
 
 import aiomqtt
 import structlog
@@ -30,6 +31,7 @@ from fablab_agents.protocol.messages import (
     Welcome,
 )
 from orchestrator.dispatch import access, outbox, service
+from orchestrator.dispatch.inbox import Heard, Inbox
 from orchestrator.dispatch.signing import Signer
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
@@ -40,8 +42,15 @@ _BATCH: Final = 100
 _AGAIN_AFTER: Final = timedelta(seconds=10)
 _GAP_EVERY_S: Final = 2.0
 _POLL_S: Final = 2.0
+_BREATH_S: Final = 0.05
+_COMPLAIN_EVERY_S: Final = 10.0
 _PROGRESS_EVERY_S: Final = 1.0
 _WAIT_MIN_S, _WAIT_MAX_S = 0.1, 2.0
+_READERS: Final[Mapping[str, Callable[[bytes], Up | Progress | Presence]]] = {
+    "up": messages.read_up,
+    "telemetry": messages.read_progress,
+    "presence": messages.read_presence,
+}
 _REFUSED: Final = 0x80  # SUBACK's no, of which the client library says nothing
 
 
@@ -55,12 +64,11 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A message off the broker, already known to be on an agent's own topic."""
+class Said:
+    """What an agent said, read."""
 
     agent: str
-    channel: str
-    raw: bytes
+    said: Up | Progress | Presence
 
 
 Reply = tuple[str, Down]
@@ -75,7 +83,8 @@ class Gateway:
         self._store = store
         self._signer = signer
         self._address = address
-        self._incoming: asyncio.Queue[Heard] = asyncio.Queue()
+        self._inbox = Inbox()
+        self._complaints = Complaints()
         self._progress: dict[tuple[str, str], Progress] = {}
         self._gap_told: dict[str, float] = {}
 
@@ -105,7 +114,10 @@ class Gateway:
             identifier=access.ORCHESTRATOR,
             protocol=aiomqtt.ProtocolVersion.V311,
             clean_session=True,
-            keepalive=20,
+            queue_type=cast(
+                "type[asyncio.Queue[aiomqtt.Message]]", lambda maxsize: _Onward(maxsize, self._hear)
+            ),
+            keepalive=10,
             timeout=10,
         )
 
@@ -125,22 +137,39 @@ class Gateway:
 
     # ── in
 
+    def _hear(self, message: aiomqtt.Message) -> None:
+        named = topics.agent_of(str(message.topic))
+        if named is None or named[1] not in _READERS or not isinstance(message.payload, bytes):
+            return
+        if self._inbox.put(Heard(*named, message.payload)):
+            self._complaints.add(named[0], "says more than can be read", "its oldest words go")
+
     async def _listen(self, client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            named = topics.agent_of(str(message.topic))
-            if named is not None and isinstance(message.payload, bytes):
-                await self._incoming.put(Heard(*named, message.payload))
+        """Until the connection is gone; what it brings has been heard by then."""
+        async for _ in client.messages:
+            continue
 
     async def _work(self, client: aiomqtt.Client) -> None:
         while True:
-            batch = [await self._incoming.get()]
-            while len(batch) < _BATCH and not self._incoming.empty():
-                batch.append(self._incoming.get_nowait())
+            batch = list(self._read(await self._inbox.take(_BATCH)))
             for agent, reply in await self._take(batch):
                 await client.publish(topics.down(agent), reply.model_dump_json(), qos=1)
+            if self._inbox.crowded:
+                await asyncio.sleep(_BREATH_S)  # others write to the database, too
 
-    async def _take(self, batch: list[Heard]) -> list[Reply]:
+    def _read(self, batch: list[Heard]) -> Iterator[Said]:
+        """Only what is a message comes to the database at all."""
+        for heard in batch:
+            try:
+                yield Said(heard.agent, _READERS[heard.channel](heard.raw))
+            except BadMessage as error:
+                why = str(error)[:200]
+                self._complaints.add(heard.agent, "not a message of this version", why)
+
+    async def _take(self, batch: list[Said]) -> list[Reply]:
         """Take all of the batch in one transaction, or, if one spoils it, each in its own."""
+        if not batch:
+            return []
         try:
             taken = await self._patiently(lambda unit: self._take_all(unit, batch))
             return _shortened(taken)
@@ -150,41 +179,33 @@ class Gateway:
                 return await self._shelve(batch[0])
             return [reply for each in batch for reply in await self._take([each])]
 
-    async def _shelve(self, heard: Heard) -> list[Reply]:
+    async def _shelve(self, heard: Said) -> list[Reply]:
         """A report that nothing can be done with must not hold up those behind it."""
-        if heard.channel != "up" or not isinstance(said := messages.read_up(heard.raw), Report):
+        if not isinstance(said := heard.said, Report):
             return []
         reply = await self._patiently(lambda unit: service.shelve(unit, heard.agent, said))
         return [(heard.agent, reply)]
 
-    async def _take_all(self, unit: Unit, batch: list[Heard]) -> list[Reply]:
-        replies: list[Reply] = []
-        for heard in batch:
-            try:
-                reply = await self._take_one(unit, heard)
-            except BadMessage as error:
-                _log.warning("not a message of this version", agent=heard.agent, why=str(error))
-                continue
-            if reply is not None:
-                replies.append((heard.agent, reply))
-        return replies
+    async def _take_all(self, unit: Unit, batch: list[Said]) -> list[Reply]:
+        replies = [(heard.agent, await self._take_one(unit, heard)) for heard in batch]
+        return [(agent, reply) for agent, reply in replies if reply is not None]
 
-    async def _take_one(self, unit: Unit, heard: Heard) -> Down | None:
+    async def _take_one(self, unit: Unit, heard: Said) -> Down | None:
         if await labs.agent(unit, heard.agent) is None:
             return None
-        if heard.channel == "telemetry":
-            said = messages.read_progress(heard.raw)
-            self._progress[heard.agent, said.attempt] = said
-            return None
-        if heard.channel == "presence":
-            presence = messages.read_presence(heard.raw) if heard.raw else None
-            return await self._present(unit, heard.agent, presence)
-        return await self._answer(unit, heard.agent, messages.read_up(heard.raw))
+        match heard.said:
+            case Progress() as said:
+                self._progress[heard.agent, said.attempt] = said
+                return None
+            case Presence() as said:
+                return await self._present(unit, heard.agent, said)
+            case said:
+                return await self._answer(unit, heard.agent, said)
 
-    async def _present(self, unit: Unit, agent: str, said: Presence | None) -> Down | None:
+    async def _present(self, unit: Unit, agent: str, said: Presence) -> Down | None:
         """An agent that was there before us, or whose hello was lost, is welcomed at once."""
         row = await labs.agent(unit, agent)
-        if said is None or row is None:
+        if row is None:
             return None
         if not said.online:
             await labs.fell_silent(unit, agent, said.boot)
@@ -262,6 +283,33 @@ class Gateway:
                     _log.warning("messages wait", why=str(error))
                 await asyncio.sleep(wait_s)
                 wait_s = min(_WAIT_MAX_S, wait_s * 2)
+
+
+class _Onward(asyncio.Queue[aiomqtt.Message]):
+    """Hands each message on as it comes: the library's own queue has neither bounds nor turns."""
+
+    def __init__(self, maxsize: int, hear: Callable[[aiomqtt.Message], None]) -> None:
+        super().__init__(maxsize)
+        self._hear = hear
+
+    def _put(self, item: aiomqtt.Message) -> None:
+        self._hear(item)
+
+
+class Complaints:
+    """What an agent does wrong is told at once, and then again now and then: logs fill disks."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], float] = {}
+        self._untold: Counter[tuple[str, str]] = Counter()
+
+    def add(self, agent: str, what: str, why: str) -> None:
+        now_s, key = asyncio.get_running_loop().time(), (agent, what)
+        if now_s - self._told.get(key, -_COMPLAIN_EVERY_S) < _COMPLAIN_EVERY_S:
+            self._untold[key] += 1
+            return
+        self._told[key] = now_s
+        _log.warning(what, agent=agent, why=why, untold=self._untold.pop(key, 0))
 
 
 def _shortened(replies: list[Reply]) -> list[Reply]:

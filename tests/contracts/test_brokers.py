@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiomqtt
 import pytest
 
+from bench.brokers import wire
 from orchestrator.dispatch import access
 from orchestrator.dispatch.access import BrokerSettings
 from orchestrator.labs.enrolment import secret_hash
@@ -305,6 +306,42 @@ async def test_a_message_over_the_limit_ends_only_its_sender(broker: Guarded):
         assert [len(payload) for _, payload in await heard(city)] == [65_000]
 
 
+@contextlib.asynccontextmanager
+async def raw(broker: Guarded, user: str) -> AsyncGenerator[asyncio.StreamWriter]:
+    """A connection without a client library, let in; nothing is read from it any more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", broker.port)
+    try:
+        writer.write(wire.connect(user, user, SECRETS[user]))
+        assert (await reader.readexactly(4))[3] == 0
+        yield writer
+    finally:
+        writer.close()
+
+
+async def _sent(writer: asyncio.StreamWriter, packets: Iterable[bytes], within_s: float) -> int:
+    """How many go out before the broker takes no more, or ends the connection."""
+    sent = 0
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(within_s):
+            for packet in packets:
+                writer.write(packet)
+                await writer.drain()
+                sent += 1
+    return sent
+
+
+async def test_a_subscribe_of_256_mb_is_not_read_to_its_end(broker: Guarded):
+    """Topic after topic, each of them small: only the packet's own length says how much it is."""
+    async with client(broker, "orchestrator") as city, client(broker, "lab-a") as lab:
+        await listen_to_all(city)
+        topics = b"\0\1a\1" * 16_384
+        giant = wire.framed(wire.SUBSCRIBE << 4 | 2, b"\0\1", wire.LONGEST)
+        async with raw(broker, "lab-b") as writer:
+            assert await _sent(writer, [giant, *[topics] * 4_000], 60) < 400
+        await lab.publish(f"{ROOT}/lab-a/up", b"still here", qos=1)
+        assert (f"{ROOT}/lab-a/up", b"still here") in await heard(city)
+
+
 async def test_rubbish_on_the_port_harms_nobody(broker: Guarded):
     async with client(broker, "orchestrator") as city, client(broker, "lab-a") as lab:
         await listen_to_all(city)
@@ -361,6 +398,19 @@ async def test_a_restarted_broker_is_empty_and_serves_again(tmp_path: Path):
                 await lab.publish(f"{ROOT}/lab-a/presence", b"here", qos=1, retain=True)
                 assert len(await heard(city, 0.3)) == 1
             assert process.poll() is None
+
+
+async def test_who_says_more_than_is_taken_is_held_back(tmp_path: Path):
+    """The city reads nothing: what one lab says stays with that lab, not in the broker's memory."""
+    passwords, port = tmp_path / "passwd", free_port()
+    access.write_passwords(passwords, {user: secret_hash(s) for user, s in SECRETS.items()})
+    loud = wire.Message(f"{ROOT}/lab-b/up", b"x" * 60_000, 0).packet()
+    with embedded(passwords, port):
+        broker = Guarded("embedded", port, passwords)
+        async with raw(broker, "orchestrator") as city, raw(broker, "lab-b") as lab:
+            city.write(wire.subscribe(f"{ROOT}/+/up"))
+            await asyncio.sleep(1)
+            assert await _sent(lab, [loud] * 5_000, 4) < 500
 
 
 async def test_enrolled_and_retired_while_the_broker_runs(tmp_path: Path):
