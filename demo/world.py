@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -105,6 +106,10 @@ class World:
     speed: float
     behind_octoprint: frozenset[str] = frozenset()
     """`lab/machine` of printers that a real OctoPrint drives for the agent."""
+    serve_with: tuple[str, ...] = ()
+    """More words for `cosmolocal serve`."""
+    enrolled: "Callable[[Lab], None]" = lambda _: None
+    """Told of each lab between its enrolment and its agent's first start."""
     octoprints: list["subprocess.Popen[bytes]"] = field(
         default_factory=list["subprocess.Popen[bytes]"]
     )
@@ -118,6 +123,7 @@ class World:
             "orchestrator",
             *python("orchestrator.cli", "serve", "--data-dir", str(self.data_dir)),
             *("--port", str(self.http_port), "--mqtt-port", str(self.mqtt_port)),
+            *self.serve_with,
         )
 
     def __enter__(self) -> Self:
@@ -164,6 +170,7 @@ class World:
             machine.child.wait_until(machine.link.exists, 20, "its port is there")
         self._describe(lab)
         self._enrol(lab)
+        self.enrolled(lab)
         lab.agent.start()
         return lab
 
