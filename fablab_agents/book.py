@@ -25,8 +25,8 @@ from fablab_agents.protocol.tickets import Grant, Ticket
 BED_MARK_S: Final = 12 * 3600
 START_MARK_S: Final = 120
 _CAUSE_MAX: Final = 2000
-_UNSTARTED: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED})
-_HAS_THE_MACHINE: Final = LIVE - _UNSTARTED
+UNSTARTED: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED, State.CLAIMED})
+_HAS_THE_MACHINE: Final = LIVE - UNSTARTED
 _ROUNDABOUT: Final = frozenset({State.FINISHED, State.INTERRUPTED, State.NOT_STARTED})
 
 
@@ -104,6 +104,17 @@ class Book(Protocol):
     def boot(self) -> str: ...
     @property
     @abstractmethod
+    def witnessed(self) -> bool:
+        """This is the journal as the last boot left it: the computer saw nothing else since."""
+
+    @property
+    @abstractmethod
+    def epoch(self) -> int: ...
+    @property
+    @abstractmethod
+    def head_seq(self) -> int: ...
+    @property
+    @abstractmethod
     def seen_down(self) -> int: ...
     @property
     @abstractmethod
@@ -133,6 +144,25 @@ class Acked:
     """The orchestrator has stored our reports up to and with this one."""
 
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The orchestrator's store was put back to an older copy and numbers its messages anew."""
+
+    epoch: int
+    acked_up: int
+    seen_down: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """This journal is the older copy: live attempts and reports after `seq` are struck out."""
+
+    starts: int
+    seq: int
+    epoch: int
+    seen_down: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +198,7 @@ class Marked:
     mark: Mark
 
 
-Entry = Seen | Acked | Fenced | Opened | Changed | Said | Marked
+Entry = Seen | Acked | Epoch | Forgotten | Fenced | Opened | Changed | Said | Marked
 Entries = list[Entry]
 
 
@@ -188,10 +218,28 @@ def offered(book: Book, seq: int, ticket: Ticket, envelope: str, moment: Moment)
     return [*entries, Opened(attempt, envelope)]
 
 
+def doubted(book: Book, seq: int, ticket: Ticket, envelope: str, moment: Moment) -> Entries:
+    """Keep an attempt that an unknown boot may have begun: a person says what became of it.
+
+    Of one that is known here only the news was lost: it is told again.
+    """
+    entries: Entries = [seen(book, seq)]
+    known = book.find(ticket.attempt)
+    if known is not None:
+        return [*entries, _said(book, known, moment)]
+    raised = max(ticket.fence, book.floor(ticket.jobs))
+    attempt = Attempt(
+        ticket.attempt, ticket, ticket.machine, ticket.fence, State.UNKNOWN, moment.at
+    )
+    why = "this computer's memory is an older copy, and the network had let it start"
+    entries += [Fenced(job, raised) for job in ticket.jobs]
+    return [*entries, Opened(attempt, envelope), _said(book, attempt, moment, cause=why)]
+
+
 def withdrawn(book: Book, seq: int, attempt: str, fence: int, why: str, moment: Moment) -> Entries:
     """End an attempt that has not started; one that has, or is unknown here, is left alone."""
     row = _named(book, attempt, fence)
-    if row is None or row.state not in _UNSTARTED:
+    if row is None or row.state not in UNSTARTED:
         return [seen(book, seq)]
     ended = _moved(book, row, State.WITHDRAWN, Actor.ORCHESTRATOR, moment, cause=why)
     return [seen(book, seq), *ended]
@@ -214,6 +262,24 @@ def seen(book: Book, seq: int) -> Seen:
 
 def acked(book: Book, seq: int) -> Entries:
     return [Acked(seq)] if seq > book.acked_up else []
+
+
+def renumbered(book: Book, epoch: int, acked_up: int, seen_down: int) -> Entries:
+    """In its new epoch the orchestrator has this many reports and counts its messages from here."""
+    return [Epoch(epoch, acked_up, seen_down)] if epoch > book.epoch else []
+
+
+def woken(book: Book, moment: Moment) -> Entries:
+    """A new boot: what an earlier one claimed may have been started, unless we know better."""
+    if book.witnessed:
+        return []
+    why = "the computer was off while it asked for leave to start: look at the machine"
+    return [
+        entry
+        for row in book.live()
+        if row.state is State.CLAIMED
+        for entry in _moved(book, row, State.UNKNOWN, Actor.AGENT, moment, cause=why)
+    ]
 
 
 # ── moves ───────────────────────────────────────────────────────────────────────────────────
@@ -254,8 +320,14 @@ def pauses(book: Book, attempt: str, by: str, moment: Moment) -> Entries:
     return moved(book, attempt, State.PAUSED, Actor.AGENT, moment, cause=f"paused by {by}")
 
 
-def left_behind(attempt: Attempt) -> tuple[State, str] | None:
-    """What an attempt of an earlier boot has come to when its machine has no run of ours."""
+def left_behind(attempt: Attempt, *, witnessed: bool) -> tuple[State, str] | None:
+    """What an attempt of an earlier boot has come to when its machine has no run of ours.
+
+    After the computer was off nobody can say that the journal is not an older copy of itself: what
+    it does not say may have happened.
+    """
+    if not witnessed and attempt.state is not State.UNKNOWN:
+        return State.UNKNOWN, "the computer was off meanwhile: look at what is on the machine"
     if attempt.handle is None:
         return State.NOT_STARTED, "the agent was ended before the first byte could leave"
     if attempt.closing and attempt.state is not State.UNKNOWN:
@@ -266,6 +338,14 @@ def left_behind(attempt: Attempt) -> tuple[State, str] | None:
         why = "the agent was ended between its intent and the first recorded line"
         return State.UNKNOWN, why
     return None
+
+
+def claimed(book: Book, attempt: str, moment: Moment) -> Entries:
+    """Before it is claimed, once: from this commit on a grant may be out."""
+    row = must(book, attempt)
+    if row.state is State.CLAIMED:
+        return []
+    return list(_moved(book, row, State.CLAIMED, Actor.AGENT, moment))
 
 
 def prepared(book: Book, attempt: str, facts: ProgramFacts, path: Path) -> Entries:
@@ -384,10 +464,14 @@ def _moved(
     if by is Actor.AGENT and state in MAY_HAVE_STARTED and mark and mark.bed is Bed.CLEAR:
         # A mark that was put between the intent and the first byte saw another bed.
         yield Marked(mark.used())
+    yield _said(book, replace(row, state=state), moment, **words)
+
+
+def _said(book: Book, row: Attempt, moment: Moment, **words: Unpack[Words]) -> Said:
     words["cause"] = words.get("cause", "")[:_CAUSE_MAX]
-    yield Said(
+    return Said(
         Report(
-            boot=book.boot, seq=1, attempt=row.id, fence=row.fence, state=state, at=moment.at,
-            program=row.program if state is State.STAGED else None, **words,
+            boot=book.boot, seq=1, attempt=row.id, fence=row.fence, state=row.state, at=moment.at,
+            program=row.program if row.state is State.STAGED else None, **words,
         )
     )  # fmt: skip

@@ -45,7 +45,7 @@ class Claims:
     def granted(self, attempt: Attempt | None, grant: Grant) -> str | None:
         """Take a verified grant; the reason when it is dropped because nothing waits for it."""
         claim = self.live.get(grant.attempt)
-        if attempt is None or claim is None or attempt.state is not State.STAGED:
+        if attempt is None or claim is None or attempt.state is not State.CLAIMED:
             return "nothing here waits for this grant"
         why = against_words(self.boot, attempt, claim, grant)
         if why is None:

@@ -4,19 +4,20 @@ One SQLite file (WAL, synchronous=FULL), one commit a move; when the disk does n
 nothing is ever treated as done, and every later write is refused until the file was opened anew.
 """
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
 from fablab_agents import book, wal
-from fablab_agents.book import Attempt, Entry, Mark
+from fablab_agents.book import Attempt, Entry, Mark, Moment
 from fablab_agents.protocol.attempts import LIVE, State
 from fablab_agents.protocol.messages import Bed, ProgramFacts, Report
 from fablab_agents.protocol.tickets import Ticket
+from fablab_agents.witness import Witness
 from fablab_agents.writer import Writer
 
 FILE = "journal.db"
@@ -56,9 +57,12 @@ class JournalForeign(Exception):
 class Journal(Writer):
     """The one writer of the file; every answer is read from it, nothing is kept beside it."""
 
-    def __init__(self, path: Path, boot: str) -> None:
+    def __init__(self, path: Path, boot: str, witness: Witness) -> None:
         self.path = path
         self._boot = boot
+        self._witness = witness
+        self._witnessed = False
+        self._commits = 0
         self.trouble: str | None = None
         self._db = _connect(path)
 
@@ -69,7 +73,7 @@ class Journal(Writer):
         if wal.damaged(path.with_name(f"{path.name}-wal")):
             raise _damaged(path, "commits in its log lie behind a broken one")
         try:
-            journal = cls(path, boot)
+            journal = cls(path, boot, Witness.of(path))
             journal._begin_boot(agent, now)
             journal._read_through()
         except (sqlite3.DatabaseError, ValueError) as error:
@@ -81,6 +85,8 @@ class Journal(Writer):
         return journal
 
     def close(self) -> None:
+        with contextlib.suppress(JournalBroken):
+            self._witness.leave(forget=not self.live())
         self._db.close()
 
     def mend(self) -> bool:
@@ -100,6 +106,26 @@ class Journal(Writer):
     def boot(self) -> str:
         return self._boot
 
+    @property
+    def witnessed(self) -> bool:
+        return self._witnessed
+
+    @property
+    def began_seq(self) -> int:
+        return int(self._meta("began_seq") or 0)
+
+    @property
+    def starts(self) -> int:
+        return int(self._meta("starts") or 0)
+
+    @property
+    def epoch(self) -> int:
+        return int(self._meta("epoch") or 0)
+
+    @property
+    def floor_seq(self) -> int:
+        return int(self._meta("floor_seq") or 0)
+
     # ── reading ─────────────────────────────────────────────────────────────────────────────
 
     def live(self) -> tuple[Attempt, ...]:
@@ -113,6 +139,10 @@ class Journal(Writer):
     def find(self, attempt: str) -> Attempt | None:
         rows = self._read("SELECT * FROM attempts WHERE attempt = ?", [attempt])
         return _attempt(rows[0]) if rows else None
+
+    def envelope(self, attempt: str) -> str | None:
+        rows = self._read("SELECT envelope FROM attempts WHERE attempt = ?", [attempt])
+        return rows[0]["envelope"] if rows else None
 
     def latest(self, count: int) -> tuple[Attempt, ...]:
         """The attempts that arrived last, newest first."""
@@ -141,7 +171,8 @@ class Journal(Writer):
 
     @property
     def head_seq(self) -> int:
-        return self._read("SELECT coalesce(max(seq), 0) AS head FROM moves", [])[0]["head"]
+        rows = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'moves'", [])
+        return rows[0]["seq"] if rows else 0
 
     @property
     def acked_up(self) -> int:
@@ -209,12 +240,19 @@ class Journal(Writer):
             for name, value in (("agent", agent), ("version", _VERSION)):
                 db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", [name, value])
             db.execute("INSERT INTO boots VALUES (?, ?)", [self.boot, now.isoformat()])
+            commits = db.execute("SELECT value FROM meta WHERE name = 'commits'").fetchone()
+            self._commits = int(commits[0]) if commits else 0
+            self._witnessed = self._witness.vouches(self._commits)
+            _count(db, "starts")
         for name, value in (("agent", agent), ("version", _VERSION)):
             if self._meta(name) != value:
                 raise JournalForeign(f"{self.path} is of {name} {self._meta(name)}, not {value}")
         [check] = self._read("PRAGMA quick_check(1)", [])
         if check[0] != "ok":
             raise _damaged(self.path, check[0])
+        with self._write() as db:
+            _note(db, began_seq=self.head_seq)
+        self._commit(lambda: book.woken(self, Moment(now, 0.0)))
 
     def _read_through(self) -> None:
         """All that this boot will work with can be read; raises ValueError where it cannot."""
@@ -223,13 +261,14 @@ class Journal(Writer):
         for machine in {attempt.machine for attempt in attempts}:
             self.mark(machine)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _write(self) -> Generator[sqlite3.Connection]:
         if self.trouble:
             raise JournalBroken(self.trouble)
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
+            _count(self._db, "commits")
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo()
@@ -238,6 +277,8 @@ class Journal(Writer):
         except BaseException:
             self._undo()
             raise
+        self._commits += 1
+        self._witness.remember(self._commits)
 
     def _undo(self) -> None:
         try:
@@ -281,9 +322,13 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _put(db: sqlite3.Connection, entry: Entry) -> None:
     match entry:
         case book.Seen(seq):
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('seen_down', ?)", [str(seq)])
+            _note(db, seen_down=seq)
         case book.Acked(seq):
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('acked_up', ?)", [str(seq)])
+            _note(db, acked_up=seq)
+        case book.Epoch(epoch, acked_up, seen_down):
+            _note(db, epoch=epoch, acked_up=acked_up, seen_down=seen_down)
+        case book.Forgotten():
+            _forget_all(db, entry)
         case book.Fenced(job, fence):
             db.execute("INSERT OR REPLACE INTO fences VALUES (?, ?)", [job, fence])
         case book.Opened(attempt, envelope):
@@ -308,6 +353,27 @@ def _put(db: sqlite3.Connection, entry: Entry) -> None:
                 "INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?, ?, ?)",
                 [*(mark.machine, mark.bed, mark.attempt, mark.person, mark.boot, mark.elapsed_s)],
             )
+
+
+def _note(db: sqlite3.Connection, **numbers: int) -> None:
+    for name, number in numbers.items():
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, str(number)])
+
+
+def _count(db: sqlite3.Connection, name: str) -> None:
+    db.execute("INSERT OR IGNORE INTO meta VALUES (?, '0')", [name])
+    db.execute("UPDATE meta SET value = value + 1 WHERE name = ?", [name])
+
+
+def _forget_all(db: sqlite3.Connection, all_: book.Forgotten) -> None:
+    db.execute("DELETE FROM attempts WHERE state IN (SELECT value FROM json_each(?))", [_LIVE])
+    db.execute("DELETE FROM moves WHERE seq > ?", [all_.seq])
+    db.execute("DELETE FROM sqlite_sequence WHERE name = 'moves'")
+    db.execute("INSERT INTO sqlite_sequence VALUES ('moves', ?)", [all_.seq])
+    _note(
+        db, starts=all_.starts, began_seq=all_.seq, floor_seq=all_.seq, acked_up=all_.seq,
+        epoch=all_.epoch, seen_down=all_.seen_down,
+    )  # fmt: skip
 
 
 def _change(db: sqlite3.Connection, attempt: Attempt) -> None:

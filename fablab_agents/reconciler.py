@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from fablab_agents import policy
-from fablab_agents.book import Attempt, Mark, Moment
+from fablab_agents.book import UNSTARTED, Attempt, Mark, Moment
 from fablab_agents.config import Machine, Policy
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import Condition
@@ -21,8 +21,8 @@ CLAIM_LIFE_S: Final = 30.0
 DENIALS_MAX: Final = 5
 FORGET_AFTER: Final = timedelta(days=1)
 
-UNSTARTED: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED})
 MOVING: Final = frozenset({State.STARTING, State.RUNNING, State.PAUSED})
+_STAGED: Final = frozenset({State.STAGED, State.CLAIMED})
 
 WaitsFor = Literal["accept", "bed clear", "start", "word", "stop decision", "unknown decision"]
 
@@ -202,7 +202,7 @@ def _end(attempt: Attempt, why: str | None) -> Action:
     """What this shop will not make is refused; what it would have made is withdrawn."""
     if why is None:
         return Withdraw(attempt.id, "the offer ran out before it could start")
-    staged = attempt.state is State.STAGED
+    staged = attempt.state in _STAGED
     return Withdraw(attempt.id, why) if staged else Refuse(attempt.id, why)
 
 
@@ -310,7 +310,7 @@ def first_in_line(view: View, machine: str) -> Attempt | None:
     """The attempt that has the machine, or may ask for it next: in the order of arrival."""
     here = [attempt for attempt in view.attempts if attempt.machine == machine]
     having = [attempt for attempt in here if attempt.state not in UNSTARTED]
-    staged = [attempt for attempt in here if attempt.state is State.STAGED]
+    staged = [attempt for attempt in here if attempt.state in _STAGED]
     ready = [a for a in here if a.state is State.ACCEPTED and a.program is not None]
     return next(iter([*having, *staged, *ready]), None)
 

@@ -8,6 +8,7 @@ is lost that the journal holds.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 
 from fablab_agents.book import Moment
 from fablab_agents.protocol import messages, tickets
+from fablab_agents.protocol.messages import Durable
 from fablab_agents.protocol.tickets import Grant, Verifier
 from fablab_agents.writer import Writer
 
@@ -24,7 +26,7 @@ UNACKED_S: Final = 5.0
 QUIET_S: Final = 20.0
 _log = structlog.get_logger()
 
-Durable = messages.Offer | messages.Withdraw | messages.Stop
+_CLOCK_OFF: Final = timedelta(minutes=10)
 
 
 class NoAnswer(Exception):
@@ -44,7 +46,8 @@ class Shop(Protocol):
     """The workshop behind the session."""
 
     connected: bool
-    rolled_back: str | None
+    unwell: str | None
+    """Why the network gives it no new work, in words for people; set by the session."""
 
     def wake(self) -> None: ...
     def granted(self, grant: Grant) -> str | None: ...
@@ -70,6 +73,8 @@ class Door:
 
     def durable(self, message: Durable) -> messages.UpAck | None:
         """Store what must not be lost; the acknowledgement, or None when one before is missing."""
+        if message.epoch != self._journal.epoch:
+            return None
         seen = self._journal.seen_down
         if message.seq > seen + 1:
             _log.warning("a message is missing", got=message.seq, missing=seen + 1)
@@ -83,8 +88,8 @@ class Door:
 
     def _store(self, message: Durable) -> None:
         match message:
-            case messages.Offer():
-                self._offer(message)
+            case messages.Offer() | messages.Doubt():
+                self._ticketed(message)
             case messages.Withdraw(seq=seq, attempt=name, fence=fence, why=why):
                 done = self._journal.store_withdrawal(seq, name, fence, why, self._now())
                 _log.info("withdrawn" if done else "withdrawn too late", attempt=name, why=why)
@@ -92,16 +97,18 @@ class Door:
                 self._journal.store_stop(seq, name, fence, why, self._now())
                 _log.warning("asked to stop", attempt=name, why=why)
 
-    def _offer(self, message: messages.Offer) -> None:
+    def _ticketed(self, message: messages.Offer | messages.Doubt) -> None:
         try:
             ticket = self._ticket(message.ticket)
         except tickets.BadEnvelope as error:
-            _log.warning("an offer that is none", seq=message.seq, why=str(error))
+            _log.warning("a ticket that is none", seq=message.seq, why=str(error))
             self._journal.store_seen(message.seq)
             return
-        fresh = self._journal.store_offer(message.seq, ticket, message.ticket, self._now())
+        doubted = isinstance(message, messages.Doubt)
+        store = self._journal.store_doubt if doubted else self._journal.store_offer
+        fresh = store(message.seq, ticket, message.ticket, self._now())
         _log.info(
-            "offered" if fresh else "an old offer",
+            ("in doubt" if doubted else "offered") if fresh else "an old offer",
             attempt=ticket.attempt,
             part=ticket.part,
             machine=ticket.machine,
@@ -133,6 +140,7 @@ class Session:
         self._now = now
         self._door = Door(who, journal, shop, now)
         self._out: deque[BaseModel] = deque()
+        self._welcomed = self._recounting = False
         self.begin()
 
     def begin(self) -> None:
@@ -162,33 +170,56 @@ class Session:
             case messages.Denied():
                 self._shop.denied(message)
             case messages.DownAck(seq=seq):
-                self._journal.ack_up(min(seq, self._journal.head_seq))
-                self._acked_s = self._now().elapsed_s
-            case messages.Offer() | messages.Withdraw() | messages.Stop():
+                self._acknowledged(seq)
+            case messages.Ask(attempt=attempt):
+                ticket = self._journal.envelope(attempt)
+                boot = self._journal.boot
+                self._out.append(messages.Recall(boot=boot, attempt=attempt, ticket=ticket))
+            case messages.Offer() | messages.Withdraw() | messages.Stop() | messages.Doubt():
                 ack = self._door.durable(message)
                 if ack is not None:
                     self._out.append(ack)
         self._shop.wake()
 
+    def _acknowledged(self, seq: int) -> None:
+        self._journal.ack_up(min(seq, self._journal.head_seq))
+        self._acked_s = self._now().elapsed_s
+        if self._recounting and seq >= self._journal.head_seq:
+            self._recounting, self._hello_due = False, True
+
     def _welcome(self, message: messages.Welcome) -> None:
         if message.boot != self._journal.boot:
             return
-        head = self._journal.head_seq
-        self._shop.rolled_back = (
-            None
-            if message.acked_up <= head
-            else (
-                f"the orchestrator has {message.acked_up} reports of this agent, its journal holds"
-                f" {head}: the disk was restored from an older copy; enrol this agent anew"
-            )
-        )
-        self._journal.ack_up(min(message.acked_up, head))
-        self._sent_seq = message.acked_up
         self._waiting_since_s = None
+        if not message.current:
+            self._overtaken(message)
+            return
+        self._shop.unwell = _clock_trouble(self._now(), message)
+        self._welcomed = True
+        if self._journal.renumber(message.epoch, message.acked_up, message.down_from):
+            _log.warning("the network's memory was put back to an older copy: telling all anew")
+            self._recounting, self._hello_due = True, True
+        self._journal.ack_up(min(message.acked_up, self._journal.head_seq))
+        self._sent_seq = message.acked_up
         self._acked_s = self._now().elapsed_s
         if not self._shop.connected:
             _log.info("the orchestrator answers", reports_stored=message.acked_up)
         self._shop.connected = True
+
+    def _overtaken(self, message: messages.Welcome) -> None:
+        """A boot that was never welcome runs on an older copy; one that was has a double."""
+        self._shop.connected = False
+        if self._welcomed:
+            self._shop.unwell = (
+                "another computer speaks in this lab's name: stop one of them, then start the"
+                " agent of the other again"
+            )
+            return
+        _log.warning("this journal is an older copy; going on from what the network remembers")
+        self._journal.forget_all(
+            message.starts + 1, message.acked_up, message.epoch, message.down_from
+        )
+        self._hello_due = True
 
     # ── speaking ────────────────────────────────────────────────────────────────────────────
 
@@ -200,7 +231,7 @@ class Session:
             return None
         for report in self._journal.reports(self._sent_seq, limit=1):
             self._sent_seq = report.seq
-            return report
+            return report.model_copy(update={"boot": self._journal.boot})
         machines = self._shop.machines()
         if machines != self._sent_machines:
             self._sent_machines = machines
@@ -219,7 +250,12 @@ class Session:
         return messages.Hello(
             boot=self._journal.boot,
             version=self._who.version,
+            epoch=self._journal.epoch,
+            starts=self._journal.starts,
+            floor_seq=self._journal.floor_seq,
+            began_seq=self._journal.began_seq,
             head_seq=self._journal.head_seq,
+            acked_up=self._journal.acked_up,
             acked_down=self._journal.seen_down,
             attempts=attempts,
             machines=self._shop.machines(),
@@ -248,3 +284,11 @@ class Session:
             self._acked_s = now_s
         unacked, quiet = now_s - self._acked_s > UNACKED_S, now_s - self._heard_s > QUIET_S
         return self._door.gap or unacked or quiet
+
+
+def _clock_trouble(now: Moment, welcome: messages.Welcome) -> str | None:
+    off = now.at - welcome.at
+    if abs(off) < _CLOCK_OFF:
+        return None
+    fast, minutes = off > timedelta(0), abs(off) // timedelta(minutes=1)
+    return f"this computer's clock is {minutes} min {'fast' if fast else 'slow'}: set it right"

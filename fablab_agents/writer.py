@@ -24,13 +24,28 @@ class Writer(Book, ABC):
 
     @property
     @abstractmethod
-    def head_seq(self) -> int: ...
+    def starts(self) -> int: ...
+    @property
+    @abstractmethod
+    def began_seq(self) -> int: ...
+    @property
+    @abstractmethod
+    def floor_seq(self) -> int: ...
+    @abstractmethod
+    def envelope(self, attempt: str) -> str | None:
+        """The ticket as it was signed; None for an attempt that is not known here."""
+
     @abstractmethod
     def reports(self, after: int, limit: int = 100) -> tuple[Report, ...]: ...
 
     def store_offer(self, seq: int, ticket: Ticket, envelope: str, moment: Moment) -> bool:
         """Keep an offer and raise its jobs' fences; False if it is stale or known already."""
         kept = self._commit(lambda: book.offered(self, seq, ticket, envelope, moment))
+        return len(kept) > 1
+
+    def store_doubt(self, seq: int, ticket: Ticket, envelope: str, moment: Moment) -> bool:
+        """Keep an attempt that may have been begun; False if it is known already."""
+        kept = self._commit(lambda: book.doubted(self, seq, ticket, envelope, moment))
         return len(kept) > 1
 
     def store_withdrawal(
@@ -48,6 +63,14 @@ class Writer(Book, ABC):
     def store_seen(self, seq: int) -> None:
         """A message that means nothing here was read: it need not come again."""
         self._commit(lambda: [book.seen(self, seq)])
+
+    def renumber(self, epoch: int, acked_up: int, seen_down: int) -> bool:
+        """A new epoch of the orchestrator's store begins; False if it is known already."""
+        return bool(self._commit(lambda: book.renumbered(self, epoch, acked_up, seen_down)))
+
+    def forget_all(self, starts: int, seq: int, epoch: int, seen_down: int) -> None:
+        """This journal is an older copy: go on from what the orchestrator remembers."""
+        self._commit(lambda: [book.Forgotten(starts, seq, epoch, seen_down)])
 
     def ack_up(self, seq: int) -> None:
         self._commit(lambda: book.acked(self, seq))
@@ -67,6 +90,10 @@ class Writer(Book, ABC):
 
     def pauses(self, attempt: str, by: str, moment: Moment) -> bool:
         return bool(self._commit(lambda: book.pauses(self, attempt, by, moment)))
+
+    def claim(self, attempt: str, moment: Moment) -> None:
+        """A grant may be out from now on."""
+        self._commit(lambda: book.claimed(self, attempt, moment))
 
     def keep_program(self, attempt: str, facts: ProgramFacts, path: Path) -> None:
         self._commit(lambda: book.prepared(self, attempt, facts, path))

@@ -83,6 +83,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_StillRunning(config))
 
 
+# ---- what a computer keeps in memory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _memory_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The witnesses of journals go with the run that made them."""
+    os.environ["COSMOLOCAL_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("memory"))
+
+
 # ---- databases
 
 

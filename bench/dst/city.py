@@ -11,15 +11,26 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from bench.dst.physical import Ledger, piece
-from bench.dst.store import Agent, Durable, Job, Raced, Tables, Transaction
+from bench.dst.store import Agent, Job, Raced, Tables, Transaction
 from bench.dst.world import Alarm, Broker, World
-from fablab_agents.protocol import messages
+from fablab_agents.protocol import messages, tickets
 from fablab_agents.protocol.attempts import LIVE, TERMINAL, IllegalMove, State
-from fablab_agents.protocol.messages import Denied, Down, DownAck, Granted, Offer, Up, Welcome
+from fablab_agents.protocol.messages import (
+    Ask,
+    Denied,
+    Down,
+    DownAck,
+    Durable,
+    Granted,
+    Offer,
+    Up,
+    Welcome,
+)
 from fablab_agents.protocol.tickets import BadEnvelope, Grant, Recipe, Ticket
-from orchestrator.dispatch import decide
+from orchestrator.dispatch import decide, notes
 from orchestrator.dispatch.decide import Effect, Effects, Moved, Noted, Recorded, Told
-from orchestrator.dispatch.model import FREE, OFFER_LIFE, ForJob, Known
+from orchestrator.dispatch.model import FREE, OFFER_LIFE, ForJob, Known, too_early
+from orchestrator.dispatch.notes import Compared
 from orchestrator.labs import model as labs
 from orchestrator.labs.model import Session
 from orchestrator.orders import model as orders
@@ -27,9 +38,12 @@ from orchestrator.orders.model import JobState
 
 Said = Up | messages.Presence
 T = TypeVar("T")
+_OPEN: Final = frozenset({JobState.WANTED, JobState.PLANNED, JobState.OFFERED})
+_GAP_EVERY_S: Final = 2.0
 _AGAIN_AFTER_S: Final = 10.0
 _STALE: Final = 0.03
 FILE: Final = "f" * 64
+LIAR: Final = "liar"
 _COLUMNS: Final = frozenset(Known.__dataclass_fields__)
 RECIPES: Final = {
     "printer": Recipe(process="3d_printing_fdm", material="pla"),
@@ -45,10 +59,12 @@ class City:
         self.tables = Tables()
         self.kinds = kinds
         """`agent/machine` → printer or mill."""
-        self.shops: dict[str, Any] = {}
+        self.shops: dict[str, list[Any]] = {}
         self._signed: dict[str, bytes] = {}
         self._pause_s = 2.0
         self._looks = Alarm(world, self._round)
+        self._gap_told: dict[str, float] = {}
+        self.epochs = 1
         self.surprises: list[str] = []
 
     # ── keys
@@ -84,60 +100,95 @@ class City:
         row = self.tables.agents.get(agent)
         if row is None or row.session is Session.RETIRED:
             return None
+        if isinstance(said, messages.Presence):
+            return self._present(agent, row, said)
+        if isinstance(said, messages.Hello):
+            return self._hello(agent, row, said)
+        if said.boot != row.boot:
+            return self._once(agent, self._welcome(row, said.boot))
         match said:
-            case messages.Presence():
-                return self._present(agent, row, said)
-            case messages.Hello():
-                return self._hello(agent, row, said)
             case messages.Machines():
-                self._heard(row, said.boot)
+                self._heard(row)
                 row.machines = {m.machine: m for m in said.machines}
             case messages.Report():
                 return self._report(agent, row, said)
             case messages.Claim():
                 return self._claim(agent, said)
+            case messages.Recall():
+                self._recalled(agent, row, said)
+                return self._welcome(row, said.boot)
             case messages.UpAck(seq=seq):
                 row.down_acked = max(row.down_acked, min(seq, row.down_head))
         return None
 
-    def _heard(self, row: Agent, boot: str) -> None:
-        row.boot, row.heard_at, row.session = boot, self.world.at, Session.ONLINE
+    def _heard(self, row: Agent) -> None:
+        row.heard_at, row.session = self.world.at, Session.ONLINE
 
     def _present(self, agent: str, row: Agent, said: messages.Presence) -> Welcome | None:
+        if said.boot != row.boot:
+            return None
         if not said.online:
-            if row.session is Session.ONLINE and said.boot == row.boot:
+            if row.session is Session.ONLINE:
                 row.session = Session.SILENT
             return None
-        if row.session is Session.ONLINE and row.boot == said.boot:
+        if row.session is Session.ONLINE:
             return None
-        self._heard(row, said.boot)
+        self._heard(row)
         self._send_again(agent, row)
-        return Welcome(boot=said.boot, acked_up=row.up_acked)
+        return self._welcome(row, said.boot)
 
     def _hello(self, agent: str, row: Agent, said: messages.Hello) -> Welcome:
-        row.down_head = max(row.down_head, said.acked_down)
-        row.down_acked = said.acked_down
-        self._heard(row, said.boot)
-        row.machines = {m.machine: m for m in said.machines}
-        if said.head_seq == row.up_acked:
+        if notes.store_is_older(row.notes, said, self.tables.epoch):
+            self.begin_epoch(above=said.epoch)
+        compared = notes.compare(row.notes, said, self.tables.epoch)
+        if compared.current:
+            row.keep(compared.notes)
+            self._heard(row)
+            row.machines = {m.machine: m for m in said.machines}
+            self._send_again(agent, row)
+        if compared.complete:
             listed = frozenset(status.attempt for status in said.attempts)
             live = [k for k in self._live() if k.agent == agent]
             self._perform(decide.missed(live, listed, row.down_acked, self.world.at))
-        self._send_again(agent, row)
-        return Welcome(boot=said.boot, acked_up=row.up_acked)
+        return self._welcome(row, said.boot, compared)
 
-    def _report(self, agent: str, row: Agent, said: messages.Report) -> DownAck | Welcome:
-        if said.seq > row.up_acked + 1:
-            return Welcome(boot=said.boot, acked_up=row.up_acked)
-        if said.seq == row.up_acked + 1:
+    def _welcome(self, row: Agent, boot: str, compared: Compared | None = None) -> Welcome:
+        compared = compared or Compared(row.notes, current=boot == row.boot)
+        return Welcome(
+            boot=boot, current=compared.current, epoch=self.tables.epoch,
+            starts=compared.notes.starts, acked_up=compared.notes.up_acked,
+            down_from=compared.down_from, at=self.world.at,
+        )  # fmt: skip
+
+    def _once(self, agent: str, reply: Welcome) -> Welcome | None:
+        """As the gateway: a gap makes an agent say everything again."""
+        now_s = self.world.now_s
+        if now_s - self._gap_told.get(agent, -_GAP_EVERY_S) < _GAP_EVERY_S:
+            return None
+        self._gap_told[agent] = now_s
+        return reply
+
+    def _report(
+        self, agent: str, row: Agent, said: messages.Report
+    ) -> DownAck | Welcome | Ask | None:
+        up_acked = row.up_acked
+        if said.seq > up_acked + 1:
+            return self._once(agent, self._welcome(row, said.boot))
+        if said.seq == up_acked + 1:
+            known = self.tables.attempts.get(said.attempt)
+            if known is None and row.strange != said.attempt:
+                return Ask(attempt=said.attempt)
+            if known is not None and too_early(known, said, self.world.at):
+                return DownAck(seq=max(1, up_acked))
             self.tables.inbox[agent, said.seq] = said
             row.up_acked = said.seq
-            self._heard(row, said.boot)
-            known = self.tables.attempts.get(said.attempt)
+            self._heard(row)
             self._perform(decide.reported(known, agent, said, self.world.at))
         return DownAck(seq=max(1, row.up_acked))
 
     def _claim(self, agent: str, said: messages.Claim) -> Granted | Denied | None:
+        if self.missing():
+            return None
         known = self.tables.attempts.get(said.attempt)
         attended = known is None or self.kinds[f"{known.agent}/{known.machine}"] == "mill"
         reply, effects = decide.claimed(
@@ -145,6 +196,64 @@ class City:
         )
         self._perform(effects)
         return reply
+
+    # ── after the store was put back
+
+    def put_back(self, image: Tables) -> None:
+        """As the tool does it: the older copy, and at once its new epoch.
+
+        People know whom they retired, and do it again.
+        """
+        self.world.tell("city: the store is put back to an older copy")
+        self.tables = image.image()
+        for agent in self.ledger.retired_at:
+            self._retire(agent)
+        self.begin_epoch(above=self.epochs)
+
+    def begin_epoch(self, above: int) -> None:
+        self.epochs = self.tables.epoch = max(self.tables.epoch, above) + 1
+        for row in self.tables.agents.values():
+            row.down_floor = row.down_head
+
+    def missing(self) -> bool:
+        """Some agent has not told what it remembers: nothing is offered or granted."""
+        return any(self._awaited(agent) for agent in self.shops if agent in self.tables.agents)
+
+    def _awaited(self, agent: str) -> bool:
+        row = self.tables.agents[agent]
+        honest = row.session is not Session.RETIRED and row.boot != LIAR
+        return honest and row.epoch < self.tables.epoch
+
+    def _recalled(self, agent: str, row: Agent, said: messages.Recall) -> None:
+        tables, name = self.tables, said.attempt
+        if said.ticket is None:
+            row.strange = name
+            return
+        if name in tables.attempts:
+            return
+        ticket = tickets.verify_ticket(said.ticket, self.verify)
+        assert (ticket.agent, ticket.attempt) == (agent, name)
+        tables.attempts[name] = Known(
+            name, agent, ticket.machine, ticket.fence, State.OFFERED, ticket.not_after, 0,
+            said.ticket,
+        )  # fmt: skip
+        tables.versions[name] = 1
+        job = tables.jobs.get(ticket.jobs[0])
+        self.world.tell("city: adopts", name, "of", ticket.jobs[0])
+        if job is None or job.state not in _OPEN or job.fence >= ticket.fence:
+            self._perform(decide.orphaned(tables.attempts[name]))
+            return
+        if job.attempt is not None:
+            self._perform(decide.orphaned(tables.attempts[job.attempt]))
+        if job.state is JobState.OFFERED:
+            self._move(job, JobState.WANTED)
+        if job.state is JobState.WANTED:
+            self._move(job, JobState.PLANNED)
+        self._move(job, JobState.OFFERED)
+        job.attempt, job.fence, job.tries = name, ticket.fence, job.tries + 1
+        job.version += 1
+        tables.live[job.id] = name
+        tables.job_of[name] = job.id
 
     # ── effects
 
@@ -162,8 +271,10 @@ class City:
                     self._after_move(name, values["state"])
                     if meaning is not None:
                         self._end_job(name, meaning)
-                case Told(agent, _, message):
-                    self._put(agent, message)
+                case Told(agent, name, message, offers):
+                    seq = self._put(agent, message)
+                    if offers:
+                        self._set(name, {"down_seq": seq})
                 case Recorded(kind, subject, words):
                     if kind in {"attempt.surprise", "attempt.stray"}:
                         self.surprises.append(f"{kind} {subject} {dict(words)}")
@@ -183,13 +294,15 @@ class City:
             object.__setattr__(fresh, column, value)
         self.tables.attempts[name] = fresh
 
-    def _put(self, agent: str, message: Callable[[int], Durable]) -> int:
+    def _put(self, agent: str, message: Callable[[int, int], Durable]) -> int:
         row = self.tables.agents[agent]
         row.down_head += 1
-        self.tables.outbox[agent, row.down_head] = message(row.down_head)
+        self.tables.outbox[agent, row.down_head] = message(self.tables.epoch, row.down_head)
         return row.down_head
 
     def _end_job(self, name: str, meaning: ForJob) -> None:
+        if name not in self.tables.job_of:
+            return
         job = self.tables.jobs[self.tables.job_of[name]]
         if self.tables.live.get(job.id) == name:
             del self.tables.live[job.id]
@@ -238,7 +351,7 @@ class City:
         for row in self.tables.agents.values():
             row.session = labs.after_silence(row.session, row.heard_at, now)
         for known in self._live():
-            if known.state is State.UNKNOWN:
+            if known.state is State.UNKNOWN or self._awaited(known.agent):
                 continue
             session = self.tables.agents[known.agent].session
             away = session in {Session.AWAY, Session.RETIRED}
@@ -247,6 +360,8 @@ class City:
 
     def _plan_and_offer(self) -> None:
         tables = self.tables
+        if self.missing():
+            return
         for job in tables.jobs.values():
             if job.state is not JobState.WANTED:
                 continue
@@ -284,9 +399,9 @@ class City:
             recipe=RECIPES[job.kind], estimate_s=100, not_after=now + OFFER_LIFE,
         )  # fmt: skip
         signed = self.sign(ticket)
-        down_seq = self._put(agent, lambda seq: Offer(seq=seq, ticket=signed))
+        down_seq = self._put(agent, lambda epoch, seq: Offer(epoch=epoch, seq=seq, ticket=signed))
         tables.attempts[name] = Known(
-            name, agent, machine, job.fence, State.OFFERED, ticket.not_after, down_seq
+            name, agent, machine, job.fence, State.OFFERED, ticket.not_after, down_seq, signed
         )
         tables.versions[name] = 1
         self.world.tell("city: offers", name, "of", job.id, "to", place)
@@ -311,7 +426,8 @@ class City:
                     self._pause_s = min(self._pause_s, _AGAIN_AFTER_S)
 
     def _tell(self, agent: str, message: Down) -> None:
-        self.broker.carry(self.shops[agent].hear, message)
+        for shop in self.shops[agent]:
+            self.broker.carry(shop.hear, message)
 
     def _live(self) -> list[Known]:
         return [k for k in self.tables.attempts.values() if k.state in LIVE]
@@ -320,7 +436,7 @@ class City:
 
     def maker_gives_up(self, name: str | None = None) -> None:
         """A maker is tired of waiting, and consents to a second part."""
-        if (asked := name or self._any()) is not None:
+        if not self.world.calm and (asked := name or self._any()) is not None:
             self._transact(lambda: self._give_up(asked), self.ledger.given_up.update)
 
     def _give_up(self, name: str) -> list[str]:
@@ -340,7 +456,7 @@ class City:
             if job.state not in {JobState.WANTED, JobState.PLANNED, JobState.OFFERED}:
                 continue
             known = self.tables.attempts.get(job.attempt or "")
-            if known is not None and known.state not in FREE:
+            if known and (known.state not in FREE or self._awaited(known.agent)):
                 continue
             self._move(job, JobState.CANCELLED)
             if known is not None:
@@ -368,6 +484,8 @@ class City:
 
     def _ended(self, name: str, wish: Callable[[Known, str, datetime], Effects]) -> list[str]:
         known = self.tables.attempts[name]
+        if self._awaited(known.agent):
+            return []
         return [name] if self._allowed(lambda: wish(known, "not any more", self.world.at)) else []
 
     def _taken_back(self, attempts: list[str]) -> None:
@@ -399,12 +517,20 @@ class City:
         finally:
             self.tables = newest
         self.world.after(
-            self.world.between(0.0, 5.0), self._commit, Transaction(read, wrote), work, then, result
-        )
+            self.world.between(0.0, 5.0), self._commit, Transaction(read, wrote), work, then,
+            result, self.epochs,
+        )  # fmt: skip
 
     def _commit(
-        self, done: Transaction, work: Callable[[], T], then: Callable[[T], None], result: T
+        self,
+        done: Transaction,
+        work: Callable[[], T],
+        then: Callable[[T], None],
+        result: T,
+        begun_in: int,
     ) -> None:
+        if begun_in != self.epochs:  # the database was put back, and its replicas began anew
+            return
         try:
             done.commit(self.tables)
         except Raced as why:

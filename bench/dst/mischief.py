@@ -6,7 +6,7 @@ None of them has the orchestrator's keys; each has whatever else it needs.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from bench.dst.city import FILE, RECIPES, City
+from bench.dst.city import FILE, LIAR, RECIPES, City
 from bench.dst.shop import Shop
 from bench.dst.store import Agent
 from bench.dst.world import Broker, World
@@ -15,7 +15,6 @@ from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import Down, Granted, Offer
 from fablab_agents.protocol.tickets import Grant, Ticket
 
-LIAR: Final = "liar"
 _LIES: Final = (State.NOT_STARTED, State.WITHDRAWN, State.REFUSED, State.FINISHED, State.FAILED)
 Strike = Callable[[], None]
 
@@ -23,7 +22,7 @@ Strike = Callable[[], None]
 class Mischief:
     def __init__(self, world: World, city: City, broker: Broker, shops: Sequence[Shop]) -> None:
         self._world, self._city, self._broker, self._shops = world, city, broker, shops
-        city.tables.agents[LIAR] = Agent()
+        city.tables.agents[LIAR] = Agent(boot=LIAR)
         self._lies = 0
 
     def luck(self) -> Iterator[tuple[float, Strike]]:
@@ -70,7 +69,16 @@ class Mischief:
                     boot=shop.boot, program=attempt.program.sha256, window_s=60,
                 )  # fmt: skip
                 yield Granted(grant=grant.model_dump_json())
-        yield Offer(seq=shop.book.seen_down + 1, ticket=self._ticket(shop).model_dump_json())
+        yield Offer(
+            epoch=max(1, shop.book.epoch),
+            seq=shop.book.seen_down + 1,
+            ticket=self._ticket(shop).model_dump_json(),
+        )
+
+    @staticmethod
+    def _offer(shop: Shop, ticket: str) -> Offer:
+        """As the next that this lab waits for."""
+        return Offer(epoch=max(1, shop.book.epoch), seq=shop.book.seen_down + 1, ticket=ticket)
 
     def _ticket(self, shop: Shop) -> Ticket:
         machine, entry = self._world.chance.choice(list(shop.entries.items()))
@@ -89,7 +97,9 @@ class Mischief:
             if isinstance(said, Offer):
                 yield Granted(grant=said.ticket)
             elif isinstance(said, Granted):
-                yield Offer(seq=shop.book.seen_down + 1, ticket=said.grant)
+                yield Offer(
+                    epoch=max(1, shop.book.epoch), seq=shop.book.seen_down + 1, ticket=said.grant
+                )
 
     def _renumbered(self, shop: Shop) -> Iterator[Down]:
         """A number is not signed: an old offer comes as a new one."""
@@ -114,7 +124,7 @@ class Mischief:
 
     def _lie(self) -> None:
         """An enrolled agent speaks of what was never offered to it, and claims it."""
-        self._city.shops[LIAR] = self
+        self._city.shops[LIAR] = [self]
         for known in list(self._city.tables.attempts.values()):
             self._lies += 1
             self._say(messages.Report(

@@ -4,19 +4,20 @@ Decisions are the agent's own: reconciler, book, claims and session. What stands
 runner does around them, one effect at a time, so that the process may die between any two.
 """
 
+import copy
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import BaseModel
 
 from bench.dst.physical import Ledger, Machine, Make, Watcher, piece
 from bench.dst.world import Alarm, Broker, Clock, World
 from fablab_agents import book, reconciler
-from fablab_agents.book import Attempt, Entries, Mark, NotReady
+from fablab_agents.book import UNSTARTED, Attempt, Entries, Mark, Moment, NotReady
 from fablab_agents.claims import Claims
 from fablab_agents.config import Machine as Entry
 from fablab_agents.config import Policy
@@ -39,10 +40,6 @@ _POLICY: Final = Policy()
 KINDS: Final = {"printer": "fdm", "mill": "mill"}
 
 
-Image = tuple[dict[str, Attempt], dict[str, int], dict[str, Mark], tuple[int, int, int]]
-_CACHED: Final = 8
-
-
 class Died(Exception):
     """The process is gone; what it had not written is gone with it."""
 
@@ -54,43 +51,70 @@ class MemoryBook(Writer):
         self._effect = effect
         self.boot_now = "b0"
         self.attempts: dict[str, Attempt] = {}
+        self.envelopes: dict[str, str] = {}
         self.fences: dict[str, int] = {}
         self.marks: dict[str, Mark] = {}
         self.moves: list[Report] = []
-        self.seen = self.acked = 0
+        """From the report after `floor_seq` on, without a gap."""
+        self.seen = self.acked = self.commits = 0
+        self.epoch_now = self.opened = self.floor_up = self.began = 0
+        self.witness: int | None = None
+        """Kept by the computer, not by its disk: gone with the power."""
+        self.vouched = False
         self.broken = False
         self.missed = False
         """A message was taken for stored, and was not, or was stored twice."""
-        self._unsynced: list[Image] = []
+        self._log: list[Entries] = []
+        self._synced = 0
         self._live: tuple[Attempt, ...] | None = None
+        self._base = self.image()
 
     def _commit(self, decide: Callable[[], Entries]) -> Entries:
         if self.broken:
             raise JournalBroken("the disk does not keep the journal")
         entries = decide()
         self._effect()
-        self._unsynced.append(self._image())
         for entry in entries:
             self._put(entry)
+        self.commits += 1
+        self._log.append(entries)
         self._sync()
         self._effect()
+        self.witness = self.commits
         return entries
 
     def _sync(self) -> None:
         """As `synchronous = FULL` does before a commit comes back."""
-        self._unsynced.clear()
-
-    def _image(self) -> "Image":
-        seqs = (self.seen, self.acked, len(self.moves))
-        return dict(self.attempts), dict(self.fences), dict(self.marks), seqs
+        self._synced = len(self._log)
 
     def lose_power(self, chance: Random) -> None:
         """Of what was not synced the disk has some of the first commits, or none."""
-        if self._unsynced:
-            image = chance.choice(self._unsynced[-_CACHED:])
-            self.attempts, self.fences, self.marks, (self.seen, self.acked, head) = image
-            del self.moves[head:]
-            self._unsynced, self._live = [], None
+        if self._synced == len(self._log):
+            return
+        kept, opened = self._log[: chance.randrange(self._synced, len(self._log))], self.opened
+        self.put_back(self._base)
+        for entries in kept:
+            for entry in entries:
+                self._put(entry)
+        self._log, self._synced, self.opened = kept, len(kept), opened
+        self.commits += len(kept)
+
+    def open(self, boot: str, moment: Moment) -> None:
+        """As the file is opened: the boot is counted, and what it cannot know is in doubt."""
+        self.boot_now, self.broken = boot, False
+        self.vouched = self.witness is not None and self.commits >= self.witness
+        self.opened += 1
+        self.began = self.head_seq
+        self._commit(lambda: book.woken(self, moment))
+
+    def image(self) -> dict[str, Any]:
+        """All that is on the disk, as it is now."""
+        return {name: copy.copy(getattr(self, name)) for name in _ON_DISK}
+
+    def put_back(self, image: dict[str, Any]) -> None:
+        for name, value in image.items():
+            setattr(self, name, copy.copy(value))
+        self._base, self._log, self._synced, self._live = image, [], 0, None
 
     def _put(self, entry: book.Entry) -> None:
         match entry:
@@ -99,23 +123,59 @@ class MemoryBook(Writer):
                 self.seen = seq
             case book.Acked(seq):
                 self.acked = seq
+            case book.Epoch(epoch, acked_up, seen_down):
+                self.epoch_now, self.acked, self.seen = epoch, acked_up, seen_down
+            case book.Forgotten():
+                self._forget_all(entry)
             case book.Fenced(job, fence):
                 self.fences[job] = fence
-            case book.Opened(attempt) | book.Changed(attempt):
+            case book.Opened(attempt, envelope):
+                self.attempts[attempt.id], self._live = attempt, None
+                self.envelopes[attempt.id] = envelope
+            case book.Changed(attempt):
                 self.attempts[attempt.id] = attempt
                 self._live = None
             case book.Said(report):
-                self.moves.append(report.model_copy(update={"seq": len(self.moves) + 1}))
+                self.moves.append(report.model_copy(update={"seq": self.head_seq + 1}))
             case book.Marked(mark):
                 self.marks[mark.machine] = mark
+
+    def _forget_all(self, all_: book.Forgotten) -> None:
+        self.attempts = {a.id: a for a in self.attempts.values() if a.state not in LIVE}
+        self.moves, self._live = [], None
+        self.opened, self.epoch_now, self.seen = all_.starts, all_.epoch, all_.seen_down
+        self.began = self.floor_up = self.acked = all_.seq
 
     @property
     def boot(self) -> str:
         return self.boot_now
 
     @property
+    def witnessed(self) -> bool:
+        return self.vouched
+
+    @property
+    def epoch(self) -> int:
+        return self.epoch_now
+
+    @property
+    def starts(self) -> int:
+        return self.opened
+
+    @property
+    def began_seq(self) -> int:
+        return self.began
+
+    @property
+    def floor_seq(self) -> int:
+        return self.floor_up
+
+    @property
     def head_seq(self) -> int:
-        return len(self.moves)
+        return self.floor_up + len(self.moves)
+
+    def envelope(self, attempt: str) -> str | None:
+        return self.envelopes.get(attempt)
 
     @property
     def seen_down(self) -> int:
@@ -140,7 +200,14 @@ class MemoryBook(Writer):
         return self.marks.get(machine)
 
     def reports(self, after: int, limit: int = 100) -> tuple[Report, ...]:
-        return tuple(self.moves[after : after + limit])
+        start = max(0, after - self.floor_up)
+        return tuple(self.moves[start : start + limit])
+
+
+_ON_DISK: Final = (
+    "attempts", "fences", "marks", "moves", "envelopes", "seen", "acked", "commits", "epoch_now",
+    "opened", "floor_up", "began",
+)  # fmt: skip
 
 
 @functools.cache
@@ -158,8 +225,15 @@ def told_of(machine: str, condition: Condition, *, attended: bool) -> messages.M
     )
 
 
+class Town(Protocol):
+    """The orchestrator, as far as a shop hears and believes it."""
+
+    def hear(self, what: tuple[str, Any]) -> None: ...
+    def verify(self, envelope: str) -> bytes: ...
+
+
 class Shop(Watcher):
-    """`connected` and `rolled_back` are the session's to set."""
+    """`connected` and `unwell` are the session's to set."""
 
     def __init__(
         self,
@@ -168,8 +242,8 @@ class Shop(Watcher):
         broker: Broker,
         name: str,
         machines: Mapping[str, tuple[Machine, str]],
-        send: Callable[[tuple[str, Any]], None],
-        verify: Callable[[str], bytes],
+        city: "Town",
+        image: dict[str, Any] | None = None,
     ) -> None:
         self.world, self.ledger, self.broker, self.name = world, ledger, broker, name
         self.clock = Clock(world, powered_at_s=-world.between(100, 10_000))
@@ -178,14 +252,18 @@ class Shop(Watcher):
         self.kinds = {m: KINDS[kind] for m, (_, kind) in machines.items()}
         self.unplugged: set[str] = set()
         self._desks: dict[str, Desk] = {}
-        self._send, self._verify = send, verify
+        self._send, self._verify = city.hear, city.verify
         self.book = MemoryBook(self.effect)
+        if image is not None:
+            self.book.put_back(image)
         self.files: dict[str, str] = {}
         self.dies_in: int | None = None
         self.alive = self.online = False
-        self.boots = 0
+        self.boots, self.tag, self.gone = 0, "b" if image is None else "double", False
+        self.double: Shop | None = None
+        self._given = (world, ledger, broker, name, machines, city)
         self._looks, self._listens = Alarm(world, self._look), Alarm(world, self._listen)
-        self.connected, self.rolled_back = False, None
+        self.connected, self.unwell = False, None
         self._stand: tuple[Condition, ...] = ()
         self._told: tuple[messages.Machine, ...] = ()
         self.start_process()
@@ -193,16 +271,18 @@ class Shop(Watcher):
     # ── the process ─────────────────────────────────────────────────────────────────────────
 
     def start_process(self) -> None:
+        if self.gone:
+            return
         self.boots += 1
         self.alive, self.dies_in = True, None
-        self.boot = self.book.boot_now = f"{self.name}-b{self.boots}"
-        self.book.broken = False
+        self.boot = f"{self.name}-{self.tag}{self.boots}"
+        self.book.open(self.boot, self.clock.moment())
         self.claims = Claims(self.boot)
         self.busy: set[str] = set()
         self.asked: set[str] = set()
         self.stopping: set[str] = set()
         self.owed: list[Callable[[], object]] = []
-        self.rolled_back: str | None = None
+        self.unwell: str | None = None
         self._pause_s = 2.0
         who = Who(self.name, self._verify, "sim")
         self.session = Session(who, self.book, self, self.clock.moment)
@@ -226,7 +306,28 @@ class Shop(Watcher):
         if power:
             self.book.lose_power(self.world.chance)
             self.clock.powered()
+            self.book.witness = None
         self.world.after(self.world.span(1.0, 60.0), self.start_process)
+
+    def put_back(self, image: dict[str, Any], *, power: bool) -> None:
+        """Its disk is an older copy from now on; the process begins anew."""
+        self.die(power=power)
+        self.world.tell(self.name, "has an older copy of its journal")
+        self.book.put_back(image)
+
+    def cloned(self, image: dict[str, Any]) -> "Shop":
+        """Another computer from this one's image: it has the print servers, not the cables."""
+        double = Shop(*self._given, image=image)
+        double.double = self
+        double.unplugged |= {name for name, body in self.bodies.items() if body.kind == "serial"}
+        return double
+
+    def one_again(self) -> None:
+        """A person stops the double, and starts the agent of the one that stays again."""
+        if self.double is not None:
+            self.double.gone = True
+            self.double.die()
+            self.die()
 
     def effect(self) -> None:
         """Between any two effects the process may end."""
@@ -294,7 +395,7 @@ class Shop(Watcher):
             moment=moment, boot=self.boot, local=moment.at, policy=_POLICY,
             desks={name: self._desk(name) for name in self.bodies}, attempts=self.book.live(),
             connected=self.connected,
-            trouble="the disk" if self.book.broken else self.rolled_back,
+            trouble="the disk" if self.book.broken else self.unwell,
             claims=claims.live, grants=claims.grants, denials=claims.denials,
             busy=frozenset(self.busy), asked=frozenset(self.asked),
             stopping=frozenset(self.stopping),
@@ -366,9 +467,10 @@ class Shop(Watcher):
         self.book.keep_program(name, facts, Path(name))
 
     def _claim(self, name: str, *, again: bool) -> None:
-        now_s, nonce = self.clock.moment().elapsed_s, f"{self.world.chance.getrandbits(128):032x}"
-        claim = self.claims.ask(self._must(name), now_s, nonce, again=again)
-        self.ledger.asked_s.setdefault(claim.nonce, now_s)
+        moment, nonce = self.clock.moment(), f"{self.world.chance.getrandbits(128):032x}"
+        self.book.claim(name, moment)
+        claim = self.claims.ask(self._must(name), moment.elapsed_s, nonce, again=again)
+        self.ledger.asked_s.setdefault(claim.nonce, moment.elapsed_s)
         self.session.say(claim)
 
     def granted(self, grant: Grant) -> str | None:
@@ -379,7 +481,7 @@ class Shop(Watcher):
 
     def _start(self, name: str) -> None:
         grant, attempt = self.claims.grants.get(name), self._must(name)
-        if grant is None or attempt.state is not State.STAGED or attempt.program is None:
+        if grant is None or attempt.state is not State.CLAIMED or attempt.program is None:
             self.busy.discard(name)
             return
         altered = self.files.get(name) != attempt.program.sha256
@@ -439,6 +541,8 @@ class Shop(Watcher):
             Make(name, piece(attempt.ticket.jobs[0]), self.name, attempt.machine, attempt.fence,
                  self.world.now_s), self,
         )  # fmt: skip
+        if self.double is not None:
+            self.double.will_see_stranger(attempt.machine)
         self.effect()
         self.later(self.world.between(0.05, 0.5), self._runs, name)
 
@@ -472,7 +576,8 @@ class Shop(Watcher):
 
     def _recover(self, name: str) -> None:
         attempt = self._must(name)
-        body, left = self.bodies[attempt.machine], book.left_behind(attempt)
+        body = self.bodies[attempt.machine]
+        left = book.left_behind(attempt, witnessed=self.book.witnessed)
         make = body.latest.get(name) if body.kind == "server" else None
         if attempt.handle is not None and attempt.machine in self.unplugged:
             self.owe(lambda: self.book.end(name, State.UNKNOWN, self.clock.moment()))
@@ -609,7 +714,7 @@ class Shop(Watcher):
         if ours or reconciler.against_mark(view.desks[name]):
             return
         first, desk = reconciler.first_in_line(view, name), view.desks[name]
-        starts = desk.attended and first is not None and first.state in reconciler.UNSTARTED
+        starts = desk.attended and first is not None and first.state in UNSTARTED
         pressed = first.id if starts and first else None
         self.book.put_mark(name, "Ana", view.moment, attempt=pressed)
         self.ledger.pressed[f"{self.name}/{name}"] = pressed, self.world.at
@@ -632,7 +737,14 @@ class Shop(Watcher):
 
     # ── bad luck ────────────────────────────────────────────────────────────────────────────
 
-    def sees_stranger(self, name: str) -> None:
+    def computers(self) -> "list[Shop]":
+        """Every computer that calls itself this shop."""
+        return [self, *([self.double] if self.double is not None else [])]
+
+    def will_see_stranger(self, name: str) -> None:
+        self.world.after(self.world.between(0.1, 2.5), self._sees_stranger, name)
+
+    def _sees_stranger(self, name: str) -> None:
         """Polling finds a machine that moves for somebody else."""
         if self.alive and name not in self.unplugged:
             self.guarded(self.owe, lambda: self.book.void_mark(name))

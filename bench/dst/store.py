@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from fablab_agents.protocol import messages
+from fablab_agents.protocol.messages import Durable
 from orchestrator.dispatch.model import Known
+from orchestrator.dispatch.notes import Notes
 from orchestrator.labs.model import Session
 from orchestrator.orders.model import JobState
-
-Durable = messages.Offer | messages.Withdraw | messages.Stop
 
 
 class Raced(Exception):
@@ -38,12 +38,27 @@ class Job:
 @dataclass
 class Agent:
     session: Session = Session.ENROLLED
-    boot: str = ""
     heard_at: datetime | None = None
     machines: dict[str, messages.Machine] = field(default_factory=dict[str, messages.Machine])
+    boot: str | None = None
+    starts: int = 0
+    epoch: int = 1
+    up_acked: int = 0
     down_head: int = 0
     down_acked: int = 0
-    up_acked: int = 0
+    down_floor: int = 0
+    strange: str | None = None
+
+    @property
+    def notes(self) -> Notes:
+        return Notes(
+            self.boot, self.starts, self.epoch, self.up_acked, self.down_head, self.down_acked,
+            self.down_floor,
+        )  # fmt: skip
+
+    def keep(self, notes: Notes) -> None:
+        for each in fields(notes):
+            setattr(self, each.name, getattr(notes, each.name))
 
 
 @dataclass
@@ -64,6 +79,7 @@ class Tables:
         default_factory=dict[tuple[str, int], messages.Report]
     )
     attempts_made: int = 0
+    epoch: int = 1
 
     def image(self) -> "Tables":
         """As a transaction reads it."""

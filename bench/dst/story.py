@@ -58,10 +58,8 @@ class Story:
         kinds = dict(self.city.kinds) | {f"{name}/{m}": kind for m, (_, kind) in machines.items()}
         self.city.kinds = kinds
         self.city.tables.agents[name] = Agent()
-        shop = Shop(
-            world, self.ledger, self.broker, name, machines, self.city.hear, self.city.verify
-        )
-        self.city.shops[name] = shop
+        shop = Shop(world, self.ledger, self.broker, name, machines, self.city)
+        self.city.shops[name] = [shop]
         self._visits(shop)
         return shop
 
@@ -78,8 +76,7 @@ class Story:
 
     def _order(self) -> None:
         kinds = sorted(set(self.city.kinds.values()))
-        self.ordered = self.world.chance.randint(1, 4)
-        for number in range(self.ordered):
+        for number in range(self.world.chance.randint(1, 4)):
             kind = self.world.chance.choice(kinds)
             for _ in range(2 if self.world.happens(0.3) else 1):
                 late = self.world.between(0.0, ORDERS_S)
@@ -93,7 +90,7 @@ class Story:
             (5, self._kill), (2, self._power), (4, self._network), (2, self._replay),
             (1, self.broker.unstick), (1, self._night),
             (2, self._unplug), (2, self._stranger), (2, self._disk), (1, self._clock),
-            (1, self._file),
+            (1, self._file), *self._amnesia(),
             (2, self.city.maker_gives_up), (1, self.city.maker_cancels),
             (1, self.city.operator_withdraws), (1, self.city.operator_stops),
         ]  # fmt: skip
@@ -102,6 +99,12 @@ class Story:
         for _ in range(world.chance.randint(2, 14)):
             [(_, strike)] = world.chance.choices(luck, weights)
             world.after(world.between(1.0, FAULTS_S), self._strike, strike)
+
+    def _amnesia(self) -> list[tuple[float, Callable[[], None]]]:
+        """Either shops or the network forget: where both do, only people know."""
+        if self.world.chance.random() < 0.4:
+            return [(2, self._older_store)]
+        return [(2, self._older_journal), (1, self._cloned)]
 
     def _strike(self, strike: Callable[[], None]) -> None:
         if not self.world.calm:
@@ -154,13 +157,57 @@ class Story:
 
     def _stranger_at(self, shop: Shop, name: str) -> None:
         if shop.bodies[name].used_by_hand():
-            self.world.after(self.world.between(0.1, 2.5), shop.sees_stranger, name)
+            for computer in shop.computers():
+                computer.will_see_stranger(name)
 
     def _disk(self) -> None:
         self._any_shop().disk_fails(self.world.span(1.0, 200.0))
 
     def _clock(self) -> None:
-        self._any_shop().clock.wall_off_s += self.world.between(-1e8, 1e8)
+        """A clock jumps, and is set right again by and by."""
+        clock = self._any_shop().clock
+        clock.wall_off_s += self.world.between(-1e8, 1e8)
+
+        def set_right() -> None:
+            clock.wall_off_s = 0.0
+
+        self.world.after(self.world.span(5.0, 200.0), set_right)
+
+    def _older_journal(self) -> None:
+        """The disk is put back to how it was; sometimes the computer was off for it."""
+        shop, world = self._any_shop(), self.world
+        image = shop.book.image()
+
+        def put_back() -> None:
+            shop.put_back(image, power=world.chance.random() < 0.6)
+
+        world.after(world.span(0.3, 100.0), self._strike, put_back)
+
+    def _cloned(self) -> None:
+        """A second computer from one image: same name, same journal, no cables of its own."""
+        shop, world = self._any_shop(), self.world
+        if shop.double is not None:
+            return
+        image = shop.book.image()
+
+        def appears() -> None:
+            if shop.double is None:
+                shop.double = double = shop.cloned(image)
+                self.city.shops[shop.name].append(double)
+                self._visits(double)
+
+        world.after(world.span(0.3, 100.0), self._strike, appears)
+
+    def _older_store(self) -> None:
+        image, world, ledger = self.city.tables.image(), self.world, self.ledger
+        taken_back, cancelled = dict(ledger.taken_back), set(ledger.cancelled)
+
+        def put_back() -> None:
+            """What was wished since is forgotten with it; what was accepted is not."""
+            self.city.put_back(image)
+            ledger.taken_back, ledger.cancelled = taken_back, cancelled
+
+        world.after(world.span(1.0, 100.0), self._strike, put_back)
 
     def _file(self) -> None:
         self._any_shop().alter_file()
@@ -175,6 +222,8 @@ class Story:
         for shop in self.shops:
             shop.dies_in = None
             shop.book.broken = False
+            shop.clock.wall_off_s = 0.0
+            shop.one_again()
         self._run(world.now_s + SETTLES_S, "while all is well")
         self.broker.unstick()
         self._run(world.now_s + QUIET_S, "after all is over")
@@ -194,7 +243,7 @@ class Story:
 
     def _over(self) -> bool:
         jobs = self.city.tables.jobs
-        return len(jobs) == self.ordered and all(
+        return self.world.now_s > ORDERS_S and all(
             job.state in _ENDS or self._nobody_left(job) or self._never_heard(job)
             for job in jobs.values()
         )
@@ -236,7 +285,7 @@ class Story:
 
     def _asked_for(self, known: Known) -> bool:
         """Somebody at the lab is asked what became of it, or can no longer be."""
-        at = self.city.shops[known.agent].book.find(known.id)
+        at = self.city.shops[known.agent][0].book.find(known.id)
         return known.agent in self.ledger.retired_at or (at is not None and at.state in LIVE)
 
     def _kept(self, shop: Shop) -> None:

@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from fablab_agents.book import Attempt
+from fablab_agents.book import UNSTARTED, Attempt
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import State
-from fablab_agents.reconciler import UNSTARTED, View, first_in_line, waits_for
+from fablab_agents.reconciler import View, first_in_line, waits_for
 from fablab_agents.runner import Runner
 from fablab_agents.runner.sheet import file_name
 from firmware_bridge.driver import ByPerson, Homes, Jogs, Sees

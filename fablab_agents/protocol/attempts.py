@@ -2,10 +2,15 @@
 
 Every move outside the table is an error; nothing here knows time, storage or transport.
 
-    offered ─▶ accepted ─▶ staged ─▶ granted ─▶ starting ─▶ running ⇄ paused ─▶ finished
-       │           │          │         │           │           │              ▶ failed
-       ▼           ▼          ▼         ▼           ▼           ▼              ▶ interrupted
-    refused    withdrawn  withdrawn  not_started  unknown ─▶ (proof or a person) ─▶ superseded
+    offered ─▶ accepted ─▶ staged ─▶ claimed ─▶ granted ─▶ starting ─▶ running ⇄ paused
+       │           │          │         │          │           │          │
+       ▼           ▼          ▼         ▼          ▼           ▼          ▼
+    refused      withdrawn, and nothing starts  not_started  unknown   finished, failed, interrupted
+
+    unknown ─▶ proof from the machine or a person's word; superseded with its maker's consent
+
+Claimed stands in the shop's journal, and is told, before the claim itself is: a grant may be out
+from then on. So a journal without it is an older copy, and one with it may be.
 """
 
 from enum import StrEnum
@@ -17,6 +22,7 @@ class State(StrEnum):
     REFUSED = "refused"
     ACCEPTED = "accepted"
     STAGED = "staged"
+    CLAIMED = "claimed"
     WITHDRAWN = "withdrawn"
     GRANTED = "granted"
     NOT_STARTED = "not_started"
@@ -52,7 +58,10 @@ MOVES: Final[dict[tuple[State, State], frozenset[Actor]]] = {
     (_S.STAGED, _S.WITHDRAWN): frozenset({_O, _A}),
     (_S.ACCEPTED, _S.REFUSED): frozenset({_A}),
     (_S.ACCEPTED, _S.STAGED): frozenset({_A}),
-    (_S.STAGED, _S.GRANTED): frozenset({_O}),
+    (_S.STAGED, _S.CLAIMED): frozenset({_A}),
+    (_S.CLAIMED, _S.WITHDRAWN): frozenset({_O, _A}),
+    (_S.CLAIMED, _S.GRANTED): frozenset({_O}),
+    (_S.CLAIMED, _S.UNKNOWN): frozenset({_A}),
     (_S.GRANTED, _S.STARTING): frozenset({_A}),
     (_S.GRANTED, _S.NOT_STARTED): frozenset({_A}),
     (_S.GRANTED, _S.UNKNOWN): frozenset({_O, _A}),

@@ -104,7 +104,16 @@ class Hello(_Model):
     kind: Literal["hello"] = "hello"
     boot: Slug
     version: str
+    epoch: Count
+    """Of the orchestrator's store, as this agent last heard; 0 before it heard of any."""
+    starts: Count
+    """How often this journal was opened, this boot included."""
+    floor_seq: Count
+    """Reports up to this one exist no more."""
+    began_seq: Count
+    """The journal's last report when this boot opened it."""
     head_seq: Count
+    acked_up: Count
     acked_down: Count
     attempts: tuple[AttemptStatus, ...]
     machines: tuple[Machine, ...]
@@ -157,6 +166,15 @@ class UpAck(_Model):
     seq: Seq
 
 
+class Recall(_Model):
+    """The ticket of an attempt that the orchestrator does not know; None: nor does the agent."""
+
+    kind: Literal["recall"] = "recall"
+    boot: Slug
+    attempt: Slug
+    ticket: str | None
+
+
 class Progress(_Model):
     """Telemetry: may be lost."""
 
@@ -181,15 +199,23 @@ class Presence(_Model):
 
 
 class Welcome(_Model):
-    """The answer to hello: what was stored of the agent's reports."""
+    """The answer to hello: what the orchestrator remembers of this agent."""
 
     kind: Literal["welcome"] = "welcome"
     boot: Slug
+    current: bool
+    """False: this journal is an older copy, or a newer boot of this agent has spoken."""
+    epoch: Seq
+    starts: Count
     acked_up: Count
+    down_from: Count
+    """Where an agent that takes this over begins to count our messages."""
+    at: AwareDatetime
 
 
 class Offer(_Model):
     kind: Literal["offer"] = "offer"
+    epoch: Seq
     seq: Seq
     ticket: str
     """Compact JWS of a Ticket."""
@@ -197,6 +223,7 @@ class Offer(_Model):
 
 class Withdraw(_Model):
     kind: Literal["withdraw"] = "withdraw"
+    epoch: Seq
     seq: Seq
     attempt: Slug
     fence: int
@@ -207,10 +234,27 @@ class Stop(_Model):
     """The maker or the network no longer wants this attempt: stop if you can."""
 
     kind: Literal["stop"] = "stop"
+    epoch: Seq
     seq: Seq
     attempt: Slug
     fence: int
     why: str
+
+
+class Doubt(_Model):
+    """This attempt may have been begun here and the agent knows nothing of it: ask a person."""
+
+    kind: Literal["doubt"] = "doubt"
+    epoch: Seq
+    seq: Seq
+    ticket: str
+
+
+class Ask(_Model):
+    """Which ticket was this attempt made from? The orchestrator's store is an older copy."""
+
+    kind: Literal["ask"] = "ask"
+    attempt: Slug
 
 
 class Granted(_Model):
@@ -233,8 +277,9 @@ class DownAck(_Model):
     seq: Seq
 
 
-Up = Hello | Machines | Report | Claim | UpAck
-Down = Welcome | Offer | Withdraw | Stop | Granted | Denied | DownAck
+Durable = Offer | Withdraw | Stop | Doubt
+Up = Hello | Machines | Report | Claim | UpAck | Recall
+Down = Welcome | Durable | Granted | Denied | DownAck | Ask
 
 _UP: TypeAdapter[Up] = TypeAdapter(Annotated[Up, Field(discriminator="kind")])
 _DOWN: TypeAdapter[Down] = TypeAdapter(Annotated[Down, Field(discriminator="kind")])

@@ -11,12 +11,12 @@ from typing import Final, Literal
 import structlog
 
 from fablab_agents import policy
-from fablab_agents.book import Attempt
+from fablab_agents.book import UNSTARTED, Attempt
 from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.messages import Condition
-from fablab_agents.reconciler import UNSTARTED, View, against_mark, first_in_line
+from fablab_agents.reconciler import View, against_mark, first_in_line
 from firmware_bridge.driver import ByPerson, Homes, Jogs, Picture, Sees, Word
 from firmware_bridge.errors import BridgeError
 
@@ -191,7 +191,7 @@ class People:
 
     def refuse(self, name: str, person: str, why: str) -> None:
         """Send an offer away, as long as it has not started."""
-        staged = self._unstarted(name).state is State.STAGED
+        staged = self._unstarted(name).state in {State.STAGED, State.CLAIMED}
         to = State.WITHDRAWN if staged else State.REFUSED
         self._move(name, to, f"by {person}: {why or 'no reason given'}")
 

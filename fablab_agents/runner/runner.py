@@ -18,7 +18,7 @@ from typing import Final
 import httpx
 import structlog
 
-from fablab_agents.book import Attempt, Moment, NotReady
+from fablab_agents.book import UNSTARTED, Attempt, Moment, NotReady
 from fablab_agents.claims import Claims
 from fablab_agents.config import Config
 from fablab_agents.journal import Journal, JournalBroken
@@ -29,7 +29,6 @@ from fablab_agents.protocol.messages import Condition
 from fablab_agents.protocol.tickets import Grant
 from fablab_agents.reconciler import (
     FORGET_AFTER,
-    UNSTARTED,
     Accept,
     Action,
     Claim,
@@ -108,7 +107,7 @@ class Runner:
         self.journal = journal
         self.benches = benches
         self.connected = False
-        self.rolled_back: str | None = None
+        self.unwell: str | None = None
         self.send: Callable[[messages.Claim], None] = lambda _: None
         self.changed = asyncio.Event()
         self._folder = folder
@@ -189,7 +188,7 @@ class Runner:
         free = shutil.disk_usage(self._folder).free
         if free < DISK_LOW_BYTES:
             return f"the disk is almost full: {free >> 20} MiB are free below {self._folder}"
-        return self.rolled_back
+        return self.unwell
 
     def view(self) -> View:
         moment, memory, claims = self._now(), self._memory, self._claims
@@ -260,8 +259,9 @@ class Runner:
         _log.warning("attempt not started", attempt=attempt, why=why)
 
     def _claim(self, name: str, *, again: bool) -> None:
-        nonce, now_s = secrets.token_hex(16), self._now().elapsed_s
-        self.send(self._claims.ask(self._must(name), now_s, nonce, again=again))
+        nonce, moment = secrets.token_hex(16), self._now()
+        self.journal.claim(name, moment)
+        self.send(self._claims.ask(self._must(name), moment.elapsed_s, nonce, again=again))
 
     def _drop(self, name: str) -> None:
         self._claims.drop(name)
@@ -403,7 +403,7 @@ class Runner:
 
     def _against(self, name: str, grant: Grant, *, altered: bool) -> str | None:
         attempt = self._must(name)
-        if attempt.state is not State.STAGED:
+        if attempt.state is not State.CLAIMED:
             raise IllegalMove(f"attempt {name} became {attempt.state} before it could start")
         return against_running(self.view(), attempt, grant, altered=altered)
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue import pages as catalogue_pages
 from orchestrator.catalogue import service as catalogue
-from orchestrator.dispatch import access, records
+from orchestrator.dispatch import access, census, records
 from orchestrator.dispatch import api as dispatch_api
 from orchestrator.dispatch import pages as dispatch_pages
 from orchestrator.dispatch import service as dispatch
@@ -50,6 +50,8 @@ WORDING: Final[errors.Wording] = {
     records.NoSuchAttempt: 404,
     NotInDoubt: 409,
     dispatch.NothingToCancel: 409,
+    census.Awaited: 409,
+    census.NotAwaited: 409,
     records.Raced: 409,
     makes.NoSuchMake: 404,
     makes.AlreadyInspected: 409,

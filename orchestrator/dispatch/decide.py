@@ -14,8 +14,9 @@ from fablab_agents.protocol.attempts import TERMINAL, Actor, State
 from fablab_agents.protocol.messages import (
     Claim,
     Denied,
+    Doubt,
+    Durable,
     Granted,
-    Offer,
     Report,
     Stop,
     Withdraw,
@@ -51,11 +52,15 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A message into the agent's outbox, which gives it the next number."""
+    """A message into the agent's outbox, which gives it the epoch and the next number.
+
+    With `offers` the attempt itself is in it: the agent knows of it once that is stored.
+    """
 
     agent: str
     attempt: str
-    message: Callable[[int], Offer | Withdraw | Stop]
+    message: Callable[[int, int], Durable]
+    offers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,9 @@ def withdrawn(known: Known, why: str, now: datetime) -> Effects:
         *_moved(known, State.WITHDRAWN, Actor.ORCHESTRATOR, now, why),
         Told(
             known.agent, known.id,
-            lambda seq: Withdraw(seq=seq, attempt=known.id, fence=known.fence, why=why),
+            lambda epoch, seq: Withdraw(
+                epoch=epoch, seq=seq, attempt=known.id, fence=known.fence, why=why
+            ),
         ),
     ]  # fmt: skip
 
@@ -95,9 +102,26 @@ def stopped(known: Known, why: str, now: datetime) -> Effects:
         Noted(known.id, {"stop_why": why}),
         Told(
             known.agent, known.id,
-            lambda seq: Stop(seq=seq, attempt=known.id, fence=known.fence, why=why),
+            lambda epoch, seq: Stop(
+                epoch=epoch, seq=seq, attempt=known.id, fence=known.fence, why=why
+            ),
         ),
         Recorded("attempt.stop_wanted", known.id, {"agent": known.agent}),
+    ]  # fmt: skip
+
+
+def orphaned(known: Known) -> Effects:
+    """No job waits for this attempt any more: what has not started never does, the rest goes on."""
+    why = "its job is in other hands, or in none that this network remembers"
+    return [
+        Noted(known.id, {"stop_why": why}),
+        Told(
+            known.agent, known.id,
+            lambda epoch, seq: Withdraw(
+                epoch=epoch, seq=seq, attempt=known.id, fence=known.fence, why=why
+            ),
+        ),
+        Recorded("attempt.orphan", known.id, {"agent": known.agent}),
     ]  # fmt: skip
 
 
@@ -200,10 +224,20 @@ def missed(
             known.state,
             listed=known.id in listed,
             offer_stored=known.down_seq <= down_acked,
-            all_heard=True,
         )
         effects += _after(known, silence, "the lab's agent no longer knows this attempt", now)
+        if silence is Silence.DOUBT:
+            effects.append(_told_of_doubt(known))
     return effects
+
+
+def _told_of_doubt(known: Known) -> Told:
+    """So that a person at the shop is asked."""
+    return Told(
+        known.agent, known.id,
+        lambda epoch, seq: Doubt(epoch=epoch, seq=seq, ticket=known.ticket),
+        offers=True,
+    )  # fmt: skip
 
 
 def unheard(known: Known, now: datetime, *, online: bool, away: bool) -> Effects:
@@ -215,7 +249,7 @@ def unheard(known: Known, now: datetime, *, online: bool, away: bool) -> Effects
 def _after(known: Known, silence: Silence, why: str, now: datetime) -> Effects:
     if silence is Silence.WITHDRAW:
         return withdrawn(known, why, now)
-    if silence is Silence.DOUBT:
+    if silence is Silence.DOUBT and known.state is not State.UNKNOWN:
         return _moved(known, State.UNKNOWN, Actor.ORCHESTRATOR, now, why)
     return []
 

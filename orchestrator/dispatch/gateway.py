@@ -17,6 +17,7 @@ import structlog
 
 from fablab_agents.protocol import messages, topics
 from fablab_agents.protocol.messages import (
+    Ask,
     BadMessage,
     Claim,
     Down,
@@ -25,6 +26,7 @@ from fablab_agents.protocol.messages import (
     Machines,
     Presence,
     Progress,
+    Recall,
     Report,
     Up,
     UpAck,
@@ -203,20 +205,23 @@ class Gateway:
                 return await self._answer(unit, heard.agent, said)
 
     async def _present(self, unit: Unit, agent: str, said: Presence) -> Down | None:
-        """An agent that was there before us, or whose hello was lost, is welcomed at once."""
+        """An agent that was there before us is welcomed at once; a new boot says hello first."""
         row = await labs.agent(unit, agent)
         if row is None:
             return None
         if not said.online:
             await labs.fell_silent(unit, agent, said.boot)
             return None
-        if row.session == Session.ONLINE and row.boot == said.boot:
+        if row.session == Session.ONLINE or row.boot != said.boot:
             return None
         await labs.heard(unit, agent, said.boot)
         await outbox.send_again(unit, agent)
-        return await outbox.welcome(unit, agent, said.boot)
+        return await service.welcome(unit, agent, said.boot)
 
     async def _answer(self, unit: Unit, agent: str, said: Up) -> Down | None:
+        row = await labs.agent(unit, agent)
+        if not isinstance(said, Hello) and (row is None or row.boot != said.boot):
+            return self._once(agent, await service.welcome(unit, agent, said.boot))
         match said:
             case Hello():
                 return await service.hello(unit, agent, said)
@@ -227,13 +232,15 @@ class Gateway:
                 return self._once(agent, await service.report(unit, agent, said))
             case Claim():
                 return await service.claim(unit, self._signer, agent, said)
+            case Recall():
+                return await service.recall(unit, self._signer, agent, said)
             case UpAck():
                 await outbox.acked(unit, agent, said.seq)
         return None
 
-    def _once(self, agent: str, reply: DownAck | Welcome) -> Down | None:
+    def _once(self, agent: str, reply: DownAck | Welcome | Ask) -> Down | None:
         """A gap makes the agent say everything again: ask for that only now and then."""
-        if isinstance(reply, DownAck):
+        if not isinstance(reply, Welcome):
             return reply
         now_s = asyncio.get_running_loop().time()
         if now_s - self._gap_told.get(agent, -_GAP_EVERY_S) < _GAP_EVERY_S:

@@ -19,13 +19,13 @@ from fablab_agents.protocol.attempts import (
     State,
     may_move,
 )
-from fablab_agents.protocol.messages import Claim
+from fablab_agents.protocol.messages import Claim, Report
 
 WINDOW_S: Final = 60
 ATTENDED_WINDOW_S: Final = 300
 DOUBT_AFTER: Final = timedelta(seconds=60)
 OFFER_LIFE: Final = timedelta(hours=48)
-FREE: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED})
+FREE: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED, State.CLAIMED})
 """Nothing can start from these: they may be withdrawn by anybody."""
 MOVING: Final = frozenset({State.STARTING, State.RUNNING, State.PAUSED})
 _NEVER_STARTED: Final = frozenset({State.REFUSED, State.WITHDRAWN})
@@ -97,8 +97,11 @@ class Known:
     state: State
     not_after: datetime
     down_seq: int = 0
+    ticket: str = ""
     program: str | None = None
     nonce: str | None = None
+    boot: str | None = None
+    """The agent's boot that the one live grant was given to."""
     grant: str | None = None
     granted_at: datetime | None = None
     window_s: int | None = None
@@ -122,7 +125,7 @@ def judge_claim(known: Known | None, agent: str, claim: Claim, now: datetime) ->
         return Judged("deny", "no such attempt was offered to this agent")
     if (known.machine, known.fence) != (claim.machine, claim.fence):
         return Judged("deny", "the offer was for another machine or has a newer fence")
-    if known.state in {State.OFFERED, State.ACCEPTED}:
+    if known.state in {State.OFFERED, State.ACCEPTED, State.STAGED}:
         return Judged("wait")
     against = _against_grant(known, claim)
     if against:
@@ -133,7 +136,7 @@ def judge_claim(known: Known | None, agent: str, claim: Claim, now: datetime) ->
 
 
 def _against_grant(known: Known, claim: Claim) -> str | None:
-    if known.state not in {State.STAGED, State.GRANTED}:
+    if known.state not in {State.CLAIMED, State.GRANTED}:
         return f"the attempt is {known.state} here"
     if known.program != claim.program:
         return "this is not the program that was staged"
@@ -143,6 +146,23 @@ def _against_grant(known: Known, claim: Claim) -> str | None:
 def window_s(*, attended: bool) -> int:
     """How long after its claim an agent may use the grant."""
     return ATTENDED_WINDOW_S if attended else WINDOW_S
+
+
+def too_early(known: Known, said: Report, now: datetime) -> bool:
+    """Whether another boot of the agent could still start what a person says never started.
+
+    Two computers made from one image have the same name; the one we turned away may hold a grant.
+    An agent that says so itself has its former boot's own journal, and knows that boot is over.
+    """
+    if said.state is not State.NOT_STARTED or said.person is None:
+        return False
+    if known.boot in {None, said.boot} or known.granted_at is None:
+        return False
+    return now < _window_over(known.granted_at, known)
+
+
+def _window_over(granted_at: datetime, known: Known) -> datetime:
+    return granted_at + timedelta(seconds=known.window_s or 0) + DOUBT_AFTER
 
 
 class Silence(StrEnum):
@@ -161,18 +181,16 @@ def after_silence(known: Known, now: datetime, *, online: bool, away: bool) -> S
     if online:
         return Silence.NOTHING
     if known.state is State.GRANTED and known.granted_at is not None:
-        over = known.granted_at + timedelta(seconds=known.window_s or 0) + DOUBT_AFTER
-        return Silence.DOUBT if now > over else Silence.NOTHING
+        over = now > _window_over(known.granted_at, known)
+        return Silence.DOUBT if over else Silence.NOTHING
     return Silence.DOUBT if known.state in MOVING and away else Silence.NOTHING
 
 
-def forgotten(state: State, *, listed: bool, offer_stored: bool, all_heard: bool) -> Silence:
-    """What it means that a hello does not list one of our live attempts.
+def forgotten(state: State, *, listed: bool, offer_stored: bool) -> Silence:
+    """What it means that a hello, with all reports before it heard, lists no such attempt.
 
-    Only when the agent stored the offer and we have all its reports does it mean anything.
+    Only when the agent stored the offer does it mean anything.
     """
-    if listed or not offer_stored or not all_heard or state not in LIVE:
+    if listed or not offer_stored or state not in LIVE:
         return Silence.NOTHING
-    if state in FREE:
-        return Silence.WITHDRAW
-    return Silence.NOTHING if state is State.UNKNOWN else Silence.DOUBT
+    return Silence.WITHDRAW if state in FREE else Silence.DOUBT

@@ -11,7 +11,7 @@ from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import Offer
 from fablab_agents.protocol.tickets import Recipe, Ticket
 from orchestrator.catalogue import service as catalogue
-from orchestrator.dispatch import model, outbox, records
+from orchestrator.dispatch import census, model, outbox, records
 from orchestrator.dispatch.signing import Signer
 from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow
 from orchestrator.labs import service as labs
@@ -53,7 +53,7 @@ async def offer(unit: Unit, signer: Signer, job: JobRow, on: MachineStanding) ->
     await unit.session.flush()
     unit.session.add(AttemptJobRow(attempt=attempt_id, job=job.id))
     row.down_seq = await outbox.put(
-        unit, on.agent, attempt_id, lambda seq: Offer(seq=seq, ticket=signed)
+        unit, on.agent, attempt_id, lambda epoch, seq: Offer(epoch=epoch, seq=seq, ticket=signed)
     )
     await unit.record(
         "attempt.offered", attempt_id, job=job.id, agent=on.agent, machine=on.machine.machine
@@ -107,7 +107,7 @@ async def offerable(
     `without` names jobs that cannot be offered; the next behind them has its turn.
     """
     planned = await _in_turn(unit, await orders.planned_jobs(unit))
-    if not planned:
+    if not planned or await census.missing(unit):
         return []
     standings = {standing.id: standing for standing in await labs.machines(unit)}
     taken = await busy_machines(unit)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
-from fablab_agents.protocol.messages import Offer, Stop, Welcome, Withdraw
-from orchestrator.dispatch.tables import DownRow, LinkRow
+from fablab_agents.protocol.messages import Durable
+from orchestrator.dispatch.notes import Notes
+from orchestrator.dispatch.tables import DownRow, EpochRow, LinkRow
 from orchestrator.labs.model import Session
 from orchestrator.labs.tables import AgentRow
 from orchestrator.store import Unit
@@ -25,19 +26,40 @@ class Send:
     body: str
 
 
+async def epoch(unit: Unit) -> int:
+    """The life that this database is in."""
+    return await unit.session.scalar(select(func.max(EpochRow.epoch))) or 1
+
+
 async def link(unit: Unit, agent: str) -> LinkRow:
     """How far both sides have come; made at the first word."""
     row = await unit.session.get(LinkRow, agent)
     if row is None:
-        row = LinkRow(agent=agent, down_head=0, down_acked=0, up_acked=0)
+        row = LinkRow(agent=agent, epoch=await _first_epoch(unit, agent))
         unit.session.add(row)
         await unit.session.flush()
     return row
 
 
-async def put(
-    unit: Unit, agent: str, attempt: str, message: Callable[[int], Offer | Withdraw | Stop]
-) -> int:
+async def _first_epoch(unit: Unit, agent: str) -> int:
+    """An agent older than this epoch may remember more of the one before than we do."""
+    enrolled = (await unit.session.get_one(AgentRow, agent)).enrolled_at
+    begun = select(func.max(EpochRow.epoch)).where(EpochRow.since <= enrolled)
+    return await unit.session.scalar(begun) or 1
+
+
+def notes(row: LinkRow, boot: str | None) -> Notes:
+    return Notes(
+        boot, row.starts, row.epoch, row.up_acked, row.down_head, row.down_acked, row.down_floor
+    )
+
+
+def keep(row: LinkRow, notes: Notes) -> None:
+    row.starts, row.epoch, row.up_acked = notes.starts, notes.epoch, notes.up_acked
+    row.down_head, row.down_acked = notes.down_head, notes.down_acked
+
+
+async def put(unit: Unit, agent: str, attempt: str, message: Callable[[int, int], Durable]) -> int:
     """Queue a message under the agent's next number; returns the number."""
     row = await link(unit, agent)
     row.down_head += 1
@@ -46,7 +68,7 @@ async def put(
             agent=agent,
             seq=row.down_head,
             attempt=attempt,
-            body=message(row.down_head).model_dump_json(),
+            body=message(await epoch(unit), row.down_head).model_dump_json(),
             queued_at=unit.now,
         )
     )
@@ -93,8 +115,3 @@ async def sent(unit: Unit, sends: Iterable[Send]) -> None:
             .where(DownRow.agent == each.agent, DownRow.seq == each.seq)
             .values(sent_at=unit.now)
         )
-
-
-async def welcome(unit: Unit, agent: str, boot: str) -> Welcome:
-    """What we have of the agent's reports."""
-    return Welcome(boot=boot, acked_up=(await link(unit, agent)).up_acked)

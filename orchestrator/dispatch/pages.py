@@ -17,6 +17,7 @@ WORDS = {
     State.OFFERED: "offered for",
     State.ACCEPTED: "being prepared for",
     State.STAGED: "prepared; waits for a person at",
+    State.CLAIMED: "about to start on",
     State.GRANTED: "about to start on",
     State.STARTING: "starting on",
     State.RUNNING: "being made on",

@@ -36,8 +36,8 @@ async def attempt(unit: Unit, attempt_id: str) -> AttemptRow:
 def known(row: AttemptRow) -> Known:
     return Known(
         row.id, row.agent, row.machine, row.fence, State(row.state), row.not_after, row.down_seq,
-        row.program, row.nonce, row.grant, row.granted_at, row.window_s, row.stop_why,
-        row.started_at, row.in_doubt_since, row.evidence,
+        row.ticket, row.program, row.nonce, row.boot, row.grant, row.granted_at, row.window_s,
+        row.stop_why, row.started_at, row.in_doubt_since, row.evidence,
     )  # fmt: skip
 
 
@@ -106,8 +106,10 @@ async def perform(unit: Unit, effects: Iterable[Effect]) -> None:
                 await unit.session.flush()
             case Moved():
                 await _move(unit, effect)
-            case Told(agent, name, message):
-                await outbox.put(unit, agent, name, message)
+            case Told(agent, name, message, offers):
+                seq = await outbox.put(unit, agent, name, message)
+                if offers:
+                    (await attempt(unit, name)).down_seq = seq
             case Recorded(kind, subject, words):
                 await unit.record(kind, subject, **words)
 

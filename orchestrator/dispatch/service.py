@@ -5,21 +5,25 @@ It never talks to the broker: what is to be sent stands in the outbox, what to a
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select, update
 
 from fablab_agents.protocol.attempts import LIVE, State
 from fablab_agents.protocol.messages import (
+    Ask,
     Claim,
     Denied,
     DownAck,
     Granted,
     Hello,
     Progress,
+    Recall,
     Report,
     Welcome,
 )
-from orchestrator.dispatch import decide, model, outbox, records
+from orchestrator.dispatch import census, decide, model, notes, outbox, records
+from orchestrator.dispatch.notes import Compared
 from orchestrator.dispatch.signing import Signer
 from orchestrator.dispatch.tables import AttemptRow, UpRow
 from orchestrator.labs import service as labs
@@ -48,12 +52,14 @@ class Cancelled:
 async def withdraw(unit: Unit, attempt_id: str, why: str) -> None:
     """Take an offer back that nothing can have started from."""
     known = records.known(await records.attempt(unit, attempt_id))
+    await census.known(unit, known.agent)
     await records.perform(unit, decide.withdrawn(known, why, unit.now))
 
 
 async def stop(unit: Unit, attempt_id: str, why: str) -> None:
     """End the attempt if it can be ended: an offer is withdrawn, a machine is asked to stop."""
     known = records.known(await records.attempt(unit, attempt_id))
+    await census.known(unit, known.agent)
     await records.perform(unit, decide.stopped(known, why, unit.now))
 
 
@@ -67,12 +73,14 @@ async def cancel_order(unit: Unit, order_id: str, why: str) -> Cancelled:
     """Cancel what no machine has begun; parts that are being made or are made stay ordered."""
     if await orders.order(unit, order_id) is None:
         raise KeyError(order_id)
-    cancelled, kept = list[str](), list[str]()
+    cancelled, kept, awaited = list[str](), list[str](), await census.missing(unit)
     for job in await orders.jobs_of(unit, order_id):
         if job.state in JOB_ENDS:
             continue
         attempt_row = await records.attempt(unit, job.attempt) if job.attempt else None
-        begun = attempt_row is not None and attempt_row.state not in model.FREE
+        begun = attempt_row is not None and (
+            attempt_row.state not in model.FREE or attempt_row.agent in awaited
+        )
         if begun or job.state == JobState.MADE:
             kept.append(job.id)
         else:
@@ -94,6 +102,8 @@ async def stop_cancelled(unit: Unit, job_id: str) -> None:
 
 async def claim(unit: Unit, signer: Signer, agent: str, asked: Claim) -> Granted | Denied | None:
     """Answer a claim; None is silence: the agent asks again when its reports have come through."""
+    if await census.missing(unit):
+        return None
     row = await unit.session.get(AttemptRow, asked.attempt)
     standing = None if row is None else await labs.machine(unit, row.agent, row.machine)
     reply, effects = decide.claimed(
@@ -110,36 +120,71 @@ async def claim(unit: Unit, signer: Signer, agent: str, asked: Claim) -> Granted
 
 async def hello(unit: Unit, agent: str, said: Hello) -> Welcome:
     """Compare notes with an agent that has just connected."""
-    link = await outbox.link(unit, agent)
-    # Numbers are never used twice, also not after our database came back from an older copy.
-    link.down_head = max(link.down_head, said.acked_down)
-    link.down_acked = said.acked_down
-    await labs.heard(unit, agent, said.boot, said.version)
-    await labs.machines_said(unit, agent, said.machines)
-    if said.head_seq < link.up_acked:
-        await unit.record("agent.journal_lost", agent, ours=link.up_acked, theirs=said.head_seq)
-    elif said.head_seq == link.up_acked:
+    row = await unit.session.get_one(AgentRow, agent)
+    link, epoch = await outbox.link(unit, agent), await outbox.epoch(unit)
+    if notes.store_is_older(outbox.notes(link, row.boot), said, epoch):
+        why = f"{agent} remembers more of this database than there is in it"
+        epoch = await census.begin(unit, why, above=said.epoch)
+        await unit.session.refresh(link)
+    compared = notes.compare(outbox.notes(link, row.boot), said, epoch)
+    if compared.current:
+        outbox.keep(link, compared.notes)
+        await labs.heard(unit, agent, said.boot, said.version)
+        await labs.machines_said(unit, agent, said.machines)
+        await outbox.send_again(unit, agent)
+    elif link.turned_away != said.boot:
+        link.turned_away = said.boot
+        await unit.record("agent.older_copy", agent, boot=said.boot)
+    if compared.complete:
         listed = frozenset(status.attempt for status in said.attempts)
-        live = [records.known(row) for row in await records.live(unit, agent)]
-        missed = decide.missed(live, listed, link.down_acked, unit.now)
-        await records.perform(unit, missed)
-    await outbox.send_again(unit, agent)
-    return Welcome(boot=said.boot, acked_up=link.up_acked)
+        live = [records.known(each) for each in await records.live(unit, agent)]
+        await records.perform(unit, decide.missed(live, listed, link.down_acked, unit.now))
+    return _welcome(said.boot, compared, epoch, unit.now)
 
 
-async def report(unit: Unit, agent: str, said: Report) -> DownAck | Welcome:
+def _welcome(boot: str, compared: Compared, epoch: int, now: datetime) -> Welcome:
+    return Welcome(
+        boot=boot,
+        current=compared.current,
+        epoch=epoch,
+        starts=compared.notes.starts,
+        acked_up=compared.notes.up_acked,
+        down_from=compared.down_from,
+        at=now,
+    )
+
+
+async def welcome(unit: Unit, agent: str, boot: str) -> Welcome:
+    """What we remember of the agent, for a boot that has said no hello, or need not."""
+    row = await unit.session.get_one(AgentRow, agent)
+    ours = outbox.notes(await outbox.link(unit, agent), row.boot)
+    compared = Compared(ours, current=boot == row.boot)
+    return _welcome(boot, compared, await outbox.epoch(unit), unit.now)
+
+
+async def report(unit: Unit, agent: str, said: Report) -> DownAck | Welcome | Ask:
     """Fold in one report, once and in order; a gap is answered with what we have."""
     link = await outbox.link(unit, agent)
     if said.seq > link.up_acked + 1:
-        return Welcome(boot=said.boot, acked_up=link.up_acked)
+        return await welcome(unit, agent, said.boot)
     if said.seq == link.up_acked + 1:
+        row = await unit.session.get(AttemptRow, said.attempt)
+        known = None if row is None else records.known(row)
+        if known is None and link.strange != said.attempt:
+            return Ask(attempt=said.attempt)
+        if known is not None and model.too_early(known, said, unit.now):
+            return DownAck(seq=max(1, link.up_acked))
         _keep(unit, agent, said)
         link.up_acked = said.seq
         await labs.heard(unit, agent, said.boot)
-        row = await unit.session.get(AttemptRow, said.attempt)
-        known = None if row is None else records.known(row)
         await records.perform(unit, decide.reported(known, agent, said, unit.now))
     return DownAck(seq=max(1, link.up_acked))
+
+
+async def recall(unit: Unit, signer: Signer, agent: str, said: Recall) -> Welcome:
+    """Take up an attempt that an older copy of this store does not know; then its reports."""
+    await census.recalled(unit, signer, agent, said.attempt, said.ticket)
+    return await welcome(unit, agent, said.boot)
 
 
 async def shelve(unit: Unit, agent: str, said: Report) -> DownAck:
@@ -189,10 +234,11 @@ async def progress(unit: Unit, said: Iterable[tuple[str, Progress]]) -> None:
 async def note_silence(unit: Unit) -> None:
     """Take back offers to agents that are away; doubt what was granted to silent ones."""
     await labs.note_silence(unit)
+    awaited = await census.missing(unit)
     rows = await unit.session.execute(
         select(AttemptRow, AgentRow.session)
         .join(AgentRow, AgentRow.id == AttemptRow.agent)
-        .where(AttemptRow.state.in_(LIVE - {State.UNKNOWN}))
+        .where(AttemptRow.state.in_(LIVE - {State.UNKNOWN}), AttemptRow.agent.not_in(awaited))
         .order_by(AttemptRow.id)
     )
     for row, session in rows.all():

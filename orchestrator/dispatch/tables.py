@@ -92,9 +92,31 @@ class LinkRow(Base):
     __tablename__ = "agent_link"
 
     agent: Mapped[str] = mapped_column(ForeignKey("agent.id"), primary_key=True)
+    starts: Mapped[int] = mapped_column(default=0)
+    """Of the boot that speaks for the agent, how often its journal had been opened."""
+    epoch: Mapped[int] = mapped_column(default=1)
+    """Of the store when notes were last compared to the end."""
+    up_acked: Mapped[int] = mapped_column(default=0)
     down_head: Mapped[int] = mapped_column(default=0)
     down_acked: Mapped[int] = mapped_column(default=0)
-    up_acked: Mapped[int] = mapped_column(default=0)
+    down_floor: Mapped[int] = mapped_column(default=0)
+    """The last message of the epoch before."""
+    turned_away: Mapped[str | None]
+    """The last boot that was an older copy, or the double of another."""
+    strange: Mapped[str | None]
+    """An attempt of which the agent speaks and for which it has no ticket of ours."""
+    without: Mapped[int] = mapped_column(default=0)
+    """The epoch in which a person decided to go on without this agent's notes."""
+
+
+class EpochRow(Base):
+    """One life of this database: a new one begins whenever it was put back to an older copy."""
+
+    __tablename__ = "store_epoch"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    since: Mapped[datetime] = mapped_column(Utc)
+    why: Mapped[str] = mapped_column(Text)
 
 
 class DownRow(Base):

@@ -134,6 +134,10 @@ async def job(unit: Unit, job_id: str) -> JobRow:
     return row
 
 
+async def find_job(unit: Unit, job_id: str) -> JobRow | None:
+    return await unit.session.get(JobRow, job_id, populate_existing=True)
+
+
 async def wanted_jobs(unit: Unit) -> Sequence[JobRow]:
     """Jobs that wait for a machine and whose earlier operations have been received."""
     rows = (
@@ -177,6 +181,21 @@ async def offer_job(unit: Unit, job_id: str, attempt: str) -> int:
         unit, row, JobState.OFFERED, attempt=attempt, fence=fence, tries=row.tries + 1, why=""
     )
     return fence
+
+
+async def adopt_job(
+    unit: Unit, job_id: str, attempt: str, fence: int, agent: str, machine: str
+) -> None:
+    """Bind a job to an attempt that was made for it before this store was put back."""
+    row = await job(unit, job_id)
+    if row.state == JobState.OFFERED:
+        await job_wanted_again(unit, job_id, "a later attempt is known at a lab", counts=False)
+    if row.state == JobState.PLANNED:
+        await unplan_job(unit, job_id, "an attempt is known at a lab")
+    await plan_job(unit, job_id, agent, machine)
+    await _move(
+        unit, row, JobState.OFFERED, attempt=attempt, fence=fence, tries=row.tries + 1, why=""
+    )
 
 
 async def job_wanted_again(

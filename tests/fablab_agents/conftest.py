@@ -33,6 +33,7 @@ from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.tickets import Grant, Recipe, Ticket
 from fablab_agents.runner import clock
 from fablab_agents.trust import Identity, Mqtt
+from tests.wire import welcome
 
 AGENT = "lab-nord"
 
@@ -162,6 +163,7 @@ class City:
         self.telemetry: list[messages.Progress] = []
         self.outbox: dict[int, messages.Offer | messages.Withdraw | messages.Stop] = {}
         self.acked_down = 0
+        self.boot = ""
         self.tickets: dict[str, Ticket] = {}
         self.answers_claims = True
         self.answers_reports = True
@@ -181,19 +183,23 @@ class City:
         self.tickets[ticket.attempt] = ticket
         seq = len(self.outbox) + 1
         signed = envelope or self._keys.sign(ticket)
-        self.outbox[seq] = messages.Offer(seq=seq, ticket=signed)
+        self.outbox[seq] = messages.Offer(epoch=1, seq=seq, ticket=signed)
         await self.tell(self.outbox[seq])
         return seq
 
     async def withdraw(self, attempt: str, fence: int = 1) -> None:
         seq = len(self.outbox) + 1
-        said = messages.Withdraw(seq=seq, attempt=attempt, fence=fence, why="no longer wanted")
+        said = messages.Withdraw(
+            epoch=1, seq=seq, attempt=attempt, fence=fence, why="no longer wanted"
+        )
         self.outbox[seq] = said
         await self.tell(said)
 
     async def stop(self, attempt: str, fence: int = 1) -> None:
         seq = len(self.outbox) + 1
-        said = messages.Stop(seq=seq, attempt=attempt, fence=fence, why="the maker cancelled")
+        said = messages.Stop(
+            epoch=1, seq=seq, attempt=attempt, fence=fence, why="the maker cancelled"
+        )
         self.outbox[seq] = said
         await self.tell(said)
 
@@ -237,7 +243,14 @@ class City:
         match said:
             case messages.Hello() if self.answers_hello:
                 self.acked_down = said.acked_down
-                await self.tell(messages.Welcome(boot=said.boot, acked_up=self.head))
+                if said.began_seq >= self.head:
+                    self.boot = said.boot
+                await self.tell(
+                    welcome(
+                        said.boot, current=said.boot == self.boot, starts=said.starts,
+                        acked_up=self.head, down_from=self.acked_down,
+                    )
+                )  # fmt: skip
                 for seq in range(said.acked_down + 1, len(self.outbox) + 1):
                     await self.tell(self.outbox[seq])
             case messages.Report() if self.answers_reports:

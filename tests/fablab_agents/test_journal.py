@@ -58,6 +58,7 @@ def staged(journal: Journal, ticket: Ticket, seq: int = 1) -> None:
     journal.move(ticket.attempt, State.ACCEPTED, Actor.AGENT, AT)
     journal.keep_program(ticket.attempt, PROGRAM, Path("program.gcode"))
     journal.move(ticket.attempt, State.STAGED, Actor.AGENT, AT)
+    journal.claim(ticket.attempt, AT)
 
 
 def state_of(journal: Journal, ticket: Ticket) -> State:
@@ -109,10 +110,11 @@ def test_each_move_is_one_report_in_order_and_survives_a_reopening(
     assert [(r.seq, r.state) for r in again.reports(0)] == [
         (1, State.ACCEPTED),
         (2, State.STAGED),
+        (3, State.CLAIMED),
     ]
     assert again.reports(0)[1].program == PROGRAM
     assert again.reports(1)[0].boot == "b1"
-    assert again.head_seq == 2
+    assert again.head_seq == 3
     again.ack_up(1)
     again.ack_up(0)
     assert again.acked_up == 1
@@ -163,7 +165,7 @@ def test_no_intent_without_a_mark(journal: Journal) -> None:
     staged(journal, ticket)
     with pytest.raises(NotReady, match="bed is clear"):
         journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
-    assert state_of(journal, ticket) is State.STAGED
+    assert state_of(journal, ticket) is State.CLAIMED
 
 
 def test_a_bed_mark_does_not_start_an_attended_machine(journal: Journal) -> None:
@@ -256,12 +258,12 @@ def test_a_part_whose_last_line_was_due_is_no_scrap_after_a_restart(tmp_path: Pa
     journal.runs(ticket.attempt, AT, resumed=False)
     running = journal.find(ticket.attempt)
     assert running is not None
-    assert left_behind(running) == (State.INTERRUPTED, ANY)
+    assert left_behind(running, witnessed=True) == (State.INTERRUPTED, ANY)
     journal.close_run(ticket.attempt)
     journal.close()
     closing = open_at(tmp_path, "b2").find(ticket.attempt)
     assert closing is not None
-    assert left_behind(closing) == (State.UNKNOWN, ANY)
+    assert left_behind(closing, witnessed=True) == (State.UNKNOWN, ANY)
 
 
 def test_a_journal_of_the_release_before_is_taken_on(tmp_path: Path) -> None:
@@ -271,7 +273,7 @@ def test_a_journal_of_the_release_before_is_taken_on(tmp_path: Path) -> None:
     journal, ticket = open_at(tmp_path, "b2"), make_ticket()
     staged(journal, ticket)
     journal.close_run(ticket.attempt)
-    assert state_of(journal, ticket) is State.STAGED
+    assert state_of(journal, ticket) is State.CLAIMED
 
 
 def test_an_end_before_the_first_line_goes_through_unknown(journal: Journal) -> None:
@@ -280,7 +282,7 @@ def test_an_end_before_the_first_line_goes_through_unknown(journal: Journal) -> 
     journal.put_mark("laser-1", "Ana", AT)
     journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
     journal.end(ticket.attempt, State.INTERRUPTED, AT, cause="stopped")
-    assert [r.state for r in journal.reports(2)] == [
+    assert [r.state for r in journal.reports(3)] == [
         State.STARTING,
         State.UNKNOWN,
         State.INTERRUPTED,
@@ -304,7 +306,7 @@ def test_a_withdrawal_with_another_fence_is_for_nobody(journal: Journal) -> None
     ticket = make_ticket()
     staged(journal, ticket)
     assert not journal.store_withdrawal(2, ticket.attempt, 7, "cancelled", AT)
-    assert state_of(journal, ticket) is State.STAGED
+    assert state_of(journal, ticket) is State.CLAIMED
 
 
 def test_a_move_outside_the_table_changes_nothing(journal: Journal) -> None:
@@ -313,8 +315,8 @@ def test_a_move_outside_the_table_changes_nothing(journal: Journal) -> None:
     for to in (State.RUNNING, State.FINISHED, State.GRANTED, State.OFFERED):
         with pytest.raises(IllegalMove):
             journal.move(ticket.attempt, to, Actor.AGENT, AT)
-    assert state_of(journal, ticket) is State.STAGED
-    assert journal.head_seq == 2
+    assert state_of(journal, ticket) is State.CLAIMED
+    assert journal.head_seq == 3
 
 
 def test_a_full_disk_undoes_the_move_and_stops_all_writing_until_mended(
@@ -329,7 +331,7 @@ def test_a_full_disk_undoes_the_move_and_stops_all_writing_until_mended(
     assert journal.trouble is not None
     with pytest.raises(JournalBroken):
         journal.put_mark("laser-1", "Ana", AT)
-    assert state_of(journal, ticket) is State.STAGED
+    assert state_of(journal, ticket) is State.CLAIMED
     assert journal.mend()
     journal.put_mark("laser-1", "Ana", AT)
     assert journal.bed("laser-1", AT.elapsed_s) is Bed.CLEAR

@@ -240,6 +240,7 @@ async def test_what_nobody_knows_waits_for_a_persons_word(lab: Lab, city: City, 
 
         now = clock()
         journal.move(attempt, State.STAGED, Actor.AGENT, now)
+        journal.claim(attempt, now)
         journal.put_mark("laser-1", "Ana", now, attempt=attempt)
         ticket = city.tickets[attempt]
         journal.begin(attempt, grant_of(ticket), now, attended=True)

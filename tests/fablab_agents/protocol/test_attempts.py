@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fablab_agents.book import UNSTARTED
 from fablab_agents.protocol.attempts import (
     LIVE,
     MAY_HAVE_STARTED,
@@ -32,14 +33,14 @@ def test_every_state_is_live_or_an_end_and_can_be_reached() -> None:
 
 
 def test_only_a_grant_leads_to_a_start_and_only_the_orchestrator_grants() -> None:
-    assert {source for source, to in MOVES if to is State.GRANTED} == {State.STAGED}
-    assert MOVES[State.STAGED, State.GRANTED] == {Actor.ORCHESTRATOR}
+    assert {source for source, to in MOVES if to is State.GRANTED} == {State.CLAIMED}
+    assert MOVES[State.CLAIMED, State.GRANTED] == {Actor.ORCHESTRATOR}
     starts = {source for source, to in MOVES if to is State.STARTING}
     assert starts == {State.GRANTED, State.UNKNOWN}
 
 
 def test_what_may_have_started_never_becomes_startable_again() -> None:
-    startable = {State.OFFERED, State.ACCEPTED, State.STAGED, State.GRANTED}
+    startable = {*UNSTARTED, State.GRANTED}
     for source, to in MOVES:
         if source in MAY_HAVE_STARTED:
             assert to not in startable

@@ -7,20 +7,24 @@ from fablab_agents.protocol import messages
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import BadMessage, read_down, read_presence, read_up
 from fablab_agents.protocol.tickets import canonical
+from tests.wire import hello, welcome
 
 NONCE, SHA = "0" * 32, "a" * 64
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 UP: list[Any] = [
-    messages.Hello(boot="b-1", version="1", head_seq=0, acked_down=0, attempts=(), machines=()),
+    hello("b-1"),
     messages.Report(boot="b-1", seq=1, attempt="a-1", fence=1, state=State.ACCEPTED, at=AT),
     messages.Claim(boot="b-1", attempt="a-1", fence=1, machine="m-1", nonce=NONCE, program=SHA),
     messages.UpAck(boot="b-1", seq=1),
+    messages.Recall(boot="b-1", attempt="a-1", ticket="a.b.c"),
 ]
 DOWN: list[Any] = [
-    messages.Welcome(boot="b-1", acked_up=0),
-    messages.Offer(seq=1, ticket="a.b.c"),
-    messages.Withdraw(seq=1, attempt="a-1", fence=1, why="x"),
-    messages.Stop(seq=1, attempt="a-1", fence=1, why="x"),
+    welcome("b-1"),
+    messages.Offer(epoch=1, seq=1, ticket="a.b.c"),
+    messages.Withdraw(epoch=1, seq=1, attempt="a-1", fence=1, why="x"),
+    messages.Stop(epoch=1, seq=1, attempt="a-1", fence=1, why="x"),
+    messages.Doubt(epoch=1, seq=1, ticket="a.b.c"),
+    messages.Ask(attempt="a-1"),
     messages.Granted(grant="a.b.c"),
     messages.Denied(attempt="a-1", nonce=NONCE, why="x"),
     messages.DownAck(seq=1),

@@ -15,7 +15,6 @@ from fablab_agents.protocol.messages import (
     Bed,
     Claim,
     Condition,
-    Hello,
     Machine,
     Offer,
     ProgramFacts,
@@ -35,6 +34,7 @@ from orchestrator.orders.model import Item, Maker, PriceLine, Quoted
 from orchestrator.orders.tables import JobRow
 from orchestrator.store import Store, Unit
 from orchestrator.store.tables import EventRow
+from tests.wire import hello
 
 PROGRAM = "a" * 64
 BOOT = "boot-1"
@@ -130,13 +130,9 @@ class City:
     # what the agent says
 
     async def hello(self, **said: Any) -> int:
-        words = {
-            "boot": BOOT, "version": "0.1.0", "head_seq": self.seq, "acked_down": 0,
-            "attempts": (), "machines": (PRINTER,),
-        }  # fmt: skip
-        hello = Hello(**{**words, **said})
+        words = {"boot": BOOT, "head_seq": self.seq, "machines": (PRINTER,), **said}
         async with self.store.unit() as unit:
-            return (await service.hello(unit, self.agent, hello)).acked_up
+            return (await service.hello(unit, self.agent, hello(**words))).acked_up
 
     async def say(self, attempt: str, state: State, fence: int = 1, **words: Any) -> Any:
         self.seq += 1
@@ -175,6 +171,7 @@ class City:
         fence = (await self.attempt(attempt)).fence
         await self.say(attempt, State.ACCEPTED, fence)
         await self.say(attempt, State.STAGED, fence)
+        await self.say(attempt, State.CLAIMED, fence)
         return attempt
 
     async def running(self) -> str:

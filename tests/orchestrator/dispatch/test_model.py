@@ -91,13 +91,12 @@ def test_silence_never_ends_what_may_have_started(
         (State.STAGED, Silence.WITHDRAW),
         (State.GRANTED, Silence.DOUBT),
         (State.RUNNING, Silence.DOUBT),
-        (State.UNKNOWN, Silence.NOTHING),
+        (State.UNKNOWN, Silence.DOUBT),
         (State.FINISHED, Silence.NOTHING),
     ],
 )
 def test_an_attempt_that_a_hello_does_not_list(state: State, meant: Silence):
-    told = model.forgotten(state, listed=False, offer_stored=True, all_heard=True)
-    assert told is meant
-    for listed, stored, heard in ((True, True, True), (False, False, True), (False, True, False)):
-        known = model.forgotten(state, listed=listed, offer_stored=stored, all_heard=heard)
+    assert model.forgotten(state, listed=False, offer_stored=True) is meant
+    for listed, stored in ((True, True), (False, False)):
+        known = model.forgotten(state, listed=listed, offer_stored=stored)
         assert known is Silence.NOTHING

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from designs.design import OWN_WORK, DrawingFacts
-from fablab_agents.protocol.messages import Bed, Condition, Hello, Machine
+from fablab_agents.protocol.messages import Bed, Condition, Machine
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.dispatch import service as dispatch
 from orchestrator.labs import service as labs
@@ -23,6 +23,7 @@ from orchestrator.planning.model import Wish
 from orchestrator.policy.model import IN_FORCE
 from orchestrator.store import Store, Unit
 from tests.orchestrator.dispatch.conftest import PRINTER, a_release
+from tests.wire import hello
 
 HERE = {"lat": 41.390, "lon": 2.170}
 LASER = Machine(
@@ -65,12 +66,8 @@ class Town:
         return agent
 
     async def says(self, agent: str, *machines: Machine) -> None:
-        hello = Hello(
-            boot="boot-1", version="0.1.0", head_seq=0, acked_down=0, attempts=(),
-            machines=machines,
-        )  # fmt: skip
         async with self.store.unit() as unit:
-            await dispatch.hello(unit, agent, hello)
+            await dispatch.hello(unit, agent, hello(machines=machines))
 
     async def quote(self, **wish: Any) -> model.Quote:
         async with self.store.unit() as unit:

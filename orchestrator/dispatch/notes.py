@@ -1,0 +1,59 @@
+"""Comparing notes with an agent: what its hello and our memory of it say of each other.
+
+Pure. Either side may be an older copy of itself: a shop's computer put back to an old image, two
+computers made from one image, our own database restored from a backup.
+"""
+
+from dataclasses import dataclass, replace
+
+from fablab_agents.protocol.messages import Hello
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What our store remembers of one agent."""
+
+    boot: str | None = None
+    starts: int = 0
+    epoch: int = 1
+    """Of our store when notes were last compared to the end."""
+    up_acked: int = 0
+    down_head: int = 0
+    down_acked: int = 0
+    down_floor: int = 0
+    """The last message of the epoch before."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`current`: this boot speaks for the agent; `complete`: all that it knows is known here."""
+
+    notes: Notes
+    current: bool
+    complete: bool = False
+
+    @property
+    def down_from(self) -> int:
+        """Where an agent that goes on from our memory begins to count our messages."""
+        return self.notes.down_floor if self.current else self.notes.down_head
+
+
+def compare(ours: Notes, said: Hello, epoch: int) -> Compared:
+    """Take the boot that was opened last, if its journal has all that we were told."""
+    if said.boot != ours.boot and (said.starts <= ours.starts or said.began_seq < ours.up_acked):
+        return Compared(ours, current=False)
+    up_acked = max(ours.up_acked, said.floor_seq)
+    ours = replace(ours, boot=said.boot, starts=said.starts, up_acked=up_acked)
+    if said.epoch != epoch:
+        return Compared(ours, current=True)
+    ours = replace(ours, down_acked=said.acked_down)
+    if said.head_seq != up_acked:
+        return Compared(ours, current=True)
+    return Compared(replace(ours, epoch=epoch), current=True, complete=True)
+
+
+def store_is_older(ours: Notes, said: Hello, epoch: int) -> bool:
+    """The agent remembers words of ours that our store does not: it is an older copy."""
+    if said.epoch != epoch or ours.epoch != epoch:
+        return said.epoch > epoch
+    return said.acked_up > ours.up_acked or said.acked_down > ours.down_head
