@@ -67,6 +67,11 @@ class Claims:
         """Nothing is tried for it before."""
         self.not_before_s[attempt] = until_s
 
+    def forget(self) -> None:
+        """What was asked and answered so far counts no more; it may be asked anew."""
+        self.live.clear()
+        self.grants.clear()
+
     def drop(self, attempt: str) -> None:
         for kept in (self.live, self.grants, self.denials, self.not_before_s):
             kept.pop(attempt, None)

@@ -6,11 +6,12 @@ know afterwards is in the journal.
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from fablab_agents.config import Config, ConfigRefused
 from fablab_agents.journal import Journal
 from fablab_agents.machines import Bench
 from fablab_agents.runner import Runner
-from fablab_agents.trust import Identity, trust_env
+from fablab_agents.trust import Identity, Pinned, trust_env
 from fablab_agents.uplink import Uplink
 from firmware_bridge.errors import ProfileBroken
 
@@ -109,11 +110,14 @@ async def _serve(folder: Path, shop: Config, identity: Identity, up: Callable[[U
     boot = f"b{secrets.token_hex(6)}"
     book = Journal.open(folder / journal.FILE, identity.agent, boot, datetime.now(UTC))
     async with _client(identity) as client:
-        runner = _assemble(folder, shop, book, client)
-        uplink = Uplink(identity, version("cosmolocal"), book, runner)
+        runner, pinned = _assemble(folder, shop, book, client), Pinned(identity, folder)
+        uplink = Uplink(pinned, version("cosmolocal"), book, runner)
         site = console.Site(shop.console, runner, identity.agent, shop.lab.title)
+        changed = functools.partial(runner.distrust, pinned.verify)
+        keys = functools.partial(pinned.follow, client, changed)
+        changed()
         try:
-            await _until_told(runner, uplink, site, lambda: up(_up(identity, site, runner)))
+            await _until_told(runner, uplink, site, keys, lambda: up(_up(identity, site, runner)))
         finally:
             for bench in runner.benches.values():
                 await bench.close()
@@ -147,7 +151,11 @@ def _assemble(folder: Path, shop: Config, book: Journal, client: httpx.AsyncClie
 
 
 async def _until_told(
-    runner: Runner, uplink: Uplink, site: console.Site, ready: Callable[[], None]
+    runner: Runner,
+    uplink: Uplink,
+    site: console.Site,
+    keys: Callable[[], Coroutine[None, None, None]],
+    ready: Callable[[], None],
 ) -> None:
     told = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -157,6 +165,7 @@ async def _until_told(
         serving = [
             tasks.create_task(runner.serve(), name="runner"),
             tasks.create_task(uplink.serve(), name="uplink"),
+            tasks.create_task(keys(), name="keys"),
             tasks.create_task(site.serve(), name="console"),
             *(tasks.create_task(b.serve(), name=b.id) for b in runner.benches.values()),
         ]

@@ -254,7 +254,7 @@ def _keys(identity: Identity, answer: httpx.Response) -> Check | None:
         given = {key["kid"] for key in answer.json()["keys"]}
     except (ValueError, KeyError, TypeError):
         return Check("orchestrator", "wrong", f"{identity.url} is no orchestrator", "check the url")
-    if given & {key["kid"] for key in identity.keys}:
+    if given & {key.kid for key in identity.keys}:
         return None
     return Check("orchestrator", "wrong", "it signs with keys not pinned here", "enrol it anew")
 

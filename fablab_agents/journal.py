@@ -149,6 +149,15 @@ class Journal(Writer):
         rows = self._read("SELECT * FROM attempts ORDER BY nr DESC LIMIT ?", [count])
         return tuple(_attempt(row) for row in rows)
 
+    def envelopes(self) -> dict[str, str]:
+        """The signed tickets, as they came, of what has not ended."""
+        rows = self._read(
+            "SELECT attempt, envelope FROM attempts"
+            " WHERE state IN (SELECT value FROM json_each(?))",
+            [_LIVE],
+        )
+        return {row["attempt"]: row["envelope"] for row in rows}
+
     def forgettable(self, before: datetime) -> tuple[Attempt, ...]:
         """Ended, reported and acknowledged before that time: their files are not needed."""
         rows = self._read(

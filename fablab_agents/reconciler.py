@@ -72,6 +72,8 @@ class View:
     stopping: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     """Attempts whose machine has answered, in this boot, what became of them."""
+    distrusted: frozenset[str] = frozenset()
+    """Attempts whose ticket no trusted key stands behind any more."""
     not_before_s: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def rests(self, attempt: str) -> bool:
@@ -228,6 +230,8 @@ def against_keeping(view: View, attempt: Attempt) -> str | None:
     count, said = view.denials.get(attempt.id, (0, ""))
     if count >= DENIALS_MAX:
         return f"the orchestrator does not grant it: {said}"
+    if attempt.id in view.distrusted:
+        return "the key that signed its ticket is not trusted any more"
     if desk is None:
         return f"this lab has no machine {attempt.machine}"
     why = policy.against_offer(desk.entry, desk.kind, attempt.ticket, offered=desk.offered)

@@ -70,6 +70,7 @@ class Door:
         self._shop = shop
         self._now = now
         self.gap = False
+        self.unkept = False
 
     def durable(self, message: Durable) -> messages.UpAck | None:
         """Store what must not be lost; the acknowledgement, or None when one before is missing."""
@@ -103,6 +104,7 @@ class Door:
         except tickets.BadEnvelope as error:
             _log.warning("a ticket that is none", seq=message.seq, why=str(error))
             self._journal.store_seen(message.seq)
+            self.unkept = True  # the next hello does not list it, so that it is offered anew
             return
         doubted = isinstance(message, messages.Doubt)
         store = self._journal.store_doubt if doubted else self._journal.store_offer
@@ -239,7 +241,7 @@ class Session:
         return self._out.popleft() if self._out else None
 
     def _hello(self) -> messages.Hello:
-        self._hello_due = False
+        self._hello_due = self._door.unkept = False
         self._hello_s = self._now().elapsed_s
         if self._waiting_since_s is None:
             self._waiting_since_s = self._hello_s
@@ -283,7 +285,7 @@ class Session:
         if self._journal.head_seq <= self._journal.acked_up:
             self._acked_s = now_s
         unacked, quiet = now_s - self._acked_s > UNACKED_S, now_s - self._heard_s > QUIET_S
-        return self._door.gap or unacked or quiet
+        return self._door.gap or self._door.unkept or unacked or quiet
 
 
 def _clock_trouble(now: Moment, welcome: messages.Welcome) -> str | None:

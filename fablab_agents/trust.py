@@ -3,24 +3,31 @@
 Nothing is believed that a pinned key did not sign; the secret is never logged and never shown.
 """
 
+import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
+import structlog
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import OKPKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from fablab_agents.protocol.tickets import BadEnvelope, Verifier
+from fablab_agents.protocol import tickets
+from fablab_agents.protocol.tickets import ALGORITHM, BadEnvelope, PublicKey, Verifier
 from fablab_agents.protocol.topics import check_agent_id
 
+if TYPE_CHECKING:
+    import httpx
+
 FILE = "identity.json"
-_ALGORITHM = "Ed25519"
+ASK_KEYS_S: Final = 20.0
+_log = structlog.get_logger()
 
 
 class NotEnrolled(Exception):
@@ -38,13 +45,15 @@ class Mqtt(BaseModel):
 
 
 class Identity(BaseModel):
-    """Enrolment's answer: `keys` are the public JWKs whose tickets and grants are believed."""
+    """Enrolment's answer: `keys` are those whose tickets and grants are believed."""
 
     model_config = ConfigDict(frozen=True)
     agent: str
     secret: str = Field(repr=False, min_length=16)
     mqtt: Mqtt
-    keys: tuple[dict[str, Any], ...] = Field(min_length=1)
+    keys: tuple[PublicKey, ...] = Field(min_length=1)
+    keys_serial: int = 0
+    """Of the list that the keys came from; 0 for those of the enrolment itself."""
     url: str = ""
 
     @field_validator("agent")
@@ -54,8 +63,11 @@ class Identity(BaseModel):
 
     @field_validator("keys")
     @classmethod
-    def _keys(cls, given: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
-        return tuple(_public_key(key) for key in given)
+    def _keys(cls, given: tuple[PublicKey, ...]) -> tuple[PublicKey, ...]:
+        if len({key.kid for key in given}) != len(given):
+            msg = "two pinned keys have one name"
+            raise ValueError(msg)
+        return given
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -84,18 +96,18 @@ class Identity(BaseModel):
 
     def verifier(self) -> Verifier:
         """Checks a compact JWS against the pinned keys; the payload's bytes, or BadEnvelope."""
-        keys = KeySet.import_key_set({"keys": [dict(key) for key in self.keys]})
+        keys = {key.kid: OKPKey.import_key(key.model_dump()) for key in self.keys}
 
         def verify(envelope: str) -> bytes:
-            try:
-                signed = jws.deserialize_compact(envelope, keys, algorithms=[_ALGORITHM])
-            except (JoseError, ValueError, TypeError, KeyError) as error:
-                msg = f"not signed by a key this agent has pinned: {type(error).__name__}"
-                raise BadEnvelope(msg) from error
-            if not signed.headers().get("kid"):
-                msg = "the signature does not name its key"
+            key = keys.get(tickets.key_id(envelope))
+            if key is None:
+                msg = "not signed by a key this agent trusts"
                 raise BadEnvelope(msg)
-            return signed.payload
+            try:
+                return jws.deserialize_compact(envelope, key, algorithms=[ALGORITHM]).payload
+            except (JoseError, ValueError, TypeError, KeyError) as error:
+                msg = f"its signature does not hold: {type(error).__name__}"
+                raise BadEnvelope(msg) from error
 
         return verify
 
@@ -111,11 +123,59 @@ def _sync_names(folder: Path) -> None:
         os.close(handle)
 
 
-def _public_key(key: Mapping[str, Any]) -> dict[str, Any]:
-    if key.get("kty") != "OKP" or key.get("crv") != _ALGORITHM or not key.get("kid"):
-        msg = "a pinned key must be an Ed25519 JWK with a kid"
-        raise ValueError(msg)
-    return {name: key[name] for name in ("kty", "crv", "x", "kid") if name in key}
+class Pinned:
+    """The keys that are believed now, on the disk before they count.
+
+    Only a list of a higher serial that one of them signed takes their place: a key that is not on
+    it is worth nothing any more, and no older list brings it back.
+    """
+
+    def __init__(self, identity: Identity, folder: Path) -> None:
+        self.identity = identity
+        self._folder = folder
+        self._verify = identity.verifier()
+
+    def verify(self, envelope: str) -> bytes:
+        return self._verify(envelope)
+
+    def take(self, signed: Iterable[str]) -> bool:
+        """The same list, signed by each of the orchestrator's keys; whether it was news."""
+        for envelope in signed:
+            try:
+                told = tickets.verify_keys(envelope, self._verify)
+            except BadEnvelope:
+                continue
+            if told.serial > self.identity.keys_serial:
+                self._pin(told)
+                return True
+        return False
+
+    def _pin(self, told: tickets.KeyList) -> None:
+        plain = self.identity.model_dump() | {"keys": told.keys, "keys_serial": told.serial}
+        newer = Identity.model_validate(plain)
+        newer.save(self._folder)
+        self.identity, self._verify = newer, newer.verifier()
+        _log.warning("other keys are trusted now", keys=[key.kid for key in newer.keys])
+
+    async def follow(self, client: "httpx.AsyncClient", changed: Callable[[], None]) -> None:
+        """Ask for the list for ever; a word that cannot be had or read changes nothing."""
+        import httpx
+
+        while True:
+            try:
+                answer = await client.get("/agent/v1/keys", timeout=10)
+                if self.take(_signed_lists(answer.content)):
+                    changed()
+            except (OSError, ValueError, httpx.HTTPError) as error:
+                _log.debug("no word about keys", why=str(error))
+            await asyncio.sleep(ASK_KEYS_S)
+
+
+def _signed_lists(body: bytes) -> list[str]:
+    """From an answer that may be anybody's; an orchestrator of an older version signs none."""
+    told = json.loads(body)
+    lists = told.get("signed", []) if isinstance(told, dict) else []
+    return [each for each in lists if isinstance(each, str)]
 
 
 def trust_env(url: str) -> bool:

@@ -16,7 +16,7 @@ from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.protocol import messages, tickets, topics
 from fablab_agents.runner import Runner, clock
 from fablab_agents.session import NoAnswer, Session, Who
-from fablab_agents.trust import Identity
+from fablab_agents.trust import Pinned
 
 KEEPALIVE_S: Final = 10
 TELEMETRY_S: Final = 1.0
@@ -30,16 +30,16 @@ class Uplink:
 
     def __init__(
         self,
-        identity: Identity,
+        pinned: Pinned,
         version: str,
         journal: Journal,
         runner: Runner,
         now: Callable[[], Moment] = clock,
     ) -> None:
-        self._identity = identity
+        self._identity = identity = pinned.identity
         self._journal = journal
         self._runner = runner
-        who = Who(identity.agent, identity.verifier(), version)
+        who = Who(identity.agent, pinned.verify, version)
         self._session = Session(who, journal, runner, now)
         self._client: aiomqtt.Client | None = None
         self._away_said: str | None = None

@@ -10,11 +10,17 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from fablab_agents.protocol.attempts import State
-from fablab_agents.protocol.tickets import BadEnvelope, Nonce, Sha256, Slug, strict_json
+from fablab_agents.protocol.tickets import (
+    COUNT_MAX,
+    BadEnvelope,
+    Fence,
+    Nonce,
+    Sha256,
+    Slug,
+    strict_json,
+)
 
 MAX_BYTES = 64 * 1024
-COUNT_MAX = 2**30
-"""No count of ours comes near it, and every database holds one more."""
 Seq = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 Length = Annotated[float, Field(ge=0, le=100_000)]
@@ -83,15 +89,15 @@ class ProgramFacts(_Model):
     """What the agent prepared for an attempt."""
 
     sha256: Sha256
-    lines: int
-    seconds: int
+    lines: Count
+    seconds: Count
     grams: float
     notes: tuple[str, ...] = ()
 
 
 class AttemptStatus(_Model):
     attempt: Slug
-    fence: int
+    fence: Fence
     state: State
 
 
@@ -134,7 +140,7 @@ class Report(_Model):
     boot: Slug
     seq: Seq
     attempt: Slug
-    fence: int
+    fence: Fence
     state: State
     at: AwareDatetime
     cause: str = ""
@@ -152,7 +158,7 @@ class Claim(_Model):
     kind: Literal["claim"] = "claim"
     boot: Slug
     attempt: Slug
-    fence: int
+    fence: Fence
     machine: Slug
     nonce: Nonce
     program: Sha256
@@ -226,7 +232,7 @@ class Withdraw(_Model):
     epoch: Seq
     seq: Seq
     attempt: Slug
-    fence: int
+    fence: Fence
     why: str
 
 
@@ -237,7 +243,7 @@ class Stop(_Model):
     epoch: Seq
     seq: Seq
     attempt: Slug
-    fence: int
+    fence: Fence
     why: str
 
 

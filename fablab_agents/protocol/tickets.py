@@ -1,19 +1,28 @@
-"""Tickets and grants: what the orchestrator signs and the agent holds against its own facts.
+"""Tickets, grants, key lists: what the orchestrator signs, the agent holds against its own facts.
 
 `verify` checks the signature over the exact bytes before it reads a word of them; the keys and
 the cryptography belong to the caller's `Verifier`, never to this module.
 """
 
+import base64
+import binascii
 import json
+import re
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Nonce = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+_KEY_ID = r"[A-Za-z0-9_-]{1,64}"
+ALGORITHM = "Ed25519"
+COUNT_MAX = 2**30
+"""No count of ours comes near it, and every database holds one more."""
+Fence = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 
+_T = TypeVar("_T")
 Verifier = Callable[[str], bytes]
 """Takes a compact JWS, returns the payload bytes that were signed; raises BadEnvelope otherwise."""
 
@@ -28,7 +37,7 @@ class _Signed(BaseModel):
     agent: Slug
     machine: Slug
     attempt: Slug
-    fence: Annotated[int, Field(ge=1)]
+    fence: Fence
     issued_at: AwareDatetime
 
 
@@ -52,11 +61,11 @@ class Ticket(_Signed):
     version: str
     part: str
     file: Sha256
-    file_bytes: int
+    file_bytes: Annotated[int, Field(ge=0, le=2**40)]
     format: str
-    quantity: Annotated[int, Field(ge=1)]
+    quantity: Annotated[int, Field(ge=1, le=COUNT_MAX)]
     recipe: Recipe
-    estimate_s: Annotated[int, Field(ge=0)]
+    estimate_s: Annotated[int, Field(ge=0, le=COUNT_MAX)]
     """The time the quote stands on; a program that takes over 20 % longer is not started."""
     not_after: AwareDatetime
 
@@ -72,9 +81,28 @@ class Grant(_Signed):
     """Counted by the agent's monotonic clock from the moment it sent the claim."""
 
 
-_SIGNED: TypeAdapter[Ticket | Grant] = TypeAdapter(
-    Annotated[Ticket | Grant, Field(discriminator="kind")]
-)
+class PublicKey(BaseModel):
+    """An Ed25519 key as a JWK; what else a key may carry, a private half first of all, is left."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    x: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+    kid: Annotated[str, Field(pattern=f"^{_KEY_ID}$")]
+
+
+class KeyList(BaseModel):
+    """Whose tickets and grants count from now on; only a list of a higher serial replaces it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    v: Literal[1] = 1
+    kind: Literal["keys"] = "keys"
+    serial: Annotated[int, Field(ge=1, le=COUNT_MAX)]
+    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1, max_length=8)]
+
+
+Signed = Ticket | Grant | KeyList
+_SIGNED: TypeAdapter[Signed] = TypeAdapter(Annotated[Signed, Field(discriminator="kind")])
 
 
 def canonical(value: BaseModel) -> bytes:
@@ -96,7 +124,7 @@ def strict_json(raw: bytes) -> object:
     """Parse JSON, refusing twin keys and anything that is not UTF-8 JSON (BadEnvelope)."""
     try:
         return json.loads(raw.decode(), object_pairs_hook=_no_twins, parse_constant=_no_constant)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         msg = f"not readable as JSON: {error}"
         raise BadEnvelope(msg) from error
 
@@ -106,7 +134,39 @@ def _no_constant(name: str) -> float:
     raise BadEnvelope(msg)
 
 
-def verify(envelope: str, verifier: Verifier) -> Ticket | Grant:
+def key_id(envelope: str) -> str:
+    """Which key a compact JWS says it is signed with; BadEnvelope for any but its one spelling.
+
+    The header names algorithm and key and nothing else, and no bit that base64url leaves unused
+    may be set: whoever changes an envelope at all has to sign it anew.
+    """
+    parts = envelope.split(".")
+    if len(parts) != 3:
+        msg = "not a compact JWS of three parts"
+        raise BadEnvelope(msg)
+    raw, _, _ = map(_decoded, parts)
+    header = strict_json(raw)
+    if not isinstance(header, dict) or header.keys() != {"alg", "kid"}:
+        msg = "its header names more or less than algorithm and key"
+        raise BadEnvelope(msg)
+    if header["alg"] != ALGORITHM or not re.fullmatch(_KEY_ID, str(header["kid"])):
+        msg = "its header names another algorithm, or what is no key"
+        raise BadEnvelope(msg)
+    return str(header["kid"])
+
+
+def _decoded(part: str) -> bytes:
+    try:
+        raw = base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        raw = b""
+    if not raw or base64.urlsafe_b64encode(raw).rstrip(b"=") != part.encode():
+        msg = "not base64url in its one form"
+        raise BadEnvelope(msg)
+    return raw
+
+
+def verify(envelope: str, verifier: Verifier) -> Signed:
     """The signed object in `envelope`; BadEnvelope if signature, form or content is wrong."""
     payload = verifier(envelope)
     try:
@@ -118,17 +178,30 @@ def verify(envelope: str, verifier: Verifier) -> Ticket | Grant:
         raise BadEnvelope(msg) from error
 
 
+def holds(envelope: str, verifier: Verifier) -> bool:
+    """Whether its signature is one that counts; what it says is not read."""
+    try:
+        verifier(envelope)
+    except BadEnvelope:
+        return False
+    return True
+
+
 def verify_ticket(envelope: str, verifier: Verifier) -> Ticket:
-    signed = verify(envelope, verifier)
-    if not isinstance(signed, Ticket):
-        msg = "this is a grant where a ticket belongs"
-        raise BadEnvelope(msg)
-    return signed
+    return _of(Ticket, verify(envelope, verifier))
 
 
 def verify_grant(envelope: str, verifier: Verifier) -> Grant:
-    signed = verify(envelope, verifier)
-    if not isinstance(signed, Grant):
-        msg = "this is a ticket where a grant belongs"
+    return _of(Grant, verify(envelope, verifier))
+
+
+def verify_keys(envelope: str, verifier: Verifier) -> KeyList:
+    return _of(KeyList, verify(envelope, verifier))
+
+
+def _of(kind: type[_T], signed: Signed) -> _T:
+    if not isinstance(signed, kind):
+        wanted = kind.__name__.lower()
+        msg = f"this is a {type(signed).__name__.lower()} where a {wanted} belongs"
         raise BadEnvelope(msg)
     return signed

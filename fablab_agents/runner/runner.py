@@ -26,7 +26,7 @@ from fablab_agents.machines import Bench, OwnThread
 from fablab_agents.protocol import messages
 from fablab_agents.protocol.attempts import Actor, IllegalMove, State
 from fablab_agents.protocol.messages import Condition
-from fablab_agents.protocol.tickets import Grant
+from fablab_agents.protocol.tickets import Grant, Verifier, holds
 from fablab_agents.reconciler import (
     FORGET_AFTER,
     Accept,
@@ -124,6 +124,7 @@ class Runner:
         self._tasks: asyncio.TaskGroup | None = None
         self._preparing = asyncio.Semaphore(PREPARE_AT_ONCE)
         self._threads: dict[str, OwnThread] = {}
+        self._distrusted: frozenset[str] = frozenset()
         self._said: str | None = None
         self._next_housekeeping_s = 0.0
         self._leaving = False
@@ -209,6 +210,7 @@ class Runner:
             stopping=frozenset(memory.stopping),
             asked=frozenset(memory.asked),
             not_before_s=dict(claims.not_before_s),
+            distrusted=self._distrusted,
         )
 
     def _desk(self, bench: Bench, chosen: Mapping[str, bool]) -> Desk:
@@ -360,10 +362,19 @@ class Runner:
         if self._claims.denied(denied, self._now().elapsed_s):
             _log.warning("claim denied", attempt=denied.attempt, why=denied.why)
 
+    def distrust(self, verify: Verifier) -> None:
+        """The keys are others now: nothing starts that only an older one stands behind."""
+        envelopes = self.journal.envelopes().items()
+        self._distrusted = frozenset(n for n, signed in envelopes if not holds(signed, verify))
+        self._claims.forget()
+        self.wake()
+
     # ── starting, once ──────────────────────────────────────────────────────────────────────
 
     async def _start(self, name: str) -> None:
-        attempt, grant = self._must(name), self._claims.grants[name]
+        attempt, grant = self._must(name), self._claims.grants.get(name)
+        if grant is None:  # the keys changed since: it has to be asked for anew
+            return
         bench = self.benches[attempt.machine]
         assert attempt.program is not None
         assert attempt.program_path is not None

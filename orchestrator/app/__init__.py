@@ -46,6 +46,7 @@ from orchestrator.web.pages import Slots
 WORDING: Final[errors.Wording] = {
     catalogue.NoSuchRelease: 404,
     labs.NoSuchLab: 404,
+    labs.NoSuchAgent: 404,
     labs.CodeRefused: 403,
     records.NoSuchAttempt: 404,
     NotInDoubt: 409,
@@ -122,13 +123,14 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
         async with telling:
             await write_passwords(settings, app.state.store)
 
-    reach = labs_api.Reach(mqtt, settings.public_url, signer.public, tell_broker)
+    reach = labs_api.Reach(mqtt, settings.public_url, signer.public, signer.lists, tell_broker)
     app.include_router(catalogue_api.routes)
-    app.include_router(labs_api.people_router())
+    app.include_router(labs_api.people_router(reach))
     app.include_router(labs_api.agent_router(reach, records.may_read))
     app.include_router(planning_api.routes)
     app.include_router(orders_api.router(planning.quoted, signer.seal))
     app.include_router(dispatch_api.routes)
+    app.include_router(dispatch_api.keys_router(signer))
     app.include_router(makes_api.routes)
 
 

@@ -13,6 +13,7 @@ Without more words: the labs, their machines and how they stand.
   cosmolocal labs
   cosmolocal labs add "Atelier Nord" --place 41.39,2.19 --address "Carrer Nord 1"
   cosmolocal labs code lab-atelier-nord         a new code, for a new computer in the lab
+  cosmolocal labs retire lab-atelier-nord       that agent speaks for nobody any more, at once
 """
 
 
@@ -36,7 +37,10 @@ def register(commands: "Commands[argparse.ArgumentParser]") -> None:
     coding = more.add_parser("code", help="a one-time code for a lab's next agent")
     coding.add_argument("lab", metavar="LAB")
     coding.set_defaults(run=code)
-    for each in (adding, coding):
+    retiring = more.add_parser("retire", help="take an agent's word and connection away")
+    retiring.add_argument("agent", metavar="AGENT")
+    retiring.set_defaults(run=retire)
+    for each in (adding, coding, retiring):
         # Given after the word they must not be undone by a default.
         for option, kind in (("--server", str), ("--data-dir", Path)):
             each.add_argument(option, type=kind, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -82,6 +86,14 @@ def code(args: argparse.Namespace) -> int:
     except Answered as no:
         return refused(args, no)
     return show(args, answer, _invitation(args, answer["lab"], answer["code"]))
+
+
+def retire(args: argparse.Namespace) -> int:
+    try:
+        call(args, "POST", f"/api/agents/{args.agent}/retire")
+    except Answered as no:
+        return refused(args, no)
+    return show(args, {"retired": args.agent}, f"{args.agent} speaks for no lab any more")
 
 
 def _invitation(args: argparse.Namespace, lab: str, one_time: str) -> str:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fablab_agents.protocol.messages import Report
 from orchestrator.dispatch import records, service
+from orchestrator.dispatch.signing import Signer
 from orchestrator.dispatch.tables import AttemptRow
 from orchestrator.store import Store
 
@@ -105,6 +106,24 @@ async def give_up(attempt_id: str, consent: Why, request: Request) -> AttemptVie
     async with _store(request).unit() as unit:
         await service.give_up(unit, attempt_id, consent.why)
         return attempt_view(await records.attempt(unit, attempt_id))
+
+
+class Rotation(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    revoke: bool = False
+    """The key in use is not trusted any more: what it signed is offered anew."""
+
+
+def keys_router(signer: Signer) -> APIRouter:
+    rotating = APIRouter(tags=["keys"])
+
+    @rotating.post("/api/keys/rotate")
+    async def rotate(wish: Rotation) -> dict[str, list[str]]:  # pyright: ignore[reportUnusedFunction]
+        """Sign with the next key from now on; the keys that agents are told to trust."""
+        signer.rotate(revoke=wish.revoke)
+        return {"keys": [str(key["kid"]) for key in signer.public()]}
+
+    return rotating
 
 
 def _store(request: Request) -> Store:

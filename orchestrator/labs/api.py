@@ -45,6 +45,13 @@ class Welcome(BaseModel):
     url: str
 
 
+class KeysView(BaseModel):
+    """`signed`: a KeyList as compact JWS, once by each of its keys; agents believe only that."""
+
+    keys: list[dict[str, JsonValue]]
+    signed: list[str]
+
+
 class MachineView(Machine):
     lab: str
     agent: str
@@ -72,17 +79,22 @@ class NewLabView(BaseModel):
 
 
 class Reach:
-    """Where agents find broker and server, the public ticket keys, and the broker's list."""
+    """Where agents find broker and server, the public ticket keys, and the broker's list.
+
+    `signed_keys` gives the list of those keys signed by each of them.
+    """
 
     def __init__(
         self,
         mqtt: Mqtt,
         url: str | None,
         keys: Callable[[], list[dict[str, JsonValue]]],
+        signed_keys: Callable[[], list[str]],
         tell_broker: Callable[[], Awaitable[None]],
     ) -> None:
         self.mqtt = mqtt
         self.keys = keys
+        self.signed_keys = signed_keys
         self.tell_broker = tell_broker
         self._url = url
 
@@ -133,7 +145,7 @@ async def agent_of(
 Agent = Annotated[str, Depends(agent_of)]
 
 
-def people_router() -> APIRouter:
+def people_router(reach: Reach) -> APIRouter:
     routes = APIRouter(tags=["labs"])
 
     @routes.get("/api/labs")
@@ -154,6 +166,15 @@ def people_router() -> APIRouter:
         """A fresh code for a lab: its next agent replaces the present one."""
         async with _store(request).unit() as unit:
             return {"lab": lab_id, "code": await service.new_code(unit, lab_id)}
+
+    @routes.post("/api/agents/{agent_id}/retire", status_code=204)
+    async def retire(agent_id: str, request: Request) -> None:  # pyright: ignore[reportUnusedFunction]
+        """The agent speaks for its lab no more: nothing it says counts, its connection is cut."""
+        async with _store(request).unit() as unit:
+            if await service.agent(unit, agent_id) is None:
+                raise service.NoSuchAgent(f"no agent {agent_id} speaks for a lab")
+            await service.retire(unit, agent_id)
+        await reach.tell_broker()
 
     return routes
 
@@ -176,8 +197,8 @@ def agent_router(reach: Reach, may_read: MayRead) -> APIRouter:
         )
 
     @routes.get("/agent/v1/keys")
-    async def keys(_agent: Agent) -> dict[str, list[dict[str, JsonValue]]]:  # pyright: ignore[reportUnusedFunction]
-        return {"keys": reach.keys()}
+    async def keys(_agent: Agent) -> KeysView:  # pyright: ignore[reportUnusedFunction]
+        return KeysView(keys=reach.keys(), signed=reach.signed_keys())
 
     @routes.get("/files/{sha256}")
     async def file(sha256: str, agent: Agent, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]

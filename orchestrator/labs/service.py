@@ -19,6 +19,10 @@ class NoSuchLab(Exception):
     """There is no lab with this id."""
 
 
+class NoSuchAgent(Exception):
+    """No agent with this id speaks for a lab."""
+
+
 class CodeRefused(Exception):
     """The enrolment code is unknown, used or too old: ask the network for a new one."""
 

@@ -1,20 +1,15 @@
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from unittest.mock import ANY
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fablab_agents.book import BED_MARK_S, START_MARK_S, Moment, NotReady, left_behind
 from fablab_agents.journal import Journal, JournalBroken, JournalForeign
-from fablab_agents.protocol.attempts import LIVE, MAY_HAVE_STARTED, Actor, IllegalMove, State
+from fablab_agents.protocol.attempts import Actor, IllegalMove, State
 from fablab_agents.protocol.messages import Bed, ProgramFacts
 from fablab_agents.protocol.tickets import Grant, Ticket
 from tests.fablab_agents.conftest import make_ticket
@@ -360,162 +355,6 @@ def test_what_is_ended_and_acknowledged_may_be_forgotten(journal: Journal) -> No
     assert [attempt.id for attempt in journal.forgettable(later)] == [ticket.attempt]
     journal.forget(ticket.attempt)
     assert journal.forgettable(later) == ()
-
-
-class Shop(RuleBasedStateMachine):
-    """Anything in any order, with kills between: held against what must never be."""
-
-    attempts = st.integers(0, 5)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = TemporaryDirectory()
-        self.boots = 0
-        self.elapsed_s = 0.0
-        self.begun: list[str] = []
-        self.armed: dict[str, int] = {}
-        self.marks = {"laser-1": 0, "laser-2": 0}
-        self.floors: dict[str, int] = {}
-        self.tickets: list[Ticket] = []
-        self.ends: dict[str, State] = {}
-        self.nonces = 0
-        self.boot()
-
-    def boot(self) -> None:
-        self.boots += 1
-        self.journal = open_at(Path(self.folder.name), f"b{self.boots}")
-
-    def teardown(self) -> None:
-        self.journal.close()
-        self.folder.cleanup()
-
-    @property
-    def moment(self) -> Moment:
-        return replace(after(self.elapsed_s))
-
-    @rule(job=st.integers(1, 3), fence=st.integers(1, 6), laser=st.integers(1, 2))
-    def offer(self, job: int, fence: int, laser: int) -> None:
-        ticket = make_ticket(fence=fence, jobs=(f"j-{job}",), machine=f"laser-{laser}")
-        before = self.journal.floor(ticket.jobs)
-        kept = self.journal.store_offer(self.journal.seen_down + 1, ticket, "e", self.moment)
-        assert kept == (fence > before)
-        if kept:
-            self.tickets.append(ticket)
-
-    @precondition(lambda self: self.tickets)
-    @rule(which=attempts, to=st.sampled_from(State), by=st.sampled_from(Actor))
-    def push(self, which: int, to: State, by: Actor) -> None:
-        if to in (State.GRANTED, State.STARTING):
-            return
-        with contextlib.suppress(IllegalMove):
-            self.journal.move(self.name(which), to, by, self.moment)
-
-    @precondition(lambda self: self.tickets)
-    @rule(which=attempts)
-    def stage(self, which: int) -> None:
-        with contextlib.suppress(IllegalMove):
-            self.journal.move(self.name(which), State.ACCEPTED, Actor.AGENT, self.moment)
-        with contextlib.suppress(IllegalMove):
-            self.journal.keep_program(self.name(which), PROGRAM, Path("p"))
-            self.journal.move(self.name(which), State.STAGED, Actor.AGENT, self.moment)
-
-    @precondition(lambda self: self.tickets)
-    @rule(which=attempts, start=st.booleans())
-    def mark(self, which: int, start: bool) -> None:
-        ticket = self.tickets[which % len(self.tickets)]
-        self.journal.put_mark(ticket.machine, "Ana", self.moment, ticket.attempt if start else None)
-        self.marks[ticket.machine] = 1
-
-    @precondition(lambda self: self.tickets)
-    @rule(which=attempts, attended=st.booleans())
-    def begin(self, which: int, attended: bool) -> None:
-        ticket = self.tickets[which % len(self.tickets)]
-        self.nonces += 1
-        grant = grant_of(ticket, f"{self.nonces:032x}", self.journal.boot)
-        try:
-            self.journal.begin(ticket.attempt, grant, self.moment, attended=attended)
-        except (NotReady, IllegalMove):
-            return
-        assert ticket.attempt not in self.begun, "begun twice"
-        assert self.marks[ticket.machine] == 1, "a mark was used twice"
-        assert ticket.fence >= self.journal.floor(ticket.jobs)
-        self.marks[ticket.machine] = 0
-        self.begun.append(ticket.attempt)
-
-    @precondition(lambda self: self.tickets)
-    @rule(which=attempts, to=st.sampled_from(sorted(MAY_HAVE_STARTED - LIVE)))
-    def end(self, which: int, to: State) -> None:
-        with contextlib.suppress(IllegalMove):
-            self.journal.end(self.name(which), to, self.moment)
-
-    @precondition(lambda self: self.tickets)
-    @rule(which=attempts, fence=st.integers(1, 6), stop=st.booleans())
-    def withdraw(self, which: int, fence: int, stop: bool) -> None:
-        store = self.journal.store_stop if stop else self.journal.store_withdrawal
-        store(self.journal.seen_down + 1, self.name(which), fence, "cancelled", self.moment)
-
-    @precondition(lambda self: self.tickets)
-    @rule(which=attempts)
-    def tombstone(self, which: int) -> None:
-        ticket = self.tickets[which % len(self.tickets)]
-        self.nonces += 1
-        grant = grant_of(ticket, f"{self.nonces:032x}", self.journal.boot)
-        with contextlib.suppress(IllegalMove):
-            self.journal.tombstone(ticket.attempt, grant, "too late", self.moment)
-
-    @rule(seconds=st.sampled_from([1.0, 130.0, 13 * 3600.0]))
-    def wait(self, seconds: float) -> None:
-        self.elapsed_s += seconds
-
-    @rule()
-    def alarm(self) -> None:
-        self.journal.void_mark("laser-1")
-
-    @rule()
-    def kill(self) -> None:
-        before = (self.journal.live(), self.journal.reports(0), self.journal.seen_down)
-        self.journal._db.close()  # nothing is said, nothing is flushed
-        self.boot()
-        assert (self.journal.live(), self.journal.reports(0), self.journal.seen_down) == before
-        assert self.journal.bed("laser-1", self.moment.elapsed_s) is not Bed.CLEAR
-        self.marks = {"laser-1": 0, "laser-2": 0}
-
-    def name(self, which: int) -> str:
-        return self.tickets[which % len(self.tickets)].attempt
-
-    @invariant()
-    def one_moving_attempt_a_machine(self) -> None:
-        having = [a.machine for a in self.journal.live() if a.state in MAY_HAVE_STARTED]
-        assert len(having) == len(set(having))
-
-    @invariant()
-    def fences_never_fall(self) -> None:
-        floors = {f"j-{job}": self.journal.floor([f"j-{job}"]) for job in (1, 2, 3)}
-        assert all(floors[job] >= self.floors.get(job, 0) for job in floors)
-        self.floors = floors
-
-    @invariant()
-    def reports_are_numbered_without_a_gap(self) -> None:
-        seqs = [report.seq for report in self.journal.reports(0, limit=10_000)]
-        assert seqs == list(range(1, len(seqs) + 1))
-
-    @invariant()
-    def an_end_stays_an_end(self) -> None:
-        for ticket in self.tickets:
-            state = state_of(self.journal, ticket)
-            assert self.ends.get(ticket.attempt, state) is state
-            if state not in LIVE:
-                self.ends[ticket.attempt] = state
-
-    @invariant()
-    def what_may_have_started_was_begun(self) -> None:
-        for ticket in self.tickets:
-            if state_of(self.journal, ticket) in MAY_HAVE_STARTED:
-                assert ticket.attempt in self.begun
-
-
-TestShop = Shop.TestCase
-TestShop.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 
 
 def test_the_file_is_written_through(journal: Journal) -> None:

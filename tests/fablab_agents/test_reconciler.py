@@ -348,3 +348,16 @@ def test_a_start_has_everything_on_its_side(  # noqa: PLR0913
             assert 0 <= claim_age_s < 60
             others = [other.state for other in rows[1:]]
             assert not {State.STARTING, State.RUNNING, State.PAUSED, State.UNKNOWN} & set(others)
+
+
+@pytest.mark.parametrize("state", [State.OFFERED, State.ACCEPTED, State.STAGED])
+def test_what_no_trusted_key_stands_behind_is_not_made(state: State) -> None:
+    row = attempt(state)
+    [action] = next_actions(view(row, distrusted=frozenset({"a-1"}), **granting(row)))
+    assert not isinstance(action, Accept | Prepare | Claim | Start)
+
+
+def test_a_running_part_goes_on_whoever_signed_its_ticket() -> None:
+    running = attempt(State.RUNNING, handle="h")
+    seen = view(running, busy=frozenset({"a-1"}), distrusted=frozenset({"a-1"}))
+    assert next_actions(seen) == ()

@@ -68,3 +68,13 @@ def test_a_report_without_a_time_zone_is_none() -> None:
     raw = canonical(UP[1]).replace(b"12:00:00Z", b"12:00:00")
     with pytest.raises(BadMessage, match="timezone"):
         read_up(raw)
+
+
+@pytest.mark.parametrize("digits", [20, 5000])
+@pytest.mark.parametrize("read", [read_up, read_down, read_presence])
+def test_a_number_beyond_all_reading_is_no_message(read: Any, digits: int) -> None:
+    """5000 digits once ended both programs: Python reads no such number, and says so in its way."""
+    for kind in ("welcome", "withdraw", "hello", "report", "presence"):
+        raw = f'{{"kind":"{kind}","boot":"b","seq":{"9" * digits},"acked_up":{"9" * digits}}}'
+        with pytest.raises(BadMessage):
+            read(raw.encode())

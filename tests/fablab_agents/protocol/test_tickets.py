@@ -1,3 +1,4 @@
+import base64
 import json
 from typing import Any
 
@@ -38,6 +39,7 @@ def test_a_grant_is_no_ticket_and_a_ticket_no_grant() -> None:
     [
         {"v": 2},
         {"fence": 0},
+        {"fence": 2**63},
         {"jobs": []},
         {"file": "A" * 64},
         {"attempt": "../a"},
@@ -58,3 +60,36 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         strict_json(b'{"fence":9,"fence":1}')
     with pytest.raises(BadEnvelope, match="twice"):
         strict_json(b'{"a":{"fence":9,"fence":1}}')
+
+
+def spelled(header: object) -> str:
+    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def test_an_envelope_names_its_key_and_has_one_spelling() -> None:
+    good = spelled({"alg": "Ed25519", "kid": "k-1"})
+    assert tickets.key_id(f"{good}.e30.AA") == "k-1"
+    for rest in ("", ".AA.AA", "..AA", ".AB", "\n.AA", ".AA==", ".A!A", ".A A", ".+w"):
+        with pytest.raises(BadEnvelope):
+            tickets.key_id(f"{good}.e30{rest}")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none", "kid": "k-1"},
+        {"alg": "Ed25519"},
+        {"alg": "Ed25519", "kid": ""},
+        {"alg": "Ed25519", "kid": "../k"},
+        {"alg": "Ed25519", "kid": ["k-1"]},
+        {"alg": "Ed25519", "kid": "k-1", "crit": ["b64"], "b64": False},
+        {"alg": "Ed25519", "kid": "k-1", "jwk": {}},
+        b'{"alg":"none","alg":"Ed25519","kid":"k-1"}',
+        b"[1]",
+        b"\xff",
+    ],
+)
+def test_a_header_that_says_anything_else_is_refused(header: object) -> None:
+    with pytest.raises(BadEnvelope):
+        tickets.key_id(f"{spelled(header)}.e30.AA")

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 
 from fablab_agents.protocol import tickets
 from fablab_agents.protocol.tickets import BadEnvelope, Grant
-from fablab_agents.trust import Identity
+from fablab_agents.trust import Identity, Pinned
 from orchestrator.dispatch.signing import Signer
 
 
@@ -65,3 +66,27 @@ def test_what_others_signed_or_changed_is_refused(tmp_path: Path, harm: str):
     forged = Signer.open(tmp_path / "other.json").sign(a_grant())
     with pytest.raises(BadEnvelope):
         signer.read(".".join(flipped[harm]) if harm in flipped else forged)
+
+
+def test_an_agent_takes_each_list_over_and_a_revoked_key_is_worth_nothing(tmp_path: Path):
+    signer = Signer.open(tmp_path / "keys.json")
+    pinned = Pinned(identity(signer), tmp_path / "agent")
+    old = signer.sign(a_grant())
+    signer.rotate()
+    assert pinned.take(signer.lists())
+    assert not pinned.take(signer.lists())
+    assert tickets.holds(old, pinned.verify)
+    seen = signer.sign(a_grant())
+    Signer.open(tmp_path / "keys.json").rotate(revoke=True)
+    signer = Signer.open(tmp_path / "keys.json")
+    assert pinned.take(signer.lists())
+    for stolen in (old, seen):
+        assert not tickets.holds(stolen, pinned.verify)
+    assert tickets.holds(signer.sign(a_grant()), pinned.verify)
+
+
+def test_a_file_of_keys_from_before_lists_had_serials_is_read(tmp_path: Path):
+    path = tmp_path / "keys.json"
+    signer = Signer.open(path)
+    path.write_text(json.dumps(json.loads(path.read_text())["keys"]))
+    assert Signer.open(path).public() == signer.public()

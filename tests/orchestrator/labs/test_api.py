@@ -77,7 +77,8 @@ async def test_an_agent_gets_keys_and_only_offered_files(door: Door):
     kept = door.store.blobs.put(b"solid")
     mine = httpx.BasicAuth(told["agent"], told["secret"])
     keys = await door.client.get("/agent/v1/keys", auth=mine)
-    assert keys.json() == {"keys": told["keys"]}
+    assert keys.json()["keys"] == told["keys"]
+    assert len(keys.json()["signed"]) == 2
     for sha256 in (kept, "0" * 64, "nonsense", "..%2f..%2ftoken"):
         assert (await door.client.get(f"/files/{sha256}", auth=mine)).status_code == 404
     for wrong in (httpx.BasicAuth(told["agent"], "wrong"), httpx.BasicAuth("lab-x", "y"), None):
@@ -96,6 +97,28 @@ async def test_a_new_code_replaces_the_labs_agent(door: Door):
     assert listed.fits("orchestrator", secret(door.settings.broker_secret_file))
     none = await door.post("/api/labs/lab-none/codes", None)
     assert none.status_code == 404
+
+
+async def test_a_retired_agent_is_nobody(door: Door):
+    told = await door.enrolled()
+    mine = httpx.BasicAuth(told["agent"], told["secret"])
+    assert (await door.post(f"/api/agents/{told['agent']}/retire", None)).status_code == 204
+    assert not Passwords(door.settings.passwords_file).fits(told["agent"], told["secret"])
+    assert (await door.client.get("/agent/v1/keys", auth=mine)).status_code == 401
+    [lab] = (await door.client.get("/api/labs")).json()
+    assert lab["agent"] is None
+    for gone in (told["agent"], "lab-none"):
+        assert (await door.post(f"/api/agents/{gone}/retire", None)).status_code == 404
+
+
+async def test_a_revoked_key_is_not_published_any_more(door: Door):
+    first = (await door.enrolled())["keys"]
+    rotated = await door.post("/api/keys/rotate", {"revoke": True})
+    assert rotated.json()["keys"][0] == first[1]["kid"]
+    assert first[0]["kid"] not in rotated.json()["keys"]
+    kept = await door.post("/api/keys/rotate", {})
+    assert first[1]["kid"] in kept.json()["keys"]
+    assert (await door.post("/api/keys/rotate", {}, headers={})).status_code == 401
 
 
 @pytest.mark.parametrize(
