@@ -22,6 +22,7 @@ from fablab_agents.reconciler import Action, Desk, Refuse, Start, View, Withdraw
 from fablab_agents.session import Session, Who
 from fablab_agents.trust import Pinned
 
+_EPOCH: Final = 1
 _ENTRIES: Final = {
     name: Machine(id=name, profile=profile, driver=driver, link=f"/dev/{name}", materials=("pla",))
     for name, profile, driver in (
@@ -36,7 +37,7 @@ class Shop:
     """One boot of one agent on the journal in `folder`."""
 
     connected = True
-    rolled_back: str | None = None
+    unwell: str | None = None
 
     def __init__(self, folder: Path, pinned: Pinned, boot: str = BOOT) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +47,12 @@ class Shop:
         self.distrusted: frozenset[str] = frozenset()
         who = Who(AGENT, pinned.verify, "proof")
         self._session = Session(who, self.journal, self, lambda: self.now)
-        self.connected = True
+        told = messages.Welcome(
+            boot=boot, current=True, epoch=_EPOCH, starts=self.journal.starts,
+            acked_up=self.journal.acked_up, down_from=0, at=self.now.at,
+        )  # fmt: skip
+        self.hear(told.model_dump_json().encode())
+        assert self.connected
 
     def close(self) -> None:
         self.journal.close()
@@ -112,11 +118,12 @@ class Shop:
         attempt = self.journal.find(name)
         assert attempt is not None
         self.journal.put_mark(attempt.machine, "Ana", self.now)
+        self.journal.claim(name, self.now)
         self.claims.ask(attempt, self.now.elapsed_s, nonce, again=False)
 
 
 def _message(kind: str, member: str, envelope: bytes | str, seq: int | None = None) -> bytes:
     """As on the wire; an envelope of bytes stands in it as it is, whatever that does to JSON."""
     inside = envelope if isinstance(envelope, bytes) else json.dumps(envelope)[1:-1].encode()
-    numbered = b"" if seq is None else b'"seq":%d,' % seq
+    numbered = b"" if seq is None else b'"epoch":%d,"seq":%d,' % (_EPOCH, seq)
     return b'{"kind":"%s",%s"%s":"%s"}' % (kind.encode(), numbered, member.encode(), inside)

@@ -170,6 +170,8 @@ async def plan_job(unit: Unit, job_id: str, agent: str, machine: str) -> None:
 
 async def unplan_job(unit: Unit, job_id: str, why: str) -> None:
     row = await job(unit, job_id)
+    if row.state != JobState.PLANNED:
+        raise model.IllegalMove(f"a job that is {row.state} has no plan to take back")
     await _move(unit, row, JobState.WANTED, agent=None, machine=None, why=why)
 
 

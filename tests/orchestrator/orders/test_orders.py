@@ -145,6 +145,8 @@ async def test_an_attempt_that_is_not_the_jobs_own_makes_nothing(store: Store) -
             await service.job_made(unit, job.id, "a-0")
         with pytest.raises(model.IllegalMove):
             await service.plan_job(unit, job.id, "a", "m")
+        with pytest.raises(model.IllegalMove):
+            await service.unplan_job(unit, job.id, "planned anew")
 
 
 async def test_tries_are_counted_and_the_last_one_abandons_the_job(store: Store) -> None:
