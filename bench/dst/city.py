@@ -64,7 +64,7 @@ class City:
         self._pause_s = 2.0
         self._looks = Alarm(world, self._round)
         self._gap_told: dict[str, float] = {}
-        self.epochs = 1
+        self.epochs, self.forgets = 1, False
         self.surprises: list[str] = []
 
     # ── keys
@@ -98,7 +98,7 @@ class City:
 
     def _answer(self, agent: str, said: Said) -> Down | None:
         row = self.tables.agents.get(agent)
-        if row is None or row.session is Session.RETIRED:
+        if row is None or row.retired:
             return None
         if isinstance(said, messages.Presence):
             return self._present(agent, row, said)
@@ -200,14 +200,9 @@ class City:
     # ── after the store was put back
 
     def put_back(self, image: Tables) -> None:
-        """As the tool does it: the older copy, and at once its new epoch.
-
-        People know whom they retired, and do it again.
-        """
+        """As the tool does it: the older copy, and at once its new epoch."""
         self.world.tell("city: the store is put back to an older copy")
         self.tables = image.image()
-        for agent in self.ledger.retired_at:
-            self._retire(agent)
         self.begin_epoch(above=self.epochs)
 
     def begin_epoch(self, above: int) -> None:
@@ -221,7 +216,7 @@ class City:
 
     def _awaited(self, agent: str) -> bool:
         row = self.tables.agents[agent]
-        honest = row.session is not Session.RETIRED and row.boot != LIAR
+        honest = not row.retired and row.boot != LIAR
         return honest and row.epoch < self.tables.epoch
 
     def _recalled(self, agent: str, row: Agent, said: messages.Recall) -> None:
@@ -353,9 +348,9 @@ class City:
         for known in self._live():
             if known.state is State.UNKNOWN or self._awaited(known.agent):
                 continue
-            session = self.tables.agents[known.agent].session
-            away = session in {Session.AWAY, Session.RETIRED}
-            online = session is Session.ONLINE
+            row = self.tables.agents[known.agent]
+            away = row.retired or row.session is Session.AWAY
+            online = row.session is Session.ONLINE and not row.retired
             self._perform(decide.unheard(known, now, online=online, away=away))
 
     def _plan_and_offer(self) -> None:
@@ -379,7 +374,12 @@ class City:
         agent, name = place.split("/")
         row = self.tables.agents[agent]
         machine = row.machines.get(name)
-        if row.session is not Session.ONLINE or machine is None or not machine.offered:
+        if (
+            row.session is not Session.ONLINE
+            or row.retired
+            or machine is None
+            or not machine.offered
+        ):
             return False
         return machine.condition not in {"offline", "fault"}
 
@@ -413,7 +413,7 @@ class City:
     def _send(self) -> None:
         now_s = self.world.now_s
         for agent, row in self.tables.agents.items():
-            if row.session is not Session.ONLINE:
+            if row.session is not Session.ONLINE or row.retired:
                 continue
             for seq in range(row.down_acked + 1, row.down_head + 1):
                 key = (agent, seq)
@@ -465,12 +465,18 @@ class City:
         return []
 
     def operator_retires(self, agent: str) -> None:
-        """From now on its word is worth nothing."""
+        """From now on its word is worth nothing.
+
+        Not where the store is put back: whoever retires a lab that has not told what it remembers
+        decides that its parts may be made again.
+        """
+        if self.forgets:
+            return
         self._transact(lambda: self._retire(agent), lambda _: self.ledger.retired(agent))
 
     def _retire(self, agent: str) -> None:
         self.world.tell("city: retires", agent)
-        self.tables.agents[agent].session = Session.RETIRED
+        self.tables.agents[agent].retired = True
 
     def operator_withdraws(self) -> None:
         self._end_any(decide.withdrawn)

@@ -38,6 +38,8 @@ class Job:
 @dataclass
 class Agent:
     session: Session = Session.ENROLLED
+    retired: bool = False
+    """For good, whatever a replica that read before thinks of the session."""
     heard_at: datetime | None = None
     machines: dict[str, messages.Machine] = field(default_factory=dict[str, messages.Machine])
     boot: str | None = None

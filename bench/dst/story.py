@@ -103,6 +103,7 @@ class Story:
     def _amnesia(self) -> list[tuple[float, Callable[[], None]]]:
         """Either shops or the network forget: where both do, only people know."""
         if self.world.chance.random() < 0.4:
+            self.city.forgets = True
             return [(2, self._older_store)]
         return [(2, self._older_journal), (1, self._cloned)]
 

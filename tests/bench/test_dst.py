@@ -10,7 +10,7 @@ from bench.proof import dst
 from fablab_agents import book
 from fablab_agents.book import Attempt, Mark
 
-CHUNKS = [range(at, at + 500) for at in range(0, 2000, 500)]
+CHUNKS = [range(at, at + 500) for at in range(0, 10_000, 500)]
 
 
 @pytest.fixture(autouse=True)
