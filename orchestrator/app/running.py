@@ -38,7 +38,7 @@ async def serve(settings: Settings, say: Callable[[Ready], None]) -> None:
     """Run until SIGTERM or SIGINT; `say` is called once, when requests are answered."""
     _quiet_logs()
     _make_folder(settings.data_dir)
-    with _alone(settings.data_dir), _listening(settings) as listener:
+    with alone(settings.data_dir), _listening(settings) as listener:
         signer = Signer.open(settings.keys_file)
         secret(settings.token_file)
         store = await Store.open(settings.database_url, settings.blobs)
@@ -162,8 +162,8 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Generator[None]:
-    """One orchestrator for one folder."""
+def alone(folder: Path) -> Generator[None]:
+    """One orchestrator for one folder; raises CannotServe while there is another."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fablab_agents.protocol.messages import Report
-from orchestrator.dispatch import records, service
+from orchestrator.dispatch import census, outbox, records, service
 from orchestrator.dispatch.signing import Signer
-from orchestrator.dispatch.tables import AttemptRow
-from orchestrator.store import Store
+from orchestrator.dispatch.tables import AttemptRow, EpochRow
+from orchestrator.labs.tables import AgentRow
+from orchestrator.store import Store, Unit
 
 routes = APIRouter(tags=["attempts"])
 
@@ -124,6 +125,88 @@ def keys_router(signer: Signer) -> APIRouter:
         return {"keys": [str(key["kid"]) for key in signer.public()]}
 
     return rotating
+
+
+# ── after the database was put back to an older copy
+
+
+class AwaitedView(BaseModel):
+    agent: str
+    lab: str
+    heard_at: datetime | None
+
+
+class OrphanView(BaseModel):
+    """An attempt that no job waits for; what it made lies in the lab and counts for nothing."""
+
+    attempt: str
+    agent: str
+    lab: str
+    machine: str
+    part: str
+    quantity: int
+    state: str
+    offered_at: datetime
+
+
+class CensusView(BaseModel):
+    """While agents are awaited nothing is offered or granted. `since`: None, never put back."""
+
+    epoch: int
+    since: datetime | None
+    why: str | None
+    awaited: list[AwaitedView]
+    orphans: list[OrphanView]
+
+
+class Without(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    agent: str
+
+
+@routes.get("/api/store/census")
+async def the_census(request: Request) -> CensusView:
+    async with _store(request).view() as unit:
+        return await _census(unit)
+
+
+@routes.post("/api/store/restored", status_code=201)
+async def restored(why: Why, request: Request) -> CensusView:
+    """This database was put back to an older copy: a new epoch, and nothing before the census."""
+    async with _store(request).unit() as unit:
+        await census.begin(unit, why.why)
+        return await _census(unit)
+
+
+@routes.post("/api/store/go-on")
+async def go_on(without: Without, request: Request) -> CensusView:
+    """A person decides: what this agent remembers is given up."""
+    async with _store(request).unit() as unit:
+        await census.go_on_without(unit, without.agent)
+        return await _census(unit)
+
+
+async def _census(unit: Unit) -> CensusView:
+    number, labs = await outbox.epoch(unit), await census.lab_names(unit)
+    row = await unit.session.get(EpochRow, number)
+    agents = [await unit.session.get_one(AgentRow, each) for each in await census.missing(unit)]
+    return CensusView(
+        epoch=number,
+        since=row and row.since,
+        why=row and row.why,
+        awaited=[
+            AwaitedView(agent=each.id, lab=labs[each.id], heard_at=each.heard_at)
+            for each in agents
+        ],
+        orphans=[
+            OrphanView(
+                attempt=each.id, lab=labs[each.agent], agent=each.agent, machine=each.machine,
+                part=each.part, quantity=each.quantity, state=each.state,
+                offered_at=each.offered_at,
+            )
+            for each in await census.orphans(unit)
+        ],
+    )  # fmt: skip
 
 
 def _store(request: Request) -> Store:

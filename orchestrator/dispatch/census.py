@@ -6,6 +6,8 @@ any more is an orphan: kept, shown, and never counted as made.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
 
 from sqlalchemy import func, select, update
 
@@ -15,11 +17,12 @@ from orchestrator.dispatch import decide, outbox, records
 from orchestrator.dispatch.signing import Signer
 from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow, EpochRow, LinkRow
 from orchestrator.labs import service as labs
-from orchestrator.labs.tables import AgentRow
+from orchestrator.labs.tables import AgentRow, LabRow
 from orchestrator.orders import service as orders
 from orchestrator.orders.model import JobState
 from orchestrator.store import Unit
 
+_FIRST_LIFE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _OPEN = {JobState.WANTED, JobState.PLANNED, JobState.OFFERED}
 
 
@@ -41,8 +44,13 @@ async def known(unit: Unit, agent: str) -> None:
 
 
 async def begin(unit: Unit, why: str, above: int = 1) -> int:
-    """A new epoch: every agent's notes are asked for again; its number."""
-    number = max(await outbox.epoch(unit), above) + 1
+    """A new epoch: every agent's notes are asked for again; its number.
+
+    The clock is in it: the same copy put back twice must not begin the same epoch twice, or agents
+    that told what they remember in the first would not tell it again.
+    """
+    lived_s = int((unit.now - _FIRST_LIFE).total_seconds())
+    number = max(await outbox.epoch(unit), above, lived_s) + 1
     unit.session.add(EpochRow(epoch=number, since=unit.now, why=why))
     await unit.session.execute(update(LinkRow).values(down_floor=LinkRow.down_head))
     await unit.session.flush()
@@ -82,6 +90,14 @@ async def orphans(unit: Unit) -> Sequence[AttemptRow]:
     of_job = select(AttemptJobRow.attempt)
     rows = select(AttemptRow).where(AttemptRow.id.not_in(of_job)).order_by(AttemptRow.offered_at)
     return (await unit.session.scalars(rows)).all()
+
+
+async def lab_names(unit: Unit) -> dict[str, str]:
+    """The name of each agent's lab."""
+    rows = await unit.session.execute(
+        select(AgentRow.id, LabRow.name).join(LabRow, LabRow.id == AgentRow.lab_id)
+    )
+    return {row.id: row.name for row in rows}
 
 
 async def recalled(unit: Unit, signer: Signer, agent: str, attempt: str, token: str | None) -> None:

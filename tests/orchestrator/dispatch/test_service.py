@@ -368,7 +368,8 @@ async def test_an_agent_that_remembers_more_than_we_do_begins_a_census(city: Cit
         assert await census.missing(unit) == [city.agent]
         await orders.plan_job(unit, city.jobs[0], city.agent, "printer-1")
         assert await offers.offer_planned(unit, city.signer) == []
-    assert await city.hello(epoch=2, acked_down=0) == 0
+        epoch = await outbox.epoch(unit)
+    assert await city.hello(epoch=epoch, acked_down=0) == 0
     async with city.store.unit() as unit:
         assert await census.missing(unit) == []
         assert len(await offers.offer_planned(unit, city.signer)) == 1
