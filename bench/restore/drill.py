@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -88,10 +88,12 @@ class Size:
     after: int = 6
     later: int = 2
     watched_s: float = 8.0
+    lasers: int = 2
+    """In each of two labs."""
 
 
 def run(way: Way, folder: Path, size: Size) -> Result:
-    with Town(folder / "town", "embedded") as town:
+    with Town(folder / "town", "embedded", lasers=size.lasers) as town:
         drill = _Drill(town, folder / "backup.db", Result(way), size)
         drill.work_and_back_up()
         drill.work_on()
@@ -106,6 +108,7 @@ class _Drill:
         self._town, self._world, self._backup = town, town.world, backup
         self._result, self._size = result, size
         self._after: set[int] = set()
+        self._forgotten: set[str] = set()
         self._last_event = 0
 
     # ── yesterday
@@ -113,9 +116,9 @@ class _Drill:
     def work_and_back_up(self) -> None:
         town, size = self._town, self._size
         town.order(size.made)
-        until(lambda: town.made() == size.made, _PATIENCE_S, "the first plates")
+        _until(lambda: town.made() == size.made, "the first plates")
         town.order(size.open)
-        until(lambda: town.starts() > size.made, _PATIENCE_S, "work on the next")
+        _until(lambda: town.starts() > size.made, "work on the next")
         command(self._world, "backup", str(self._backup))
         with _reading(self._backup) as db:
             [self._last_event] = db.execute(_QUERY["last event"]).fetchone()
@@ -128,17 +131,18 @@ class _Drill:
         town, before = self._town, len(self._town.ordered)
         town.order(self._size.after)
         self._after = set(range(before, len(town.ordered)))
-        until(lambda: bool(self._made() & self._after), _PATIENCE_S, "a plate ordered after it")
-        until(lambda: self._at_work() > 0, _PATIENCE_S, "a machine at work")
+        _until(lambda: bool(self._made() & self._after), "a plate ordered after it")
+        _until(lambda: self._at_work() > 0, "a machine at work")
         self._world.orchestrator.kill()
         self._result.running, self._result.after = self._at_work(), len(self._after)
-        self._result.forgotten = len(_ids(self._store) - _ids(self._backup))
-        tell(f"{self._result.way}: {self._result.forgotten} attempts after it, now put back")
 
     def put_back(self) -> None:
         """One agent is away meanwhile."""
         self._world.labs[0].agent.stop()
         self._world.orchestrator.kill()
+        self._forgotten |= _ids(self._store) - _ids(self._backup)
+        self._result.forgotten = len(self._forgotten)
+        tell(f"{self._result.way}: {self._result.forgotten} attempts after it, now put back")
         told = self._restored()
         self._result.epochs.append(int(told["epoch"]))
         self._world.start_orchestrator(60)
@@ -153,11 +157,12 @@ class _Drill:
 
     def census(self, *, watch: bool) -> None:
         away = self._world.labs[0]
-        until(lambda: self._awaited() == [away.agent_id], _PATIENCE_S, "the other agent's notes")
+        _until(lambda: self._awaited() == [away.agent_id], "the other agent's notes")
         if watch:
             self._watch()
+        assert command(self._world, "census", may=_NEEDS_PERSON)[0] == _NEEDS_PERSON
         away.agent.start()
-        until(lambda: self._awaited() == [], _PATIENCE_S, "the last agent's notes")
+        _until(lambda: self._awaited() == [], "the last agent's notes")
         tell(f"{self._result.way}: every agent has told")
 
     def _watch(self) -> None:
@@ -167,13 +172,12 @@ class _Drill:
             begun = len(_rows(self._store, "started anew", self._last_event))
             if self._awaited():
                 self._result.started_before, self._result.frozen_s = begun, watched_s
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def _awaited(self) -> list[str]:
-        status, told = command(self._world, "census", may=_NEEDS_PERSON)
-        awaited = [each["agent"] for each in told["awaited"]]
-        assert status == (_NEEDS_PERSON if awaited else 0)
-        return awaited
+        with self._world.api() as api:
+            told = api.get("/api/store/census").raise_for_status().json()
+        return [each["agent"] for each in told["awaited"]]
 
     # ── and on
 
@@ -184,8 +188,8 @@ class _Drill:
         known = [each for each in town.ordered if each not in self._after]
         result.known = len(known)
         orders = {town.ordered[each] for each in known}
-        with contextlib.suppress(AssertionError, TimeoutError):  # the judge says what is lost
-            until(lambda: self._open(orders) == 0, _PATIENCE_S, f"all, {first} and later")
+        with contextlib.suppress(TimeoutError):  # the judge says what is lost
+            _until(lambda: self._open(orders) == 0, f"all, {first} and later")
         result.adopted = len(_rows(self._store, "adopted", self._last_event))
         _, told = command(self._world, "census")
         result.orphans = Counter(each["state"] for each in told["orphans"])
@@ -223,6 +227,10 @@ class _Drill:
     @property
     def _store(self) -> Path:
         return self._world.data_dir / "cosmolocal.db"
+
+
+def _until(holds: Callable[[], bool], what: str) -> None:
+    until(holds, _PATIENCE_S, what, every_s=0.3)
 
 
 def command(world: World, *words: str, may: int = 0) -> tuple[int, dict[str, Any]]:
