@@ -157,7 +157,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """This journal is the older copy: live attempts and reports after `seq` are struck out."""
+    """This journal is the older copy: it is struck out as far as it was live when this boot began.
+
+    What this boot said since stands on old memory too; reports after `seq` go with it.
+    """
 
     starts: int
     seq: int

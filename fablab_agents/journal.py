@@ -375,7 +375,12 @@ def _count(db: sqlite3.Connection, name: str) -> None:
 
 
 def _forget_all(db: sqlite3.Connection, all_: book.Forgotten) -> None:
-    db.execute("DELETE FROM attempts WHERE state IN (SELECT value FROM json_each(?))", [_LIVE])
+    db.execute(
+        "DELETE FROM attempts WHERE state IN (SELECT value FROM json_each(?)) OR attempt IN"
+        " (SELECT attempt FROM moves WHERE seq >"
+        " (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'began_seq'))",
+        [_LIVE],
+    )
     db.execute("DELETE FROM moves WHERE seq > ?", [all_.seq])
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'moves'")
     db.execute("INSERT INTO sqlite_sequence VALUES ('moves', ?)", [all_.seq])

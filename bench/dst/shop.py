@@ -141,7 +141,10 @@ class MemoryBook(Writer):
                 self.marks[mark.machine] = mark
 
     def _forget_all(self, all_: book.Forgotten) -> None:
-        self.attempts = {a.id: a for a in self.attempts.values() if a.state not in LIVE}
+        told = {report.attempt for report in self.moves if report.seq > self.began}
+        self.attempts = {
+            a.id: a for a in self.attempts.values() if a.state not in LIVE and a.id not in told
+        }
         self.moves, self._live = [], None
         self.opened, self.epoch_now, self.seen = all_.starts, all_.epoch, all_.seen_down
         self.began = self.floor_up = self.acked = all_.seq

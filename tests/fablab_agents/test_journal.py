@@ -370,3 +370,25 @@ def test_two_writers_do_not_hang_each_other(journal: Journal, tmp_path: Path) ->
     other.execute("ROLLBACK")
     other.close()
     assert journal.mend()
+
+
+def test_an_older_copy_forgets_what_it_was_at_and_what_it_said_since(tmp_path: Path) -> None:
+    """Seed 479: before it compared notes it withdrew what its newer self had begun."""
+    journal, ticket, done = open_at(tmp_path), make_ticket(), make_ticket(jobs=("j-2",))
+    journal.store_offer(1, done, "envelope", AT)
+    journal.store_withdrawal(2, done.attempt, 1, "cancelled", AT)
+    staged(journal, ticket, seq=3)
+    journal.close()
+    older = open_at(tmp_path, "b2")
+    older.move(ticket.attempt, State.WITHDRAWN, Actor.AGENT, AT)
+    older.forget_all(starts=7, seq=9, epoch=2, seen_down=5)
+    assert older.find(ticket.attempt) is None
+    assert state_of(older, done) is State.WITHDRAWN
+    assert older.reports(9) == ()
+    numbers = (older.starts, older.began_seq, older.head_seq, older.floor_seq, older.acked_up)
+    assert numbers == (7, 9, 9, 9, 9)
+    assert (older.epoch, older.seen_down) == (2, 5)
+    assert older.store_doubt(6, ticket, "envelope", AT)
+    assert state_of(older, ticket) is State.UNKNOWN
+    assert [report.seq for report in older.reports(9)] == [10]
+    older.close()
