@@ -46,6 +46,7 @@ def _job(journal: Journal, folder: Path, name: str) -> None:
     journal.move(name, State.ACCEPTED, Actor.AGENT, now)
     journal.keep_program(name, facts, path)
     journal.move(name, State.STAGED, Actor.AGENT, now)
+    journal.claim(name, now)
     journal.put_mark("laser-1", "Ana", now, name)
     journal.begin(name, _grant(name, now.at, facts.sha256, journal.boot), now, attended=True)
     journal.arm(name, f"handle {name}")

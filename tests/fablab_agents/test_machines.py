@@ -140,6 +140,7 @@ class Shop:
         """An attempt as a killed boot leaves it."""
         name = self.accepted()
         self.journal.move(name, State.STAGED, Actor.AGENT, clock())
+        self.journal.claim(name, clock())
         attempt = self.journal.find(name)
         assert attempt is not None
         self.journal.begin(name, grant_of(attempt.ticket), clock(), attended=True)
@@ -198,6 +199,7 @@ async def test_a_run_is_told_in_its_states(tmp_path: Path) -> None:
     async with shop.open():
         assert (await shop.over(attempt))[1:] == [
             State.STAGED,
+            State.CLAIMED,
             State.STARTING,
             State.RUNNING,
             State.FINISHED,
