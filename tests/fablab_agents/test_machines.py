@@ -223,7 +223,7 @@ async def test_a_start_that_the_machine_does_not_take(
     attempt = shop.accepted()
     async with shop.open() as runner:
         await shop.until(lambda: shop.states(attempt)[-1] is ends[-1])
-        assert shop.states(attempt)[3:] == ends
+        assert shop.states(attempt)[4:] == ends
         assert str(error) in shop.journal.causes(attempt)[-1].cause
         assert runner.journal.bed("laser-1", clock().elapsed_s) is Bed.OCCUPIED
 
@@ -254,9 +254,9 @@ async def test_every_end_is_told_as_it_was(
     shop = Shop(tmp_path, laser_1=machine)
     attempt = shop.accepted()
     async with shop.open():
-        await shop.until(lambda: shop.states(attempt)[3:] == ends)
+        await shop.until(lambda: shop.states(attempt)[4:] == ends)
         await asyncio.sleep(0.2)
-        assert shop.states(attempt)[3:] == ends
+        assert shop.states(attempt)[4:] == ends
     assert machine.halted == int(any(isinstance(event, ValueError) for event in run))
     assert len(machine.started) == 1
 
