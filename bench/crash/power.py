@@ -28,6 +28,7 @@ from fablab_agents.trust import Identity, NotEnrolled
 
 Dump = dict[str, Any]
 State = dict[str, bytes | None]
+_AFTER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -83,7 +84,8 @@ def rows(database: Path, without: Sequence[str]) -> dict[str, list[Any]]:
 def agent_keeps(folder: Path) -> Dump:
     """Opened by the agent's own code, written to once, and read whole."""
     path = folder / journal.FILE
-    book = Journal.open(path, _agent_of(path), "b-after", datetime.now(UTC))
+    # Opening writes what a claim has come to, with its time: the same for every cut.
+    book = Journal.open(path, _agent_of(path), "b-after", _AFTER)
     book.put_offered("after", offered=True)
     book.close()
     found: Dump = {"database": rows(path, ("boots", "offered"))}
