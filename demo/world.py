@@ -199,7 +199,8 @@ class World:
                 machine.child.stop(patience_s=2)
 
     def _child(self, name: str, *command: str) -> Child:
-        return Child(name, command, self.folder / "logs" / f"{name}.log")
+        memory = {"COSMOLOCAL_RUNTIME_DIR": str(self.folder)}
+        return Child(name, command, self.folder / "logs" / f"{name}.log", memory)
 
     def _machine(self, lab: LabSpec, spec: MachineSpec) -> Machine:
         place = self.folder / lab.slug / spec.id

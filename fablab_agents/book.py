@@ -268,8 +268,15 @@ def acked(book: Book, seq: int) -> Entries:
 
 
 def renumbered(book: Book, epoch: int, acked_up: int, seen_down: int) -> Entries:
-    """In its new epoch the orchestrator has this many reports and counts its messages from here."""
-    return [Epoch(epoch, acked_up, seen_down)] if epoch > book.epoch else []
+    """In its new epoch the orchestrator has this many reports and counts its messages from here.
+
+    In this epoch it may count on from here: the numbers before are nobody's any more.
+    """
+    if epoch > book.epoch:
+        return [Epoch(epoch, acked_up, seen_down)]
+    if epoch == book.epoch and seen_down > book.seen_down:
+        return [Epoch(epoch, book.acked_up, seen_down)]
+    return []
 
 
 def woken(book: Book, moment: Moment) -> Entries:

@@ -234,6 +234,11 @@ class Journal(Writer):
             entries = decide()
             for entry in entries:
                 _put(db, entry)
+            if entries:  # nothing said is nothing written, and nothing synced
+                _count(db, "commits")
+        if entries:
+            self._commits += 1
+            self._witness.remember(self._commits)
         return entries
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────
@@ -277,7 +282,6 @@ class Journal(Writer):
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
-            _count(self._db, "commits")
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo()
@@ -286,8 +290,6 @@ class Journal(Writer):
         except BaseException:
             self._undo()
             raise
-        self._commits += 1
-        self._witness.remember(self._commits)
 
     def _undo(self) -> None:
         try:

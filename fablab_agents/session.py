@@ -199,7 +199,7 @@ class Session:
         self._shop.unwell = _clock_trouble(self._now(), message)
         self._welcomed = True
         if self._journal.renumber(message.epoch, message.acked_up, message.down_from):
-            _log.warning("the network's memory was put back to an older copy: telling all anew")
+            _log.warning("the network counts anew: telling it all again")
             self._recounting, self._hello_due = True, True
         self._journal.ack_up(min(message.acked_up, self._journal.head_seq))
         self._sent_seq = message.acked_up

@@ -91,6 +91,7 @@ class Uplink:
             will=aiomqtt.Will(topics.presence(agent), tickets.canonical(will), 1, retain=True),
         )
         async with client:
+            _end_if_told()
             self._session.begin()
             await self._listen_to(client, topics.down(agent))
             await self._presence(client, online=True)
@@ -106,6 +107,7 @@ class Uplink:
 
     async def _listen_to(self, client: aiomqtt.Client, topic: str) -> None:
         answers = await client.subscribe(topic, qos=1)
+        _end_if_told()
         if any(isinstance(answer, int) and answer >= _REFUSED for answer in answers):
             msg = f"the broker does not let this agent listen to {topic}"
             raise aiomqtt.MqttError(msg)
@@ -114,6 +116,7 @@ class Uplink:
         said = messages.Presence(boot=self._journal.boot, online=online)
         topic = topics.presence(self._identity.agent)
         await client.publish(topic, tickets.canonical(said), qos=1, retain=True)
+        _end_if_told()
 
     # ── hearing ─────────────────────────────────────────────────────────────────────────────
 
@@ -140,15 +143,16 @@ class Uplink:
 
     async def _speaking(self, client: aiomqtt.Client) -> None:
         topic = topics.up(self._identity.agent)
-        while not _cancelled():
-            while not _cancelled() and (said := self._session.next()) is not None:
+        while True:
+            while (said := self._session.next()) is not None:
                 await client.publish(topic, tickets.canonical(said), qos=1)
+                _end_if_told()
             await self._runner.changed.wait()
             self._runner.changed.clear()
 
     async def _telling(self, client: aiomqtt.Client) -> None:
         topic = topics.telemetry(self._identity.agent)
-        while not _cancelled():
+        while True:
             await asyncio.sleep(TELEMETRY_S)
             for bench in self._runner.benches.values():
                 if bench.doing is not None:
@@ -161,6 +165,7 @@ class Uplink:
                         temperatures_c=dict(bench.temperatures_c),
                     )
                     await client.publish(topic, tickets.canonical(said), qos=0)
+                    _end_if_told()
 
     # ── watching ────────────────────────────────────────────────────────────────────────────
 
@@ -173,9 +178,14 @@ class Uplink:
 
 
 def _cancelled() -> bool:
-    """Whether this task was told to end: the client's waits (3.11's wait_for) may swallow that."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _end_if_told() -> None:
+    """After each wait of the client: 3.11's wait_for may swallow that its task was told to end."""
+    if _cancelled():
+        raise asyncio.CancelledError
 
 
 def _words(group: BaseExceptionGroup[BaseException]) -> str:

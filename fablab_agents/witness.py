@@ -24,9 +24,7 @@ class Witness:
     @classmethod
     def of(cls, journal: Path) -> "Witness":
         """The witness of this journal on this computer."""
-        room = (
-            os.environ.get("COSMOLOCAL_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR") or _ROOM
-        )
+        room = next((os.environ[name] for name in _ROOMS if os.environ.get(name)), _ROOM)
         name = hashlib.sha256(str(journal.resolve()).encode()).hexdigest()[:16]
         return cls(Path(room) / f"cosmolocal-{name}")
 

@@ -7,6 +7,7 @@ whole or not at all, and a secret that was used once is never another.
 import asyncio
 import contextlib
 import hashlib
+import os
 import random
 import sqlite3
 import sys
@@ -84,6 +85,7 @@ def rows(database: Path, without: Sequence[str]) -> dict[str, list[Any]]:
 def agent_keeps(folder: Path) -> Dump:
     """Opened by the agent's own code, written to once, and read whole."""
     path = folder / journal.FILE
+    os.environ["COSMOLOCAL_RUNTIME_DIR"] = str(folder)  # whatever vouched for it is gone
     # Opening writes what a claim has come to, with its time: the same for every cut.
     book = Journal.open(path, _agent_of(path), "b-after", _AFTER)
     book.put_offered("after", offered=True)

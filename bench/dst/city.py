@@ -137,9 +137,10 @@ class City:
         self._send_again(agent, row)
         return self._welcome(row, said.boot)
 
-    def _hello(self, agent: str, row: Agent, said: messages.Hello) -> Welcome:
-        if notes.store_is_older(row.notes, said, self.tables.epoch):
-            self.begin_epoch(above=said.epoch)
+    def _hello(self, agent: str, row: Agent, said: messages.Hello) -> Welcome | None:
+        if said.epoch > self.tables.epoch:
+            row.session = Session.SILENT
+            return None
         compared = notes.compare(row.notes, said, self.tables.epoch)
         if compared.current:
             row.keep(compared.notes)
@@ -203,10 +204,7 @@ class City:
         """As the tool does it: the older copy, and at once its new epoch."""
         self.world.tell("city: the store is put back to an older copy")
         self.tables = image.image()
-        self.begin_epoch(above=self.epochs)
-
-    def begin_epoch(self, above: int) -> None:
-        self.epochs = self.tables.epoch = max(self.tables.epoch, above) + 1
+        self.epochs = self.tables.epoch = self.epochs + 1
         for row in self.tables.agents.values():
             row.down_floor = row.down_head
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
+from bench import at_least_one
 from bench.brokers import hostile, kills, silence, stale, weight
 from bench.brokers.broker import KINDS, Kind
 
@@ -61,9 +62,11 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--broker", choices=KINDS, help="only this one")
     parser.add_argument("--only", choices=TRIALS, help="only this trial")
-    parser.add_argument("--kills", type=int, default=200, metavar="N")
-    parser.add_argument("--jobs", type=int, default=200, metavar="N")
-    parser.add_argument("--messages", type=int, default=10_000, metavar="N", help="stale ones")
+    parser.add_argument("--kills", type=at_least_one, default=200, metavar="N")
+    parser.add_argument("--jobs", type=at_least_one, default=200, metavar="N")
+    parser.add_argument(
+        "--messages", type=at_least_one, default=10_000, metavar="N", help="stale ones"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave logs and records there")
     parser.add_argument("--json", action="store_true", help="the rows as JSON")

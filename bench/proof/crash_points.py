@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final, get_args
 
+from bench import at_least_one
 from bench.crash import failing, gate, power
 from bench.crash.crew import Crew, Found, crew
 from bench.crash.points import BYTES, SYNCS, Point, Result, Victim
@@ -40,10 +41,12 @@ def main() -> int:
                         help=f"of {', '.join(PARTS)}; default: all")  # fmt: skip
     parser.add_argument("--pairs", type=int, default=40, metavar="N",
                         help="kills during recovery: a seeded N of all pairs (40)")  # fmt: skip
-    parser.add_argument("--each", type=int, default=4, metavar="N",
+    parser.add_argument("--each", type=at_least_one, default=4, metavar="N",
                         help="seeded disk states for each cut, besides two (4)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=8)
-    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="worlds at once (2)")
+    parser.add_argument(
+        "--at-once", type=at_least_one, default=2, metavar="N", help="worlds at once (2)"
+    )
     parser.add_argument("--fresh", action="store_true", help="forget what was found before")
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     asked = parser.parse_args()

@@ -20,6 +20,7 @@ from multiprocessing.queues import SimpleQueue
 from types import FrameType
 from typing import Any, NoReturn
 
+from bench import at_least_one
 from bench.dst.mutants import ALL, Mutant
 
 _OURS = ("fablab_agents", "orchestrator", "bench.dst")
@@ -129,7 +130,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("--seeds", type=int, default=20_000, help="tried at most for each")
+    parser.add_argument("--seeds", type=at_least_one, default=20_000, help="tried at most for each")
     parser.add_argument("--only", action="append", metavar="NAME", help="again for more")
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     asked = parser.parse_args()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench import at_least_one
 from bench.altered import Altered
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +185,7 @@ def main() -> int:
         " It can be stopped and goes on where it was; what it knows is in .tools/.",
     )
     parser.add_argument("--module", help="only this file of firmware_bridge/guard")
-    parser.add_argument("--sample", type=int, help="only so many, drawn by --seed")
+    parser.add_argument("--sample", type=at_least_one, help="only so many, drawn by --seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rules", action="store_true", help="only what tells or refuses")
     parser.add_argument("--quick", action="store_true", help="trust the tests, remember nothing")

@@ -18,6 +18,7 @@ from typing import Final
 
 import httpx
 
+from bench import at_least_one
 from demo import octoprint
 from firmware_bridge.driver import Driver, Ended, Event, Paused, Program, Progress, Run, Started
 from firmware_bridge.errors import BridgeError
@@ -243,7 +244,7 @@ class _Player:
 
 def main() -> int:
     parser = argparse.ArgumentParser("./run proof octoprint_jobs", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=100)
+    parser.add_argument("--jobs", type=at_least_one, default=100)
     parser.add_argument("--fresh", action="store_true", help="forget what was proven before")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()

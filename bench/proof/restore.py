@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench import at_least_one
 from bench.restore import drill
 
 
@@ -20,7 +21,9 @@ def main() -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--way", choices=drill.WAYS, help="only this way to put it back")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of each way (3)")
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=3, metavar="N", help="of each way (3)"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave logs and records there")
     parser.add_argument("--json", action="store_true", help="the rows as JSON")
     asked = parser.parse_args()

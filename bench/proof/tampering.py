@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
+from bench import at_least_one
 from bench.tampering import crossed, envelopes, programs, rotation
 from bench.tampering.city import City, grant, ticket
 from bench.tampering.envelopes import Subject
@@ -59,7 +60,9 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("--flips", type=int, default=100_000, help="bits of programs (%(default)s)")
+    parser.add_argument(
+        "--flips", type=at_least_one, default=100_000, help="bits of programs (%(default)s)"
+    )
     parser.add_argument("--share", type=float, default=1.0, help="of each long class of words")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()

@@ -34,7 +34,7 @@ class Awaited(Exception):
     """Nobody knows how an attempt stands before its agent has told what it remembers."""
 
 
-async def known(unit: Unit, agent: str) -> None:
+async def require_told(unit: Unit, agent: str) -> None:
     """Raise Awaited while the notes of this agent are waited for."""
     if agent in await missing(unit):
         raise Awaited(
@@ -43,14 +43,14 @@ async def known(unit: Unit, agent: str) -> None:
         )
 
 
-async def begin(unit: Unit, why: str, above: int = 1) -> int:
+async def begin(unit: Unit, why: str) -> int:
     """A new epoch: every agent's notes are asked for again; its number.
 
     The clock is in it: the same copy put back twice must not begin the same epoch twice, or agents
     that told what they remember in the first would not tell it again.
     """
     lived_s = int((unit.now - _FIRST_LIFE).total_seconds())
-    number = max(await outbox.epoch(unit), above, lived_s) + 1
+    number = max(await outbox.epoch(unit), lived_s) + 1
     unit.session.add(EpochRow(epoch=number, since=unit.now, why=why))
     await unit.session.execute(update(LinkRow).values(down_floor=LinkRow.down_head))
     await unit.session.flush()

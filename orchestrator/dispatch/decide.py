@@ -83,13 +83,8 @@ def withdrawn(known: Known, why: str, now: datetime) -> Effects:
     """Take an offer back that nothing can have started from; raises IllegalMove."""
     return [
         *_moved(known, State.WITHDRAWN, Actor.ORCHESTRATOR, now, why),
-        Told(
-            known.agent, known.id,
-            lambda epoch, seq: Withdraw(
-                epoch=epoch, seq=seq, attempt=known.id, fence=known.fence, why=why
-            ),
-        ),
-    ]  # fmt: skip
+        _asked(known, Withdraw, why),
+    ]
 
 
 def stopped(known: Known, why: str, now: datetime) -> Effects:
@@ -100,14 +95,9 @@ def stopped(known: Known, why: str, now: datetime) -> Effects:
         return []
     return [
         Noted(known.id, {"stop_why": why}),
-        Told(
-            known.agent, known.id,
-            lambda epoch, seq: Stop(
-                epoch=epoch, seq=seq, attempt=known.id, fence=known.fence, why=why
-            ),
-        ),
+        _asked(known, Stop, why),
         Recorded("attempt.stop_wanted", known.id, {"agent": known.agent}),
-    ]  # fmt: skip
+    ]
 
 
 def orphaned(known: Known) -> Effects:
@@ -115,14 +105,18 @@ def orphaned(known: Known) -> Effects:
     why = "its job is in other hands, or in none that this network remembers"
     return [
         Noted(known.id, {"stop_why": why}),
-        Told(
-            known.agent, known.id,
-            lambda epoch, seq: Withdraw(
-                epoch=epoch, seq=seq, attempt=known.id, fence=known.fence, why=why
-            ),
-        ),
+        _asked(known, Withdraw, why),
         Recorded("attempt.orphan", known.id, {"agent": known.agent}),
-    ]  # fmt: skip
+    ]
+
+
+def _asked(known: Known, what: type[Withdraw | Stop], why: str) -> Told:
+    return Told(
+        known.agent, known.id,
+        lambda epoch, seq: what(
+            epoch=epoch, seq=seq, attempt=known.id, fence=known.fence, why=why
+        ),
+    )  # fmt: skip
 
 
 def given_up(known: Known, consent: str, now: datetime) -> Effects:

@@ -37,6 +37,7 @@ from orchestrator.dispatch.inbox import Heard, Inbox
 from orchestrator.dispatch.signing import Signer
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
+from orchestrator.labs.tables import AgentRow
 from orchestrator.store import Store, StoreAway, Unit, rung
 
 _log = structlog.get_logger("gateway")
@@ -53,6 +54,7 @@ _READERS: Final[Mapping[str, Callable[[bytes], Up | Progress | Presence]]] = {
     "telemetry": messages.read_progress,
     "presence": messages.read_presence,
 }
+_PUT_BACK: Final = "if it was put back to an older copy, say so: cosmolocal store restored"
 _REFUSED: Final = 0x80  # SUBACK's no, of which the client library says nothing
 
 
@@ -95,17 +97,22 @@ class Gateway:
         wait_s, told = _WAIT_MIN_S, False
         while True:
             try:
-                async with self._client() as client:
-                    wait_s, told = _WAIT_MIN_S, False
-                    await self._serve(client)
+                # A task of its own: 3.11's TaskGroup leaves its task marked as being cancelled.
+                await asyncio.create_task(self._connect(), name="gateway session")
             except* aiomqtt.MqttError as errors:
-                if not told:
+                if self.connected or not told:
                     _log.warning("broker away", why=str(errors.exceptions[0]))
                 told = True
-            finally:
-                self.connected = False
+            if self.connected:
+                wait_s, self.connected = _WAIT_MIN_S, False
+            _end_if_told()
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - only jitter
             wait_s = min(_WAIT_MAX_S, wait_s * 2)
+
+    async def _connect(self) -> None:
+        async with self._client() as client:
+            _end_if_told()
+            await self._serve(client)
 
     def _client(self) -> aiomqtt.Client:
         return aiomqtt.Client(
@@ -132,6 +139,7 @@ class Gateway:
             tasks.create_task(self._send(client), name="gateway: send")
             tasks.create_task(self._keep_progress(), name="gateway: progress")
             granted = await client.subscribe([(each, 1) for each in access.HEARD_FILTERS])
+            _end_if_told()
             if any(getattr(code, "value", code) == _REFUSED for code in granted):
                 raise aiomqtt.MqttError("the broker does not let the orchestrator listen")
             self.connected = True
@@ -155,7 +163,7 @@ class Gateway:
         while True:
             batch = list(self._read(await self._inbox.take(_BATCH)))
             for agent, reply in await self._take(batch):
-                await client.publish(topics.down(agent), reply.model_dump_json(), qos=1)
+                await self._publish(client, agent, reply.model_dump_json())
             if self._inbox.crowded:
                 await asyncio.sleep(_BREATH_S)  # others write to the database, too
 
@@ -193,38 +201,42 @@ class Gateway:
         return [(agent, reply) for agent, reply in replies if reply is not None]
 
     async def _take_one(self, unit: Unit, heard: Said) -> Down | None:
-        if await labs.agent(unit, heard.agent) is None:
+        row = await labs.agent(unit, heard.agent)
+        if row is None:
             return None
         match heard.said:
             case Progress() as said:
                 self._progress[heard.agent, said.attempt] = said
                 return None
             case Presence() as said:
-                return await self._present(unit, heard.agent, said)
+                return await self._present(unit, row, said)
             case said:
-                return await self._answer(unit, heard.agent, said)
+                return await self._answer(unit, row, said)
 
-    async def _present(self, unit: Unit, agent: str, said: Presence) -> Down | None:
+    async def _present(self, unit: Unit, row: AgentRow, said: Presence) -> Down | None:
         """An agent that was there before us is welcomed at once; a new boot says hello first."""
-        row = await labs.agent(unit, agent)
-        if row is None:
-            return None
+        agent = row.id
         if not said.online:
             await labs.fell_silent(unit, agent, said.boot)
             return None
         if row.session == Session.ONLINE or row.boot != said.boot:
             return None
+        if await service.turned_away(unit, agent, said.boot):
+            return None
         await labs.heard(unit, agent, said.boot)
         await outbox.send_again(unit, agent)
         return await service.welcome(unit, agent, said.boot)
 
-    async def _answer(self, unit: Unit, agent: str, said: Up) -> Down | None:
-        row = await labs.agent(unit, agent)
-        if not isinstance(said, Hello) and (row is None or row.boot != said.boot):
+    async def _answer(self, unit: Unit, row: AgentRow, said: Up) -> Down | None:
+        agent = row.id
+        if not isinstance(said, Hello) and row.boot != said.boot:
             return self._once(agent, await service.welcome(unit, agent, said.boot))
         match said:
             case Hello():
-                return await service.hello(unit, agent, said)
+                welcome = await service.hello(unit, agent, said)
+                if welcome is None:
+                    self._complaints.add(agent, "is in a later life of this database", _PUT_BACK)
+                return welcome
             case Machines():
                 await labs.heard(unit, agent, said.boot)
                 await labs.machines_said(unit, agent, said.machines)
@@ -255,11 +267,15 @@ class Gateway:
             bell = self._store.bell
             sends = await self._waiting(self._to_send)
             for each in sends:
-                await client.publish(topics.down(each.agent), each.body, qos=1)
+                await self._publish(client, each.agent, each.body)
             if sends:
                 await self._patiently(lambda unit, sends=sends: outbox.sent(unit, sends))
             else:
                 await rung(bell, _POLL_S)
+
+    async def _publish(self, client: aiomqtt.Client, agent: str, body: str) -> None:
+        await client.publish(topics.down(agent), body, qos=1)
+        _end_if_told()
 
     async def _keep_progress(self) -> None:
         while True:
@@ -290,6 +306,13 @@ class Gateway:
                     _log.warning("messages wait", why=str(error))
                 await asyncio.sleep(wait_s)
                 wait_s = min(_WAIT_MAX_S, wait_s * 2)
+
+
+def _end_if_told() -> None:
+    """After each wait of the client: 3.11's wait_for may swallow that its task was told to end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class _Onward(asyncio.Queue[aiomqtt.Message]):

@@ -21,20 +21,23 @@ class Notes:
     down_head: int = 0
     down_acked: int = 0
     down_floor: int = 0
-    """The last message of the epoch before."""
+    """The last message that need not come any more: of the epoch before, or counted by others."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """`current`: this boot speaks for the agent; `complete`: all that it knows is known here."""
+    """`current`: this boot speaks for the agent; `complete`: all that it knows is known here;
+    `ahead`: it remembers words of this epoch that are in no book of ours.
+    """
 
     notes: Notes
     current: bool
     complete: bool = False
+    ahead: bool = False
 
     @property
     def down_from(self) -> int:
-        """Where an agent that goes on from our memory begins to count our messages."""
+        """Where the agent goes on to count our messages, if it has not come so far."""
         return self.notes.down_floor if self.current else self.notes.down_head
 
 
@@ -46,14 +49,11 @@ def compare(ours: Notes, said: Hello, epoch: int) -> Compared:
     ours = replace(ours, boot=said.boot, starts=said.starts, up_acked=up_acked)
     if said.epoch != epoch:
         return Compared(ours, current=True)
+    ahead = said.acked_up > up_acked or said.acked_down > ours.down_head
     ours = replace(ours, down_acked=said.acked_down)
+    if said.acked_down > ours.down_head:
+        # Numbers are not signed: whoever counted on, ours begin after his.
+        ours = replace(ours, down_head=said.acked_down, down_floor=said.acked_down)
     if said.head_seq != up_acked:
-        return Compared(ours, current=True)
-    return Compared(replace(ours, epoch=epoch), current=True, complete=True)
-
-
-def store_is_older(ours: Notes, said: Hello, epoch: int) -> bool:
-    """The agent remembers words of ours that our store does not: it is an older copy."""
-    if said.epoch != epoch or ours.epoch != epoch:
-        return said.epoch > epoch
-    return said.acked_up > ours.up_acked or said.acked_down > ours.down_head
+        return Compared(ours, current=True, ahead=ahead)
+    return Compared(replace(ours, epoch=epoch), current=True, complete=True, ahead=ahead)

@@ -57,6 +57,7 @@ def notes(row: LinkRow, boot: str | None) -> Notes:
 def keep(row: LinkRow, notes: Notes) -> None:
     row.starts, row.epoch, row.up_acked = notes.starts, notes.epoch, notes.up_acked
     row.down_head, row.down_acked = notes.down_head, notes.down_acked
+    row.down_floor = notes.down_floor
 
 
 async def put(unit: Unit, agent: str, attempt: str, message: Callable[[int, int], Durable]) -> int:

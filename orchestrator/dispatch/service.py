@@ -25,7 +25,7 @@ from fablab_agents.protocol.messages import (
 from orchestrator.dispatch import census, decide, model, notes, outbox, records
 from orchestrator.dispatch.notes import Compared
 from orchestrator.dispatch.signing import Signer
-from orchestrator.dispatch.tables import AttemptRow, UpRow
+from orchestrator.dispatch.tables import AttemptRow, LinkRow, UpRow
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
 from orchestrator.labs.tables import AgentRow
@@ -52,14 +52,14 @@ class Cancelled:
 async def withdraw(unit: Unit, attempt_id: str, why: str) -> None:
     """Take an offer back that nothing can have started from."""
     known = records.known(await records.attempt(unit, attempt_id))
-    await census.known(unit, known.agent)
+    await census.require_told(unit, known.agent)
     await records.perform(unit, decide.withdrawn(known, why, unit.now))
 
 
 async def stop(unit: Unit, attempt_id: str, why: str) -> None:
     """End the attempt if it can be ended: an offer is withdrawn, a machine is asked to stop."""
     known = records.known(await records.attempt(unit, attempt_id))
-    await census.known(unit, known.agent)
+    await census.require_told(unit, known.agent)
     await records.perform(unit, decide.stopped(known, why, unit.now))
 
 
@@ -118,28 +118,41 @@ async def claim(unit: Unit, signer: Signer, agent: str, asked: Claim) -> Granted
     return reply
 
 
-async def hello(unit: Unit, agent: str, said: Hello) -> Welcome:
-    """Compare notes with an agent that has just connected."""
+async def hello(unit: Unit, agent: str, said: Hello) -> Welcome | None:
+    """Compare notes with an agent that has just connected.
+
+    None: it is in an epoch that this store has not come to. Either the store was put back, which a
+    person then says, or the agent lies; in both cases it alone is left without an answer.
+    """
     row = await unit.session.get_one(AgentRow, agent)
     link, epoch = await outbox.link(unit, agent), await outbox.epoch(unit)
-    if notes.store_is_older(outbox.notes(link, row.boot), said, epoch):
-        why = f"{agent} remembers more of this database than there is in it"
-        epoch = await census.begin(unit, why, above=said.epoch)
-        await unit.session.refresh(link)
+    if said.epoch > epoch:
+        await labs.fell_silent(unit, agent)
+        await _turn_away(unit, link, said.boot, "agent.later_epoch")
+        return None
     compared = notes.compare(outbox.notes(link, row.boot), said, epoch)
     if compared.current:
         outbox.keep(link, compared.notes)
+        link.turned_away = None
         await labs.heard(unit, agent, said.boot, said.version)
         await labs.machines_said(unit, agent, said.machines)
         await outbox.send_again(unit, agent)
-    elif link.turned_away != said.boot:
-        link.turned_away = said.boot
-        await unit.record("agent.older_copy", agent, boot=said.boot)
+    else:
+        await _turn_away(unit, link, said.boot, "agent.older_copy")
+    if compared.ahead:
+        await unit.record("agent.remembers_more", agent, boot=said.boot)
     if compared.complete:
         listed = frozenset(status.attempt for status in said.attempts)
         live = [records.known(each) for each in await records.live(unit, agent)]
         await records.perform(unit, decide.missed(live, listed, link.down_acked, unit.now))
     return _welcome(said.boot, compared, epoch, unit.now)
+
+
+async def _turn_away(unit: Unit, link: LinkRow, boot: str, event: str) -> None:
+    """Told once, however often it says hello."""
+    if link.turned_away != boot:
+        link.turned_away = boot
+        await unit.record(event, link.agent, boot=boot)
 
 
 def _welcome(boot: str, compared: Compared, epoch: int, now: datetime) -> Welcome:
@@ -160,6 +173,11 @@ async def welcome(unit: Unit, agent: str, boot: str) -> Welcome:
     ours = outbox.notes(await outbox.link(unit, agent), row.boot)
     compared = Compared(ours, current=boot == row.boot)
     return _welcome(boot, compared, await outbox.epoch(unit), unit.now)
+
+
+async def turned_away(unit: Unit, agent: str, boot: str) -> bool:
+    """Whether this boot got no welcome, or one that it does not like."""
+    return (await outbox.link(unit, agent)).turned_away == boot
 
 
 async def report(unit: Unit, agent: str, said: Report) -> DownAck | Welcome | Ask:

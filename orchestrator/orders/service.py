@@ -128,7 +128,7 @@ async def jobs_of(unit: Unit, order_id: str) -> Sequence[JobRow]:
 
 async def job(unit: Unit, job_id: str) -> JobRow:
     """The job as it stands now; raises KeyError for an unknown id."""
-    row = await unit.session.get(JobRow, job_id, populate_existing=True)
+    row = await find_job(unit, job_id)
     if row is None:
         raise KeyError(job_id)
     return row

@@ -18,6 +18,8 @@ def copy(source: Path, target: Path) -> None:
         raise NotCopied(f"there is no database {source}")
     if target.exists():
         raise NotCopied(f"{target} is there already: name another file")
+    if not target.parent.is_dir():
+        raise NotCopied(f"there is no folder {target.parent}: make it, or name another file")
     spare = target.with_name(f".{target.name}.new")
     try:
         spare.unlink(missing_ok=True)

@@ -237,6 +237,9 @@ class City:
                 await self._hear(messages.read_up(raw))
             async with self._changed:
                 self._changed.notify_all()
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                return  # 3.11's wait_for, in the client's waits, may swallow being cancelled
 
     async def _hear(self, said: messages.Up) -> None:
         self.heard.append(said)

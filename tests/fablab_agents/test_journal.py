@@ -372,6 +372,18 @@ def test_two_writers_do_not_hang_each_other(journal: Journal, tmp_path: Path) ->
     assert journal.mend()
 
 
+def test_numbers_that_are_nobodys_are_passed_over_and_never_come_back(journal: Journal) -> None:
+    journal.store_seen(1)
+    journal.renumber(1, 0, 0)
+    epoch = journal.epoch
+    assert journal.renumber(epoch, 0, 6)
+    assert journal.seen_down == 6
+    assert not journal.renumber(epoch, 0, 4)
+    assert not journal.renumber(epoch - 1, 0, 9)
+    assert journal.seen_down == 6
+    journal.store_seen(7)
+
+
 def test_an_older_copy_forgets_what_it_was_at_and_what_it_said_since(tmp_path: Path) -> None:
     """Seed 479: before it compared notes it withdrew what its newer self had begun."""
     journal, ticket, done = open_at(tmp_path), make_ticket(), make_ticket(jobs=("j-2",))

@@ -129,10 +129,11 @@ class City:
 
     # what the agent says
 
-    async def hello(self, **said: Any) -> int:
+    async def hello(self, **said: Any) -> int | None:
         words = {"boot": BOOT, "head_seq": self.seq, "machines": (PRINTER,), **said}
         async with self.store.unit() as unit:
-            return (await service.hello(unit, self.agent, hello(**words))).acked_up
+            welcome = await service.hello(unit, self.agent, hello(**words))
+            return None if welcome is None else welcome.acked_up
 
     async def say(self, attempt: str, state: State, fence: int = 1, **words: Any) -> Any:
         self.seq += 1

@@ -181,6 +181,34 @@ async def _session(city: City) -> str:
         return (await unit.session.get_one(AgentRow, city.agent)).session
 
 
+async def test_it_ends_when_told_although_the_client_swallows_that(
+    city: City, bell: Doorbell, monkeypatch: pytest.MonkeyPatch
+):
+    """3.11's wait_for swallows being cancelled in the very moment the answer comes."""
+    gateway = Gateway(city.store, city.signer, Address("127.0.0.1", bell.port, "o-secret"))
+    serving = asyncio.create_task(gateway.run())
+    swallowed = []
+
+    async def swallowing(sending: Any, timeout: float | None) -> Any:  # noqa: ASYNC109
+        here = asyncio.current_task()
+        answer = asyncio.ensure_future(sending)
+        if here is not None and here.get_name() == "gateway: work":
+            serving.cancel()
+        try:
+            await asyncio.wait([answer], timeout=timeout)
+        except asyncio.CancelledError:
+            swallowed.append(here)
+        return await answer
+
+    await until(lambda: _there(gateway))
+    async with connected(bell, city) as agent:
+        monkeypatch.setattr("aiomqtt.client.asyncio.wait_for", swallowing)
+        await agent.say(hello())
+        done, _ = await asyncio.wait([serving], timeout=10)
+    assert swallowed
+    assert done
+
+
 async def test_a_part_over_the_wire(city: City, bell: Doorbell):
     async with running(bell, city), connected(bell, city) as agent:
         await agent.present(online=True)

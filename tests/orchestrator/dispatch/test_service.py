@@ -361,17 +361,34 @@ async def test_an_attempt_that_the_agent_forgot_is_wanted_again(city: City):
     assert (await city.attempt(attempt)).state == State.WITHDRAWN
 
 
-async def test_an_agent_that_remembers_more_than_we_do_begins_a_census(city: City):
-    """Somebody put our database back to an older copy and told nobody."""
-    await city.hello(acked_down=40)
-    async with city.store.unit() as unit:
-        assert await census.missing(unit) == [city.agent]
-        await orders.plan_job(unit, city.jobs[0], city.agent, "printer-1")
-        assert await offers.offer_planned(unit, city.signer) == []
-        epoch = await outbox.epoch(unit)
-    assert await city.hello(epoch=epoch, acked_down=0) == 0
+@pytest.mark.parametrize("more", [{"acked_down": 40}, {"acked_up": 9, "head_seq": 9}])
+async def test_an_agent_that_remembers_more_than_we_do_is_told_on_from_there(
+    city: City, more: dict[str, int]
+):
+    """Our database was put back and nobody said so, or somebody forged numbers."""
+    assert await city.hello(**more) == 0
+    assert "agent.remembers_more" in await city.kinds()
     async with city.store.unit() as unit:
         assert await census.missing(unit) == []
+        await orders.plan_job(unit, city.jobs[0], city.agent, "printer-1")
+        assert len(await offers.offer_planned(unit, city.signer)) == 1
+        [send] = await outbox.to_send(unit, unit.now)
+    assert send.seq == more.get("acked_down", 0) + 1
+
+
+async def test_an_agent_in_a_later_life_of_the_store_is_left_alone_and_stops_nobody(city: City):
+    assert await city.hello(epoch=2**30) is None
+    assert await city.hello(epoch=2**30) is None
+    assert (await city.kinds()).count("agent.later_epoch") == 1
+    async with city.store.unit() as unit:
+        assert await service.turned_away(unit, city.agent, "boot-1")
+        assert await census.missing(unit) == []
+        await orders.plan_job(unit, city.jobs[0], city.agent, "printer-1")
+        assert await offers.offer_planned(unit, city.signer) == []
+        epoch = await census.begin(unit, "put back")
+    assert await city.hello(epoch=epoch) == 0
+    async with city.store.unit() as unit:
+        assert not await service.turned_away(unit, city.agent, "boot-1")
         assert len(await offers.offer_planned(unit, city.signer)) == 1
 
 
