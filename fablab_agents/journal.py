@@ -237,9 +237,12 @@ class Journal(Writer):
             if entries:  # nothing said is nothing written, and nothing synced
                 _count(db, "commits")
         if entries:
-            self._commits += 1
-            self._witness.remember(self._commits)
+            self._bear_witness()
         return entries
+
+    def _bear_witness(self) -> None:
+        self._commits += 1
+        self._witness.remember(self._commits)
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────
 
@@ -266,6 +269,8 @@ class Journal(Writer):
             raise _damaged(self.path, check[0])
         with self._write() as db:
             _note(db, began_seq=self.head_seq)
+            _count(db, "commits")
+        self._bear_witness()
         self._commit(lambda: book.woken(self, Moment(now, 0.0)))
 
     def _read_through(self) -> None:

@@ -29,6 +29,7 @@ class Mischief:
         """How often, in comparison with other bad luck, and what."""
         yield 4, self._besiege
         yield 2, self._withhold
+        yield 0.5, self._count_on
         yield 1, self._lie
         yield 1, self._retire
 
@@ -50,6 +51,13 @@ class Mischief:
     def _withhold(self) -> None:
         self._broker.withhold(self._any_shop().hear, self._world.span(20.0, 150.0))
 
+    def _count_on(self) -> None:
+        """Numbers are not signed: what bears them need not be worth anything."""
+        shop = self._any_shop()
+        self._world.tell("broker: counts on for", shop.name)
+        for _ in range(200):
+            shop.hear(self._offer(shop, "nothing"))
+
     def _any_shop(self) -> Shop:
         return self._world.chance.choice(self._shops)
 
@@ -69,11 +77,7 @@ class Mischief:
                     boot=shop.boot, program=attempt.program.sha256, window_s=60,
                 )  # fmt: skip
                 yield Granted(grant=grant.model_dump_json())
-        yield Offer(
-            epoch=max(1, shop.book.epoch),
-            seq=shop.book.seen_down + 1,
-            ticket=self._ticket(shop).model_dump_json(),
-        )
+        yield self._offer(shop, self._ticket(shop).model_dump_json())
 
     @staticmethod
     def _offer(shop: Shop, ticket: str) -> Offer:
@@ -97,9 +101,7 @@ class Mischief:
             if isinstance(said, Offer):
                 yield Granted(grant=said.ticket)
             elif isinstance(said, Granted):
-                yield Offer(
-                    epoch=max(1, shop.book.epoch), seq=shop.book.seen_down + 1, ticket=said.grant
-                )
+                yield self._offer(shop, said.grant)
 
     def _renumbered(self, shop: Shop) -> Iterator[Down]:
         """A number is not signed: an old offer comes as a new one."""

@@ -17,7 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bench.dst.shop import MemoryBook
+from bench.dst.memory import MemoryBook
 from fablab_agents.book import Moment, NotReady
 from fablab_agents.protocol import messages
 from fablab_agents.protocol.attempts import Actor, IllegalMove, State, may_move
