@@ -91,7 +91,7 @@ class City:
         )
 
     def _reply(self, agent: str, said: Said, reply: Down | None) -> None:
-        if reply is not None and not self.world.happens(0.03):
+        if reply is not None and not self.world.happens(0.03, "silences"):
             self._tell(agent, reply)
         if not isinstance(said, messages.UpAck):
             self._wake()
@@ -275,7 +275,7 @@ class City:
 
     def _after_move(self, name: str, state: State) -> None:
         """Makers are impatient."""
-        if state is State.UNKNOWN and self.world.happens(0.2):
+        if state is State.UNKNOWN and self.world.happens(0.2, "impatience"):
             seconds = 10 ** self.world.between(0.0, 2.0)
             self.world.after(seconds, self.maker_gives_up, name)
 
@@ -511,7 +511,7 @@ class City:
 
     def _transact(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
         """At once, as with one writer at a time; or read now and written a little later."""
-        if not self.world.happens(_STALE):
+        if not self.world.happens(_STALE, "races"):
             then(work())
             return
         read, newest = self.tables.image(), self.tables

@@ -131,7 +131,7 @@ class Machine:
 
     def _over(self, make: Make) -> None:
         if self.make is make:
-            good = not self.world.happens(0.08)
+            good = not self.world.happens(0.08, "scrap")
             self._end(make, "finished" if good else "scrap")
 
     def _end(self, make: Make, outcome: Literal["finished", "scrap"]) -> None:

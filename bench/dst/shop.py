@@ -172,7 +172,7 @@ class Shop(Watcher):
         try:
             do(*given)
         except Died:
-            self.die(power=self.world.happens(0.3))
+            self.die(power=self.world.happens(0.3, "outages"))
         except JournalBroken:
             pass
         except IllegalMove as error:
@@ -522,11 +522,11 @@ class Shop(Watcher):
         """Clears beds, presses what the console asks for, says what became of the unknown."""
         for name, body in self.bodies.items():
             if not body.cleared():
-                if self.alive and self.world.happens(0.3):
+                if self.alive and self.world.happens(0.3, "mistakes"):
                     self.guarded(self._pressed, name)  # meaning another machine
                 continue
             self.press(name)
-            if self.world.happens(0.15):
+            if self.world.happens(0.15, "presses"):
                 self.world.after(self.world.between(1.0, 30.0), self._press_again, name)
         if self.alive:
             self.guarded(self._attest)

@@ -1,13 +1,16 @@
 """One schedule from its seed: a city, its bad luck, and the verdict."""
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from bench.dst.city import City
 from bench.dst.mischief import Mischief
 from bench.dst.physical import Ledger, Machine, piece
 from bench.dst.shop import Shop
+from bench.dst.spared import NOTHING, Kind, Spared, Unreadable
 from bench.dst.store import Agent, Job
 from bench.dst.world import Broker, World
 from fablab_agents.protocol.attempts import LIVE, State
@@ -31,19 +34,26 @@ class Verdict:
     made: int
     events: int
     told: list[str] = field(default_factory=list[str])
+    drawn: dict[Kind, int] = field(default_factory=dict[Kind, int])
+    """How much of each kind there was, with what was spared."""
 
 
 class Story:
-    def __init__(self, seed: int, *, faults: bool = True, told: bool = False) -> None:
-        self.told = list[str]()
-        self.world = World(seed, faults=faults, told=self.told if told else None)
+    def __init__(
+        self, seed: int, *, faults: bool = True, told: bool = False, spared: Spared = NOTHING
+    ) -> None:
+        self.told, self.drawn = list[str](), dict[Kind, int]()
+        self.world = World(seed, faults=faults, told=self.told if told else None, spared=spared)
         self.ledger = Ledger(self.world)
         self.broker = Broker(self.world)
         self.city = City(self.world, self.ledger, self.broker, {})
         self.shops = [self._shop(f"lab{n}") for n in range(self.world.chance.randint(1, 3))]
         self._order()
+        self._leave_out_labs()
         if faults:
             self._bad_luck()
+        if spared.dice:
+            self.world.chance.seed(f"{seed} {spared.dice}")
 
     def _shop(self, name: str) -> Shop:
         world = self.world
@@ -68,7 +78,7 @@ class Story:
         world = self.world
 
         def comes() -> None:
-            if not world.happens(0.3):
+            if not world.happens(0.3, "absences"):
                 shop.visit()
             world.after(world.span(5.0, 60.0 if world.calm else 400.0), comes)
 
@@ -78,9 +88,26 @@ class Story:
         kinds = sorted(set(self.city.kinds.values()))
         for number in range(self.world.chance.randint(1, 4)):
             kind = self.world.chance.choice(kinds)
-            for _ in range(2 if self.world.happens(0.3) else 1):
+            for _ in range(2 if self.world.happens(0.3, "repeats") else 1):
                 late = self.world.between(0.0, ORDERS_S)
-                self.world.after(late, self.city.order, f"j{number}", kind)
+                if not self.world.spared.has("orders", number + 1):
+                    self.world.after(late, self.city.order, f"j{number}", kind)
+            self.drawn["orders"] = number + 1
+
+    def _leave_out_labs(self) -> None:
+        """As if they had never enrolled."""
+        self.drawn["labs"] = len(self.shops)
+        out = [s for n, s in enumerate(self.shops, 1) if self.world.spared.has("labs", n)]
+        if len(out) == len(self.shops):
+            raise Unreadable(f"of the {len(out)} labs of seed {self.world.seed} one has to stay")
+        for shop in out:
+            self.shops.remove(shop)
+            shop.gone, shop.alive = True, False
+            del self.city.shops[shop.name], self.city.tables.agents[shop.name]
+        self.city.kinds = {
+            place: kind for place, kind in self.city.kinds.items()
+            if place.split("/")[0] in self.city.shops
+        }  # fmt: skip
 
     # ── bad luck
 
@@ -96,9 +123,10 @@ class Story:
         ]  # fmt: skip
         luck += Mischief(world, self.city, self.broker, self.shops).luck()
         weights = [weight for weight, _ in luck]
-        for _ in range(world.chance.randint(2, 14)):
+        self.drawn["strikes"] = world.chance.randint(2, 14)
+        for number in range(1, self.drawn["strikes"] + 1):
             [(_, strike)] = world.chance.choices(luck, weights)
-            world.after(world.between(1.0, FAULTS_S), self._strike, strike)
+            world.after(world.between(1.0, FAULTS_S), self._numbered, number, strike)
 
     def _amnesia(self) -> list[tuple[float, Callable[[], None]]]:
         """Either shops or the network forget: where both do, only people know."""
@@ -106,6 +134,11 @@ class Story:
             self.city.forgets = True
             return [(2, self._older_store)]
         return [(2, self._older_journal), (1, self._cloned)]
+
+    def _numbered(self, number: int, strike: Callable[[], None]) -> None:
+        if not self.world.calm and not self.world.spared.has("strikes", number):
+            self.world.tell(f"bad luck: strike {number}:", strike.__name__.strip("_"))
+            self._strike(strike)
 
     def _strike(self, strike: Callable[[], None]) -> None:
         if not self.world.calm:
@@ -229,9 +262,15 @@ class Story:
         self.broker.unstick()
         self._run(world.now_s + QUIET_S, "after all is over")
         self._settled()
+        return self.verdict()
+
+    def verdict(self) -> Verdict:
         made = sum(job.state is JobState.MADE for job in self.city.tables.jobs.values())
         starts = len(self.ledger.makes)
-        return Verdict(world.seed, self.ledger.faults, starts, made, world.events, self.told)
+        return Verdict(
+            self.world.seed, self.ledger.faults, starts, made, self.world.events, self.told,
+            self.drawn | self.world.met,
+        )  # fmt: skip
 
     def _run(self, until_s: float, when: str) -> None:
         """Until then, or until every job has ended and was left alone for a while."""
@@ -296,5 +335,20 @@ class Story:
             self.ledger.wrong("a lab took an offer that was another's")
 
 
-def play(seed: int, *, faults: bool = True, told: bool = False) -> Verdict:
-    return Story(seed, faults=faults, told=told).play()
+def play(
+    seed: int, *, faults: bool = True, told: bool = False, spared: Spared = NOTHING
+) -> Verdict:
+    """Raises Unreadable if every lab is spared."""
+    return Story(seed, faults=faults, told=told, spared=spared).play()
+
+
+def judged(seed: int, *, told: bool = False, spared: Spared = NOTHING) -> Verdict:
+    """As `play`; where the core breaks, that is wrong, too."""
+    story = Story(seed, told=told, spared=spared)
+    try:
+        return story.play()
+    except Exception as error:  # noqa: BLE001 - whatever breaks belongs to the story
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(at.filename).name}, in {at.name}"
+        story.ledger.wrong(f"broke: {type(error).__name__} at {where}")
+        return story.verdict()

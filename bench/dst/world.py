@@ -3,10 +3,12 @@
 import heapq
 import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bench.dst.spared import NOTHING, Kind, Spared
 from fablab_agents.book import Moment
 from fablab_agents.protocol.messages import Granted
 
@@ -18,8 +20,17 @@ Deliver = Callable[..., None]
 class World:
     """Events in the order of their time; `calm` ends all faults."""
 
-    def __init__(self, seed: int, *, faults: bool, told: list[str] | None = None) -> None:
-        self.seed = seed
+    def __init__(
+        self,
+        seed: int,
+        *,
+        faults: bool,
+        told: list[str] | None = None,
+        spared: Spared = NOTHING,
+    ) -> None:
+        self.seed, self.spared = seed, spared
+        self.met = Counter[Kind]()
+        """How often chance meant ill, by its kind; the spared are counted, too."""
         self.chance = random.Random(seed)
         self.now_s = 0.0
         self.calm = not faults
@@ -46,8 +57,16 @@ class World:
         self.now_s = until_s
         return True
 
-    def happens(self, probability: float) -> bool:
-        return not self.calm and self.chance.random() < probability
+    def happens(self, probability: float, kind: Kind) -> bool:
+        return not self.calm and self.chance.random() < probability and self.befalls(kind)
+
+    def befalls(self, kind: Kind) -> bool:
+        """Chance means ill: the next of its kind, unless that is spared."""
+        self.met[kind] = number = self.met[kind] + 1
+        if self.spared.has(kind, number):
+            return False
+        self.tell("bad luck:", kind, number)
+        return True
 
     def between(self, low: float, high: float) -> float:
         return low + (high - low) * self.chance.random()
@@ -128,6 +147,8 @@ class Broker:
         self._seen.append((deliver, message))
         roll = world.chance.random()
         copies = 0 if roll < 0.08 else world.chance.randint(2, 5) if roll < 0.16 else 1
+        if copies != 1 and not world.befalls("copies" if copies else "losses"):
+            copies = 1
         for _ in range(copies):
             self._one(deliver, message)
 
@@ -137,9 +158,12 @@ class Broker:
         if roll < 0.8:
             world.after(world.between(0.005, 0.3), deliver, message)
         elif roll < 0.98:
-            world.after(world.span(0.3, 200.0), deliver, message)
-        else:
+            late_s = world.span(0.3, 200.0)
+            world.after(late_s if world.befalls("delays") else 0.3, deliver, message)
+        elif world.befalls("jams"):
             self._stuck.append((deliver, message))
+        else:
+            world.after(0.3, deliver, message)
 
     def sent_to(self, deliver: Deliver) -> list[Any]:
         """The last of what was said there, in the order it was said."""

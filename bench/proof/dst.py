@@ -2,25 +2,47 @@
 
 Each seed is one schedule: labs, machines, orders, and faults between any two effects. The judge
 looks at what the machines physically did. A seed plays the same story every time.
+
+Of each kind of violation the first seed is shrunk: bad luck, orders and labs are left out until
+nothing more can go, and the command that tells what remains, always the same, is printed:
+
+    ./run proof dst --tell 427 --only strikes:4 losses:1-2,7 orders:2 --dice 3
+
+That is: strike 4 of the schedule, the losses with these numbers, order 2, and other chances than
+the seed's own. In every story each piece of bad luck stands with its number.
+
+To see it at work, take a guard away (their names: ./run proof dst_mutants --help):
+
+    ./run proof dst --mutant 'mark used' --seeds 0..100
 """
 
 import argparse
 import gc
+import importlib
 import json
 import logging
 import multiprocessing
 import os
 import re
+import shlex
 import sys
+import textwrap
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
-from bench.dst.story import Verdict, play
+from bench import at_least_one
+from bench.dst.mutants import ALL, Mutant
+from bench.dst.shrink import Shrunk, shrink
+from bench.dst.spared import LUCK, MEANS, Unreadable, read
+from bench.dst.story import Verdict, judged
 
 _CHUNK = 100
+_FORK = multiprocessing.get_context("fork")
+_LAST_LINES = 12
 
 
 @dataclass
@@ -61,7 +83,7 @@ def _worker() -> None:
 def some(seeds: range) -> Tally:
     tally = Tally()
     for seed in seeds:
-        tally.add(play(seed))
+        tally.add(judged(seed))
     return tally
 
 
@@ -69,7 +91,7 @@ def many(seeds: range) -> Tally:
     """On every core, with a bar of progress every few seconds."""
     chunks = [seeds[at : at + _CHUNK] for at in range(0, len(seeds), _CHUNK)]
     tally, said_s = Tally(), time.monotonic()
-    with multiprocessing.Pool(os.cpu_count(), initializer=_worker) as pool:
+    with _FORK.Pool(os.cpu_count(), initializer=_worker) as pool:
         for part in pool.imap_unordered(some, chunks):
             tally.join(part)
             if time.monotonic() - said_s > 2:
@@ -91,7 +113,16 @@ def _seeds(said: str) -> range:
     return range(int(match[1]), int(match[2]))
 
 
-def main() -> int:
+def _mutant(said: str) -> Mutant:
+    found = next((each for each in ALL if each.name == said), None)
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            f"there is no mutant {said!r}, but: {', '.join(each.name for each in ALL)}"
+        )
+    return found
+
+
+def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./run proof dst", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -99,31 +130,121 @@ def main() -> int:
         "--seeds", default="0..2000", type=_seeds, metavar="A..B", help="A up to, without, B"
     )
     parser.add_argument("--tell", type=int, metavar="SEED", help="one schedule, line by line")
+    kinds = "\n".join(f"  {kind:11} {means}" for kind, means in MEANS.items())
+    parser.add_argument(
+        "--without", nargs="+", action="extend", metavar="WHAT", default=[],
+        help="told without these, or without some of them by number (losses:1,4-5,9-):\n" + kinds,
+    )  # fmt: skip
+    parser.add_argument(
+        "--only", nargs="+", action="extend", metavar="WHAT", default=[],
+        help="told with no other bad luck; with all orders and labs of which none is named",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dice", type=at_least_one, metavar="N", default=0,
+        help="told with other chances once the schedule is drawn",
+    )  # fmt: skip
+    parser.add_argument("--mutant", type=_mutant, metavar="NAME", help="play without this guard")
+    parser.add_argument(
+        "--shrink", type=float, metavar="S", default=30.0,
+        help="seconds for each kind of violation; 0: do not shrink (default: %(default)g)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="the result as JSON")
+    return parser
+
+
+def main() -> int:
+    parser = _options()
     asked = parser.parse_args()
+    if asked.tell is None and (asked.without or asked.only or asked.dice):
+        parser.error("--without, --only and --dice are for one schedule; name it with --tell SEED")
+    if asked.mutant is None:
+        return carry_out(parser, asked)
+    asked.mutant.install()
+    altered = importlib.import_module("bench.proof.dst")
+    return altered.carry_out(parser, asked)
+
+
+def carry_out(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int:
+    """By the core as this module has imported it."""
+    quiet()
+    mutant = f" --mutant {shlex.quote(asked.mutant.name)}" if asked.mutant else ""
     if asked.tell is not None:
-        quiet()
-        verdict = play(asked.tell, told=True)
+        try:
+            spared = read(asked.without, asked.only, asked.dice)
+            verdict = judged(asked.tell, told=True, spared=spared)
+        except Unreadable as why:
+            parser.error(str(why))
         print("\n".join(verdict.told))
         return 1 if verdict.faults else 0
     began_s = time.monotonic()
     tally = many(asked.seeds)
     rate = tally.schedules / (time.monotonic() - began_s)
-    show(tally, rate, as_json=asked.json)
+    shrunk = all_shrunk(tally, asked.shrink) if asked.shrink > 0 else {}
+    show(tally, rate, shrunk, f"./run proof dst{mutant} --tell", as_json=asked.json)
     return 1 if tally.wrong else 0
 
 
-def show(tally: Tally, rate: float, *, as_json: bool) -> None:
+def all_shrunk(tally: Tally, seconds: float) -> dict[str, Shrunk]:
+    """The first seed of each violation, on every core."""
+    with _FORK.Pool(os.cpu_count(), initializer=_worker) as pool:
+        one = partial(_one_shrunk, seconds)
+        return dict(pool.imap(one, tally.seeds.items()))
+
+
+def _one_shrunk(seconds: float, what: tuple[str, int]) -> tuple[str, Shrunk]:
+    fault, seed = what
+    return fault, shrink(seed, fault, seconds, _say)
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def show(tally: Tally, rate: float, shrunk: dict[str, Shrunk], tell: str, *, as_json: bool) -> None:
+    """`tell` is the command that tells the story of a seed."""
     if as_json:
-        print(json.dumps({**tally.__dict__, "schedules_per_s": round(rate, 1)}))
+        found = [_as_json(each, tell) for each in shrunk.values()]
+        rates = {"schedules_per_s": round(rate, 1)}
+        print(json.dumps({**tally.__dict__, **rates, "shrunk": found}))
         return
     for fault, count in tally.wrong.most_common():
-        seed = tally.seeds[fault]
-        print(f"{count} × {fault}; first: ./run proof dst --tell {seed}")
+        print(f"{count} × {fault}; first: {tell} {tally.seeds[fault]}")
+        if fault in shrunk:
+            print(textwrap.indent(_report(shrunk[fault], tell), "    "))
     print(
         f"{tally.schedules} schedules, {tally.starts} physical starts, {tally.made} jobs made,"
         f" {tally.wrong.total()} violations, {rate:.0f} schedules/s"
     )
+
+
+def _report(shrunk: Shrunk, tell: str) -> str:
+    left = shrunk.left()
+    now, was = (sum(left[kind][at] for kind in LUCK) for at in (0, 1))
+    kinds = ", ".join(f"{left[kind][0]} {kind}" for kind in LUCK if left[kind][0])
+    things = " and ".join("{} of {} {}".format(*left[kind], kind) for kind in ("orders", "labs"))
+    cut = "" if shrunk.whole else "; the time was up before it was certain that no more can go"
+    lines = textwrap.indent("\n".join(shrunk.last_lines(_LAST_LINES)), "    ")
+    return (
+        f"shrunk: {tell} {shrunk.seed} {shlex.join(shrunk.options())}\n"
+        f"{now} of {was} pieces of bad luck are left ({kinds or 'nothing'}), {things},\n"
+        f"{len(shrunk.after.told)} of {len(shrunk.before.told)} lines"
+        f" ({shrunk.plays} plays, {shrunk.seconds:.1f} s{cut}), to the violation:\n{lines}"
+    )
+
+
+def _as_json(shrunk: Shrunk, tell: str) -> dict[str, object]:
+    return {
+        "fault": shrunk.fault,
+        "seed": shrunk.seed,
+        "original": f"{tell} {shrunk.seed}",
+        "command": f"{tell} {shrunk.seed} {shlex.join(shrunk.options())}",
+        "left": shrunk.left(),
+        "lines": (len(shrunk.after.told), len(shrunk.before.told)),
+        "plays": shrunk.plays,
+        "seconds": round(shrunk.seconds, 1),
+        "whole": shrunk.whole,
+        "last_lines": shrunk.last_lines(_LAST_LINES),
+    }
 
 
 if __name__ == "__main__":

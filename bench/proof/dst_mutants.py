@@ -21,9 +21,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from bench import at_least_one
-from bench.dst.mutants import ALL, Mutant
+from bench.dst.mutants import ALL, Mutant, forget_ours
 
-_OURS = ("fablab_agents", "orchestrator", "bench.dst")
 _WARM = ("pydantic", "structlog", "bench.dst.story")
 _SEED_S = 60
 _FORK = multiprocessing.get_context("fork")
@@ -43,19 +42,12 @@ def warm() -> None:
     """What every child needs, imported once; of the core nothing stays."""
     for name in _WARM:
         importlib.import_module(name)
-    _forget_ours()
-
-
-def _forget_ours() -> None:
-    kept = "bench.dst.mutants"
-    for name in list(sys.modules):
-        if name.startswith(_OURS) and not name.startswith(kept):
-            del sys.modules[name]
+    forget_ours()
 
 
 def fate(mutant: Mutant, seeds: int) -> Fate:
     """Played in this process, which must be a fresh one: it imports the core anew."""
-    sys.meta_path[:0] = mutant.altered()
+    mutant.install()
     signal.signal(signal.SIGALRM, _too_long)
     importlib.import_module("bench.proof.dst").quiet()
     story = importlib.import_module("bench.dst.story")

@@ -13,8 +13,8 @@ those whose guard the simulation plays in the place of the runner, the store or 
 mutant takes both away: defence in depth.
 """
 
-from bench.dst.mutants.change import LISTS, Change, Mutant, Stale, read
+from bench.dst.mutants.change import LISTS, Change, Mutant, Stale, forget_ours, read
 
 ALL = tuple(mutant for path in LISTS for mutant in read(path.read_text(encoding="utf-8")))
 
-__all__ = ["ALL", "Change", "Mutant", "Stale"]
+__all__ = ["ALL", "Change", "Mutant", "Stale", "forget_ours"]

@@ -1,6 +1,7 @@
 """A mutant: what one guard promises, and the sources without it."""
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Final
 from bench.altered import Altered
 
 ROOT: Final = Path(__file__).resolve().parents[3]
+_OURS: Final = ("fablab_agents", "orchestrator", "bench.dst")
+_KEPT: Final = "bench.dst.mutants"
 LISTS: Final = sorted(Path(__file__).parent.glob("*.txt"))
 
 
@@ -38,6 +41,11 @@ class Mutant:
     guard: str
     changes: tuple[Change, ...]
 
+    def install(self) -> None:
+        """From now on this process imports the core without the guard; it has to do so anew."""
+        sys.meta_path[:0] = self.altered()
+        forget_ours()
+
     def altered(self) -> list[Altered]:
         """Finders for `sys.meta_path`; raises Stale or SyntaxError."""
         sources = dict[str, str]()
@@ -48,6 +56,13 @@ class Mutant:
             except Stale as stale:
                 raise Stale(f"mutant {self.name!r}: {stale}") from None
         return [_altered(file, text) for file, text in sources.items()]
+
+
+def forget_ours() -> None:
+    """Whoever imports the core or its simulation after this gets it anew."""
+    for name in list(sys.modules):
+        if name.startswith(_OURS) and not name.startswith(_KEPT):
+            del sys.modules[name]
 
 
 def _altered(file: str, text: str) -> Altered:
