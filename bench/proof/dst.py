@@ -11,7 +11,7 @@ nothing more can go, and the command that tells what remains, always the same, i
 That is: strike 4 of the schedule, the losses with these numbers, order 2, and other chances than
 the seed's own. In every story each piece of bad luck stands with its number.
 
-To see it at work, take a guard away (their names: ./run proof dst_mutants --help):
+To see it at work, take a guard away (--mutant '?' names them all):
 
     ./run proof dst --mutant 'mark used' --seeds 0..100
 """
