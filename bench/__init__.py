@@ -1,6 +1,10 @@
 """Measurements and long proofs, and what their command lines share."""
 
 import argparse
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+from unittest.mock import patch
 
 
 def at_least_one(said: str) -> int:
@@ -8,3 +12,8 @@ def at_least_one(said: str) -> int:
     if not said.isdecimal() or int(said) < 1:
         raise argparse.ArgumentTypeError(f"{said!r} is no number from 1 on")
     return int(said)
+
+
+def remembering_in(folder: Path) -> AbstractContextManager[object]:
+    """Meanwhile what a journal keeps in the computer's memory goes here."""
+    return patch.dict(os.environ, {"COSMOLOCAL_RUNTIME_DIR": str(folder)})

@@ -1,23 +1,21 @@
 """A line between a client and the broker that can be deaf in one direction, or repeat things.
 
-It forwards whole packets, keeps what was said, and can say more in the client's or broker's name.
+It forwards whole packets, keeps what was said, and can say more in the client's name.
 """
 
 import asyncio
 import contextlib
 import threading
-from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, Literal, Self, TypeVar
+from collections.abc import Callable
+from typing import Final, Literal, Self
 
-from bench.brokers.wire import PUBACK, Message, Packet, Packets
+from bench.brokers.wire import CONNACK, PUBACK, Message, Packet, Packets
 from demo.world import free_port
 
 Way = Literal["to broker", "to client"]
 WAYS: Final[tuple[Way, ...]] = ("to broker", "to client")
 OURS: Final = 20_000
 """Numbers of packets from here on are ours: their acknowledgements are kept from the client."""
-_T = TypeVar("_T")
 
 
 class Line:
@@ -43,7 +41,8 @@ class Proxy:
         """Messages that do not pass, although they were said."""
         self.withheld: list[Message] = []
         self.connections = 0
-        self.acknowledged: Counter[Way] = Counter()
+        self.owed: dict[int, Message] = {}
+        """What was said in the client's name and is not acknowledged yet, by its number."""
         self._broker_port = broker_port
         self._lines: list[Line] = []
         self._loop = asyncio.new_event_loop()
@@ -59,29 +58,29 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(10)
 
-    def say(self, way: Way, messages: list[Message]) -> None:
-        """Say all of these at once on the newest connection, as if the other end had."""
-        self._do(self._say(way, messages))
+    def say(self, messages: list[Message]) -> None:
+        """Say all of these at once to the broker, as if the client had.
 
-    async def _say(self, way: Way, messages: list[Message]) -> None:
-        while not self._lines:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        writer = self._lines[-1].writers[way]
-        for number, message in enumerate(messages):
-            writer.write(message.packet(OURS + number % (65_536 - OURS)))
-            if number % 500 == 0:
-                await writer.drain()
+        What is not acknowledged when the connection ends is said again on the next one, as a
+        client does that keeps what it has to say.
+        """
+        assert not self.owed
+        assert len(messages) <= 65_536 - OURS
+        numbered = dict(enumerate(messages, OURS))
+        self.owed = {number: each for number, each in numbered.items() if each.qos}
+        self._loop.call_soon_threadsafe(self._say, numbered)
+
+    def _say(self, numbered: dict[int, Message]) -> None:
+        for line in self._lines[-1:]:
+            _write(line, numbered)
 
     def cut(self) -> None:
         """End every connection, as a router that starts anew does."""
-        self._do(self._cut())
+        self._loop.call_soon_threadsafe(self._cut)
 
-    async def _cut(self) -> None:
+    def _cut(self) -> None:
         for line in self._lines:
             line.close()
-
-    def _do(self, work: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -117,13 +116,15 @@ class Proxy:
                 for packet in packets.feed(data):
                     if way not in self.deaf and self._passes(way, packet):
                         writer.write(packet.raw)
+                    if packet.kind == CONNACK:
+                        _write(line, self.owed)
                 await writer.drain()
         if way not in self.deaf:  # the end of a connection is not heard either
             writer.close()
 
     def _passes(self, way: Way, packet: Packet) -> bool:
-        if packet.kind == PUBACK and int.from_bytes(packet.body[:2], "big") >= OURS:
-            self.acknowledged[way] += 1
+        if way == "to client" and packet.kind == PUBACK and (number := packet.number) >= OURS:
+            self.owed.pop(number, None)
             return False
         message = Message.of(packet)
         if message is None:
@@ -133,3 +134,7 @@ class Proxy:
         if kept_back:
             self.withheld.append(message)
         return not kept_back
+
+
+def _write(line: Line, numbered: dict[int, Message]) -> None:
+    line.writers["to broker"].writelines(each.packet(at) for at, each in numbered.items())

@@ -32,6 +32,11 @@ class Packet:
     def body(self) -> bytes:
         return self.raw[self.at :]
 
+    @property
+    def number(self) -> int:
+        """Of a PUBACK: which packet it acknowledges."""
+        return int.from_bytes(self.body[:2], "big")
+
 
 @dataclass(frozen=True)
 class Message:

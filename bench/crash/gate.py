@@ -123,8 +123,14 @@ def _position(task: int, handle: int) -> int:
 class Gate:
     """One process and its children behind the gate; only the process itself is judged."""
 
-    def __init__(self, command: Sequence[str], log: Path, judge: Callable[[Call], Word],
-                 calls: Collection[str]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        judge: Callable[[Call], Word],
+        calls: Collection[str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.killed = False
         self.error: Exception | None = None
         self._judge = judge
@@ -135,6 +141,7 @@ class Gate:
                 [sys.executable, "-S", "-E", __file__, str(theirs.fileno()), numbers, *command],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()], start_new_session=True,
+                env={**os.environ, **(environment or {})},
             )  # fmt: skip
         theirs.close()
         _, (self._listener,), _, _ = socket.recv_fds(ours, 1, 1)

@@ -192,7 +192,7 @@ def _life(
 ) -> None:
     """Until it is killed, or the job is over; then it lives on. Raises Stuck when it just ends."""
     child = lane.child(point.victim)
-    gated = Gate(child.command, child.log, judge, calls)
+    gated = Gate(child.command, child.log, judge, calls, child.environment)
     child.process = gated.process
     end_s = time.monotonic() + PATIENCE_S
     while gated.running and not over() and time.monotonic() < end_s:

@@ -7,7 +7,6 @@ whole or not at all, and a secret that was used once is never another.
 import asyncio
 import contextlib
 import hashlib
-import os
 import random
 import sqlite3
 import sys
@@ -20,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from bench import remembering_in
 from bench.crash.disk import RECORDED, Change, Disk, Recorder, lay_out
 from bench.crash.gate import Gate
 from bench.crash.lane import lane
@@ -85,11 +85,11 @@ def rows(database: Path, without: Sequence[str]) -> dict[str, list[Any]]:
 def agent_keeps(folder: Path) -> Dump:
     """Opened by the agent's own code, written to once, and read whole."""
     path = folder / journal.FILE
-    os.environ["COSMOLOCAL_RUNTIME_DIR"] = str(folder)  # whatever vouched for it is gone
-    # Opening writes what a claim has come to, with its time: the same for every cut.
-    book = Journal.open(path, _agent_of(path), "b-after", _AFTER)
-    book.put_offered("after", offered=True)
-    book.close()
+    with remembering_in(folder):  # whatever vouched for it is gone
+        # Opening writes what a claim has come to, with its time: the same for every cut.
+        book = Journal.open(path, _agent_of(path), "b-after", _AFTER)
+        book.put_offered("after", offered=True)
+        book.close()
     found: Dump = {"database": rows(path, ("boots", "offered"))}
     with contextlib.suppress(NotEnrolled):
         found["identity.json"] = Identity.load(folder)
@@ -155,7 +155,8 @@ def small(kept: Kept, jobs: int) -> Iterator[Recording]:
         root.mkdir()
         command = [sys.executable, "-m", "bench.crash.writer", kept.name, str(root), str(jobs)]
         recorder = Recorder(root)
-        gate = Gate(command, log, recorder, RECORDED)
+        with remembering_in(before.parent):
+            gate = Gate(command, log, recorder, RECORDED)
         if gate.process.wait() or gate.error is not None:
             raise RuntimeError(log.read_text()) from gate.error
         yield Recording(before, root, recorder.changes)
@@ -171,7 +172,7 @@ def whole_job(kept: Kept) -> Iterator[Recording]:
         place.ask()
         child.kill()
         lay_out(Disk(root, root).kept(), str(root), before)
-        gate = Gate(child.command, child.log, recorder, RECORDED)
+        gate = Gate(child.command, child.log, recorder, RECORDED, child.environment)
         child.process = gate.process
         place.until_ready()
         place.end(place.place())

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from bench import at_least_one
+from bench import at_least_one, remembering_in
 from bench.tampering import crossed, envelopes, programs, rotation
 from bench.tampering.city import City, grant, ticket
 from bench.tampering.envelopes import Subject
@@ -67,10 +67,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     quiet()
-    sample = Sample(asked.share, asked.seed)
+    with TemporaryDirectory(prefix="tampering-") as memory, remembering_in(Path(memory)):
+        return run(asked.flips, Sample(asked.share, asked.seed))
+
+
+def run(flips: int, sample: Sample) -> int:
     print(HEAD, flush=True)
     rows: list[Row] = []
-    for row in itertools.chain(words(sample), programs.tampered(asked.flips, sample)):
+    for row in itertools.chain(words(sample), programs.tampered(flips, sample)):
         rows.append(row)
         print(row, flush=True)
     print(total(rows))
