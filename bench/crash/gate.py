@@ -10,6 +10,7 @@ import fcntl
 import os
 import platform
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -33,6 +34,7 @@ CHANGES: Final = tuple(name for name in NUMBERS if name not in (*SYNCS, *SENDS))
 _NAMES: Final = {number: name for name, number in NUMBERS.items()}
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _GO_ON: Final = 1
+_DIE_WITH_PARENT: Final = 1
 _MOST_BYTES: Final = 1 << 24
 
 KILL: Final = -1
@@ -231,6 +233,7 @@ def _stand_before(numbers: Sequence[int]) -> int:
 
 
 def _become(door: int, numbers: Sequence[int], command: Sequence[str]) -> None:
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     with socket.socket(fileno=door) as theirs:
         listener = _stand_before(numbers)
         socket.send_fds(theirs, [b"g"], [listener])

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from joserfc import jws
-from joserfc.jwk import OKPKey
 
 from orchestrator.cli.client import (
     DONE,
@@ -194,6 +193,8 @@ def _agrees(text: str) -> bool:
 
 def sign(key_file: Path, text: str) -> str:
     """Compact JWS (Ed25519) over the text, with the public key in its header."""
+    from joserfc.jwk import OKPKey
+
     if not key_file.exists():
         key_file.parent.mkdir(parents=True, exist_ok=True)
         made = OKPKey.generate_key("Ed25519")

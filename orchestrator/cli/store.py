@@ -3,9 +3,7 @@
 import argparse
 import asyncio
 from pathlib import Path
-from typing import Any, Final
-
-from sqlalchemy import URL, make_url
+from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.cli.client import (
     DONE,
@@ -18,6 +16,9 @@ from orchestrator.cli.client import (
     show,
 )
 from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 _STORE = """\
   cosmolocal store backup /backup/monday.db           while it is served, too
@@ -84,16 +85,18 @@ def backup(args: argparse.Namespace) -> int:
     return show(args, {"file": str(args.file), "bytes": size}, words)
 
 
-def _database(args: argparse.Namespace) -> URL:
+def _database(args: argparse.Namespace) -> "URL":
+    from sqlalchemy import make_url
+
     given = {"database": args.database} if args.database else {}
     return make_url(Settings(data_dir=args.data_dir, **given).database_url)
 
 
-def _plain(url: URL) -> str:
+def _plain(url: "URL") -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=True)
 
 
-def _file(url: URL) -> Path:
+def _file(url: "URL") -> Path:
     return Path(url.database or "")
 
 
@@ -117,7 +120,7 @@ def restored(args: argparse.Namespace) -> int:
     return show(args, {"epoch": number}, _begun(number))
 
 
-async def _begin_here(args: argparse.Namespace, url: URL) -> int:
+async def _begin_here(args: argparse.Namespace, url: "URL") -> int:
     """A backup has its new epoch before it is the database: no server ever sees it without."""
     from orchestrator.store import backup as files
 
@@ -138,7 +141,7 @@ async def _begin_here(args: argparse.Namespace, url: URL) -> int:
     return number
 
 
-async def _begin(url: URL, args: argparse.Namespace) -> int:
+async def _begin(url: "URL", args: argparse.Namespace) -> int:
     from orchestrator.dispatch import census as counting
     from orchestrator.store import Store
 
