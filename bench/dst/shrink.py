@@ -19,6 +19,7 @@ T = TypeVar("T")
 _DICE: Final = 6
 _AGAIN: Final = 2
 _SHORTER: Final = 40
+_NO_CHANCE: Final = words.everything(kind for kind in BY_CHANCE if kind != "repeats")
 
 
 def least(items: Sequence[T], holds: Callable[[Sequence[T]], bool]) -> Sequence[T]:
@@ -96,7 +97,7 @@ class _Search:
         self._before = self._verdict = judged(seed, told=True)
 
     def shrunk(self) -> Shrunk:
-        self._any(words.everything(BY_CHANCE), 2 * _DICE)
+        self._any(_NO_CHANCE, 2 * _DICE)
         for kind in ("strikes", "orders", "labs"):
             self._numbers(kind, _DICE)
         self._kinds(_DICE)
@@ -107,6 +108,7 @@ class _Search:
             self._kinds(_AGAIN)
             for kind in MEANS:
                 self._numbers(kind, _AGAIN)
+            self._shorten()
         whole, took_s = not self._late(), time.monotonic() - self._began_s
         return Shrunk(
             self._fault, self._seed, self._spared, self._before, self._verdict, self._plays,
@@ -138,8 +140,9 @@ class _Search:
         """Of many dice those whose story needs the fewest pieces, told in the fewest lines."""
         self._doing = "other dice"
         for dice in range(1, _SHORTER):
-            if time.monotonic() - self._began_s < self._seconds / 2:
-                self._holds(Spared(self._spared.left_out, dice), below=self._size())
+            for out in (_NO_CHANCE, {}):
+                left_out = {**self._spared.left_out, **out}
+                self._holds(Spared(left_out, dice), below=self._size())
 
     def _any(self, left_out: Mapping[Kind, tuple[range, ...]], dice: int) -> bool:
         """By these dice, or by others if less is left."""
