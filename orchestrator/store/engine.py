@@ -6,6 +6,7 @@ for events; it never retries by itself, except through `Store.run`.
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, event, select, text
+from sqlalchemy import Connection, event, make_url, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -80,8 +81,10 @@ class Store:
     @classmethod
     async def open(cls, url: str, blobs: Path) -> "Store":
         """Open `sqlite+aiosqlite:///FILE` or `postgresql+psycopg://…`, with its tables made."""
-        engine = create_async_engine(url, pool_pre_ping=True)
-        if engine.dialect.name == "sqlite":
+        sqlite = make_url(url).get_backend_name() == "sqlite"
+        how = {"factory": _Connection} if sqlite else {}
+        engine = create_async_engine(url, pool_pre_ping=True, connect_args=how)
+        if sqlite:
             _tame_sqlite(engine)
         await _upgrade(engine)
         return cls(engine, Blobs(blobs))
@@ -218,6 +221,18 @@ def _reading_options(engine: AsyncEngine) -> dict[str, object]:
     if engine.dialect.name == "sqlite":
         return {"reading": True}
     return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+class _Connection(sqlite3.Connection):
+    def close(self) -> None:
+        """Give up a writer's turn, too.
+
+        A statement whose caller was cancelled is not read to its end, and SQLite keeps a closed
+        connection, with its lock, until the last statement of it is gone.
+        """
+        if self.in_transaction:
+            self.rollback()
+        super().close()
 
 
 def _tame_sqlite(engine: AsyncEngine) -> None:

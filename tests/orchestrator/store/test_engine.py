@@ -1,9 +1,10 @@
 import asyncio
+import gc
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import String, select
+from sqlalchemy import String, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.store import Base, Event, Store, Unit, Utc, new_id
@@ -156,6 +157,34 @@ async def test_a_second_process_hears_within_its_poll(store: Store, database_url
         await feed.aclose()
     finally:
         await other.close()
+
+
+@pytest.fixture
+def _nothing_collected():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_nothing_collected")
+async def test_who_is_cancelled_amid_a_statement_gives_up_its_turn(store: Store):
+    """Found by `./run proof brokers`: a dying connection took the store along for a minute."""
+    count = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300000)"
+
+    async def work(unit: Unit) -> None:
+        await unit.record("cup.made", "a")
+        await unit.session.execute(text(f"{count} SELECT max(x) FROM c"))
+
+    for moment_s in (0.01, 0.03, 0.05, 0.07):
+        working = asyncio.create_task(store.run(work))
+        await asyncio.sleep(moment_s)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        async with asyncio.timeout(5), store.unit() as unit:
+            await unit.record("cup.filled", "b")
+    assert await _log(store) == ["cup.filled"] * 4
 
 
 async def test_a_view_reads_while_a_unit_writes(store: Store):
