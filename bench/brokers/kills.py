@@ -47,19 +47,22 @@ class Result:
 
 
 def run(kind: Kind, folder: Path, *, kills: int, jobs: int, seed: int) -> Result:
-    """Kills and jobs in step; each kill at a random moment after the town is back from the last."""
-    chance = random.Random(seed)
     with Town(folder, kind) as town:
-        makers = Makers(town, jobs)
-        makers.start()
-        back_s: list[float] = []
-        for number in range(kills):
-            makers.wait_until_made(number * jobs // kills - _AHEAD)
-            time.sleep(chance.uniform(0, _BREATH_S))
-            back_s.append(killed(town))
-            tell(f"{kind}: {number + 1} of {kills} kills, back after {back_s[-1]:.1f} s")
-        makers.wait_until_made(jobs)
-        return Result(kind, town.judge(), back_s)
+        return in_town(town, kills=kills, jobs=jobs, seed=seed)
+
+
+def in_town(town: Town, *, kills: int, jobs: int, seed: int) -> Result:
+    """Kills and jobs in step; each kill at a random moment after the town is back from the last."""
+    chance, makers = random.Random(seed), Makers(town, jobs)
+    makers.start()
+    back_s: list[float] = []
+    for number in range(kills):
+        makers.wait_until_made(number * jobs // kills - _AHEAD)
+        time.sleep(chance.uniform(0, _BREATH_S))
+        back_s.append(killed(town))
+        tell(f"{town.kind}: {number + 1} of {kills} kills, back after {back_s[-1]:.1f} s")
+    makers.wait_until_made(jobs)
+    return Result(town.kind, town.judge(), back_s)
 
 
 def killed(town: Town) -> float:

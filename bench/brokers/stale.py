@@ -62,10 +62,11 @@ def run(
     messages: int,
     seed: int,
     jobs: int = 10,
+    lasers: int = 2,
     quiet_s: float = CLAIM_LIFE_S,
 ) -> Result:
     chance = random.Random(seed)
-    with lined(folder, kind, lasers=2) as (town, lines):
+    with lined(folder, kind, lasers=lasers) as (town, lines):
         for _ in lines.labs:
             town.order(jobs // len(lines.labs))
         Makers(town, jobs).wait_until_made(jobs)

@@ -94,7 +94,7 @@ class Town:
         reach: Reach | None = None,
     ) -> None:
         """With `reach` the embedded broker, too, runs beside the orchestrator."""
-        self.folder = folder
+        self.folder, self.kind = folder, kind
         beside = reach is not None or kind == "mosquitto"
         reach = reach or Reach()
         self._labs, self._lasers, self._tell = labs, lasers, reach.enrolled

@@ -81,7 +81,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Size:
-    """Plates ordered: before and made, before and open, after the backup, after it was put back."""
+    """Plates ordered: before and made, before and open, after the backup, after it was put back.
+
+    None need be made before in a town that has made some already.
+    """
 
     made: int = 4
     open: int = 8
@@ -94,13 +97,17 @@ class Size:
 
 def run(way: Way, folder: Path, size: Size) -> Result:
     with Town(folder / "town", "embedded", lasers=size.lasers) as town:
-        drill = _Drill(town, folder / "backup.db", Result(way), size)
-        drill.work_and_back_up()
-        drill.work_on()
-        for again in [False, True] if way == "twice" else [False]:
-            drill.put_back()
-            drill.census(watch=not again)
-        return drill.judge()
+        return in_town(way, town, folder / "backup.db", size)
+
+
+def in_town(way: Way, town: Town, backup: Path, size: Size) -> Result:
+    drill = _Drill(town, backup, Result(way), size)
+    drill.work_and_back_up()
+    drill.work_on()
+    for again in [False, True] if way == "twice" else [False]:
+        drill.put_back()
+        drill.census(watch=not again)
+    return drill.judge()
 
 
 class _Drill:
@@ -115,10 +122,12 @@ class _Drill:
 
     def work_and_back_up(self) -> None:
         town, size = self._town, self._size
-        town.order(size.made)
-        _until(lambda: town.made() == size.made, "the first plates")
+        if size.made:
+            town.order(size.made)
+        _until(lambda: town.made() == len(town.ordered), "the first plates")
+        started = town.starts()
         town.order(size.open)
-        _until(lambda: town.starts() > size.made, "work on the next")
+        _until(lambda: town.starts() > started, "work on the next")
         command(self._world, "backup", str(self._backup))
         with _reading(self._backup) as db:
             [self._last_event] = db.execute(_QUERY["last event"]).fetchone()
