@@ -8,7 +8,7 @@ from typing import Any, Final
 from fablab_agents import book
 from fablab_agents.book import Attempt, Entries, Mark, Moment
 from fablab_agents.journal import JournalBroken
-from fablab_agents.protocol.attempts import LIVE
+from fablab_agents.protocol.attempts import LIVE, State
 from fablab_agents.protocol.messages import Report
 from fablab_agents.writer import Writer
 
@@ -33,6 +33,7 @@ class MemoryBook(Writer):
         self.broken = False
         self.missed = False
         """A message was taken for stored, and was not, or was stored twice."""
+        self._watched: tuple[State, Callable[[dict[str, Any]], None]] | None = None
         self._log: list[Entries] = []
         self._synced = 0
         self._live: tuple[Attempt, ...] | None = None
@@ -50,6 +51,7 @@ class MemoryBook(Writer):
         self.commits += 1
         self._log.append(entries)
         self._sync()
+        self._seen_by_watcher(entries)
         self._effect()
         self.witness = self.commits
         return entries
@@ -57,6 +59,18 @@ class MemoryBook(Writer):
     def _sync(self) -> None:
         """As `synchronous = FULL` does before a commit comes back."""
         self._synced = len(self._log)
+
+    def image_at(self, state: State, then: Callable[[dict[str, Any]], None]) -> None:
+        """`then` gets the image, once, of when the disk has just kept that an attempt is there."""
+        self._watched = state, then
+
+    def _seen_by_watcher(self, entries: Entries) -> None:
+        if self._watched is None:
+            return
+        state, then = self._watched
+        if any(isinstance(each, book.Changed) and each.attempt.state is state for each in entries):
+            self._watched = None
+            then(self.image())
 
     def lose_power(self, chance: Random) -> None:
         """Of what was not synced the disk has some of the first commits, or none."""

@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench.dst.city import City
 from bench.dst.mischief import Mischief
@@ -23,6 +23,7 @@ QUIET_S: Final = 20.0
 SETTLES_S: Final = 9000.0
 EVENTS_MAX: Final = 10_000
 _MARK_HOLDS_S: Final = 12 * 3600.0
+_SHARP: Final = (State.STAGED, State.CLAIMED, State.STARTING, State.RUNNING)
 _ENDS: Final = frozenset({JobState.MADE, JobState.ABANDONED, JobState.CANCELLED})
 
 
@@ -210,27 +211,37 @@ class Story:
     def _older_journal(self) -> None:
         """The disk is put back to how it was; sometimes the computer was off for it."""
         shop, world = self._any_shop(), self.world
-        image = shop.book.image()
 
-        def put_back() -> None:
-            shop.put_back(image, power=world.chance.random() < 0.6)
+        def imaged(image: dict[str, Any]) -> None:
+            power = world.chance.random() < 0.6
+            world.after(
+                world.span(0.01, 100.0), self._strike, lambda: shop.put_back(image, power=power)
+            )
 
-        world.after(world.span(0.3, 100.0), self._strike, put_back)
+        self._image(shop, imaged)
 
     def _cloned(self) -> None:
         """A second computer from one image: same name, same journal, no cables of its own."""
         shop, world = self._any_shop(), self.world
-        if shop.double is not None:
-            return
-        image = shop.book.image()
 
-        def appears() -> None:
-            if shop.double is None:
-                shop.double = double = shop.cloned(image)
-                self.city.shops[shop.name].append(double)
-                self._visits(double)
+        def imaged(image: dict[str, Any]) -> None:
+            world.after(world.span(0.01, 100.0), self._strike, lambda: self._appears(shop, image))
 
-        world.after(world.span(0.3, 100.0), self._strike, appears)
+        if shop.double is None:
+            self._image(shop, imaged)
+
+    def _appears(self, shop: Shop, image: dict[str, Any]) -> None:
+        if shop.double is None:
+            shop.double = double = shop.cloned(image)
+            self.city.shops[shop.name].append(double)
+            self._visits(double)
+
+    def _image(self, shop: Shop, imaged: Callable[[dict[str, Any]], None]) -> None:
+        """Of now, or of a moment that lasts milliseconds and is the worst."""
+        if self.world.chance.random() < 0.5:
+            imaged(shop.book.image())
+        else:
+            shop.book.image_at(self.world.chance.choice(_SHARP), imaged)
 
     def _older_store(self) -> None:
         image, world, ledger = self.city.tables.image(), self.world, self.ledger
