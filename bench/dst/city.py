@@ -29,7 +29,7 @@ from fablab_agents.protocol.messages import (
 from fablab_agents.protocol.tickets import BadEnvelope, Grant, Recipe, Ticket
 from orchestrator.dispatch import decide, notes
 from orchestrator.dispatch.decide import Effect, Effects, Moved, Noted, Recorded, Told
-from orchestrator.dispatch.model import FREE, OFFER_LIFE, ForJob, Known, too_early
+from orchestrator.dispatch.model import FREE, OFFER_LIFE, ForJob, Known
 from orchestrator.dispatch.notes import Compared
 from orchestrator.labs import model as labs
 from orchestrator.labs.model import Session
@@ -65,6 +65,8 @@ class City:
         self._looks = Alarm(world, self._round)
         self._gap_told: dict[str, float] = {}
         self.epochs, self.forgets = 1, False
+        self._forgotten: set[str] = set()
+        """Quotes whose order an older copy of the store no longer has."""
         self.surprises: list[str] = []
 
     # ── keys
@@ -179,8 +181,6 @@ class City:
             known = self.tables.attempts.get(said.attempt)
             if known is None and row.strange != said.attempt:
                 return Ask(attempt=said.attempt)
-            if known is not None and too_early(known, said, self.world.at):
-                return DownAck(seq=max(1, up_acked))
             self.tables.inbox[agent, said.seq] = said
             row.up_acked = said.seq
             self._heard(row)
@@ -203,6 +203,7 @@ class City:
     def put_back(self, image: Tables) -> None:
         """As the tool does it: the older copy, and at once its new epoch."""
         self.world.tell("city: the store is put back to an older copy")
+        self._forgotten |= self.tables.orders.keys() - image.orders.keys()
         self.tables = image.image()
         self.epochs = self.tables.epoch = self.epochs + 1
         for row in self.tables.agents.values():
@@ -320,7 +321,9 @@ class City:
     # ── what it does by itself
 
     def order(self, quote: str, kind: str) -> None:
-        """A maker agrees to a quote; the same quote twice is the same order."""
+        """A maker agrees to a quote; twice to the same is one order, unless it was forgotten."""
+        while quote in self._forgotten:
+            quote += "'"
         self._transact(lambda: self._place(quote, kind), lambda _: self._wake())
 
     def _place(self, quote: str, kind: str) -> None:
