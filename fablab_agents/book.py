@@ -336,11 +336,13 @@ def left_behind(attempt: Attempt, *, witnessed: bool) -> tuple[State, str] | Non
     After the computer was off nobody can say that the journal is not an older copy of itself: what
     it does not say may have happened.
     """
-    if not witnessed and attempt.state is not State.UNKNOWN:
+    if attempt.state is State.UNKNOWN:
+        return None
+    if not witnessed:
         return State.UNKNOWN, "the computer was off meanwhile: look at what is on the machine"
     if attempt.handle is None:
         return State.NOT_STARTED, "the agent was ended before the first byte could leave"
-    if attempt.closing and attempt.state is not State.UNKNOWN:
+    if attempt.closing:
         return State.UNKNOWN, "the agent was ended after the last line: is the part whole?"
     if attempt.state in (State.RUNNING, State.PAUSED):
         return State.INTERRUPTED, "the agent was restarted while the machine was moving"

@@ -7,6 +7,7 @@ machine. Events only wake it; whatever it says may be said again after a crash.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final, Literal
 
 from fablab_agents import policy
@@ -20,6 +21,8 @@ CLAIM_AGAIN_S: Final = 2.0
 CLAIM_LIFE_S: Final = 30.0
 DENIALS_MAX: Final = 5
 FORGET_AFTER: Final = timedelta(days=1)
+GRANT_LIFE_S: Final = 360.0
+"""No grant is used later: the longest window, and a minute until the first byte has left."""
 
 MOVING: Final = frozenset({State.STARTING, State.RUNNING, State.PAUSED})
 _STAGED: Final = frozenset({State.STAGED, State.CLAIMED})
@@ -72,6 +75,9 @@ class View:
     stopping: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
     """Attempts whose machine has answered, in this boot, what became of them."""
+    witnessed: bool = False
+    welcomed_s: float | None = None
+    """Since when the orchestrator answers no other computer in this lab's name; None: not yet."""
     distrusted: frozenset[str] = frozenset()
     """Attempts whose ticket no trusted key stands behind any more."""
     not_before_s: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -329,6 +335,28 @@ def against_mark(desk: Desk) -> str | None:
     if desk.condition is Condition.OFFLINE:
         return f"{name} is not connected and could be used unseen: connect it, then say so again"
     return None
+
+
+def against_not_started(view: View, attempt: Attempt) -> str | None:
+    """Why nobody can know yet that an attempt never starts.
+
+    A second computer made from this one's image may have been let start it before we were welcome,
+    and may still do so. What an earlier boot of this very journal was granted ended with that boot.
+    """
+    if attempt.nonce is not None and view.witnessed:
+        return None
+    if view.welcomed_s is None:
+        return (
+            "the network does not answer this computer, and may have let another one in this lab's"
+            " name start it: look again once it does"
+        )
+    left_s = view.welcomed_s + GRANT_LIFE_S - view.moment.elapsed_s
+    if left_s <= 0:
+        return None
+    return (
+        "the network may have let another computer in this lab's name start it, which it could"
+        f" still do: look again in {ceil(left_s / 60)} min"
+    )
 
 
 def waits_for(view: View, machine: str) -> WaitsFor | None:

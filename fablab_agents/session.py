@@ -48,6 +48,8 @@ class Shop(Protocol):
     connected: bool
     unwell: str | None
     """Why the network gives it no new work, in words for people; set by the session."""
+    welcomed_s: float | None
+    """Since when this boot speaks for the agent, and no other; set by the session."""
 
     def wake(self) -> None: ...
     def granted(self, grant: Grant) -> str | None: ...
@@ -207,10 +209,12 @@ class Session:
         if not self._shop.connected:
             _log.info("the orchestrator answers", reports_stored=message.acked_up)
         self._shop.connected = True
+        if self._shop.welcomed_s is None:
+            self._shop.welcomed_s = self._now().elapsed_s
 
     def _overtaken(self, message: messages.Welcome) -> None:
         """A boot that was never welcome runs on an older copy; one that was has a double."""
-        self._shop.connected = False
+        self._shop.connected, self._shop.welcomed_s = False, None
         if self._welcomed:
             self._shop.unwell = (
                 "another computer speaks in this lab's name: stop one of them, then start the"

@@ -323,7 +323,7 @@ class City:
     def order(self, quote: str, kind: str) -> None:
         """A maker agrees to a quote; twice to the same is one order, unless it was forgotten."""
         while quote in self._forgotten:
-            quote += "'"
+            quote += "x"
         self._transact(lambda: self._place(quote, kind), lambda _: self._wake())
 
     def _place(self, quote: str, kind: str) -> None:

@@ -95,7 +95,7 @@ class Shop(Watcher):
         self.double: Shop | None = None
         self._given = (world, ledger, broker, name, machines, city)
         self._looks, self._listens = Alarm(world, self._look), Alarm(world, self._listen)
-        self.connected, self.unwell = False, None
+        self.connected, self.unwell, self.welcomed_s = False, None, None
         self._stand: tuple[Condition, ...] = ()
         self._told: tuple[messages.Machine, ...] = ()
         self.start_process()
@@ -115,6 +115,7 @@ class Shop(Watcher):
         self.stopping: set[str] = set()
         self.owed: list[Callable[[], object]] = []
         self.unwell: str | None = None
+        self.welcomed_s: float | None = None
         self._pause_s = 2.0
         who = Who(self.name, self._verify, "sim")
         self.session = Session(who, self.book, self, self.clock.moment)
@@ -231,7 +232,8 @@ class Shop(Watcher):
             claims=claims.live, grants=claims.grants, denials=claims.denials,
             busy=frozenset(self.busy), asked=frozenset(self.asked),
             stopping=frozenset(self.stopping),
-            not_before_s=claims.not_before_s,
+            not_before_s=claims.not_before_s, witnessed=self.book.witnessed,
+            welcomed_s=self.welcomed_s,
         )  # fmt: skip
 
     def _desk(self, name: str) -> Desk:
@@ -560,6 +562,8 @@ class Shop(Watcher):
                 continue
             make = next((m for m in self.ledger.makes if m.attempt == attempt.id), None)
             to = State.NOT_STARTED if make is None else _ATTESTED[make.outcome]
+            if make is None and reconciler.against_not_started(self.view(), attempt):
+                continue
             self.world.tell(self.name, "a person attests", attempt.id, to)
             self.book.move(
                 attempt.id, to, Actor.PERSON, self.clock.moment(), cause="seen", person="Ana",

@@ -16,7 +16,7 @@ from fablab_agents.journal import Journal, JournalBroken
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.messages import Condition
-from fablab_agents.reconciler import View, against_mark, first_in_line
+from fablab_agents.reconciler import View, against_mark, against_not_started, first_in_line
 from firmware_bridge.driver import ByPerson, Homes, Jogs, Picture, Sees, Word
 from firmware_bridge.errors import BridgeError
 
@@ -167,18 +167,20 @@ class People:
 
     def attest(self, name: str, person: str, outcome: State, evidence: str) -> None:
         """What became of an attempt that nobody knew of, with the evidence in words."""
-        attempt = self._attempt(name)
-        if attempt.state is not State.UNKNOWN or name in self._view().busy:
+        attempt, view = self._attempt(name), self._view()
+        if attempt.state is not State.UNKNOWN or name in view.busy:
             raise NotNow(f"attempt {name} is {attempt.state}; it waits for nobody's word")
         if outcome not in ATTESTED:
             raise NotNow(f"an attempt is attested {', '.join(ATTESTED)}; not {outcome}")
         if not evidence.strip():
             raise NotNow("say what you saw: that is the evidence")
+        if outcome is State.NOT_STARTED and (why := against_not_started(view, attempt)):
+            raise NotNow(why)
         self._journal.move(
             name,
             outcome,
             Actor.PERSON,
-            self._view().moment,
+            view.moment,
             cause=evidence,
             person=person,
             evidence={"attested": True},

@@ -108,6 +108,7 @@ class Runner:
         self.benches = benches
         self.connected = False
         self.unwell: str | None = None
+        self.welcomed_s: float | None = None
         self.send: Callable[[messages.Claim], None] = lambda _: None
         self.changed = asyncio.Event()
         self._folder = folder
@@ -210,6 +211,8 @@ class Runner:
             stopping=frozenset(memory.stopping),
             asked=frozenset(memory.asked),
             not_before_s=dict(claims.not_before_s),
+            witnessed=self.journal.witnessed,
+            welcomed_s=self.welcomed_s,
             distrusted=self._distrusted,
         )
 

@@ -30,7 +30,9 @@ Values = Mapping[str, Any]
 
 
 class NotInDoubt(Exception):
-    """Only an attempt of which nobody knows whether it started can be given up by its maker."""
+    """Only an attempt of which nobody knows whether it started, and which starts no more, can be
+    given up by its maker.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ def given_up(known: Known, consent: str, now: datetime) -> Effects:
     """The maker would rather risk a second part than wait: the old fence is closed for ever."""
     if known.state is not State.UNKNOWN:
         raise NotInDoubt(f"attempt {known.id} is {known.state}; only an unknown one is given up")
+    if model.may_still_start(known, now):
+        raise NotInDoubt(f"attempt {known.id} may still start for some minutes: ask again then")
     ended = _moved(known, State.SUPERSEDED, Actor.MAKER, now, "the maker accepts a duplicate")
     return [Noted(known.id, {"consent": consent}), *ended]
 

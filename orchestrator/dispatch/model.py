@@ -19,7 +19,7 @@ from fablab_agents.protocol.attempts import (
     State,
     may_move,
 )
-from fablab_agents.protocol.messages import Claim, Report
+from fablab_agents.protocol.messages import Claim
 
 WINDOW_S: Final = 60
 ATTENDED_WINDOW_S: Final = 300
@@ -148,21 +148,11 @@ def window_s(*, attended: bool) -> int:
     return ATTENDED_WINDOW_S if attended else WINDOW_S
 
 
-def too_early(known: Known, said: Report, now: datetime) -> bool:
-    """Whether another boot of the agent could still start what a person says never started.
-
-    Two computers made from one image have the same name; the one we turned away may hold a grant.
-    An agent that says so itself has its former boot's own journal, and knows that boot is over.
-    """
-    if said.state is not State.NOT_STARTED or said.person is None:
+def may_still_start(known: Known, now: datetime) -> bool:
+    """Whether a grant is out that whoever has it could still use."""
+    if known.granted_at is None:
         return False
-    if known.boot in {None, said.boot} or known.granted_at is None:
-        return False
-    return now < _window_over(known.granted_at, known)
-
-
-def _window_over(granted_at: datetime, known: Known) -> datetime:
-    return granted_at + timedelta(seconds=known.window_s or 0) + DOUBT_AFTER
+    return now <= known.granted_at + timedelta(seconds=known.window_s or 0) + DOUBT_AFTER
 
 
 class Silence(StrEnum):
@@ -180,9 +170,8 @@ def after_silence(known: Known, now: datetime, *, online: bool, away: bool) -> S
         return Silence.WITHDRAW if gone else Silence.NOTHING
     if online:
         return Silence.NOTHING
-    if known.state is State.GRANTED and known.granted_at is not None:
-        over = now > _window_over(known.granted_at, known)
-        return Silence.DOUBT if over else Silence.NOTHING
+    if known.state is State.GRANTED:
+        return Silence.NOTHING if may_still_start(known, now) else Silence.DOUBT
     return Silence.DOUBT if known.state in MOVING and away else Silence.NOTHING
 
 

@@ -190,8 +190,6 @@ async def report(unit: Unit, agent: str, said: Report) -> DownAck | Welcome | As
         known = None if row is None else records.known(row)
         if known is None and link.strange != said.attempt:
             return Ask(attempt=said.attempt)
-        if known is not None and model.too_early(known, said, unit.now):
-            return DownAck(seq=max(1, link.up_acked))
         _keep(unit, agent, said)
         link.up_acked = said.seq
         await labs.heard(unit, agent, said.boot)

@@ -77,6 +77,7 @@ class Shop:
 
     connected = False
     unwell: str | None = None
+    welcomed_s: float | None = None
 
     def wake(self) -> None:
         pass

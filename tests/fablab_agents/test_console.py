@@ -13,6 +13,7 @@ from fablab_agents.journal import Journal
 from fablab_agents.machines import Bench
 from fablab_agents.protocol.attempts import Actor, State
 from fablab_agents.protocol.messages import Bed, Condition
+from fablab_agents.reconciler import GRANT_LIFE_S
 from fablab_agents.runner import Runner, clock
 from tests.fablab_agents.conftest import LASER, PRINTER, make_ticket
 from tests.fablab_agents.test_journal import PROGRAM
@@ -138,6 +139,33 @@ async def test_what_cannot_be_done_is_said(
     assert answer.status_code == status
     assert words in answer.json()["detail"]
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_not_started_is_not_believed_while_another_computer_could_start_it(
+    browser: httpx.AsyncClient, journal: Journal, runner: Runner
+) -> None:
+    """A claim that a former boot made was perhaps granted, and nobody knows to which computer."""
+    attempt = offered(journal, state=State.ACCEPTED)
+    for to in (State.STAGED, State.CLAIMED, State.UNKNOWN):
+        journal.move(attempt, to, Actor.AGENT, clock())
+
+    async def press(outcome: str) -> tuple[int, str]:
+        said = {"person": "Ana", "outcome": outcome, "evidence": "the bed is empty"}
+        path = f"/api/attempts/{attempt}/attest"
+        answer = await browser.post(path, json=said, headers=HEADER)
+        return answer.status_code, answer.json().get("detail", "")
+
+    status, why = await press("not_started")
+    assert status == 409
+    assert "the network does not answer this computer" in why
+    runner.welcomed_s = clock().elapsed_s
+    status, why = await press("not_started")
+    assert status == 409
+    assert "look again in 6 min" in why
+    runner.welcomed_s -= GRANT_LIFE_S
+    assert await press("not_started") == (200, "")
+    [*_, said] = journal.causes(attempt)
+    assert (said.state, said.person) == (State.NOT_STARTED, "Ana")
 
 
 async def test_a_start_is_for_what_the_person_saw(

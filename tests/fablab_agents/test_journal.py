@@ -261,6 +261,16 @@ def test_a_part_whose_last_line_was_due_is_no_scrap_after_a_restart(tmp_path: Pa
     assert left_behind(closing, witnessed=True) == (State.UNKNOWN, ANY)
 
 
+def test_what_came_as_a_doubt_is_never_said_to_be_over_by_this_journal(tmp_path: Path) -> None:
+    """A recovery that was begun before the journal was struck out finds the doubt in its place."""
+    journal, ticket = open_at(tmp_path), make_ticket()
+    journal.store_doubt(1, ticket, "e", AT)
+    doubted = journal.find(ticket.attempt)
+    assert doubted is not None
+    assert left_behind(doubted, witnessed=True) is None
+    assert left_behind(doubted, witnessed=False) is None
+
+
 def test_a_journal_of_the_release_before_is_taken_on(tmp_path: Path) -> None:
     open_at(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db:

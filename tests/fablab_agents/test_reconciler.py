@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from fablab_agents.protocol.messages import Bed, Condition
 from fablab_agents.reconciler import (
     CLAIM_LIFE_S,
     DENIALS_MAX,
+    GRANT_LIFE_S,
     Accept,
     Claim,
     Desk,
@@ -26,6 +28,7 @@ from fablab_agents.reconciler import (
     Tombstone,
     View,
     Withdraw,
+    against_not_started,
     next_actions,
     waits_for,
 )
@@ -361,3 +364,23 @@ def test_a_running_part_goes_on_whoever_signed_its_ticket() -> None:
     running = attempt(State.RUNNING, handle="h")
     seen = view(running, busy=frozenset({"a-1"}), distrusted=frozenset({"a-1"}))
     assert next_actions(seen) == ()
+
+
+@pytest.mark.parametrize(
+    ("nonce", "witnessed", "welcomed_s", "words"),
+    [
+        (None, True, None, "does not answer this computer"),
+        (None, True, AT.elapsed_s, "another computer in this lab's name .* in 6 min"),
+        (None, True, AT.elapsed_s - GRANT_LIFE_S + 1, "in 1 min"),
+        (None, True, AT.elapsed_s - GRANT_LIFE_S, None),
+        (NONCE, False, AT.elapsed_s, "another computer"),
+        (NONCE, False, AT.elapsed_s - GRANT_LIFE_S, None),
+        (NONCE, True, None, None),
+    ],
+)
+def test_nobody_says_not_started_while_a_double_could_still_start_it(
+    nonce: str | None, witnessed: bool, welcomed_s: float | None, words: str | None
+) -> None:
+    row = attempt(State.UNKNOWN, nonce=nonce)
+    why = against_not_started(view(row, witnessed=witnessed, welcomed_s=welcomed_s), row)
+    assert why is None if words is None else re.search(words, why or "")

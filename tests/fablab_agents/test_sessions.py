@@ -31,6 +31,7 @@ EPOCH = 1
 class Shop:
     connected = False
     unwell: str | None = None
+    welcomed_s: float | None = None
 
     def wake(self) -> None:
         pass

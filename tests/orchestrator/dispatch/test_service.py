@@ -277,10 +277,16 @@ async def test_what_runs_at_an_agent_that_is_away_is_in_doubt(city: City):
 
 async def test_only_the_maker_can_give_up_what_nobody_knows(city: City):
     attempt = await city.running()
-    with pytest.raises(decide.NotInDoubt):
+    with pytest.raises(decide.NotInDoubt, match="only an unknown one"):
         async with city.store.unit() as unit:
             await service.give_up(unit, attempt, "Ana: make it again")
     await city.say(attempt, State.UNKNOWN, cause="the cable was pulled")
+    with pytest.raises(decide.NotInDoubt, match="may still start"):
+        async with city.store.unit() as unit:
+            await service.give_up(unit, attempt, "Ana: make it again")
+    async with city.store.unit() as unit:
+        past = unit.now - timedelta(minutes=10)
+        await unit.session.execute(update(AttemptRow).values(granted_at=past))
     async with city.store.unit() as unit:
         await service.give_up(unit, attempt, "Ana: make it again")
     assert (await city.job()).state == JobState.WANTED
