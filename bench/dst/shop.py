@@ -286,6 +286,9 @@ class Shop(Watcher):
                 do(name)
             except JournalBroken:
                 self.busy.discard(name)
+            except IllegalMove:
+                self.busy.discard(name)
+                raise
             finally:
                 self.wake()
 
