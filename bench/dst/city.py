@@ -438,7 +438,7 @@ class City:
     def maker_gives_up(self, name: str | None = None) -> None:
         """A maker is tired of waiting, and consents to a second part."""
         if not self.world.calm and (asked := name or self._any()) is not None:
-            self._transact(lambda: self._give_up(asked), self.ledger.given_up.update)
+            self._transact(lambda: self._give_up(asked), self.ledger.consented)
 
     def _give_up(self, name: str) -> list[str]:
         known = self.tables.attempts[name]

@@ -38,6 +38,8 @@ class Ledger:
     faults: list[str] = field(default_factory=list[str])
     given_up: set[str] = field(default_factory=set[str])
     """Attempts whose maker accepted that their part may be made a second time."""
+    closed: set[str] = field(default_factory=set[str])
+    """Those of them of which the orchestrator still knows that."""
     taken_back: dict[str, datetime] = field(default_factory=dict[str, datetime])
     """Attempts that the orchestrator ended or wanted stopped, and when."""
     asked_s: dict[str, float] = field(default_factory=dict[str, float])
@@ -57,12 +59,16 @@ class Ledger:
         self.world.tell("WRONG:", what)
         self.faults.append(what)
 
+    def consented(self, attempts: list[str]) -> None:
+        self.given_up.update(attempts)
+        self.closed.update(attempts)
+
     def retired(self, agent: str) -> None:
         self.retired_at.setdefault(agent, self.world.at)
 
     def started(self, make: Make, *, occupied: bool, moving: bool) -> None:
         self.world.tell("physical start", make.attempt, "of", make.piece, "on", make.machine)
-        if make.attempt in self.given_up:
+        if make.attempt in self.closed:
             self.wrong("an attempt started after its maker gave it up")
         if make.piece in self.cancelled:
             self.wrong("a part of a cancelled order was started")

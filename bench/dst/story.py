@@ -246,11 +246,12 @@ class Story:
     def _older_store(self) -> None:
         image, world, ledger = self.city.tables.image(), self.world, self.ledger
         taken_back, cancelled = dict(ledger.taken_back), set(ledger.cancelled)
+        closed = set(ledger.closed)
 
         def put_back() -> None:
             """What was wished since is forgotten with it; what was accepted is not."""
             self.city.put_back(image)
-            ledger.taken_back, ledger.cancelled = taken_back, cancelled
+            ledger.taken_back, ledger.cancelled, ledger.closed = taken_back, cancelled, closed
 
         world.after(world.span(1.0, 100.0), self._strike, put_back)
 
