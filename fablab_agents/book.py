@@ -162,7 +162,8 @@ class Forgotten:
     What this boot said since stands on old memory too; reports after `seq` go with it.
     """
 
-    starts: int
+    after: str | None
+    """The boot whose memory is taken over from the orchestrator."""
     seq: int
     epoch: int
     seen_down: int

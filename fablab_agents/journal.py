@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from fablab_agents import book, wal
 from fablab_agents.book import Attempt, Entry, Mark, Moment
 from fablab_agents.protocol.attempts import LIVE, State
-from fablab_agents.protocol.messages import Bed, ProgramFacts, Report
+from fablab_agents.protocol.messages import BOOTS_MAX, Bed, ProgramFacts, Report
 from fablab_agents.protocol.tickets import Ticket
 from fablab_agents.witness import Witness
 from fablab_agents.writer import Writer
@@ -115,8 +115,12 @@ class Journal(Writer):
         return int(self._meta("began_seq") or 0)
 
     @property
-    def starts(self) -> int:
-        return int(self._meta("starts") or 0)
+    def boots(self) -> tuple[str, ...]:
+        rows = self._read(
+            "SELECT boot FROM boots WHERE boot != ? ORDER BY rowid DESC LIMIT ?",
+            [self.boot, BOOTS_MAX],
+        )
+        return tuple(row["boot"] for row in rows)
 
     @property
     def epoch(self) -> int:
@@ -260,7 +264,6 @@ class Journal(Writer):
             commits = db.execute("SELECT value FROM meta WHERE name = 'commits'").fetchone()
             self._commits = int(commits[0]) if commits else 0
             self._witnessed = self._witness.vouches(self._commits)
-            _count(db, "starts")
         for name, value in (("agent", agent), ("version", _VERSION)):
             if self._meta(name) != value:
                 raise JournalForeign(f"{self.path} is of {name} {self._meta(name)}, not {value}")
@@ -391,8 +394,10 @@ def _forget_all(db: sqlite3.Connection, all_: book.Forgotten) -> None:
     db.execute("DELETE FROM moves WHERE seq > ?", [all_.seq])
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'moves'")
     db.execute("INSERT INTO sqlite_sequence VALUES ('moves', ?)", [all_.seq])
+    if all_.after is not None:
+        db.execute("INSERT OR REPLACE INTO boots VALUES (?, datetime())", [all_.after])
     _note(
-        db, starts=all_.starts, began_seq=all_.seq, floor_seq=all_.seq, acked_up=all_.seq,
+        db, began_seq=all_.seq, floor_seq=all_.seq, acked_up=all_.seq,
         epoch=all_.epoch, seen_down=all_.seen_down,
     )  # fmt: skip
 

@@ -222,9 +222,7 @@ class Session:
             )
             return
         _log.warning("this journal is an older copy; going on from what the network remembers")
-        self._journal.forget_all(
-            message.starts + 1, message.acked_up, message.epoch, message.down_from
-        )
+        self._journal.forget_all(message.speaks, message.acked_up, message.epoch, message.down_from)
         self._hello_due = True
 
     # ── speaking ────────────────────────────────────────────────────────────────────────────
@@ -257,7 +255,7 @@ class Session:
             boot=self._journal.boot,
             version=self._who.version,
             epoch=self._journal.epoch,
-            starts=self._journal.starts,
+            boots=self._journal.boots,
             floor_seq=self._journal.floor_seq,
             began_seq=self._journal.began_seq,
             head_seq=self._journal.head_seq,

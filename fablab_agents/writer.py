@@ -24,7 +24,9 @@ class Writer(Book, ABC):
 
     @property
     @abstractmethod
-    def starts(self) -> int: ...
+    def boots(self) -> tuple[str, ...]:
+        """The last boots before this one that had this journal, or that it goes on from."""
+
     @property
     @abstractmethod
     def began_seq(self) -> int: ...
@@ -68,9 +70,9 @@ class Writer(Book, ABC):
         """A new epoch of the orchestrator's store begins; False if it is known already."""
         return bool(self._commit(lambda: book.renumbered(self, epoch, acked_up, seen_down)))
 
-    def forget_all(self, starts: int, seq: int, epoch: int, seen_down: int) -> None:
+    def forget_all(self, after: str | None, seq: int, epoch: int, seen_down: int) -> None:
         """This journal is an older copy: go on from what the orchestrator remembers."""
-        self._commit(lambda: [book.Forgotten(starts, seq, epoch, seen_down)])
+        self._commit(lambda: [book.Forgotten(after, seq, epoch, seen_down)])
 
     def ack_up(self, seq: int) -> None:
         self._commit(lambda: book.acked(self, seq))

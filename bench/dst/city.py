@@ -159,7 +159,7 @@ class City:
         compared = compared or Compared(row.notes, current=boot == row.boot)
         return Welcome(
             boot=boot, current=compared.current, epoch=self.tables.epoch,
-            starts=compared.notes.starts, acked_up=compared.notes.up_acked,
+            speaks=compared.notes.boot, acked_up=compared.notes.up_acked,
             down_from=compared.down_from, at=self.world.at,
         )  # fmt: skip
 

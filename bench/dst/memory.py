@@ -9,7 +9,7 @@ from fablab_agents import book
 from fablab_agents.book import Attempt, Entries, Mark, Moment
 from fablab_agents.journal import JournalBroken
 from fablab_agents.protocol.attempts import LIVE, State
-from fablab_agents.protocol.messages import Report
+from fablab_agents.protocol.messages import BOOTS_MAX, Report
 from fablab_agents.writer import Writer
 
 
@@ -26,7 +26,9 @@ class MemoryBook(Writer):
         self.moves: list[Report] = []
         """From the report after `floor_seq` on, without a gap."""
         self.seen = self.acked = self.commits = 0
-        self.epoch_now = self.opened = self.floor_up = self.began = 0
+        self.epoch_now = self.floor_up = self.began = 0
+        self.opened: tuple[str, ...] = ()
+        """Its boots, this one included and the last one last."""
         self.witness: int | None = None
         """Kept by the computer, not by its disk: gone with the power."""
         self.vouched = False
@@ -85,10 +87,10 @@ class MemoryBook(Writer):
         self.commits += len(kept)
 
     def open(self, boot: str, moment: Moment) -> None:
-        """As the file is opened: the boot is counted, and what it cannot know is in doubt."""
+        """As the file is opened: the boot is written down, and what it cannot know is in doubt."""
         self.boot_now, self.broken = boot, False
         self.vouched = self.witness is not None and self.commits >= self.witness
-        self.opened += 1
+        self.opened += (boot,)
         self.began = self.head_seq
         self.commits += 1
         self.witness = self.commits
@@ -133,7 +135,9 @@ class MemoryBook(Writer):
             a.id: a for a in self.attempts.values() if a.state not in LIVE and a.id not in told
         }
         self.moves, self._live = [], None
-        self.opened, self.epoch_now, self.seen = all_.starts, all_.epoch, all_.seen_down
+        self.epoch_now, self.seen = all_.epoch, all_.seen_down
+        if all_.after is not None:
+            self.opened = (*self.opened[:-1], all_.after, self.boot)
         self.began = self.floor_up = self.acked = all_.seq
 
     @property
@@ -149,8 +153,8 @@ class MemoryBook(Writer):
         return self.epoch_now
 
     @property
-    def starts(self) -> int:
-        return self.opened
+    def boots(self) -> tuple[str, ...]:
+        return self.opened[-2 : -BOOTS_MAX - 2 : -1]
 
     @property
     def began_seq(self) -> int:

@@ -43,7 +43,6 @@ class Agent:
     heard_at: datetime | None = None
     machines: dict[str, messages.Machine] = field(default_factory=dict[str, messages.Machine])
     boot: str | None = None
-    starts: int = 0
     epoch: int = 1
     up_acked: int = 0
     down_head: int = 0
@@ -54,7 +53,7 @@ class Agent:
     @property
     def notes(self) -> Notes:
         return Notes(
-            self.boot, self.starts, self.epoch, self.up_acked, self.down_head, self.down_acked,
+            self.boot, self.epoch, self.up_acked, self.down_head, self.down_acked,
             self.down_floor,
         )  # fmt: skip
 

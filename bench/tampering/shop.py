@@ -48,7 +48,7 @@ class Shop:
         who = Who(AGENT, pinned.verify, "proof")
         self._session = Session(who, self.journal, self, lambda: self.now)
         told = messages.Welcome(
-            boot=boot, current=True, epoch=_EPOCH, starts=self.journal.starts,
+            boot=boot, current=True, epoch=_EPOCH, speaks=boot,
             acked_up=self.journal.acked_up, down_from=0, at=self.now.at,
         )  # fmt: skip
         self.hear(told.model_dump_json().encode())

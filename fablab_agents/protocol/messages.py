@@ -21,6 +21,7 @@ from fablab_agents.protocol.tickets import (
 )
 
 MAX_BYTES = 64 * 1024
+BOOTS_MAX = 32
 Seq = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 Length = Annotated[float, Field(ge=0, le=100_000)]
@@ -112,8 +113,8 @@ class Hello(_Model):
     version: str
     epoch: Count
     """Of the orchestrator's store, as this agent last heard; 0 before it heard of any."""
-    starts: Count
-    """How often this journal was opened, this boot included."""
+    boots: Annotated[tuple[Slug, ...], Field(max_length=BOOTS_MAX)]
+    """The last boots that had this journal before, and whose memory was taken over."""
     floor_seq: Count
     """Reports up to this one exist no more."""
     began_seq: Count
@@ -212,7 +213,8 @@ class Welcome(_Model):
     current: bool
     """False: this journal is an older copy, or a newer boot of this agent has spoken."""
     epoch: Seq
-    starts: Count
+    speaks: Slug | None
+    """The boot that speaks for this agent, this one or another."""
     acked_up: Count
     down_from: Count
     """Where an agent that takes this over begins to count our messages."""

@@ -14,7 +14,6 @@ class Notes:
     """What our store remembers of one agent."""
 
     boot: str | None = None
-    starts: int = 0
     epoch: int = 1
     """Of our store when notes were last compared to the end."""
     up_acked: int = 0
@@ -42,11 +41,15 @@ class Compared:
 
 
 def compare(ours: Notes, said: Hello, epoch: int) -> Compared:
-    """Take the boot that was opened last, if its journal has all that we were told."""
-    if said.boot != ours.boot and (said.starts <= ours.starts or said.began_seq < ours.up_acked):
+    """Take a boot that comes after the one that speaks, if its journal has all that we were told.
+
+    It comes after it where it has the same journal, and where it took over our memory of it.
+    """
+    after = ours.boot in {None, said.boot, *said.boots}
+    if not after or (said.boot != ours.boot and said.began_seq < ours.up_acked):
         return Compared(ours, current=False)
     up_acked = max(ours.up_acked, said.floor_seq)
-    ours = replace(ours, boot=said.boot, starts=said.starts, up_acked=up_acked)
+    ours = replace(ours, boot=said.boot, up_acked=up_acked)
     if said.epoch != epoch:
         return Compared(ours, current=True)
     ahead = said.acked_up > up_acked or said.acked_down > ours.down_head

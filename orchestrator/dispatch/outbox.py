@@ -49,13 +49,11 @@ async def _first_epoch(unit: Unit, agent: str) -> int:
 
 
 def notes(row: LinkRow, boot: str | None) -> Notes:
-    return Notes(
-        boot, row.starts, row.epoch, row.up_acked, row.down_head, row.down_acked, row.down_floor
-    )
+    return Notes(boot, row.epoch, row.up_acked, row.down_head, row.down_acked, row.down_floor)
 
 
 def keep(row: LinkRow, notes: Notes) -> None:
-    row.starts, row.epoch, row.up_acked = notes.starts, notes.epoch, notes.up_acked
+    row.epoch, row.up_acked = notes.epoch, notes.up_acked
     row.down_head, row.down_acked = notes.down_head, notes.down_acked
     row.down_floor = notes.down_floor
 

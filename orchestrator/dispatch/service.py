@@ -160,7 +160,7 @@ def _welcome(boot: str, compared: Compared, epoch: int, now: datetime) -> Welcom
         boot=boot,
         current=compared.current,
         epoch=epoch,
-        starts=compared.notes.starts,
+        speaks=compared.notes.boot,
         acked_up=compared.notes.up_acked,
         down_from=compared.down_from,
         at=now,

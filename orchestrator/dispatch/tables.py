@@ -92,8 +92,6 @@ class LinkRow(Base):
     __tablename__ = "agent_link"
 
     agent: Mapped[str] = mapped_column(ForeignKey("agent.id"), primary_key=True)
-    starts: Mapped[int] = mapped_column(default=0)
-    """Of the boot that speaks for the agent, how often its journal had been opened."""
     epoch: Mapped[int] = mapped_column(default=1)
     """Of the store when notes were last compared to the end."""
     up_acked: Mapped[int] = mapped_column(default=0)

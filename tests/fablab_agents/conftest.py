@@ -250,7 +250,7 @@ class City:
                     self.boot = said.boot
                 await self.tell(
                     welcome(
-                        said.boot, current=said.boot == self.boot, starts=said.starts,
+                        said.boot, current=said.boot == self.boot, speaks=self.boot or None,
                         acked_up=self.head, down_from=self.acked_down,
                     )
                 )  # fmt: skip

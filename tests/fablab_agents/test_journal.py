@@ -403,12 +403,13 @@ def test_an_older_copy_forgets_what_it_was_at_and_what_it_said_since(tmp_path: P
     journal.close()
     older = open_at(tmp_path, "b2")
     older.move(ticket.attempt, State.WITHDRAWN, Actor.AGENT, AT)
-    older.forget_all(starts=7, seq=9, epoch=2, seen_down=5)
+    older.forget_all(after="b9", seq=9, epoch=2, seen_down=5)
     assert older.find(ticket.attempt) is None
     assert state_of(older, done) is State.WITHDRAWN
     assert older.reports(9) == ()
-    numbers = (older.starts, older.began_seq, older.head_seq, older.floor_seq, older.acked_up)
-    assert numbers == (7, 9, 9, 9, 9)
+    numbers = (older.began_seq, older.head_seq, older.floor_seq, older.acked_up)
+    assert numbers == (9, 9, 9, 9)
+    assert older.boots == ("b9", "b1")
     assert (older.epoch, older.seen_down) == (2, 5)
     assert older.store_doubt(6, ticket, "envelope", AT)
     assert state_of(older, ticket) is State.UNKNOWN

@@ -55,11 +55,11 @@ def unstamped(report: messages.Report) -> messages.Report:
 class City:
     """The other end: it believes what it stored, and repeats what was not acknowledged.
 
-    The boot that was opened last speaks for the agent, when its journal has all that is stored.
+    A boot that comes after the one that spoke for the agent speaks for it when its journal has all
+    that is stored.
     """
 
     boot: str = ""
-    starts: int = 0
     turned_away: set[str] = field(default_factory=set[str])
     stored: list[messages.Report] = field(default_factory=list[messages.Report])
     sent: list[messages.Offer] = field(default_factory=list[messages.Offer])
@@ -87,11 +87,11 @@ class City:
         return []
 
     def greet(self, said: messages.Hello) -> list[BaseModel]:
-        older = said.starts <= self.starts or said.began_seq < len(self.stored)
-        if said.boot != self.boot and older:
+        stranger = self.boot not in {"", said.boot, *said.boots}
+        if stranger or (said.boot != self.boot and said.began_seq < len(self.stored)):
             self.turned_away.add(said.boot)
             return [self.welcome(said.boot, current=False)]
-        self.boot, self.starts = said.boot, said.starts
+        self.boot = said.boot
         assert said.epoch in {0, EPOCH}
         if said.epoch == EPOCH:
             assert said.acked_down <= len(self.sent), "acknowledged what was never sent"
@@ -100,7 +100,7 @@ class City:
 
     def welcome(self, boot: str, *, current: bool) -> messages.Welcome:
         return welcome(
-            boot, current=current, epoch=EPOCH, starts=self.starts, acked_up=len(self.stored),
+            boot, current=current, epoch=EPOCH, speaks=self.boot or None, acked_up=len(self.stored),
             down_from=0 if current else len(self.sent), at=NOW,
         )  # fmt: skip
 
@@ -156,7 +156,8 @@ class Sessions(RuleBasedStateMachine):
         if isinstance(said, messages.Hello):
             self.greeted += 1
             assert (said.epoch, said.head_seq) == (self.journal.epoch, self.journal.head_seq)
-            assert said.starts == self.boots
+            before = tuple(f"b{number}" for number in range(self.boots - 1, 0, -1))
+            assert said.boots == before[: messages.BOOTS_MAX]
             assert {a.attempt for a in said.attempts} == {a.id for a in self.journal.live()}
             return
         assert self.greeted, "hello comes first"

@@ -1,4 +1,4 @@
-"""Each life of the store has a number, and each agent's boots are counted."""
+"""Each life of the store has a number, and so has what an agent was told in it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-_COUNTS = {"starts": "0", "epoch": "1", "down_floor": "0", "without": "0"}
+_COUNTS = {"epoch": "1", "down_floor": "0", "without": "0"}
 
 
 def upgrade() -> None:
