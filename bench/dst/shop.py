@@ -542,7 +542,12 @@ class Shop(Watcher):
 
     def press(self, name: str) -> None:
         if self.alive:
-            self.later(self.world.between(0.05, 0.4), self._pressed, name)
+            self.later(self.world.between(0.05, 0.4), self._still_presses, name, self.world.slept_s)
+
+    def _still_presses(self, name: str, slept_s: float) -> None:
+        """Nobody's finger is on the button for a night."""
+        if slept_s == self.world.slept_s:
+            self._pressed(name)
 
     def _pressed(self, name: str) -> None:
         """As the console's door does it: not while something runs there."""
