@@ -38,6 +38,7 @@ class Shop:
 
     connected = True
     unwell: str | None = None
+    welcomed_s: float | None = None
 
     def __init__(self, folder: Path, pinned: Pinned, boot: str = BOOT) -> None:
         folder.mkdir(parents=True, exist_ok=True)
