@@ -27,7 +27,8 @@ from demo.story import publish
 from demo.world import Lab, Machine, World, answers, free_port
 
 SPEED: Final = 200
-PATIENCE_S: Final = 240.0
+PATIENCE_S: Final = 480.0
+"""Longer than a person's "it never began" is held: a grant's window at a laser, and a minute."""
 PLATE: Final = """<svg xmlns="http://www.w3.org/2000/svg" width="60mm" height="60mm"
 viewBox="0 0 60 60"><path d="M0 0H60V60H0Z"/><circle cx="20" cy="20" r="8"/></svg>"""
 
