@@ -6,7 +6,7 @@ The embedded broker is killed in the town of `test_restore.py`.
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.brokers import stale, town, wire
@@ -27,6 +27,7 @@ def test_old_messages_start_nothing_six_hours_later(tmp_path: Path):
     assert result.judged.faults == 0
 
 
+@settings(deadline=None)
 @given(
     st.text(min_size=1, max_size=40).filter(lambda topic: "\0" not in topic),
     st.binary(max_size=300), st.integers(0, 2), st.booleans(), st.integers(1, 7),
@@ -41,6 +42,7 @@ def test_a_message_is_the_same_out_of_a_stream_in_pieces(
     assert read == [said, said]
 
 
+@settings(deadline=None)
 @given(st.integers(0, wire.LONGEST))
 def test_a_packet_says_its_length_as_mqtt_does(length: int):
     raw = wire.framed(0x30, b"", length)
