@@ -53,6 +53,10 @@ class Uplink:
                 await asyncio.create_task(self._connect(), name="uplink session")
             except* (aiomqtt.MqttError, NoAnswer, JournalBroken) as group:
                 self._away(_words(group))
+            except* Exception as group:
+                # Whatever a message did to us: this connection ends, the next one begins anew.
+                _log.exception("the connection broke off; connecting again", exc_info=group)
+                self._away(_words(group))
             if _cancelled():
                 return
             wait_s = 0.5 if self._runner.connected else min(2 * wait_s, RETRY_MAX_S)

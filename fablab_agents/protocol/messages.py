@@ -7,7 +7,15 @@ everything else may be lost at any time without harm.
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.tickets import (
@@ -17,6 +25,8 @@ from fablab_agents.protocol.tickets import (
     Nonce,
     Sha256,
     Slug,
+    Words,
+    plain,
     strict_json,
 )
 
@@ -25,12 +35,20 @@ BOOTS_MAX = 32
 Seq = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 Length = Annotated[float, Field(ge=0, le=100_000)]
+Travel = Annotated[float, Field(ge=0.001, le=100_000)]
 Price = Annotated[int, Field(ge=0, le=100_000_000)]
 _T = TypeVar("_T")
 
 
 class BadMessage(Exception):
     """Bytes from the broker that are no message of this version; drop them, count them, go on."""
+
+
+def _plain(evidence: dict[str, str | int | float | bool]) -> dict[str, str | int | float | bool]:
+    return {plain(k): plain(v) if isinstance(v, str) else v for k, v in evidence.items()}
+
+
+Evidence = Annotated[dict[str, str | int | float | bool], AfterValidator(_plain)]
 
 
 class _Model(BaseModel):
@@ -61,29 +79,29 @@ class Machine(_Model):
     """One machine as its shop describes it, and how it stands now."""
 
     machine: Slug
-    title: str
-    model: str
+    title: Words
+    model: Words
     """Machine class for estimates, the profile's name: `generic-fdm-220`, `generic-cnc-3018` …"""
     processes: tuple[Slug, ...]
     materials: tuple[Slug, ...]
-    envelope_mm: tuple[Length, Length, Length]
-    tolerance_mm: float
-    thickness_max_mm: float | None = None
-    tool_mm: float | None = None
+    envelope_mm: tuple[Travel, Travel, Travel]
+    tolerance_mm: Length
+    thickness_max_mm: Length | None = None
+    tool_mm: Length | None = None
     attended: bool
     """A person starts it at the machine, and stays: mills and lasers always."""
     by_hand: bool = False
     """No software reaches it: a person makes the part there and attests what became of it."""
     rate_minor_per_h: Price
     setup_minor: Price
-    currency: str = "EUR"
+    currency: Words = "EUR"
     simulated: bool = False
     offered: bool
     condition: Condition
-    detail: str = ""
+    detail: Words = ""
     bed: Bed
     attempt: Slug | None = None
-    firmware: str = ""
+    firmware: Words = ""
 
 
 class ProgramFacts(_Model):
@@ -93,7 +111,7 @@ class ProgramFacts(_Model):
     lines: Count
     seconds: Count
     grams: float
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()
 
 
 class AttemptStatus(_Model):
@@ -110,7 +128,7 @@ class Hello(_Model):
 
     kind: Literal["hello"] = "hello"
     boot: Slug
-    version: str
+    version: Words
     epoch: Count
     """Of the orchestrator's store, as this agent last heard; 0 before it heard of any."""
     boots: Annotated[tuple[Slug, ...], Field(max_length=BOOTS_MAX)]
@@ -144,13 +162,24 @@ class Report(_Model):
     fence: Fence
     state: State
     at: AwareDatetime
-    cause: str = ""
+    cause: Words = ""
     """Why it was refused, failed, was interrupted or is unknown, in words for people."""
-    person: str | None = None
+    person: Words | None = None
     minutes: float | None = None
     program: ProgramFacts | None = None
     machine_s: float | None = None
-    evidence: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    evidence: Evidence = Field(default_factory=dict)
+
+    def bare(self) -> "Report":
+        """The same move without a word about it."""
+        return Report(
+            boot=self.boot,
+            seq=self.seq,
+            attempt=self.attempt,
+            fence=self.fence,
+            state=self.state,
+            at=self.at,
+        )
 
 
 class Claim(_Model):
@@ -191,7 +220,7 @@ class Progress(_Model):
     machine: Slug
     fraction: Annotated[float, Field(ge=0, le=1)]
     line: Count
-    temperatures_c: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    temperatures_c: dict[Words, tuple[float, float]] = Field(default_factory=dict)
 
 
 class Presence(_Model):
@@ -235,7 +264,7 @@ class Withdraw(_Model):
     seq: Seq
     attempt: Slug
     fence: Fence
-    why: str
+    why: Words
 
 
 class Stop(_Model):
@@ -246,7 +275,7 @@ class Stop(_Model):
     seq: Seq
     attempt: Slug
     fence: Fence
-    why: str
+    why: Words
 
 
 class Doubt(_Model):
@@ -275,7 +304,7 @@ class Denied(_Model):
     kind: Literal["deny"] = "deny"
     attempt: Slug
     nonce: Nonce
-    why: str
+    why: Words
 
 
 class DownAck(_Model):

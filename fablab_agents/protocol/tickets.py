@@ -9,9 +9,17 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar, cast
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -21,6 +29,18 @@ ALGORITHM = "Ed25519"
 COUNT_MAX = 2**30
 """No count of ours comes near it, and every database holds one more."""
 Fence = Annotated[int, Field(ge=1, le=COUNT_MAX)]
+
+_NO_TEXT: Final = re.compile(r"[\x00-\x08\x0b-\x1f\ud800-\udfff]")
+"""Half a UTF-16 pair cannot be written as UTF-8, PostgreSQL keeps no NUL, logs want no controls."""
+
+
+def plain(text: str) -> str:
+    """The text with � for every character that the wire does not carry."""
+    return _NO_TEXT.sub("\ufffd", text)
+
+
+Words = Annotated[str, AfterValidator(plain)]
+"""What people, machines or print servers said: it can be sent and kept whatever it was."""
 
 _T = TypeVar("_T")
 Verifier = Callable[[str], bytes]
@@ -58,11 +78,11 @@ class Ticket(_Signed):
     jobs: tuple[Slug, ...] = Field(min_length=1)
     release: Sha256
     design: Slug
-    version: str
-    part: str
+    version: Words
+    part: Words
     file: Sha256
     file_bytes: Annotated[int, Field(ge=0, le=2**40)]
-    format: str
+    format: Words
     quantity: Annotated[int, Field(ge=1, le=COUNT_MAX)]
     recipe: Recipe
     estimate_s: Annotated[int, Field(ge=0, le=COUNT_MAX)]
@@ -121,12 +141,35 @@ def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def strict_json(raw: bytes) -> object:
-    """Parse JSON, refusing twin keys and anything that is not UTF-8 JSON (BadEnvelope)."""
+    """Parse JSON, refusing twin keys, control characters and anything that is not UTF-8 JSON.
+
+    Raises BadEnvelope. Tabs and ends of lines are the controls that it takes, where escaped.
+    """
     try:
-        return json.loads(raw.decode(), object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        text = raw.decode()
+        read = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
+        if "\\" in text:  # else there is none: JSON takes no such character bare, nor does UTF-8
+            _refuse_no_text(read)
+        return read
     except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         msg = f"not readable as JSON: {error}"
         raise BadEnvelope(msg) from error
+
+
+def _refuse_no_text(read: object) -> None:
+    match read:
+        case str():
+            if found := _NO_TEXT.search(read):
+                msg = f"U+{ord(found[0]):04X} is no text"
+                raise BadEnvelope(msg)
+        case dict():
+            for pair in cast("dict[str, object]", read).items():
+                _refuse_no_text(pair)
+        case list() | tuple():
+            for each in cast("list[object]", read):
+                _refuse_no_text(each)
+        case _:
+            pass
 
 
 def _no_constant(name: str) -> float:

@@ -190,11 +190,23 @@ class Gateway:
             return [reply for each in batch for reply in await self._take([each])]
 
     async def _shelve(self, heard: Said) -> list[Reply]:
-        """A report that nothing can be done with must not hold up those behind it."""
+        """A report that nothing can be done with must not hold up those behind it.
+
+        If its words cannot be kept the bare move is. If even that fails, it is not the report that
+        is at fault, and nothing is acknowledged: the agent says it again.
+        """
         if not isinstance(said := heard.said, Report):
             return []
-        reply = await self._patiently(lambda unit: service.shelve(unit, heard.agent, said))
-        return [(heard.agent, reply)]
+        for kept in (said, said.bare()):
+            try:
+                reply = await self._patiently(
+                    lambda unit, kept=kept: service.shelve(unit, heard.agent, kept)
+                )
+            except Exception:  # noqa: BLE001 - logged in full; other labs go on
+                _log.exception("a report could not be shelved", agent=heard.agent, seq=said.seq)
+            else:
+                return [(heard.agent, reply)]
+        return []
 
     async def _take_all(self, unit: Unit, batch: list[Said]) -> list[Reply]:
         replies = [(heard.agent, await self._take_one(unit, heard)) for heard in batch]

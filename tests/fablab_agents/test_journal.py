@@ -95,6 +95,13 @@ def test_messages_are_stored_in_order_without_a_gap(journal: Journal) -> None:
     assert journal.seen_down == 0
 
 
+def test_a_cause_that_is_no_text_is_told_as_text(journal: Journal) -> None:
+    ticket = make_ticket()
+    journal.store_offer(1, ticket, "envelope", AT)
+    journal.move(ticket.attempt, State.REFUSED, Actor.AGENT, AT, cause="it says \ud800\x00")
+    assert [report.cause for report in journal.reports(0)] == ["it says ��"]
+
+
 def test_each_move_is_one_report_in_order_and_survives_a_reopening(
     journal: Journal, tmp_path: Path
 ) -> None:

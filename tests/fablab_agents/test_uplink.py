@@ -5,6 +5,7 @@ import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from fablab_agents.protocol import messages, topics
 from fablab_agents.protocol.attempts import State
 from fablab_agents.runner import files as store
+from fablab_agents.uplink import Uplink
 from tests.fablab_agents.conftest import (
     AGENT,
     COASTER,
@@ -292,3 +294,24 @@ async def test_a_broker_that_forbids_listening_is_said_plainly(
     ).save(lab.folder)
     agent = lab.start()
     await asyncio.to_thread(wait_until, lambda: "does not" in agent.log)
+
+
+async def test_whatever_ends_a_connection_another_one_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connects, again = 0, asyncio.Event()
+
+    async def connect(_: Uplink) -> None:
+        nonlocal connects
+        connects += 1
+        if connects == 1:
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        again.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Uplink, "_connect", connect)
+    nobody: Any = SimpleNamespace(connected=False, wake=lambda: None, verify=None)
+    nobody.identity = SimpleNamespace(agent=AGENT)
+    serving = asyncio.create_task(Uplink(nobody, "1", nobody, nobody).serve())
+    await asyncio.wait_for(again.wait(), 15)
+    serving.cancel()

@@ -78,3 +78,17 @@ def test_a_number_beyond_all_reading_is_no_message(read: Any, digits: int) -> No
         raw = f'{{"kind":"{kind}","boot":"b","seq":{"9" * digits},"acked_up":{"9" * digits}}}'
         with pytest.raises(BadMessage):
             read(raw.encode())
+
+
+def test_whatever_somebody_said_can_be_sent_and_read() -> None:
+    """A print server's own words in a report once ended both programs."""
+    odd = "bed\x00 \ud800\x1b[0m\r\n\thot"
+    said = messages.Report(
+        boot="b-1", seq=1, attempt="a-1", fence=1, state=State.FAILED, at=AT, cause=odd, person=odd,
+        evidence={odd: odd, "lines": 3, "whole": True, "share": 0.5},
+    )  # fmt: skip
+    assert said.cause == "bed� ��[0m�\n\thot"
+    assert said.evidence == {said.cause: said.cause, "lines": 3, "whole": True, "share": 0.5}
+    assert read_up(canonical(said)) == said
+    asked = messages.Withdraw(epoch=1, seq=1, attempt="a-1", fence=1, why=odd)
+    assert read_down(canonical(asked)) == asked

@@ -356,6 +356,49 @@ async def test_a_report_that_cannot_be_folded_does_not_hold_up_the_next(
     assert kinds.count("attempt.stray") == 3
 
 
+async def test_a_report_that_cannot_even_be_shelved_ends_nothing(
+    city: City, bell: Doorbell, monkeypatch: pytest.MonkeyPatch
+):
+    """Without its words it is kept; when nothing keeps it, nothing is acknowledged."""
+    keep = service.shelve
+
+    async def spoiled(unit: Unit, agent: str, said: Report) -> DownAck:
+        if said.cause or said.attempt == "a-never":
+            raise ZeroDivisionError
+        return await keep(unit, agent, said)
+
+    async def unfolded(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(service, "shelve", spoiled)
+    monkeypatch.setattr(service, "report", unfolded)
+    async with running(bell, city) as gateway, connected(bell, city) as agent:
+        await agent.say(hello())
+        await agent.hear(Welcome)
+        await agent.report(1, "a-poison", State.ACCEPTED, cause="words")
+        assert (await agent.hear(DownAck)).seq == 1
+        await agent.report(2, "a-never", State.ACCEPTED)
+        await agent.say(hello())
+        assert (await agent.hear(Welcome)).acked_up == 1
+        assert gateway.connected
+
+
+async def test_half_a_character_in_a_report_is_no_message(city: City, bell: Doorbell):
+    """It could be read but not written, and ended the orchestrator, after each restart again."""
+    async with running(bell, city) as gateway, connected(bell, city) as agent:
+        await agent.say(hello())
+        await agent.hear(Welcome)
+        said = Report(
+            boot="boot-1", seq=1, attempt="a-1", fence=1, state=State.FAILED,
+            at=datetime.now(UTC), cause="CAUSE",
+        )  # fmt: skip
+        for odd in ("\\ud800", "\\u0000"):
+            await agent.raw(said.model_dump_json().replace("CAUSE", odd).encode())
+        await agent.say(hello())
+        assert (await agent.hear(Welcome)).acked_up == 0
+        assert gateway.connected
+
+
 async def test_after_our_restart_an_agent_is_welcomed_without_a_word_from_it(
     city: City, bell: Doorbell
 ):
