@@ -105,13 +105,13 @@ class Machine(_Table):
     jog: bool = False
     camera: bool = False
     offered: bool = True
-    rate_minor_per_h: int = Field(default=0, ge=0)
-    setup_minor: int = Field(default=0, ge=0)
+    rate_minor_per_h: int = Field(default=0, ge=0, le=100_000_000)
+    setup_minor: int = Field(default=0, ge=0, le=100_000_000)
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
-    tool_mm: float | None = Field(default=None, gt=0)
+    tool_mm: float | None = Field(default=None, gt=0, le=100_000)
     kerf_mm: float | None = Field(default=None, ge=0)
-    tolerance_mm: float | None = Field(default=None, gt=0)
-    thickness_max_mm: float | None = Field(default=None, gt=0)
+    tolerance_mm: float | None = Field(default=None, gt=0, le=100_000)
+    thickness_max_mm: float | None = Field(default=None, gt=0, le=100_000)
     simulated: bool = False
 
     @property

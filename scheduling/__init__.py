@@ -6,6 +6,8 @@ It promises integers, seeds and no surprises; it never reads a clock, a disk or 
 from scheduling.explain import Comparison, Difference, NotInPlan, runner_up, why, why_not
 from scheduling.plan import Assignment, Line, Plan, Unplaced
 from scheduling.problem import (
+    DURATION_MAX_S,
+    MONEY_MAX_MINOR,
     Frozen,
     Job,
     Lab,
@@ -21,6 +23,8 @@ from scheduling.solve import InvalidPlan, Limits, solve
 from scheduling.verify import Fault, verify
 
 __all__ = [
+    "DURATION_MAX_S",
+    "MONEY_MAX_MINOR",
     "Assignment",
     "Comparison",
     "Difference",

@@ -16,8 +16,9 @@ Spans = tuple[tuple[int, int], ...]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}")
 _TIME_MAX_S = 10**11
+DURATION_MAX_S = 10**8
 _HORIZON_MAX_S = 400 * 86_400
-_MONEY_MAX_MINOR = 10**9
+MONEY_MAX_MINOR = 10**9
 _WEIGHT_MAX_MINOR = 10**7
 _LENGTH_MAX_UM = 10**9
 
@@ -111,7 +112,7 @@ class Machine:
         _whole(f"{where}: tolerance_um", self.tolerance_um, 0, _LENGTH_MAX_UM)
         _whole(f"{where}: available_from_s", self.available_from_s, 0, _TIME_MAX_S)
         _whole(f"{where}: rate_minor_per_h", self.rate_minor_per_h, 0, _WEIGHT_MAX_MINOR)
-        _whole(f"{where}: setup_minor", self.setup_minor, 0, _MONEY_MAX_MINOR)
+        _whole(f"{where}: setup_minor", self.setup_minor, 0, MONEY_MAX_MINOR)
         if self.thickness_max_um is not None:
             _whole(f"{where}: thickness_max_um", self.thickness_max_um, 0, _LENGTH_MAX_UM)
 
@@ -148,7 +149,7 @@ class Job:
         where = f"job {self.id}"
         _place(where, self.lat_udeg, self.lon_udeg)
         _size(f"{where}: size_um", self.size_um, 0)
-        _whole(f"{where}: material_minor", self.material_minor, 0, _MONEY_MAX_MINOR)
+        _whole(f"{where}: material_minor", self.material_minor, 0, MONEY_MAX_MINOR)
         _whole(f"{where}: release_s", self.release_s, 0, _TIME_MAX_S)
         self._check_wishes(where)
         self._check_estimates(where)
@@ -164,9 +165,9 @@ class Job:
 
     def _check_estimates(self, where: str) -> None:
         for machine, duration_s in self.durations_s.items():
-            _whole(f"{where}: duration on {machine}", duration_s, 1, 10**8)
+            _whole(f"{where}: duration on {machine}", duration_s, 1, DURATION_MAX_S)
         for machine, minor in self.prices_minor.items():
-            _whole(f"{where}: price on {machine}", minor, 0, _MONEY_MAX_MINOR)
+            _whole(f"{where}: price on {machine}", minor, 0, MONEY_MAX_MINOR)
 
 
 @dataclass(frozen=True)
@@ -204,8 +205,8 @@ class Weights:
     def __post_init__(self) -> None:
         for name in ("transport_minor_per_km", "lateness_minor_per_h", "waiting_minor_per_h"):
             _whole(f"weights: {name}", getattr(self, name), 0, _WEIGHT_MAX_MINOR)
-        _whole("weights: move_minor", self.move_minor, 0, _MONEY_MAX_MINOR)
-        _whole("weights: unplaced_minor", self.unplaced_minor, 0, _MONEY_MAX_MINOR)
+        _whole("weights: move_minor", self.move_minor, 0, MONEY_MAX_MINOR)
+        _whole("weights: unplaced_minor", self.unplaced_minor, 0, MONEY_MAX_MINOR)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ It never keeps a secret: codes and agent secrets are told once and stored as has
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from fablab_agents.protocol.messages import Machine
@@ -237,16 +238,21 @@ async def machines(unit: Unit) -> list[MachineStanding]:
         .where(AgentRow.retired_at.is_(None), MachineRow.present)
         .order_by(MachineRow.agent, MachineRow.machine)
     )
-    return [_standing(row, agent, lab) for row, agent, lab in rows]
+    told = (_standing(row, agent, lab) for row, agent, lab in rows)
+    return [standing for standing in told if standing is not None]
 
 
 async def machine(unit: Unit, agent_id: str, name: str) -> MachineStanding | None:
     return next((m for m in await machines(unit) if m.id == f"{agent_id}/{name}"), None)
 
 
-def _standing(row: MachineRow, agent: AgentRow, lab: LabRow) -> MachineStanding:
+def _standing(row: MachineRow, agent: AgentRow, lab: LabRow) -> MachineStanding | None:
+    """None for what an older version took that is no description of a machine any more."""
     session = Session(agent.session)
-    said = Machine.model_validate(row.said)
+    try:
+        said = Machine.model_validate(row.said)
+    except ValidationError:
+        return None
     return MachineStanding(lab, agent.id, said, session, reachable=session is Session.ONLINE)
 
 

@@ -210,6 +210,15 @@ def machine_of(bench: Bench) -> scheduling.Machine:
     )
 
 
+def against_planning(bench: Bench) -> str | None:
+    """Why the solver cannot take this machine as its lab describes it."""
+    try:
+        machine_of(bench)
+    except (ValueError, OverflowError) as error:
+        return str(error)
+    return None
+
+
 def job_of(  # noqa: PLR0913 - one thing wanted, at one place
     job_id: str,
     part: Part,
@@ -223,11 +232,24 @@ def job_of(  # noqa: PLR0913 - one thing wanted, at one place
 ) -> scheduling.Job:
     """All pieces one after the other on one machine; machines to avoid get no duration.
 
+    Nor do those on which it would take years, or cost what nobody can add up.
     Time is promised on p90, as nine of ten parts keep it; the price stands on p50.
     """
     shunned = set(avoid)
     efforts = {b.id: effort(part, b.machine) for b in benches if b.id not in shunned}
     known = {b.id: (b, e) for b in benches if (e := efforts.get(b.id)) is not None}
+    prices = {
+        name: sum(line.minor for line in price_lines(part, pieces, b.machine, e, policy))
+        - b.machine.setup_minor
+        for name, (b, e) in known.items()
+    }
+    durations = {name: e.p90_s * pieces for name, (_, e) in known.items()}
+    sane = {
+        name
+        for name in known
+        if durations[name] <= scheduling.DURATION_MAX_S
+        and prices[name] <= scheduling.MONEY_MAX_MINOR
+    }
     return scheduling.Job(
         id=job_id,
         process=part.process,
@@ -235,12 +257,8 @@ def job_of(  # noqa: PLR0913 - one thing wanted, at one place
         size_um=size_um(part),
         lat_udeg=udeg(at[0]),
         lon_udeg=udeg(at[1]),
-        durations_s={name: e.p90_s * pieces for name, (_, e) in known.items()},
-        prices_minor={
-            name: sum(line.minor for line in price_lines(part, pieces, b.machine, e, policy))
-            - b.machine.setup_minor
-            for name, (b, e) in known.items()
-        },
+        durations_s={name: durations[name] for name in sane},
+        prices_minor={name: prices[name] for name in sane},
         thickness_um=None if part.thickness_mm is None else um(part.thickness_mm),
         tolerance_um=None if part.tolerance_mm is None else um(part.tolerance_mm),
         due_s=None if due_at is None else int(due_at.timestamp()),

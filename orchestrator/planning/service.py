@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
+import structlog
 from sqlalchemy import select
 
 import scheduling
@@ -27,6 +29,7 @@ from orchestrator.planning.tables import AssignmentRow, QuoteRow
 from orchestrator.policy.model import IN_FORCE
 from orchestrator.store import JsonValue, Store, Unit, new_id
 
+_log = structlog.get_logger("planning")
 _SOLVE_S = 2.0
 _FAIR_TRIES = 2
 # A short silence, as when a broker restarts, does not move work elsewhere.
@@ -312,7 +315,22 @@ async def _benches(unit: Unit) -> tuple[list[Bench], list[Place]]:
         for standing, place in zip(standings, places, strict=True)
         for each in standing.machines
     ]
-    return [bench for bench in found if model.usable(bench, IN_FORCE.currency)], places
+    usable = [bench for bench in found if model.usable(bench, IN_FORCE.currency)]
+    return [bench for bench in usable if _can_be_planned(bench)], places
+
+
+def _can_be_planned(bench: Bench) -> bool:
+    """One machine that makes no sense is left out, and told; it ends nobody else's plan."""
+    why = model.against_planning(bench)
+    if why is not None:
+        _tell_left_out(bench.id, why)
+    return why is None
+
+
+@lru_cache(maxsize=1000)
+def _tell_left_out(bench: str, why: str) -> None:
+    """Once, however often it is looked at."""
+    _log.warning("a machine is left out of every plan", machine=bench, why=why)
 
 
 async def _busy_until(

@@ -11,6 +11,11 @@ from tests.wire import hello, welcome
 
 NONCE, SHA = "0" * 32, "a" * 64
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MACHINE = messages.Machine(
+    machine="m-1", title="M", model="generic-fdm-220", processes=("fdm",), materials=("pla",),
+    envelope_mm=(220, 220, 250), tolerance_mm=0.3, attended=False, rate_minor_per_h=400,
+    setup_minor=150, offered=True, condition=messages.Condition.IDLE, bed=messages.Bed.CLEAR,
+)  # fmt: skip
 UP: list[Any] = [
     hello("b-1"),
     messages.Report(boot="b-1", seq=1, attempt="a-1", fence=1, state=State.ACCEPTED, at=AT),
@@ -92,3 +97,20 @@ def test_whatever_somebody_said_can_be_sent_and_read() -> None:
     assert read_up(canonical(said)) == said
     asked = messages.Withdraw(epoch=1, seq=1, attempt="a-1", fence=1, why=odd)
     assert read_down(canonical(asked)) == asked
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        {"tolerance_mm": -1.0},
+        {"tolerance_mm": 1e300},
+        {"envelope_mm": (0.0, 1.0, 1.0)},
+        {"thickness_max_mm": -1.0},
+        {"tool_mm": 1e300},
+    ],
+)
+def test_a_machine_beyond_all_measure_is_none(absurd: dict[str, Any]) -> None:
+    machine = MACHINE.model_copy(update=absurd)
+    raw = messages.Machines.model_construct(boot="b-1", machines=(machine,)).model_dump_json()
+    with pytest.raises(BadMessage, match=next(iter(absurd))):
+        read_up(raw.encode())

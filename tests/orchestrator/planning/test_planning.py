@@ -216,6 +216,33 @@ async def test_machines_that_cannot_are_not_quoted(town: Town, how: dict[str, An
     assert quote.items[0].why_not[0].lab == "Near"
 
 
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        {"tolerance_mm": -1.0},
+        {"tolerance_mm": 1e300},
+        {"envelope_mm": (0.0, 0.0, 0.0)},
+        {"rate_minor_per_h": 50_000_000},
+        {"setup_minor": 100_000_000},
+    ],
+)
+async def test_one_machine_that_makes_no_sense_ends_nobody_elses_plan(
+    town: Town, absurd: dict[str, Any]
+):
+    """What the wire or an older version let in, and what it lets in still."""
+    await town.publish()
+    near = await town.open_lab("Near", 1, PRINTER)
+    await town.order(await town.quote(quantity=20))
+    await town.open_lab("Odd", 0, PRINTER.model_copy(update=absurd))
+    assert [option.agent for option in (await town.quote(quantity=20)).items[0].options] == [near]
+    async with town.store.view() as unit:
+        asked = await service.look(unit)
+        assert [each.agent for each in await labs.machines(unit)].count(near) == 1
+    assert asked is not None
+    planned = await service.solve(asked, 0.2)
+    assert {spot.machine for spot in planned.plan.by_job.values()} == {f"{near}/printer-1"}
+
+
 async def test_designs_that_nobody_may_make_for_payment_are_refused(town: Town):
     await town.publish(licence="CC-BY-NC-4.0")
     await town.open_lab("Near", 1, PRINTER)
