@@ -119,9 +119,10 @@ def keys_router(signer: Signer) -> APIRouter:
     rotating = APIRouter(tags=["keys"])
 
     @rotating.post("/api/keys/rotate")
-    async def rotate(wish: Rotation) -> dict[str, list[str]]:  # pyright: ignore[reportUnusedFunction]
+    async def rotate(wish: Rotation, request: Request) -> dict[str, list[str]]:  # pyright: ignore[reportUnusedFunction]
         """Sign with the next key from now on; the keys that agents are told to trust."""
         signer.rotate(revoke=wish.revoke)
+        await _store(request).run(lambda unit: service.take_back_distrusted(unit, signer))
         return {"keys": [str(key["kid"]) for key in signer.public()]}
 
     return rotating

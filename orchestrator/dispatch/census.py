@@ -108,7 +108,7 @@ async def recalled(unit: Unit, signer: Signer, agent: str, attempt: str, token: 
         ticket = None
     if token is None or ticket is None or (ticket.agent, ticket.attempt) != (agent, attempt):
         (await outbox.link(unit, agent)).strange = attempt
-        await unit.record("attempt.stray", attempt, agent=agent)
+        await unit.record_seldom("attempt.stray", attempt, agent=agent)
     elif await unit.session.get(AttemptRow, attempt) is None:
         await _adopt(unit, ticket, token)
 

@@ -67,11 +67,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An event for whoever listens."""
+    """An event for whoever listens; `seldom` if an agent can bring it about without end."""
 
     kind: str
     subject: str
     words: Values
+    seldom: bool = False
 
 
 Effect = Noted | Moved | Told | Recorded
@@ -180,10 +181,16 @@ def _granted(
 # ── what agents say
 
 
+def concerns(known: Known | None, agent: str, said: Report) -> bool:
+    """Whether it is about an attempt that was offered to this agent so; else nothing is kept."""
+    return known is not None and known.agent == agent and known.fence == said.fence
+
+
 def reported(known: Known | None, agent: str, said: Report, now: datetime) -> Effects:
     """What one report, taken once and in its order, changes."""
-    if known is None or known.agent != agent or known.fence != said.fence:
-        return [Recorded("attempt.stray", said.attempt, {"agent": agent, "state": said.state})]
+    if known is None or not concerns(known, agent, said):
+        told = {"agent": agent, "state": said.state}
+        return [Recorded("attempt.stray", said.attempt, told, seldom=True)]
     folded = model.fold(known.state, said.state)
     effects: Effects = [Noted(known.id, _noted(known, said))]
     if folded.surprise:

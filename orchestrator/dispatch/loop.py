@@ -30,6 +30,7 @@ async def run(store: Store, signer: Signer) -> NoReturn:
             if time.monotonic() - looked_s > _SILENCE_EVERY_S:
                 looked_s = time.monotonic()
                 await store.run(service.note_silence)
+                await store.run(lambda unit: service.take_back_distrusted(unit, signer))
         except _LATER as error:
             _log.warning("later again", why=str(error))
         except Exception:  # noqa: BLE001 - logged in full

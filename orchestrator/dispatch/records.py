@@ -1,7 +1,6 @@
 """The rows of attempts: read, and changed as `decide` says, in the transaction of the caller."""
 
 from collections.abc import Iterable, Sequence
-
 from sqlalchemy import func, select, update
 
 from fablab_agents.protocol.attempts import LIVE, State
@@ -110,6 +109,8 @@ async def perform(unit: Unit, effects: Iterable[Effect]) -> None:
                 seq = await outbox.put(unit, agent, name, message)
                 if offers:
                     (await attempt(unit, name)).down_seq = seq
+            case Recorded(kind, subject, words, seldom=True):
+                await unit.record_seldom(kind, subject, **words)
             case Recorded(kind, subject, words):
                 await unit.record(kind, subject, **words)
 

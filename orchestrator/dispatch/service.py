@@ -91,6 +91,23 @@ async def cancel_order(unit: Unit, order_id: str, why: str) -> Cancelled:
     return Cancelled(tuple(cancelled), tuple(kept))
 
 
+async def take_back_distrusted(unit: Unit, signer: Signer) -> None:
+    """Offers that no key of ours stands behind any more: their jobs are wanted as before.
+
+    Left to the labs they would be refused, and a machine that refused a job is not asked again.
+    """
+    awaited = await census.missing(unit)
+    rows = await unit.session.scalars(
+        select(AttemptRow)
+        .where(AttemptRow.state.in_(model.FREE), AttemptRow.agent.not_in(awaited))
+        .order_by(AttemptRow.id)
+    )
+    for row in rows.all():
+        if not signer.trusts(row.ticket):
+            why = "the key that signed this offer is not trusted any more"
+            await records.perform(unit, decide.withdrawn(records.known(row), why, unit.now))
+
+
 async def stop_cancelled(unit: Unit, job_id: str) -> None:
     """The job is cancelled: its live attempt, if any, has nothing to make."""
     for attempt_id in await records.live_of_job(unit, job_id):
@@ -140,7 +157,7 @@ async def hello(unit: Unit, agent: str, said: Hello) -> Welcome | None:
     else:
         await _turn_away(unit, link, said.boot, "agent.older_copy")
     if compared.ahead:
-        await unit.record("agent.remembers_more", agent, boot=said.boot)
+        await unit.record_seldom("agent.remembers_more", agent, boot=said.boot)
     if compared.complete:
         listed = frozenset(status.attempt for status in said.attempts)
         live = [records.known(each) for each in await records.live(unit, agent)]
@@ -152,7 +169,7 @@ async def _turn_away(unit: Unit, link: LinkRow, boot: str, event: str) -> None:
     """Told once, however often it says hello."""
     if link.turned_away != boot:
         link.turned_away = boot
-        await unit.record(event, link.agent, boot=boot)
+        await unit.record_seldom(event, link.agent, boot=boot)
 
 
 def _welcome(boot: str, compared: Compared, epoch: int, now: datetime) -> Welcome:
@@ -190,7 +207,8 @@ async def report(unit: Unit, agent: str, said: Report) -> DownAck | Welcome | As
         known = None if row is None else records.known(row)
         if known is None and link.strange != said.attempt:
             return Ask(attempt=said.attempt)
-        _keep(unit, agent, said)
+        if decide.concerns(known, agent, said):
+            _keep(unit, agent, said)
         link.up_acked = said.seq
         await labs.heard(unit, agent, said.boot)
         await records.perform(unit, decide.reported(known, agent, said, unit.now))
@@ -207,7 +225,9 @@ async def shelve(unit: Unit, agent: str, said: Report) -> DownAck:
     """Keep a report that could not be folded in, and tell it, for a person to look at."""
     link = await outbox.link(unit, agent)
     if said.seq == link.up_acked + 1:
-        _keep(unit, agent, said)
+        row = await unit.session.get(AttemptRow, said.attempt)
+        if decide.concerns(None if row is None else records.known(row), agent, said):
+            _keep(unit, agent, said)
         link.up_acked = said.seq
         await unit.record("report.shelved", said.attempt, agent=agent, seq=said.seq)
     return DownAck(seq=max(1, link.up_acked))

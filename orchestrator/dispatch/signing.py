@@ -53,7 +53,8 @@ class Signer:
         """Sign with the next key from now on.
 
         The former one stays published until next time, so that what it signed still holds; with
-        `revoke` it is gone at once, and what it signed has to be offered anew.
+        `revoke` it is gone at once, and `service.take_back_distrusted` has what it signed offered
+        anew.
         """
         current, following = self._keys[:2]
         self._keys = [following, _new_key(), *([] if revoke else [current])]
@@ -86,6 +87,14 @@ class Signer:
             if key.kid == named:
                 return _read(envelope, key)
         raise BadEnvelope("not signed by a key of ours")
+
+    def trusts(self, envelope: str) -> bool:
+        """Whether the key that it names is still one of ours; the signature is not looked at."""
+        try:
+            named = key_id(envelope)
+        except BadEnvelope:
+            return False
+        return any(key.kid == named for key in self._keys)
 
     def _save(self) -> None:
         keys = [key.as_dict(private=True) for key in self._keys]

@@ -118,7 +118,7 @@ async def test_a_ticket_of_somebody_else_takes_up_nothing(city: City, tmp_path: 
     await recall(city, "a-lost", forged)
     await recall(city, "a-other", signed(city, city.jobs[0]))
     assert (await city.job()).state == "wanted"
-    assert (await city.kinds())[-2:] == ["attempt.stray", "attempt.stray"]
+    assert (await city.kinds()).count("attempt.stray") == 1
 
 
 # ── the doors

@@ -16,12 +16,13 @@ from fablab_agents.protocol.messages import (
     Denied,
     DownAck,
     Granted,
+    Recall,
     Welcome,
 )
 from orchestrator.dispatch import census, decide, model, offers, outbox, records, service
 from orchestrator.dispatch.api import attempt_view
 from orchestrator.dispatch.pages import _of_job
-from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow
+from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow, UpRow
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
 from orchestrator.labs.tables import AgentRow
@@ -29,6 +30,7 @@ from orchestrator.makes import service as makes
 from orchestrator.orders import service as orders
 from orchestrator.orders.model import JobState
 from orchestrator.store import Unit
+from tests.orchestrator.dispatch.conftest import BOOT
 
 City = Any  # the fixture's class lives in conftest
 
@@ -193,6 +195,45 @@ async def test_a_report_about_another_agents_attempt_changes_nothing(city: City)
     assert await city.say("a-nowhere", State.FINISHED) == Ask(attempt="a-nowhere")
     assert (await city.attempt(attempt)).state == State.OFFERED
     assert (await city.kinds()).count("attempt.stray") == 1
+
+
+async def test_stray_words_fill_neither_inbox_nor_event_log(city: City):
+    """60 kB a report, as many as a lab's secret can say in a second, were once kept for ever."""
+    attempt = await city.plan_and_offer()
+    for n in range(3):
+        async with city.store.unit() as unit:
+            said = Recall(boot=BOOT, attempt=f"a-{n}", ticket=None)
+            await service.recall(unit, city.signer, city.agent, said)
+        assert isinstance(await city.say(f"a-{n}", State.RUNNING, cause="z" * 60_000), DownAck)
+        assert isinstance(await city.say(attempt, State.RUNNING, fence=7), DownAck)
+        for boot, ahead in (("b-x", 2**30), ("b-y", 2**30)):
+            await city.hello(boot=boot, epoch=ahead)
+        await city.hello(acked_down=2**20 + n)
+    async with city.store.view() as unit:
+        assert (await unit.session.scalars(select(UpRow.body))).all() == []
+    kinds = await city.kinds()
+    for kind in ("attempt.stray", "agent.later_epoch", "agent.remembers_more"):
+        assert kinds.count(kind) == 1
+
+
+async def test_what_a_key_signed_that_counts_no_more_is_offered_anew_to_the_same_machine(
+    city: City,
+):
+    """Left to the lab it is refused, and a lab with one machine would never be asked again."""
+    attempt = await city.staged()
+    async with city.store.unit() as unit:
+        await service.take_back_distrusted(unit, city.signer)
+    assert (await city.attempt(attempt)).state == State.CLAIMED
+    city.signer.rotate(revoke=True)
+    async with city.store.unit() as unit:
+        await service.take_back_distrusted(unit, city.signer)
+    job = await city.job()
+    assert (job.state, job.tries, job.avoid) == ("wanted", 0, [])
+    assert (await city.attempt(attempt)).state == State.WITHDRAWN
+    await city.say(attempt, State.WITHDRAWN)
+    again = await city.plan_and_offer()
+    assert (await city.job()).avoid == []
+    assert city.ticket((await city.sends())[-1]).attempt == again
 
 
 @pytest.mark.parametrize("how", [State.FAILED, State.INTERRUPTED])
