@@ -53,8 +53,7 @@ class Uplink:
                 await asyncio.create_task(self._connect(), name="uplink session")
             except* (aiomqtt.MqttError, NoAnswer, JournalBroken) as group:
                 self._away(_words(group))
-            except* Exception as group:
-                # Whatever a message did to us: this connection ends, the next one begins anew.
+            except* Exception as group:  # noqa: BLE001 - logged in full; the next one begins anew
                 _log.exception("the connection broke off; connecting again", exc_info=group)
                 self._away(_words(group))
             if _cancelled():

@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 
 _ROOM = "/dev/shm"  # noqa: S108 - memory, gone with the power; the file is refused if not ours
-_ROOMS = ("COSMOLOCAL_RUNTIME_DIR", "XDG_RUNTIME_DIR")
 _SYSTEM = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -23,18 +22,25 @@ class Witness:
 
     @classmethod
     def of(cls, journal: Path) -> "Witness":
-        """The witness of this journal on this computer."""
-        room = next((os.environ[name] for name in _ROOMS if os.environ.get(name)), _ROOM)
+        """The witness of this journal on this computer, however the agent was started.
+
+        In a room of the session an agent started by hand would not see what its service wrote.
+        """
+        room = os.environ.get("COSMOLOCAL_RUNTIME_DIR") or _ROOM
         name = hashlib.sha256(str(journal.resolve()).encode()).hexdigest()[:16]
         return cls(Path(room) / f"cosmolocal-{name}")
 
     def vouches(self, commits: int) -> bool:
-        """Whether a journal with so many commits can be the one that was written last."""
+        """Whether a journal with so many commits can be the one that was written last.
+
+        One commit more than was remembered is one that a kill came behind; with two, somebody else
+        remembered them elsewhere, and which of the files is the newest is not known.
+        """
         with contextlib.suppress(OSError, ValueError):
             if self._path.stat(follow_symlinks=False).st_uid != os.getuid():
                 return False
             system, seen = self._path.read_text().split()
-            return system == _system() and commits >= int(seen)
+            return system == _system() and 0 <= commits - int(seen) <= 1
         return False
 
     def remember(self, commits: int) -> None:

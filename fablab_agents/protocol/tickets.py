@@ -30,7 +30,7 @@ COUNT_MAX = 2**30
 """No count of ours comes near it, and every database holds one more."""
 Fence = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 
-_NO_TEXT: Final = re.compile(r"[\x00-\x08\x0b-\x1f\ud800-\udfff]")
+_NO_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 """Half a UTF-16 pair cannot be written as UTF-8, PostgreSQL keeps no NUL, logs want no controls."""
 
 
@@ -143,7 +143,7 @@ def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def strict_json(raw: bytes) -> object:
     """Parse JSON, refusing twin keys, control characters and anything that is not UTF-8 JSON.
 
-    Raises BadEnvelope. Tabs and ends of lines are the controls that it takes, where escaped.
+    Raises BadEnvelope. The controls that it takes are tabs and ends of lines, as forms send them.
     """
     try:
         text = raw.decode()

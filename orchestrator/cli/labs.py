@@ -20,7 +20,7 @@ Without more words: the labs, their machines and how they stand.
 def register(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "labs",
-        help="list labs, add one, or make an enrolment code",
+        help="list labs, add one, make an enrolment code, or retire an agent",
         description=_LABS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

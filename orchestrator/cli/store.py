@@ -34,6 +34,7 @@ Keep with it, from {folder}, copied after it:
   blobs/                           designs and programs; files are only ever added
   keys/                            without them no ticket that is out can be read again
   token, broker/orchestrator.secret"""
+_ASKED: Final = "It asks for the password, or takes it from ~/.pgpass or PGPASSWORD."
 
 
 def register(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -74,7 +75,8 @@ def backup(args: argparse.Namespace) -> int:
     beside = _BESIDE.format(folder=args.data_dir)
     if url.get_backend_name() != "sqlite":
         dump = f"pg_dump --format=custom --file={args.file} '{_plain(url)}'"
-        show(args, {"run": dump}, f"this database is PostgreSQL; run\n  {dump}\n{beside}")
+        words = f"this database is PostgreSQL; run\n  {dump}\n{_ASKED}\n{beside}"
+        show(args, {"run": dump}, words)
         return NEEDS_PERSON
     try:
         files.copy(_file(url), args.file)
@@ -93,7 +95,9 @@ def _database(args: argparse.Namespace) -> "URL":
 
 
 def _plain(url: "URL") -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=True)
+    """Without the password, which is nothing for a command line."""
+    bare = url.set(drivername="postgresql")._replace(password=None)
+    return bare.render_as_string(hide_password=False)
 
 
 def _file(url: "URL") -> Path:

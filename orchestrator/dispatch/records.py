@@ -1,6 +1,7 @@
 """The rows of attempts: read, and changed as `decide` says, in the transaction of the caller."""
 
 from collections.abc import Iterable, Sequence
+
 from sqlalchemy import func, select, update
 
 from fablab_agents.protocol.attempts import LIVE, State

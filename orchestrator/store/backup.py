@@ -4,8 +4,11 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 from orchestrator.store.durable import sync_folder
+
+_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR}
 
 
 class NotCopied(Exception):
@@ -50,8 +53,26 @@ def _copy(source: Path, spare: Path) -> None:
             raise NotCopied(f"{source} is no database of an orchestrator")
 
 
+def _take_in_log(place: Path) -> None:
+    """The former database is one file now, unless it is damaged and was not whole before."""
+    try:
+        with contextlib.closing(sqlite3.connect(place)) as former:
+            [mode] = former.execute("PRAGMA journal_mode = DELETE").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in _DAMAGED:
+            return
+        raise NotCopied(f"{place} cannot be replaced: {error}") from error
+    if mode != "delete":
+        raise NotCopied(f"{place} is in use")
+
+
 def replace(new: Path, place: Path) -> None:
-    """`new` is the database at `place` from now on; nothing of the former one can come back."""
+    """`new` is the database at `place` from now on; nothing of the former one can come back.
+
+    At every moment one of the two is there whole, so that a kill leaves no third; raises NotCopied.
+    """
+    if place.exists():
+        _take_in_log(place)
     for former in ("-wal", "-shm"):
         place.with_name(place.name + former).unlink(missing_ok=True)
     handle = os.open(new, os.O_RDONLY)

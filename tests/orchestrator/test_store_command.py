@@ -95,7 +95,7 @@ def test_for_postgresql_it_says_what_to_run_and_no_password(
     url = "postgresql+psycopg://city:secret@db.example/cosmolocal"
     assert say(data, "backup", "monday.dump", "--database", url) == 3
     said = capsys.readouterr().out
-    assert "pg_dump --format=custom --file=monday.dump 'postgresql://city:***@" in said
+    assert "pg_dump --format=custom --file=monday.dump 'postgresql://city@" in said
     assert "secret" not in said
 
 

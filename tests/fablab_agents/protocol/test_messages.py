@@ -92,7 +92,7 @@ def test_whatever_somebody_said_can_be_sent_and_read() -> None:
         boot="b-1", seq=1, attempt="a-1", fence=1, state=State.FAILED, at=AT, cause=odd, person=odd,
         evidence={odd: odd, "lines": 3, "whole": True, "share": 0.5},
     )  # fmt: skip
-    assert said.cause == "bed� ��[0m�\n\thot"
+    assert said.cause == "bed� ��[0m\r\n\thot"
     assert said.evidence == {said.cause: said.cause, "lines": 3, "whole": True, "share": 0.5}
     assert read_up(canonical(said)) == said
     asked = messages.Withdraw(epoch=1, seq=1, attempt="a-1", fence=1, why=odd)

@@ -71,15 +71,47 @@ async def test_a_damaged_database_is_not_copied(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*monday*"))
 
 
-async def test_nothing_of_the_former_database_comes_back(tmp_path: Path) -> None:
-    """Its write-ahead log, left by a kill, would be played into the one that took its place."""
-    store, file = await served(tmp_path)
-    kept = tmp_path / "monday.db"
+async def killed(folder: Path) -> tuple[Path, Path]:
+    """A database whose newest event is only in its log, and a copy from before that event."""
+    store, file = await served(folder)
+    kept = folder / "monday.db"
     copy(file, kept)
+    whole = file.read_bytes()
     async with store.unit() as unit:
         await unit.record("a.thing", "after the copy")
     log = file.with_name(f"{file.name}-wal").read_bytes()
     await store.close()
+    file.write_bytes(whole)
     file.with_name(f"{file.name}-wal").write_bytes(log)
+    return file, kept
+
+
+async def test_nothing_of_the_former_database_comes_back(tmp_path: Path) -> None:
+    """Its write-ahead log, left by a kill, would be played into the one that took its place."""
+    file, kept = await killed(tmp_path)
+    replace(kept, file)
+    assert subjects(file) == ["first"]
+
+
+@pytest.mark.parametrize("before", ["unlink", "replace"])
+async def test_a_kill_amid_the_replacing_leaves_the_former_database_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Not that as it was some commits ago, with no new epoch to tell anybody."""
+    file, kept = await killed(tmp_path)
+
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as now:
+        now.setattr(Path, before, kill)
+        with pytest.raises(KeyboardInterrupt):
+            replace(kept, file)
+    assert subjects(file) == ["first", "after the copy"]
+
+
+async def test_a_damaged_database_is_replaced_all_the_same(tmp_path: Path) -> None:
+    file, kept = await killed(tmp_path)
+    file.write_bytes(b"\x05" * 8192)
     replace(kept, file)
     assert subjects(file) == ["first"]
