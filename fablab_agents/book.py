@@ -27,6 +27,7 @@ START_MARK_S: Final = 120
 _CAUSE_MAX: Final = 2000
 UNSTARTED: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED, State.CLAIMED})
 _HAS_THE_MACHINE: Final = LIVE - UNSTARTED
+_MAY_BE_MADE: Final = (_HAS_THE_MACHINE | {State.CLAIMED}) - {State.UNKNOWN}
 _ROUNDABOUT: Final = frozenset({State.FINISHED, State.INTERRUPTED, State.NOT_STARTED})
 
 
@@ -148,7 +149,7 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """The orchestrator's store was put back to an older copy and numbers its messages anew."""
+    """The orchestrator numbers its messages anew, or counts them from an earlier one."""
 
     epoch: int
     acked_up: int
@@ -268,27 +269,32 @@ def acked(book: Book, seq: int) -> Entries:
     return [Acked(seq)] if seq > book.acked_up else []
 
 
-def renumbered(book: Book, epoch: int, acked_up: int, seen_down: int) -> Entries:
+def renumbered(book: Book, epoch: int, acked_up: int, seen_down: int, back: int | None) -> Entries:
     """In its new epoch the orchestrator has this many reports and counts its messages from here.
 
-    In this epoch it may count on from here: the numbers before are nobody's any more.
+    Numbers are not signed: where somebody counted us on beyond its last one, we go back to that.
+    What it says a second time then is known by its attempt and changes nothing.
     """
     if epoch > book.epoch:
         return [Epoch(epoch, acked_up, seen_down)]
-    if epoch == book.epoch and seen_down > book.seen_down:
-        return [Epoch(epoch, book.acked_up, seen_down)]
+    if back is not None and epoch == book.epoch and book.seen_down > back:
+        return [Epoch(epoch, book.acked_up, back)]
     return []
 
 
 def woken(book: Book, moment: Moment) -> Entries:
-    """A new boot: what an earlier one claimed may have been started, unless we know better."""
+    """A new boot: after the computer was off nobody can say that this is no older copy.
+
+    Then what it does not say of what was claimed or begun may have happened. Said at once and
+    whole, for the next boot is witnessed by this one.
+    """
     if book.witnessed:
         return []
-    why = "the computer was off while it asked for leave to start: look at the machine"
+    why = "the computer was off meanwhile: look at what is on the machine"
     return [
         entry
         for row in book.live()
-        if row.state is State.CLAIMED
+        if row.state in _MAY_BE_MADE
         for entry in _moved(book, row, State.UNKNOWN, Actor.AGENT, moment, cause=why)
     ]
 
@@ -331,16 +337,10 @@ def pauses(book: Book, attempt: str, by: str, moment: Moment) -> Entries:
     return moved(book, attempt, State.PAUSED, Actor.AGENT, moment, cause=f"paused by {by}")
 
 
-def left_behind(attempt: Attempt, *, witnessed: bool) -> tuple[State, str] | None:
-    """What an attempt of an earlier boot has come to when its machine has no run of ours.
-
-    After the computer was off nobody can say that the journal is not an older copy of itself: what
-    it does not say may have happened.
-    """
+def left_behind(attempt: Attempt) -> tuple[State, str] | None:
+    """What an attempt of an earlier boot has come to when its machine has no run of ours."""
     if attempt.state is State.UNKNOWN:
         return None
-    if not witnessed:
-        return State.UNKNOWN, "the computer was off meanwhile: look at what is on the machine"
     if attempt.handle is None:
         return State.NOT_STARTED, "the agent was ended before the first byte could leave"
     if attempt.closing:

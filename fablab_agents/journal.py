@@ -272,9 +272,10 @@ class Journal(Writer):
             raise _damaged(self.path, check[0])
         with self._write() as db:
             _note(db, began_seq=self.head_seq)
+            for entry in book.woken(self, Moment(now, 0.0)):
+                _put(db, entry)
             _count(db, "commits")
         self._bear_witness()
-        self._commit(lambda: book.woken(self, Moment(now, 0.0)))
 
     def _read_through(self) -> None:
         """All that this boot will work with can be read; raises ValueError where it cannot."""

@@ -192,7 +192,7 @@ class Session:
             self._recounting, self._hello_due = False, True
 
     def _welcome(self, message: messages.Welcome) -> None:
-        if message.boot != self._journal.boot:
+        if message.boot != self._journal.boot or self._not_begun(message.epoch):
             return
         self._waiting_since_s = None
         if not message.current:
@@ -200,8 +200,12 @@ class Session:
             return
         self._shop.unwell = _clock_trouble(self._now(), message)
         self._welcomed = True
-        if self._journal.renumber(message.epoch, message.acked_up, message.down_from):
-            _log.warning("the network counts anew: telling it all again")
+        new = self._journal.epoch == 0
+        if self._journal.renumber(
+            message.epoch, message.acked_up, message.down_from, message.down_back
+        ):
+            if not new:
+                _log.warning("the network counts anew: telling it all again")
             self._recounting, self._hello_due = True, True
         self._journal.ack_up(min(message.acked_up, self._journal.head_seq))
         self._sent_seq = message.acked_up
@@ -211,6 +215,17 @@ class Session:
         self._shop.connected = True
         if self._shop.welcomed_s is None:
             self._shop.welcomed_s = self._now().elapsed_s
+
+    def _not_begun(self, epoch: int) -> bool:
+        """No store can be in it yet; believed, no later epoch of the true one would be news."""
+        last = messages.epoch_by(self._now().at + timedelta(days=1))
+        if epoch <= max(1, self._journal.epoch, last):
+            return False
+        self._shop.unwell = (
+            "by this computer's clock the network's memory begins in days to come: set it right"
+        )
+        _log.warning("an epoch of days to come", epoch=epoch)
+        return True
 
     def _overtaken(self, message: messages.Welcome) -> None:
         """A boot that was never welcome runs on an older copy; one that was has a double."""

@@ -66,9 +66,10 @@ class Writer(Book, ABC):
         """A message that means nothing here was read: it need not come again."""
         self._commit(lambda: [book.seen(self, seq)])
 
-    def renumber(self, epoch: int, acked_up: int, seen_down: int) -> bool:
-        """A new epoch of the orchestrator's store begins; False if it is known already."""
-        return bool(self._commit(lambda: book.renumbered(self, epoch, acked_up, seen_down)))
+    def renumber(self, epoch: int, acked_up: int, seen_down: int, back: int | None) -> bool:
+        """The orchestrator counts anew; False if we count as it does."""
+        entries = self._commit(lambda: book.renumbered(self, epoch, acked_up, seen_down, back))
+        return bool(entries)
 
     def forget_all(self, after: str | None, seq: int, epoch: int, seen_down: int) -> None:
         """This journal is an older copy: go on from what the orchestrator remembers."""

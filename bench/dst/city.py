@@ -6,6 +6,7 @@ then what the other wrote meanwhile speaks against it, and it loads again and de
 """
 
 import copy
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -160,7 +161,7 @@ class City:
         return Welcome(
             boot=boot, current=compared.current, epoch=self.tables.epoch,
             speaks=compared.notes.boot, acked_up=compared.notes.up_acked,
-            down_from=compared.down_from, at=self.world.at,
+            down_from=compared.down_from, down_back=compared.down_back, at=self.world.at,
         )  # fmt: skip
 
     def _once(self, agent: str, reply: Welcome) -> Welcome | None:
@@ -185,7 +186,7 @@ class City:
             row.up_acked = said.seq
             self._heard(row)
             self._perform(decide.reported(known, agent, said, self.world.at))
-        return DownAck(seq=max(1, row.up_acked))
+        return DownAck(seq=row.up_acked)
 
     def _claim(self, agent: str, said: messages.Claim) -> Granted | Denied | None:
         if self.missing():
@@ -206,8 +207,12 @@ class City:
         self._forgotten |= self.tables.orders.keys() - image.orders.keys()
         self.tables = image.image()
         self.epochs = self.tables.epoch = self.epochs + 1
-        for row in self.tables.agents.values():
+        for agent, row in self.tables.agents.items():
+            first = max(row.down_acked, row.down_floor) + 1
+            untold = [self.tables.outbox.get((agent, n)) for n in range(first, row.down_head + 1)]
             row.down_floor = row.down_head
+            for said in (each for each in untold if isinstance(each, messages.Wish)):
+                self._put(agent, functools.partial(messages.numbered, said))
 
     def missing(self) -> bool:
         """Some agent has not told what it remembers: nothing is offered or granted."""

@@ -45,8 +45,11 @@ class MemoryBook(Writer):
         if self.broken:
             raise JournalBroken("the disk does not keep the journal")
         entries = decide()
-        if not entries:
-            return entries
+        if entries:
+            self._keep(entries)
+        return entries
+
+    def _keep(self, entries: Entries) -> None:
         self._effect()
         for entry in entries:
             self._put(entry)
@@ -56,7 +59,6 @@ class MemoryBook(Writer):
         self._seen_by_watcher(entries)
         self._effect()
         self.witness = self.commits
-        return entries
 
     def _sync(self) -> None:
         """As `synchronous = FULL` does before a commit comes back."""
@@ -92,9 +94,7 @@ class MemoryBook(Writer):
         self.vouched = self.witness is not None and self.commits >= self.witness
         self.opened += (boot,)
         self.began = self.head_seq
-        self.commits += 1
-        self.witness = self.commits
-        self._commit(lambda: book.woken(self, moment))
+        self._keep(book.woken(self, moment))
 
     def image(self) -> dict[str, Any]:
         """All that is on the disk, as it is now."""

@@ -107,7 +107,13 @@ class Shop(Watcher):
             return
         self.boots += 1
         self.alive, self.dies_in = True, None
+        if self.world.happens(0.1, "relapses"):
+            self.dies_in = self.world.chance.randint(0, 6)
         self.boot = f"{self.name}-{self.tag}{self.boots}"
+        self.guarded(self._boot)
+
+    def _boot(self) -> None:
+        self.world.tell(self.name, "boots as", self.boot)
         self.book.open(self.boot, self.clock.moment())
         self.claims = Claims(self.boot)
         self.busy: set[str] = set()
@@ -119,7 +125,6 @@ class Shop(Watcher):
         self._pause_s = 2.0
         who = Who(self.name, self._verify, "sim")
         self.session = Session(who, self.book, self, self.clock.moment)
-        self.world.tell(self.name, "boots as", self.boot)
         self.later(self.world.between(0.1, 5.0), self.connect)
         self.wake()
 
@@ -414,7 +419,7 @@ class Shop(Watcher):
     def _recover(self, name: str) -> None:
         attempt = self._must(name)
         body = self.bodies[attempt.machine]
-        left = book.left_behind(attempt, witnessed=self.book.witnessed)
+        left = book.left_behind(attempt)
         make = body.latest.get(name) if body.kind == "server" else None
         if attempt.handle is not None and attempt.machine in self.unplugged:
             self.owe(lambda: self.book.end(name, State.UNKNOWN, self.clock.moment()))

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 Kind = Literal[
     "strikes", "losses", "copies", "delays", "jams", "silences", "races", "scrap", "impatience",
-    "absences", "mistakes", "presses", "outages", "repeats", "orders", "labs",
+    "absences", "mistakes", "presses", "outages", "relapses", "repeats", "orders", "labs",
 ]  # fmt: skip
 MEANS: Final[Mapping[Kind, str]] = {
     "strikes": "what strikes at a drawn time: kills, sieges, failing disks, older copies, …",
@@ -29,6 +29,7 @@ MEANS: Final[Mapping[Kind, str]] = {
     "mistakes": "people who press for another machine",
     "presses": "people who press again after the start",
     "outages": "where a process is killed its computer loses power, too",
+    "relapses": "a process that starts again dies in its first moments",
     "repeats": "orders that are placed twice",
     "orders": "what is ordered",
     "labs": "whole labs",

@@ -4,6 +4,7 @@ Reports and offers carry a sequence number and are repeated until the other side
 everything else may be lost at any time without harm.
 """
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
@@ -32,8 +33,11 @@ from fablab_agents.protocol.tickets import (
 
 MAX_BYTES = 64 * 1024
 BOOTS_MAX = 32
+_FIRST_LIFE = datetime(2026, 1, 1, tzinfo=UTC)
 Seq = Annotated[int, Field(ge=1, le=COUNT_MAX)]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
+Told = Annotated[int, Field(ge=0, le=COUNT_MAX // 2)]
+"""A count that the other side takes over: after the greatest there is room to count on."""
 Length = Annotated[float, Field(ge=0, le=100_000)]
 Travel = Annotated[float, Field(ge=0.001, le=100_000)]
 Price = Annotated[int, Field(ge=0, le=100_000_000)]
@@ -244,9 +248,11 @@ class Welcome(_Model):
     epoch: Seq
     speaks: Slug | None
     """The boot that speaks for this agent, this one or another."""
-    acked_up: Count
-    down_from: Count
+    acked_up: Told
+    down_from: Told
     """Where an agent that takes this over begins to count our messages."""
+    down_back: Told | None = None
+    """Our last message, to an agent that says it has later ones: it was misled, and goes back."""
     at: AwareDatetime
 
 
@@ -315,6 +321,7 @@ class DownAck(_Model):
 
 
 Durable = Offer | Withdraw | Stop | Doubt
+Wish = Withdraw | Stop
 Up = Hello | Machines | Report | Claim | UpAck | Recall
 Down = Welcome | Durable | Granted | Denied | DownAck | Ask
 
@@ -336,6 +343,16 @@ def _read(adapter: TypeAdapter[_T], raw: bytes) -> _T:
 
 def read_up(raw: bytes) -> Up:
     return _read(_UP, raw)
+
+
+def numbered(wish: Wish, epoch: int, seq: int) -> Wish:
+    """The same, in another place of the line."""
+    return wish.model_copy(update={"epoch": epoch, "seq": seq})
+
+
+def epoch_by(at: datetime) -> int:
+    """The number of an epoch that begins now: seconds since 2026, so that none comes twice."""
+    return int((at - _FIRST_LIFE).total_seconds())
 
 
 def read_down(raw: bytes) -> Down:

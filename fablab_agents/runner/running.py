@@ -87,7 +87,7 @@ class Running:
 
     def _gone(self, attempt: Attempt) -> None:
         """The machine has no run of ours any more."""
-        left = left_behind(attempt, witnessed=self._journal.witnessed)
+        left = left_behind(attempt)
         if left is not None:
             self._owed.ends(attempt.id, *left)
 

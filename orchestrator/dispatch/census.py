@@ -6,23 +6,21 @@ any more is an orphan: kept, shown, and never counted as made.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Final
 
 from sqlalchemy import func, select, update
 
+from fablab_agents.protocol import messages
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.tickets import BadEnvelope, Ticket, verify_ticket
 from orchestrator.dispatch import decide, outbox, records
 from orchestrator.dispatch.signing import Signer
-from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow, EpochRow, LinkRow
+from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow, DownRow, EpochRow, LinkRow
 from orchestrator.labs import service as labs
 from orchestrator.labs.tables import AgentRow, LabRow
 from orchestrator.orders import service as orders
 from orchestrator.orders.model import JobState
 from orchestrator.store import Unit
 
-_FIRST_LIFE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _OPEN = {JobState.WANTED, JobState.PLANNED, JobState.OFFERED}
 
 
@@ -49,13 +47,24 @@ async def begin(unit: Unit, why: str) -> int:
     The clock is in it: the same copy put back twice must not begin the same epoch twice, or agents
     that told what they remember in the first would not tell it again.
     """
-    lived_s = int((unit.now - _FIRST_LIFE).total_seconds())
-    number = max(await outbox.epoch(unit), lived_s) + 1
+    number = max(await outbox.epoch(unit), messages.epoch_by(unit.now)) + 1
     unit.session.add(EpochRow(epoch=number, since=unit.now, why=why))
+    untold = await outbox.untold(unit)
     await unit.session.execute(update(LinkRow).values(down_floor=LinkRow.down_head))
     await unit.session.flush()
+    for row in untold:
+        await _wish_again(unit, row)
     await unit.record("store.epoch", str(number), why=why)
     return number
+
+
+async def _wish_again(unit: Unit, row: DownRow) -> None:
+    """What the epoch before had not told; offers and doubts come of themselves after the census."""
+    said = messages.read_down(row.body.encode())
+    if isinstance(said, messages.Wish):
+        await outbox.put(
+            unit, row.agent, row.attempt, lambda epoch, seq: messages.numbered(said, epoch, seq)
+        )
 
 
 async def missing(unit: Unit) -> Sequence[str]:

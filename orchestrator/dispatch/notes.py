@@ -20,7 +20,7 @@ class Notes:
     down_head: int = 0
     down_acked: int = 0
     down_floor: int = 0
-    """The last message that need not come any more: of the epoch before, or counted by others."""
+    """The last message of the epoch before."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Compared:
     current: bool
     complete: bool = False
     ahead: bool = False
+    down_back: int | None = None
+    """Our last message, where the agent was counted on beyond it."""
 
     @property
     def down_from(self) -> int:
@@ -52,11 +54,10 @@ def compare(ours: Notes, said: Hello, epoch: int) -> Compared:
     ours = replace(ours, boot=said.boot, up_acked=up_acked)
     if said.epoch != epoch:
         return Compared(ours, current=True)
-    ahead = said.acked_up > up_acked or said.acked_down > ours.down_head
-    ours = replace(ours, down_acked=said.acked_down)
-    if said.acked_down > ours.down_head:
-        # Numbers are not signed: whoever counted on, ours begin after his.
-        ours = replace(ours, down_head=said.acked_down, down_floor=said.acked_down)
-    if said.head_seq != up_acked:
-        return Compared(ours, current=True, ahead=ahead)
-    return Compared(replace(ours, epoch=epoch), current=True, complete=True, ahead=ahead)
+    back = ours.down_head if said.acked_down > ours.down_head else None
+    ahead = said.acked_up > up_acked or back is not None
+    ours = replace(ours, down_acked=min(said.acked_down, ours.down_head))
+    complete = said.head_seq == up_acked
+    if complete:
+        ours = replace(ours, epoch=epoch)
+    return Compared(ours, current=True, complete=complete, ahead=ahead, down_back=back)

@@ -3,7 +3,7 @@
 It promises an order for each agent and no loss; it knows nothing of what the messages mean.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,7 +55,6 @@ def notes(row: LinkRow, boot: str | None) -> Notes:
 def keep(row: LinkRow, notes: Notes) -> None:
     row.epoch, row.up_acked = notes.epoch, notes.up_acked
     row.down_head, row.down_acked = notes.down_head, notes.down_acked
-    row.down_floor = notes.down_floor
 
 
 async def put(unit: Unit, agent: str, attempt: str, message: Callable[[int, int], Durable]) -> int:
@@ -105,6 +104,17 @@ async def to_send(unit: Unit, before: datetime) -> list[Send]:
         .order_by(DownRow.agent, DownRow.seq)
     )
     return [Send(row.agent, row.seq, row.body) for row in rows]
+
+
+async def untold(unit: Unit) -> Sequence[DownRow]:
+    """What agents have not stored, as far as we remember, in order."""
+    rows = await unit.session.scalars(
+        select(DownRow)
+        .join(LinkRow, LinkRow.agent == DownRow.agent)
+        .where(DownRow.seq > LinkRow.down_acked, DownRow.seq > LinkRow.down_floor)
+        .order_by(DownRow.agent, DownRow.seq)
+    )
+    return rows.all()
 
 
 async def sent(unit: Unit, sends: Iterable[Send]) -> None:

@@ -180,6 +180,7 @@ def _welcome(boot: str, compared: Compared, epoch: int, now: datetime) -> Welcom
         speaks=compared.notes.boot,
         acked_up=compared.notes.up_acked,
         down_from=compared.down_from,
+        down_back=compared.down_back,
         at=now,
     )
 
@@ -212,7 +213,7 @@ async def report(unit: Unit, agent: str, said: Report) -> DownAck | Welcome | As
         link.up_acked = said.seq
         await labs.heard(unit, agent, said.boot)
         await records.perform(unit, decide.reported(known, agent, said, unit.now))
-    return DownAck(seq=max(1, link.up_acked))
+    return DownAck(seq=link.up_acked)
 
 
 async def recall(unit: Unit, signer: Signer, agent: str, said: Recall) -> Welcome:
@@ -230,7 +231,7 @@ async def shelve(unit: Unit, agent: str, said: Report) -> DownAck:
             _keep(unit, agent, said)
         link.up_acked = said.seq
         await unit.record("report.shelved", said.attempt, agent=agent, seq=said.seq)
-    return DownAck(seq=max(1, link.up_acked))
+    return DownAck(seq=link.up_acked)
 
 
 def _keep(unit: Unit, agent: str, said: Report) -> None:

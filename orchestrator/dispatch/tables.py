@@ -100,7 +100,7 @@ class LinkRow(Base):
     down_floor: Mapped[int] = mapped_column(default=0)
     """The last message of the epoch before."""
     turned_away: Mapped[str | None]
-    """The last boot that was an older copy, or the double of another."""
+    """The last boot that was an older copy, the double of another, or of a later epoch."""
     strange: Mapped[str | None]
     """An attempt of which the agent speaks and for which it has no ticket of ours."""
     without: Mapped[int] = mapped_column(default=0)

@@ -53,9 +53,9 @@ def test_a_bed_that_nobody_cleared_would_be_seen(monkeypatch: pytest.MonkeyPatch
 def test_a_restart_that_takes_the_part_for_scrap_would_be_seen(monkeypatch: pytest.MonkeyPatch):
     left_behind = book.left_behind
 
-    def forgetful(attempt: Attempt, *, witnessed: bool) -> object:
+    def forgetful(attempt: Attempt) -> object:
         object.__setattr__(attempt, "closing", False)
-        return left_behind(attempt, witnessed=witnessed)
+        return left_behind(attempt)
 
     monkeypatch.setattr(book, "left_behind", forgetful)
     assert _seen(1500)

@@ -59,7 +59,7 @@ def test_a_removed_guard_is_seen():
 
 
 def test_a_survivor_is_told():
-    ran = _proof("--seeds", "1", "--only", "numbers of nobody are passed over")
+    ran = _proof("--seeds", "1", "--only", "counted on by others")
     assert ran.returncode == 1
     assert "SURVIVED" in ran.stdout
     assert "1 survive" in ran.stdout

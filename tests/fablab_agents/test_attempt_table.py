@@ -30,6 +30,7 @@ from tests.fablab_agents.test_journal import NOW, PROGRAM, grant_of, open_at
 pytestmark = pytest.mark.timeout(300)
 UNSTARTED = {State.OFFERED, State.ACCEPTED, State.STAGED, State.CLAIMED}
 STARTED = {State.STARTING, State.RUNNING, State.PAUSED, State.UNKNOWN}
+MAY_BE_MADE = {State.CLAIMED, State.STARTING, State.RUNNING, State.PAUSED}
 BODIES = {State.FINISHED, State.FAILED, State.INTERRUPTED}
 ROUNDABOUT = {State.FINISHED, State.INTERRUPTED, State.NOT_STARTED}
 EPOCH = 1
@@ -107,7 +108,7 @@ class AttemptTable(RuleBasedStateMachine):
         self.image: Disk | None = None
         self.boot(witnessed=False)
         for book in self.books:
-            assert book.renumber(EPOCH, 0, 0)
+            assert book.renumber(EPOCH, 0, 0, None)
 
     @property
     def place(self) -> Path:
@@ -125,7 +126,7 @@ class AttemptTable(RuleBasedStateMachine):
         self.memory.open(boot, Moment(NOW, 0.0))
         self.marks.clear()
         for name, row in self.rows.items():
-            if row.state is State.CLAIMED and not witnessed:
+            if row.state in MAY_BE_MADE and not witnessed:
                 self.became(name, State.UNKNOWN)
         who = Who(AGENT, str.encode, "test")
         self.books: tuple[Writer, ...] = (self.journal, self.memory)

@@ -260,12 +260,33 @@ def test_a_part_whose_last_line_was_due_is_no_scrap_after_a_restart(tmp_path: Pa
     journal.runs(ticket.attempt, AT, resumed=False)
     running = journal.find(ticket.attempt)
     assert running is not None
-    assert left_behind(running, witnessed=True) == (State.INTERRUPTED, ANY)
+    assert left_behind(running) == (State.INTERRUPTED, ANY)
     journal.close_run(ticket.attempt)
     journal.close()
     closing = open_at(tmp_path, "b2").find(ticket.attempt)
     assert closing is not None
-    assert left_behind(closing, witnessed=True) == (State.UNKNOWN, ANY)
+    assert left_behind(closing) == (State.UNKNOWN, ANY)
+
+
+@pytest.mark.parametrize("boots", [2, 3])
+def test_what_stood_in_a_journal_without_a_witness_is_in_doubt_after_any_number_of_starts(
+    tmp_path: Path, boots: int
+) -> None:
+    """The first start may end before anybody asked: the second is witnessed by the first."""
+    journal, ticket = open_at(tmp_path), make_ticket()
+    staged(journal, ticket)
+    journal.put_mark(ticket.machine, "Ana", AT)
+    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+    journal.arm(ticket.attempt, "h")
+    journal.runs(ticket.attempt, AT, resumed=False)
+    journal.close()
+    journal._witness._path.unlink()
+    for boot in range(boots):
+        journal = open_at(tmp_path, f"b{boot + 2}")
+        journal.close()
+    found = open_at(tmp_path, "b9").find(ticket.attempt)
+    assert found is not None
+    assert (found.state, found.handle) == (State.UNKNOWN, "h")
 
 
 def test_what_came_as_a_doubt_is_never_said_to_be_over_by_this_journal(tmp_path: Path) -> None:
@@ -274,8 +295,7 @@ def test_what_came_as_a_doubt_is_never_said_to_be_over_by_this_journal(tmp_path:
     journal.store_doubt(1, ticket, "e", AT)
     doubted = journal.find(ticket.attempt)
     assert doubted is not None
-    assert left_behind(doubted, witnessed=True) is None
-    assert left_behind(doubted, witnessed=False) is None
+    assert left_behind(doubted) is None
 
 
 def test_a_journal_of_the_release_before_is_taken_on(tmp_path: Path) -> None:
@@ -389,16 +409,15 @@ def test_two_writers_do_not_hang_each_other(journal: Journal, tmp_path: Path) ->
     assert journal.mend()
 
 
-def test_numbers_that_are_nobodys_are_passed_over_and_never_come_back(journal: Journal) -> None:
-    journal.store_seen(1)
-    journal.renumber(1, 0, 0)
-    epoch = journal.epoch
-    assert journal.renumber(epoch, 0, 6)
-    assert journal.seen_down == 6
-    assert not journal.renumber(epoch, 0, 4)
-    assert not journal.renumber(epoch - 1, 0, 9)
-    assert journal.seen_down == 6
-    journal.store_seen(7)
+def test_who_was_counted_on_by_others_goes_back_to_the_last_true_number(journal: Journal) -> None:
+    journal.renumber(1, 0, 0, None)
+    for seq in range(1, 7):
+        journal.store_seen(seq)
+    assert not journal.renumber(1, 0, 0, 6)
+    assert not journal.renumber(1, 0, 0, None)
+    assert journal.renumber(1, 0, 0, 4)
+    assert journal.seen_down == 4
+    journal.store_seen(5)
 
 
 def test_an_older_copy_forgets_what_it_was_at_and_what_it_said_since(tmp_path: Path) -> None:
