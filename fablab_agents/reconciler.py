@@ -5,6 +5,7 @@ machine. Events only wake it; whatever it says may be said again after a crash.
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
@@ -71,9 +72,9 @@ class View:
     claims: Mapping[str, LiveClaim] = field(default_factory=dict[str, LiveClaim])
     grants: Mapping[str, Grant] = field(default_factory=dict[str, Grant])
     denials: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
-    busy: frozenset[str] = frozenset()
-    stopping: frozenset[str] = frozenset()
-    asked: frozenset[str] = frozenset()
+    busy: AbstractSet[str] = frozenset()
+    stopping: AbstractSet[str] = frozenset()
+    asked: AbstractSet[str] = frozenset()
     """Attempts whose machine has answered, in this boot, what became of them."""
     witnessed: bool = False
     welcomed_s: float | None = None

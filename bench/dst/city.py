@@ -5,7 +5,6 @@ then what the other wrote meanwhile speaks against it, and it loads again and de
 `store` says. Between the commit and the answer a replica may die.
 """
 
-import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -288,7 +287,8 @@ class City:
     def _set(self, name: str, values: Mapping[str, Any]) -> None:
         known = self.tables.attempts[name]
         kept = {column: value for column, value in values.items() if column in _COLUMNS}
-        fresh = copy.copy(known)
+        fresh = object.__new__(Known)
+        fresh.__dict__.update(known.__dict__)
         for column, value in kept.items():
             object.__setattr__(fresh, column, value)
         self.tables.attempts[name] = fresh
@@ -339,10 +339,10 @@ class City:
         self.tables.jobs[job] = Job(job, kind)
 
     def _wake(self) -> None:
-        self._looks.within(0.02)
+        self._looks.within(0.2)
 
     def _round(self) -> None:
-        self._transact(self._silence, lambda _: self._send())
+        self._transact(self._silence, lambda _: None)
         self._transact(self._plan_and_offer, lambda _: self._send())
         self._looks.within(self._pause_s)
         self._pause_s = min(60.0, self._pause_s * 2)
@@ -361,11 +361,10 @@ class City:
 
     def _plan_and_offer(self) -> None:
         tables = self.tables
-        if self.missing():
+        wanted = [job for job in tables.jobs.values() if job.state is JobState.WANTED]
+        if not wanted or self.missing():
             return
-        for job in tables.jobs.values():
-            if job.state is not JobState.WANTED:
-                continue
+        for job in wanted:
             busy = {f"{k.agent}/{k.machine}" for k in self._live()}
             free = [
                 place for place, kind in self.kinds.items()

@@ -39,11 +39,11 @@ class Mischief:
     # ── the broker
 
     def _besiege(self) -> None:
-        """For a minute the broker says to one lab whatever it can, once a second."""
+        """For half a minute the broker says to one lab whatever it can, once a second."""
         world, shop = self._world, self._any_shop()
         world.tell("broker: besieges", shop.name)
         says = (self._forged, self._confused, self._renumbered, self._misled, self._stale)
-        for second in range(60):
+        for second in range(30):
             world.after(
                 second + world.chance.random(), self._say_to, shop, world.chance.choice(says)
             )

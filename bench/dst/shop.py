@@ -96,7 +96,7 @@ class Shop(Watcher):
         self._given = (world, ledger, broker, name, machines, city)
         self._looks, self._listens = Alarm(world, self._look), Alarm(world, self._listen)
         self.connected, self.unwell, self.welcomed_s = False, None, None
-        self._stand: tuple[Condition, ...] = ()
+        self._stand: list[Condition] = []
         self._told: tuple[messages.Machine, ...] = ()
         self.start_process()
 
@@ -196,7 +196,7 @@ class Shop(Watcher):
     # ── the loop ────────────────────────────────────────────────────────────────────────────
 
     def wake(self) -> None:
-        self._looks.within(0.01)
+        self._looks.within(0.05)
 
     def _look(self) -> None:
         if self.alive:
@@ -206,7 +206,7 @@ class Shop(Watcher):
         self._pay()
         waits = self._act_all() or bool(self.claims.live)
         self._speak()
-        self._pause_s = 2.0 if waits else min(60.0, self._pause_s * 2)
+        self._pause_s = 5.0 if waits else min(60.0, self._pause_s * 2)
         if self.book.live() or self.owed:
             self._looks.within(self._pause_s)
 
@@ -235,8 +235,7 @@ class Shop(Watcher):
             connected=self.connected,
             trouble="the disk" if self.book.broken else self.unwell,
             claims=claims.live, grants=claims.grants, denials=claims.denials,
-            busy=frozenset(self.busy), asked=frozenset(self.asked),
-            stopping=frozenset(self.stopping),
+            busy=self.busy, asked=self.asked, stopping=self.stopping,
             not_before_s=claims.not_before_s, witnessed=self.book.witnessed,
             welcomed_s=self.welcomed_s,
         )  # fmt: skip
@@ -289,7 +288,7 @@ class Shop(Watcher):
         def work() -> None:
             try:
                 do(name)
-            except JournalBroken:
+            except (JournalBroken, IllegalMove):
                 self.busy.discard(name)
             except IllegalMove:
                 self.busy.discard(name)
@@ -504,8 +503,11 @@ class Shop(Watcher):
         self.broker.carry(self._send, (self.name, message))
 
     def _speak(self) -> None:
+        spoke = False
         while self.online and (message := self.session.next()) is not None:
             self.said(message)
+            spoke = True
+        if spoke:
             self._listens.within(self._patience_s())
 
     def hear(self, message: messages.Down) -> None:
@@ -514,10 +516,9 @@ class Shop(Watcher):
 
     def _hear(self, message: messages.Down) -> None:
         self.session.hear(message)
-        self._speak()
 
     def machines(self) -> tuple[messages.Machine, ...]:
-        stand = tuple(self.condition(name) for name in self.bodies)
+        stand = [self.condition(name) for name in self.bodies]
         if stand != self._stand:
             self._stand, self._told = stand, tuple(self._machine(name) for name in self.bodies)
         return self._told

@@ -17,8 +17,8 @@ from fablab_agents.protocol.attempts import LIVE, State
 from orchestrator.dispatch.model import Known
 from orchestrator.orders.model import JobState
 
-FAULTS_S: Final = 200.0
-ORDERS_S: Final = 60.0
+FAULTS_S: Final = 120.0
+ORDERS_S: Final = 40.0
 QUIET_S: Final = 20.0
 SETTLES_S: Final = 9000.0
 EVENTS_MAX: Final = 10_000
@@ -48,7 +48,7 @@ class Story:
         self.ledger = Ledger(self.world)
         self.broker = Broker(self.world)
         self.city = City(self.world, self.ledger, self.broker, {})
-        self.shops = [self._shop(f"lab{n}") for n in range(self.world.chance.randint(1, 3))]
+        self.shops = [self._shop(f"lab{n}") for n in range(self.world.chance.choice((1, 2, 2, 3)))]
         self._order()
         self._leave_out_labs()
         if faults:
@@ -87,7 +87,7 @@ class Story:
 
     def _order(self) -> None:
         kinds = sorted(set(self.city.kinds.values()))
-        for number in range(self.world.chance.randint(1, 4)):
+        for number in range(self.world.chance.randint(1, 3)):
             kind = self.world.chance.choice(kinds)
             for _ in range(2 if self.world.happens(0.3, "repeats") else 1):
                 late = self.world.between(0.0, ORDERS_S)

@@ -113,14 +113,14 @@ class Clock:
     def __init__(self, world: World, powered_at_s: float) -> None:
         self.world = world
         self.wall_off_s, self.powered_at_s = 0.0, powered_at_s
-        self._asked, self._moment = (math.nan, 0.0, 0.0), Moment(EPOCH, 0.0)
+        self._wall_s, self._moment = math.nan, Moment(EPOCH, 0.0)
 
     def moment(self) -> Moment:
         now_s = self.world.now_s + self.world.slept_s
-        asked = (now_s, self.wall_off_s, self.powered_at_s)
-        if asked != self._asked:
-            at = EPOCH + timedelta(seconds=now_s + self.wall_off_s)
-            self._asked, self._moment = asked, Moment(at, now_s - self.powered_at_s)
+        wall_s, elapsed_s = now_s + self.wall_off_s, now_s - self.powered_at_s
+        if wall_s != self._wall_s or elapsed_s != self._moment.elapsed_s:
+            self._wall_s = wall_s
+            self._moment = Moment(EPOCH + timedelta(seconds=wall_s), elapsed_s)
         return self._moment
 
     def powered(self) -> None:
