@@ -290,8 +290,6 @@ class Shop(Watcher):
                 do(name)
             except (JournalBroken, IllegalMove):
                 self.busy.discard(name)
-            except IllegalMove:
-                self.busy.discard(name)
                 raise
             finally:
                 self.wake()
