@@ -70,17 +70,17 @@ class Tally:
             self.seeds[fault] = min(seed, self.seeds.get(fault, seed))
 
 
-def quiet() -> None:
+def quiet(*, for_good: bool = False) -> None:
     """The core's own log would be most of the work."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=for_good,
     )
 
 
 def _worker() -> None:
     """Each schedule leaves knots behind: untied once a chunk, and only what is new is looked at."""
-    quiet()
+    quiet(for_good=True)
     gc.freeze()
     gc.disable()
 

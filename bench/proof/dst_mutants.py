@@ -49,7 +49,7 @@ def fate(mutant: Mutant, seeds: int) -> Fate:
     """Played in this process, which must be a fresh one: it imports the core anew."""
     mutant.install()
     signal.signal(signal.SIGALRM, _too_long)
-    importlib.import_module("bench.proof.dst").quiet()
+    importlib.import_module("bench.proof.dst").quiet(for_good=True)
     story = importlib.import_module("bench.dst.story")
     for seed in range(seeds):
         judged = _judged(story.play, seed)
