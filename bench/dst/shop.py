@@ -114,7 +114,6 @@ class Shop(Watcher):
 
     def _boot(self) -> None:
         self.world.tell(self.name, "boots as", self.boot)
-        self.book.open(self.boot, self.clock.moment())
         self.claims = Claims(self.boot)
         self.busy: set[str] = set()
         self.asked: set[str] = set()
@@ -123,6 +122,7 @@ class Shop(Watcher):
         self.unwell: str | None = None
         self.welcomed_s: float | None = None
         self._pause_s = 2.0
+        self.book.open(self.boot, self.clock.moment())
         who = Who(self.name, self._verify, "sim")
         self.session = Session(who, self.book, self, self.clock.moment)
         self.later(self.world.between(0.1, 5.0), self.connect)
