@@ -91,7 +91,7 @@ class MemoryBook(Writer):
     def open(self, boot: str, moment: Moment) -> None:
         """As the file is opened: the boot is written down, and what it cannot know is in doubt."""
         self.boot_now, self.broken = boot, False
-        self.vouched = self.witness is not None and self.commits >= self.witness
+        self.vouched = self.witness in {self.commits - 1, self.commits}
         self.opened += (boot,)
         self.began = self.head_seq
         self._keep(book.woken(self, moment))
