@@ -136,6 +136,15 @@ async def door(city: City, tmp_path: Path) -> AsyncGenerator[AsyncClient]:
         yield client
 
 
+async def test_a_revoked_keys_offers_are_taken_back_at_once(city: City, door: AsyncClient):
+    attempt = await city.plan_and_offer()
+    await door.post("http://city/api/keys/rotate", json={"revoke": False})
+    assert (await city.attempt(attempt)).state == State.OFFERED
+    await door.post("http://city/api/keys/rotate", json={"revoke": True})  # and the former goes
+    assert (await city.attempt(attempt)).state == State.WITHDRAWN
+    assert (await city.job()).avoid == []
+
+
 async def test_an_operator_sees_the_census_and_goes_on_without_an_agent(
     city: City, door: AsyncClient
 ) -> None:

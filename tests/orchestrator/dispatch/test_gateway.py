@@ -388,6 +388,8 @@ async def test_half_a_character_in_a_report_is_no_message(city: City, bell: Door
     async with running(bell, city) as gateway, connected(bell, city) as agent:
         await agent.say(hello())
         await agent.hear(Welcome)
+        await agent.say(Recall(boot="boot-1", attempt="a-1", ticket=None))
+        await agent.hear(Welcome)
         said = Report(
             boot="boot-1", seq=1, attempt="a-1", fence=1, state=State.FAILED,
             at=datetime.now(UTC), cause="CAUSE",
