@@ -170,7 +170,7 @@ def _nothing_collected():
 @pytest.mark.usefixtures("_nothing_collected")
 async def test_who_is_cancelled_amid_a_statement_gives_up_its_turn(store: Store):
     """Found by `./run proof brokers`: a dying connection took the store along for a minute."""
-    count = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 300000)"
+    count = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 2000000)"
 
     async def work(unit: Unit) -> None:
         await unit.record("cup.made", "a")
