@@ -54,6 +54,9 @@ class Shop(Protocol):
     def wake(self) -> None: ...
     def granted(self, grant: Grant) -> str | None: ...
     def denied(self, denied: messages.Denied) -> None: ...
+    def ask_anew(self) -> None:
+        """No claim and no grant of before counts: the store that gave it does not know of it."""
+
     def machines(self) -> tuple[messages.Machine, ...]: ...
 
 
@@ -206,6 +209,7 @@ class Session:
         ):
             if not new:
                 _log.warning("the network counts anew: telling it all again")
+            self._shop.ask_anew()
             self._recounting, self._hello_due = True, True
         self._journal.ack_up(min(message.acked_up, self._journal.head_seq))
         self._sent_seq = message.acked_up

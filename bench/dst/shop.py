@@ -318,6 +318,9 @@ class Shop(Watcher):
     def denied(self, denied: messages.Denied) -> None:
         self.claims.denied(denied, self.clock.moment().elapsed_s)
 
+    def ask_anew(self) -> None:
+        self.claims.forget()
+
     def _start(self, name: str) -> None:
         grant, attempt = self.claims.grants.get(name), self._must(name)
         if grant is None or attempt.state is not State.CLAIMED or attempt.program is None:

@@ -67,6 +67,9 @@ class Shop:
     def denied(self, denied: messages.Denied) -> None:
         self.claims.denied(denied, self.now.elapsed_s)
 
+    def ask_anew(self) -> None:
+        self.claims.forget()
+
     def machines(self) -> tuple[messages.Machine, ...]:
         return ()
 

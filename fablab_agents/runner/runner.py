@@ -369,6 +369,10 @@ class Runner:
         """The keys are others now: nothing starts that only an older one stands behind."""
         envelopes = self.journal.envelopes().items()
         self._distrusted = frozenset(n for n, signed in envelopes if not holds(signed, verify))
+        self.ask_anew()
+
+    def ask_anew(self) -> None:
+        """Whatever was asked and answered so far lets nothing start any more."""
         self._claims.forget()
         self.wake()
 
@@ -376,7 +380,7 @@ class Runner:
 
     async def _start(self, name: str) -> None:
         attempt, grant = self._must(name), self._claims.grants.get(name)
-        if grant is None:  # the keys changed since: it has to be asked for anew
+        if grant is None:  # forgotten since: it has to be asked for anew
             return
         bench = self.benches[attempt.machine]
         assert attempt.program is not None

@@ -113,6 +113,9 @@ def restored(args: argparse.Namespace) -> int:
     from orchestrator.store.backup import NotCopied
 
     if not args.data_dir.is_dir():
+        if args.file:
+            missing = f"there is no folder {args.data_dir}"
+            return _refuse(args, f"{missing}: make it, or name the server's with --data-dir")
         return _through_server(args)
     try:
         with running.alone(args.data_dir):

@@ -1,9 +1,6 @@
 """A sample of `./run proof dst`, and that its judge sees: a guard taken away must show."""
 
-from collections.abc import Iterator
-
 import pytest
-import structlog
 
 from bench.dst.story import play
 from bench.proof import dst
@@ -13,12 +10,7 @@ from fablab_agents.book import Attempt, Mark
 CHUNKS = [range(at, at + 500) for at in range(0, 10_000, 500)]
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = structlog.get_config()
-    dst.quiet()
-    yield
-    structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("quiet_core")
 
 
 @pytest.mark.parametrize("seeds", CHUNKS, ids=str)

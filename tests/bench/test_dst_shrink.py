@@ -4,29 +4,22 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-import structlog
 
 from bench.dst.shrink import least
 from bench.dst.spared import LUCK, MEANS, Spared, Unreadable, numbers, read, word
 from bench.dst.story import judged, play
-from bench.proof import dst
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTANT, FAULT = "signature", "a start that was not granted"
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = structlog.get_config()
-    dst.quiet()
-    yield
-    structlog.configure(**before)
+pytestmark = pytest.mark.usefixtures("quiet_core")
 
 
 def _left(spared: Spared, kind: str, most: int = 9) -> list[int]:

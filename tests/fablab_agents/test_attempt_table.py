@@ -89,6 +89,9 @@ class Shop:
     def denied(self, denied: object) -> None:
         raise AssertionError(denied)
 
+    def ask_anew(self) -> None:
+        pass
+
     def machines(self) -> tuple[messages.Machine, ...]:
         return ()
 

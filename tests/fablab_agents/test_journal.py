@@ -56,6 +56,14 @@ def staged(journal: Journal, ticket: Ticket, seq: int = 1) -> None:
     journal.claim(ticket.attempt, AT)
 
 
+def running(journal: Journal, ticket: Ticket) -> None:
+    staged(journal, ticket)
+    journal.put_mark(ticket.machine, "Ana", AT)
+    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
+    journal.arm(ticket.attempt, "h")
+    journal.runs(ticket.attempt, AT, resumed=False)
+
+
 def state_of(journal: Journal, ticket: Ticket) -> State:
     attempt = journal.find(ticket.attempt)
     assert attempt is not None
@@ -253,14 +261,10 @@ def test_a_tombstone_is_final(journal: Journal) -> None:
 
 def test_a_part_whose_last_line_was_due_is_no_scrap_after_a_restart(tmp_path: Path) -> None:
     journal, ticket = open_at(tmp_path), make_ticket()
-    staged(journal, ticket)
-    journal.put_mark(ticket.machine, "Ana", AT)
-    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
-    journal.arm(ticket.attempt, "h")
-    journal.runs(ticket.attempt, AT, resumed=False)
-    running = journal.find(ticket.attempt)
-    assert running is not None
-    assert left_behind(running) == (State.INTERRUPTED, ANY)
+    running(journal, ticket)
+    found = journal.find(ticket.attempt)
+    assert found is not None
+    assert left_behind(found) == (State.INTERRUPTED, ANY)
     journal.close_run(ticket.attempt)
     journal.close()
     closing = open_at(tmp_path, "b2").find(ticket.attempt)
@@ -274,11 +278,7 @@ def test_what_stood_in_a_journal_without_a_witness_is_in_doubt_after_any_number_
 ) -> None:
     """The first start may end before anybody asked: the second is witnessed by the first."""
     journal, ticket = open_at(tmp_path), make_ticket()
-    staged(journal, ticket)
-    journal.put_mark(ticket.machine, "Ana", AT)
-    journal.begin(ticket.attempt, grant_of(ticket), AT, attended=False)
-    journal.arm(ticket.attempt, "h")
-    journal.runs(ticket.attempt, AT, resumed=False)
+    running(journal, ticket)
     journal.close()
     journal._witness._path.unlink()
     for boot in range(boots):

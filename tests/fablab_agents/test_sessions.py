@@ -32,6 +32,7 @@ class Shop:
     connected = False
     unwell: str | None = None
     welcomed_s: float | None = None
+    asked_anew = 0
 
     def wake(self) -> None:
         pass
@@ -41,6 +42,9 @@ class Shop:
 
     def denied(self, denied: object) -> None:
         pass
+
+    def ask_anew(self) -> None:
+        self.asked_anew += 1
 
     def machines(self) -> tuple[messages.Machine, ...]:
         return ()
@@ -305,6 +309,20 @@ class Sessions(RuleBasedStateMachine):
         assert self.journal.epoch == EPOCH
         assert self.city.acked == self.journal.seen_down == len(self.city.sent)
         assert self.journal.acked_up == len(self.city.stored) == self.journal.head_seq
+
+
+def test_in_a_new_epoch_leave_to_start_is_asked_for_anew(tmp_path: Path) -> None:
+    """A grant that an older copy of the store forgot is still out (simulation, seed 34092)."""
+    shop, journal = Shop(), open_at(tmp_path, "b1")
+    who = Who(AGENT, str.encode, "test")
+    session = Session(who, journal, shop, lambda: Moment(NOW, 0.0))
+    session.hear(welcome("b1", epoch=1))
+    before = shop.asked_anew
+    session.hear(welcome("b1", epoch=1))
+    assert shop.asked_anew == before
+    session.hear(welcome("b1", epoch=2))
+    assert shop.asked_anew == before + 1
+    journal.close()
 
 
 TestSessions = Sessions.TestCase

@@ -74,6 +74,15 @@ def test_a_folder_without_a_database_gets_none(data: Path, tmp_path: Path) -> No
     assert not list(data.glob("*.db*"))
 
 
+def test_a_missing_data_folder_is_not_taken_for_a_running_server(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = data / "typo"
+    assert say(nowhere, "restored", "--from", "monday.db") == 1
+    assert f"there is no folder {nowhere}: make it" in capsys.readouterr().out
+    assert not nowhere.exists()
+
+
 def test_nothing_is_put_back_under_a_running_server(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
