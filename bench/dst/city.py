@@ -339,7 +339,7 @@ class City:
         self.tables.jobs[job] = Job(job, kind)
 
     def _wake(self) -> None:
-        self._looks.within(0.2)
+        self._looks.within(0.4)
 
     def _round(self) -> None:
         self._transact(self._silence, lambda _: None)

@@ -39,11 +39,11 @@ class Mischief:
     # ── the broker
 
     def _besiege(self) -> None:
-        """For half a minute the broker says to one lab whatever it can, once a second."""
+        """For a while the broker says to one lab whatever it can, once a second."""
         world, shop = self._world, self._any_shop()
         world.tell("broker: besieges", shop.name)
         says = (self._forged, self._confused, self._renumbered, self._misled, self._stale)
-        for second in range(30):
+        for second in range(12):
             world.after(
                 second + world.chance.random(), self._say_to, shop, world.chance.choice(says)
             )
@@ -55,7 +55,7 @@ class Mischief:
         """Numbers are not signed: what bears them need not be worth anything."""
         shop = self._any_shop()
         self._world.tell("broker: counts on for", shop.name)
-        for _ in range(200):
+        for _ in range(30):
             shop.hear(self._offer(shop, "nothing"))
 
     def _any_shop(self) -> Shop:

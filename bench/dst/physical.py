@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from bench.dst.world import World
 
-RUN_S: Final = (4.0, 120.0)
+RUN_S: Final = (3.0, 50.0)
 
 
 def piece(job: str) -> str:
@@ -165,7 +165,7 @@ class Machine:
             return False
         self.world.tell("machine", self.name, "is used by hand")
         self.occupied = self.foreign = True
-        self.world.after(self.world.span(10.0, 120.0), self._by_hand_over)
+        self.world.after(self.world.span(10.0, 60.0), self._by_hand_over)
         return True
 
     def _by_hand_over(self) -> None:

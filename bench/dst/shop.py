@@ -16,7 +16,7 @@ from bench.dst.memory import MemoryBook
 from bench.dst.physical import Ledger, Machine, Make, Watcher, piece
 from bench.dst.world import Alarm, Broker, Clock, World
 from fablab_agents import book, reconciler
-from fablab_agents.book import UNSTARTED, Attempt, NotReady
+from fablab_agents.book import UNSTARTED, Attempt, Mark, NotReady
 from fablab_agents.claims import Claims
 from fablab_agents.config import Machine as Entry
 from fablab_agents.config import Policy
@@ -83,7 +83,8 @@ class Shop(Watcher):
         self.entries = {m: entry_of(m, kind) for m, (_, kind) in machines.items()}
         self.kinds = {m: KINDS[kind] for m, (_, kind) in machines.items()}
         self.unplugged: set[str] = set()
-        self._desks: dict[str, Desk] = {}
+        self._desks: Mapping[str, Desk] = {}
+        self._desks_of = tuple[Condition, ...](), tuple[Mark | None, ...]()
         self._send, self._verify = city.hear, city.verify
         self.book = MemoryBook(self.effect)
         if image is not None:
@@ -96,8 +97,8 @@ class Shop(Watcher):
         self._given = (world, ledger, broker, name, machines, city)
         self._looks, self._listens = Alarm(world, self._look), Alarm(world, self._listen)
         self.connected, self.unwell, self.welcomed_s = False, None, None
-        self._stand: list[Condition] = []
-        self._told: tuple[messages.Machine, ...] = ()
+        self._stood = tuple[Condition, ...]()
+        self._told_of, self._told = tuple[Condition, ...](), tuple[messages.Machine, ...]()
         self.start_process()
 
     # ── the process ─────────────────────────────────────────────────────────────────────────
@@ -160,6 +161,14 @@ class Shop(Watcher):
         double.unplugged |= {name for name, body in self.bodies.items() if body.kind == "serial"}
         return double
 
+    def all_is_well(self) -> None:
+        """From now on: what was broken is whole, and what was off comes back."""
+        self.dies_in, self.book.broken, self.clock.wall_off_s = None, False, 0.0
+        self.unplugged.clear()
+        self.one_again()
+        if self.alive and not self.online:
+            self.later(self.world.between(0.1, 5.0), self.connect)
+
     def one_again(self) -> None:
         """A person stops the double, and starts the agent of the one that stays again."""
         if self.double is not None:
@@ -196,7 +205,7 @@ class Shop(Watcher):
     # ── the loop ────────────────────────────────────────────────────────────────────────────
 
     def wake(self) -> None:
-        self._looks.within(0.05)
+        self._looks.within(0.1)
 
     def _look(self) -> None:
         if self.alive:
@@ -231,7 +240,7 @@ class Shop(Watcher):
         moment, claims = self.clock.moment(), self.claims
         return View(
             moment=moment, boot=self.boot, local=moment.at, policy=_POLICY,
-            desks={name: self._desk(name) for name in self.bodies}, attempts=self.book.live(),
+            desks=self._all_desks(), attempts=self.book.live(),
             connected=self.connected,
             trouble="the disk" if self.book.broken else self.unwell,
             claims=claims.live, grants=claims.grants, denials=claims.denials,
@@ -240,14 +249,26 @@ class Shop(Watcher):
             welcomed_s=self.welcomed_s,
         )  # fmt: skip
 
+    def _all_desks(self) -> Mapping[str, Desk]:
+        """The same as long as nothing of them changed."""
+        stand, marks = self._stand(), tuple(map(self.book.mark, self.bodies))
+        if stand is not self._desks_of[0] or marks != self._desks_of[1]:
+            self._desks_of = stand, marks
+            self._desks = {
+                name: Desk(self.entries[name], self.kinds[name], offered=True, condition=c, mark=m)
+                for name, c, m in zip(self.bodies, stand, marks, strict=True)
+            }
+        return self._desks
+
     def _desk(self, name: str) -> Desk:
-        """The same as long as nothing of it changed."""
-        condition, mark, desk = self.condition(name), self.book.mark(name), self._desks.get(name)
-        if desk is None or desk.condition is not condition or desk.mark is not mark:
-            desk = self._desks[name] = Desk(
-                self.entries[name], self.kinds[name], offered=True, condition=condition, mark=mark
-            )
-        return desk
+        return self._all_desks()[name]
+
+    def _stand(self) -> tuple[Condition, ...]:
+        """What each machine does; the same tuple as long as that is the same."""
+        now = tuple(map(self.condition, self.bodies))
+        if now != self._stood:
+            self._stood = now
+        return self._stood
 
     def condition(self, name: str) -> Condition:
         if name in self.unplugged:
@@ -263,10 +284,11 @@ class Shop(Watcher):
                 self.book.tombstone(name, action.grant, action.why, moment)
                 self.claims.drop(name)
             case reconciler.Prepare():
-                self._work(name, self.world.between(0.5, 20.0), self._prepared)
+                self._work(name, self.world.between(0.3, 5.0), self._prepared)
             case reconciler.Start():
                 # The program's hash is read again: of a long one on a slow disk that takes long.
-                self._work(name, 10 ** self.world.between(-2.0, 2.0), self._start)
+                longest_s = 1.0 if self.world.calm else 90.0
+                self._work(name, self.world.span(0.01, longest_s), self._start)
             case reconciler.Recover():
                 self._work(name, self.world.between(0.01, 1.0), self._recover)
             case reconciler.Stop(why=why):
@@ -455,6 +477,8 @@ class Shop(Watcher):
     # ── the connection ──────────────────────────────────────────────────────────────────────
 
     def connect(self) -> None:
+        if self.online:
+            return
         self.session.begin()
         self.online = True
         self.world.tell(self.name, "connects")
@@ -519,9 +543,9 @@ class Shop(Watcher):
         self.session.hear(message)
 
     def machines(self) -> tuple[messages.Machine, ...]:
-        stand = [self.condition(name) for name in self.bodies]
-        if stand != self._stand:
-            self._stand, self._told = stand, tuple(self._machine(name) for name in self.bodies)
+        stand = self._stand()
+        if stand is not self._told_of:
+            self._told_of, self._told = stand, tuple(map(self._machine, self.bodies))
         return self._told
 
     def _machine(self, name: str) -> messages.Machine:
@@ -537,11 +561,16 @@ class Shop(Watcher):
                 if self.alive and self.world.happens(0.3, "mistakes"):
                     self.guarded(self._pressed, name)  # meaning another machine
                 continue
+            if self.world.calm and not self._waits(name):
+                continue
             self.press(name)
             if self.world.happens(0.15, "presses"):
                 self.world.after(self.world.between(1.0, 30.0), self._press_again, name)
         if self.alive:
             self.guarded(self._attest)
+
+    def _waits(self, name: str) -> bool:
+        return any(attempt.machine == name for attempt in self.book.live())
 
     def _press_again(self, name: str) -> None:
         if not self.bodies[name].occupied:

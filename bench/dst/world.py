@@ -6,13 +6,15 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from bench.dst.spared import NOTHING, Kind, Spared
 from fablab_agents.book import Moment
 from fablab_agents.protocol.messages import Granted
 
 EPOCH = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
+_CALM_S: Final = 0.02
+"""How long a message takes where all is well: each as long, so that they keep their order."""
 Deliver = Callable[..., None]
 """Takes the message; `object` here, for the broker knows no kinds."""
 
@@ -29,6 +31,8 @@ class World:
         spared: Spared = NOTHING,
     ) -> None:
         self.seed, self.spared = seed, spared
+        self.absent = frozenset[Kind]()
+        """Kinds of bad luck that this schedule does not have at all."""
         self.met = Counter[Kind]()
         """How often chance meant ill, by its kind; the spared are counted, too."""
         self.chance = random.Random(seed)
@@ -38,6 +42,7 @@ class World:
         self.slept_s = 0.0
         """Hours in which nothing happened at all; every clock counts them."""
         self._told = told
+        self._at, self._at_s = EPOCH, 0.0
         self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._count = 0
 
@@ -61,7 +66,9 @@ class World:
         return not self.calm and self.chance.random() < probability and self.befalls(kind)
 
     def befalls(self, kind: Kind) -> bool:
-        """Chance means ill: the next of its kind, unless that is spared."""
+        """Chance means ill: the next of its kind, unless that is absent or spared."""
+        if kind in self.absent:
+            return False
         self.met[kind] = number = self.met[kind] + 1
         if self.spared.has(kind, number):
             return False
@@ -85,7 +92,10 @@ class World:
 
     @property
     def at(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.now_s + self.slept_s)
+        at_s = self.now_s + self.slept_s
+        if at_s != self._at_s:
+            self._at, self._at_s = EPOCH + timedelta(seconds=at_s), at_s
+        return self._at
 
 
 class Alarm:
@@ -142,7 +152,7 @@ class Broker:
             self._withheld[deliver].append(message)
             return
         if world.calm:
-            world.after(world.between(0.005, 0.05), deliver, message)
+            world.after(_CALM_S, deliver, message)
             return
         self._seen.append((deliver, message))
         roll = world.chance.random()

@@ -77,9 +77,9 @@ def test_with_nothing_left_out_a_seed_plays_as_ever():
 
 
 def test_what_is_left_out_does_not_happen():
-    whole = play(3, told=True)
-    assert all(whole.drawn[kind] for kind in ("strikes", "losses", "copies", "delays"))
-    told = play(3, told=True, spared=read([], ["strikes:2", "losses:1"])).told
+    bad = ("strikes", "losses", "copies", "delays")
+    seed = next(seed for seed in range(50) if all(play(seed).drawn.get(kind) for kind in bad))
+    told = play(seed, told=True, spared=read([], ["strikes:2", "losses:1"])).told
     luck = [line.split("bad luck: ")[1] for line in told if "bad luck" in line]
     assert [each for each in luck if not each.startswith("strike 2:")] == ["losses 1"]
     assert luck[0] == "losses 1" or luck[0].startswith("strike 2:")
