@@ -28,8 +28,6 @@ import shlex
 import sys
 import textwrap
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
@@ -38,36 +36,13 @@ from bench import at_least_one
 from bench.dst.mutants import ALL, Mutant
 from bench.dst.shrink import Shrunk, shrink
 from bench.dst.spared import LUCK, MEANS, Unreadable, read
-from bench.dst.story import Verdict, judged
+from bench.dst.story import judged
+from bench.dst.tally import Played, Tally, played
 
 _CHUNK = 50
+_LONG = 100_000
 _FORK = multiprocessing.get_context("fork")
 _LAST_LINES = 12
-
-
-@dataclass
-class Tally:
-    schedules: int = 0
-    starts: int = 0
-    made: int = 0
-    wrong: Counter[str] = field(default_factory=Counter[str])
-    seeds: dict[str, int] = field(default_factory=dict[str, int])
-
-    def add(self, verdict: Verdict) -> None:
-        self.schedules += 1
-        self.starts += verdict.starts
-        self.made += verdict.made
-        for fault in sorted(set(verdict.faults)):
-            self.wrong[fault] += 1
-            self.seeds.setdefault(fault, verdict.seed)
-
-    def join(self, other: "Tally") -> None:
-        self.schedules += other.schedules
-        self.starts += other.starts
-        self.made += other.made
-        self.wrong.update(other.wrong)
-        for fault, seed in other.seeds.items():
-            self.seeds[fault] = min(seed, self.seeds.get(fault, seed))
 
 
 def quiet(*, for_good: bool = False) -> None:
@@ -93,13 +68,23 @@ def some(seeds: range) -> Tally:
     return tally
 
 
-def many(seeds: range) -> Tally:
-    """On every core, with a bar of progress every few seconds."""
+def _chunk(seeds: range) -> tuple[range, Tally]:
+    return seeds, some(seeds)
+
+
+def many(seeds: range, before: Played | None = None) -> Tally:
+    """On every core, with a bar of progress; what was played `before` is known."""
     chunks = [seeds[at : at + _CHUNK] for at in range(0, len(seeds), _CHUNK)]
     tally, said_s = Tally(), time.monotonic()
+    known = {chunk: found for chunk in chunks if before and (found := before.find(chunk))}
+    for found in known.values():
+        tally.join(found)
     with _FORK.Pool(os.cpu_count(), initializer=_worker) as pool:
-        for part in pool.imap_unordered(some, chunks):
+        todo = [chunk for chunk in chunks if chunk not in known]
+        for chunk, part in pool.imap_unordered(_chunk, todo):
             tally.join(part)
+            if before:
+                before.keep(chunk, part)
             if time.monotonic() - said_s > 2:
                 said_s = time.monotonic()
                 print(_bar(tally, len(seeds)), file=sys.stderr, flush=True)
@@ -154,6 +139,10 @@ def _options() -> argparse.ArgumentParser:
         "--shrink", type=float, metavar="S", default=30.0,
         help="seconds for each kind of violation; 0: do not shrink (default: %(default)g)",
     )  # fmt: skip
+    parser.add_argument(
+        "--fresh", action="store_true",
+        help=f"play again what was played; {_LONG:,} seeds and more go on where they were ended",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     return parser
 
@@ -182,9 +171,11 @@ def carry_out(parser: argparse.ArgumentParser, asked: argparse.Namespace) -> int
             parser.error(str(why))
         print("\n".join(verdict.told))
         return 1 if verdict.faults else 0
+    long = asked.mutant is None and len(asked.seeds) >= _LONG
+    before = played(fresh=asked.fresh) if long else None
     began_s = time.monotonic()
-    tally = many(asked.seeds)
-    rate = tally.schedules / (time.monotonic() - began_s)
+    tally = many(asked.seeds, before)
+    rate = (tally.schedules - tally.before) / (time.monotonic() - began_s)
     shrunk = all_shrunk(tally, asked.shrink) if asked.shrink > 0 else {}
     show(tally, rate, shrunk, f"./run proof dst{mutant} --tell", as_json=asked.json)
     return 1 if tally.wrong else 0
@@ -220,6 +211,7 @@ def show(tally: Tally, rate: float, shrunk: dict[str, Shrunk], tell: str, *, as_
     print(
         f"{tally.schedules} schedules, {tally.starts} physical starts, {tally.made} jobs made,"
         f" {tally.wrong.total()} violations, {rate:.0f} schedules/s"
+        + (f" ({tally.before} of them played before)" if tally.before else "")
     )
 
 
