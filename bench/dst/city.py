@@ -41,7 +41,7 @@ T = TypeVar("T")
 _OPEN: Final = frozenset({JobState.WANTED, JobState.PLANNED, JobState.OFFERED})
 _GAP_EVERY_S: Final = 2.0
 _AGAIN_AFTER_S: Final = 10.0
-_STALE: Final = 0.03
+_STALE: Final = 0.06
 FILE: Final = "f" * 64
 LIAR: Final = "liar"
 _COLUMNS: Final = frozenset(Known.__dataclass_fields__)
@@ -67,7 +67,8 @@ class City:
         self.epochs, self.forgets = 1, False
         self._forgotten: set[str] = set()
         """Quotes whose order an older copy of the store no longer has."""
-        self.surprises: list[str] = []
+        self.surprising: set[str] = set()
+        """Attempts of which a person was told that they did what they should not have."""
 
     # ── keys
 
@@ -150,9 +151,8 @@ class City:
             row.machines = {m.machine: m for m in said.machines}
             self._send_again(agent, row)
         if compared.complete:
-            listed = frozenset(status.attempt for status in said.attempts)
             live = [k for k in self._live() if k.agent == agent]
-            self._perform(decide.missed(live, listed, row.down_acked, self.world.at))
+            self._perform(decide.listed(live, said.attempts, row.down_acked, self.world.at))
         return self._welcome(row, said.boot, compared)
 
     def _welcome(self, row: Agent, boot: str, compared: Compared | None = None) -> Welcome:
@@ -275,7 +275,7 @@ class City:
                         self._set(name, {"down_seq": seq})
                 case Recorded(kind, subject, words):
                     if kind in {"attempt.surprise", "attempt.stray"}:
-                        self.surprises.append(f"{kind} {subject} {dict(words)}")
+                        self.surprising.add(subject)
                         self.world.tell("city:", kind, subject, dict(words))
 
     def _after_move(self, name: str, state: State) -> None:

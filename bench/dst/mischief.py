@@ -29,7 +29,7 @@ class Mischief:
         """How often, in comparison with other bad luck, and what."""
         yield 4, self._besiege
         yield 2, self._withhold
-        yield 0.5, self._count_on
+        yield 0.4, self._count_on
         yield 1, self._lie
         yield 1, self._retire
 
@@ -55,7 +55,7 @@ class Mischief:
         """Numbers are not signed: what bears them need not be worth anything."""
         shop = self._any_shop()
         self._world.tell("broker: counts on for", shop.name)
-        for _ in range(30):
+        for _ in range(200):
             shop.hear(self._offer(shop, "nothing"))
 
     def _any_shop(self) -> Shop:

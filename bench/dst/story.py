@@ -1,7 +1,7 @@
 """One schedule from its seed: a city, its bad luck, and the verdict."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,10 @@ _ABSENT: Final = 0.4
 _KINDS: Final = (2, 5)
 _MARK_HOLDS_S: Final = 12 * 3600.0
 _SHARP: Final = (State.STAGED, State.CLAIMED, State.STARTING, State.RUNNING)
+_NEVER: Final = frozenset({State.NOT_STARTED, State.WITHDRAWN, State.REFUSED})
+_TOLD_S: Final = 15.0
+_AGREE_S: Final = {State.UNKNOWN: 45.0, State.OFFERED: 200.0}
+"""After silence, and where a broker counted on: a lab that hears nothing says hello by and by."""
 _ENDS: Final = frozenset({JobState.MADE, JobState.ABANDONED, JobState.CANCELLED})
 
 
@@ -50,6 +54,7 @@ class Story:
         self.ledger = Ledger(self.world)
         self.broker = Broker(self.world)
         self._people = list[Alarm]()
+        self._differ_s = dict[tuple[str, State, State | None], float]()
         self._swarm()
         self.city = City(self.world, self.ledger, self.broker, {})
         self.shops = [
@@ -153,7 +158,8 @@ class Story:
         who = self.world.chance.random()
         if who < 0.35:
             self.city.forgets = True
-            return [(3, self._older_store)]
+            wishes = (self.city.maker_cancels, self.city.operator_withdraws)
+            return [(3, self._older_store), (2, self._network), *((1, wish) for wish in wishes)]
         return [(3, self._older_journal), (2, self._cloned)] if who < 0.85 else []
 
     def _numbered(self, number: int, strike: Callable[[], None]) -> None:
@@ -265,13 +271,18 @@ class Story:
 
     def _older_store(self) -> None:
         image, world, ledger = self.city.tables.image(), self.world, self.ledger
-        taken_back, cancelled = dict(ledger.taken_back), set(ledger.cancelled)
+        taken_back, cancelled = set(ledger.taken_back), set(ledger.cancelled)
         closed = set(ledger.closed)
 
         def put_back() -> None:
-            """What was wished since is forgotten with it; what was accepted is not."""
+            """What was wished since is forgotten with it; what was accepted is not.
+
+            Nor can it know what a life between, in which that was not wished, had let start.
+            """
             self.city.put_back(image)
-            ledger.taken_back, ledger.cancelled, ledger.closed = taken_back, cancelled, closed
+            ledger.taken_back = {a: at for a, at in ledger.taken_back.items() if a in taken_back}
+            ledger.cancelled &= cancelled
+            ledger.closed &= closed
 
         world.after(world.span(1.0, 40.0), self._strike, put_back)
 
@@ -315,6 +326,31 @@ class Story:
             if not world.run(next_s, EVENTS_MAX):
                 self.ledger.wrong(f"no end: too many events {when}")
                 return
+            if world.calm:
+                self._agree()
+
+    def _agree(self) -> None:
+        """Where all is well the network soon knows what its labs know, and they what it offers."""
+        now_s, before = self.world.now_s, {} if self.city.missing() else self._differ_s
+        self._differ_s = {}
+        for shop in self.shops:
+            if not (shop.alive and shop.connected) or shop.name in self.ledger.retired_at:
+                continue
+            for differ in self._differences(shop):
+                since_s = self._differ_s[differ] = before.get(differ, now_s)
+                if now_s - since_s >= _AGREE_S.get(differ[1], _TOLD_S):
+                    self.ledger.wrong("the network and a lab do not know the same for long")
+
+    def _differences(self, shop: Shop) -> Iterator[tuple[str, State, State | None]]:
+        """An attempt, what the network calls it, and what its lab does."""
+        for known in self.city.tables.attempts.values():
+            if known.agent == shop.name and known.state in LIVE:
+                row = shop.book.find(known.id)
+                state = row.state if row else None
+                if state is None and known.state is not State.OFFERED:
+                    continue
+                if state not in {known.state, State.CLAIMED}:
+                    yield known.id, known.state, state
 
     def _over(self) -> bool:
         jobs = self.city.tables.jobs
@@ -345,6 +381,7 @@ class Story:
         good, tables = self.ledger.good(), self.city.tables
         if self.ledger.twice():
             self.ledger.wrong("a job was made twice")
+        self._told_truly()
         for job in tables.jobs.values():
             known = tables.attempts.get(tables.live.get(job.id, ""))
             if job.state is JobState.OFFERED and (known is None or known.state not in LIVE):
@@ -357,6 +394,14 @@ class Story:
                 self.ledger.wrong(f"a job is {job.state} for hours and nobody was told")
             elif not self._asked_for(known):
                 self.ledger.wrong("a job is in doubt and nobody at its lab is asked")
+
+    def _told_truly(self) -> None:
+        """What moved a machine is not called never started, unless a person was told of that."""
+        began = {make.attempt for make in self.ledger.makes}
+        for known in self.city.tables.attempts.values():
+            denied = known.state in _NEVER and known.agent not in self.ledger.retired_at
+            if denied and known.id in began - self.city.surprising:
+                self.ledger.wrong(f"what had started is {known.state} for good")
 
     def _asked_for(self, known: Known) -> bool:
         """Somebody at the lab is asked what became of it, or can no longer be."""

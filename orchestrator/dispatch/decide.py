@@ -12,6 +12,7 @@ from typing import Any
 from fablab_agents.protocol import attempts
 from fablab_agents.protocol.attempts import TERMINAL, Actor, State
 from fablab_agents.protocol.messages import (
+    AttemptStatus,
     Claim,
     Denied,
     Doubt,
@@ -219,16 +220,21 @@ def _noted(known: Known, said: Report) -> Values:
     return values
 
 
-def missed(
-    live: Iterable[Known], listed: frozenset[str], down_acked: int, now: datetime
+def listed(
+    live: Iterable[Known], statuses: Iterable[AttemptStatus], down_acked: int, now: datetime
 ) -> Effects:
-    """A hello, with all reports before it heard, does not list some of the agent's attempts."""
+    """What a hello, with all reports before it heard, says of the agent's attempts and does not.
+
+    One that was in doubt for silence alone, and moves, is in doubt no more.
+    """
     effects: Effects = []
+    states = {status.attempt: status.state for status in statuses}
     for known in live:
+        state = states.get(known.id)
+        if known.state is State.UNKNOWN and state in model.MOVING:
+            effects += _moved(known, state, Actor.AGENT, now, "the lab's agent is heard again")
         silence = model.forgotten(
-            known.state,
-            listed=known.id in listed,
-            offer_stored=known.down_seq <= down_acked,
+            known.state, listed=state is not None, offer_stored=known.down_seq <= down_acked
         )
         effects += _after(known, silence, "the lab's agent no longer knows this attempt", now)
         if silence is Silence.DOUBT:

@@ -159,9 +159,9 @@ async def hello(unit: Unit, agent: str, said: Hello) -> Welcome | None:
     if compared.ahead:
         await unit.record_seldom("agent.remembers_more", agent, boot=said.boot)
     if compared.complete:
-        listed = frozenset(status.attempt for status in said.attempts)
         live = [records.known(each) for each in await records.live(unit, agent)]
-        await records.perform(unit, decide.missed(live, listed, link.down_acked, unit.now))
+        told = decide.listed(live, said.attempts, link.down_acked, unit.now)
+        await records.perform(unit, told)
     return _welcome(said.boot, compared, epoch, unit.now)
 
 

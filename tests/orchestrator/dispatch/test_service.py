@@ -316,6 +316,30 @@ async def test_what_runs_at_an_agent_that_is_away_is_in_doubt(city: City):
     assert (await city.job()).state == JobState.MADE
 
 
+@pytest.mark.parametrize(
+    ("listed", "then"),
+    [
+        (State.STARTING, State.STARTING),
+        (State.RUNNING, State.RUNNING),
+        (State.PAUSED, State.PAUSED),
+        (State.CLAIMED, State.UNKNOWN),
+        (State.UNKNOWN, State.UNKNOWN),
+    ],
+)
+async def test_what_was_in_doubt_for_silence_alone_is_not_once_its_agent_is_heard(
+    city: City, listed: State, then: State
+):
+    attempt = await city.running()
+    await _silent(city, 11)
+    status = AttemptStatus(attempt=attempt, fence=1, state=listed)
+    await city.hello(acked_down=1, attempts=(status,), head_seq=city.seq + 1)
+    assert (await city.attempt(attempt)).state == State.UNKNOWN  # a report is still to come
+    await city.hello(acked_down=1, attempts=(status,))
+    row = await city.attempt(attempt)
+    assert (row.state, row.in_doubt_since is None) == (then, then is not State.UNKNOWN)
+    assert (await city.job()).state == JobState.OFFERED
+
+
 async def test_only_the_maker_can_give_up_what_nobody_knows(city: City):
     attempt = await city.running()
     with pytest.raises(decide.NotInDoubt, match="only an unknown one"):
