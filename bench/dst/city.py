@@ -64,7 +64,7 @@ class City:
         self._pause_s = 2.0
         self._looks = Alarm(world, self._round)
         self._gap_told: dict[str, float] = {}
-        self.epochs, self.forgets = 1, False
+        self.epochs, self.forgets, self._amid_claim = 1, False, False
         self._forgotten: set[str] = set()
         """Quotes whose order an older copy of the store no longer has."""
         self.surprising: set[str] = set()
@@ -90,8 +90,18 @@ class City:
     def hear(self, what: tuple[str, Said]) -> None:
         agent, said = what
         self._transact(
-            lambda: self._answer(agent, said), lambda reply: self._reply(agent, said, reply)
+            lambda: self._answer(agent, said),
+            lambda reply: self._reply(agent, said, reply),
+            stale=isinstance(said, messages.Claim) and self._withdraws_amid(said),
         )
+
+    def _withdraws_amid(self, said: messages.Claim) -> bool:
+        """One replica reads the claim, the other takes the offer back, then the first commits."""
+        if self.world.calm or not self._amid_claim or said.attempt not in self.tables.attempts:
+            return False
+        self._amid_claim = False
+        self.world.after(0.0, self._end, said.attempt, decide.withdrawn)
+        return True
 
     def _reply(self, agent: str, said: Said, reply: Down | None) -> None:
         if reply is not None and not self.world.happens(0.03, "silences"):
@@ -483,6 +493,9 @@ class City:
         self.world.tell("city: retires", agent)
         self.tables.agents[agent].retired = True
 
+    def operator_withdraws_amid_claim(self) -> None:
+        self._amid_claim = True
+
     def operator_withdraws(self) -> None:
         self._end_any(decide.withdrawn)
 
@@ -491,7 +504,10 @@ class City:
 
     def _end_any(self, wish: Callable[[Known, str, datetime], Effects]) -> None:
         if (name := self._any()) is not None:
-            self._transact(lambda: self._ended(name, wish), self._taken_back)
+            self._end(name, wish)
+
+    def _end(self, name: str, wish: Callable[[Known, str, datetime], Effects]) -> None:
+        self._transact(lambda: self._ended(name, wish), self._taken_back)
 
     def _ended(self, name: str, wish: Callable[[Known, str, datetime], Effects]) -> list[str]:
         known = self.tables.attempts[name]
@@ -516,9 +532,11 @@ class City:
 
     # ── transactions
 
-    def _transact(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
+    def _transact(
+        self, work: Callable[[], T], then: Callable[[T], None], *, stale: bool = False
+    ) -> None:
         """At once, as with one writer at a time; or read now and written a little later."""
-        if not self.world.happens(_STALE, "races"):
+        if not (self.world.happens(_STALE, "races") or stale):
             then(work())
             return
         read, newest = self.tables.image(), self.tables

@@ -144,6 +144,7 @@ class Story:
             (1, self._file),
             (2, self.city.maker_gives_up), (1, self.city.maker_cancels),
             (1, self.city.operator_withdraws), (1, self.city.operator_stops),
+            (2, self.city.operator_withdraws_amid_claim),
         ]  # fmt: skip
         luck += Mischief(world, self.city, self.broker, self.shops).luck()
         luck = world.chance.sample(luck, world.chance.randint(*_KINDS)) + self._amnesia()
