@@ -231,7 +231,7 @@ def listed(
     states = {status.attempt: status.state for status in statuses}
     for known in live:
         state = states.get(known.id)
-        if known.state is State.UNKNOWN and state in model.MOVING:
+        if state and state in model.MOVING and known.state is State.UNKNOWN:
             effects += _moved(known, state, Actor.AGENT, now, "the lab's agent is heard again")
         silence = model.forgotten(
             known.state, listed=state is not None, offer_stored=known.down_seq <= down_acked

@@ -123,7 +123,7 @@ def _proof(*said: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def shrunk() -> dict[str, Any]:
-    ran = _proof("--mutant", MUTANT, "--seeds", "0..20", "--shrink", "120", "--json")
+    ran = _proof("--mutant", MUTANT, "--seeds", "0..60", "--shrink", "120", "--json")
     assert ran.returncode == 1, ran.stderr
     return next(each for each in json.loads(ran.stdout)["shrunk"] if each["fault"] == FAULT)
 
