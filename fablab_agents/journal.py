@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from fablab_agents import book, wal
 from fablab_agents.book import Attempt, Entry, Mark, Moment
 from fablab_agents.protocol.attempts import LIVE, State
-from fablab_agents.protocol.messages import BOOTS_MAX, Bed, ProgramFacts, Report
+from fablab_agents.protocol.messages import BOOTS_MAX, Bed, Opening, ProgramFacts, Report
 from fablab_agents.protocol.tickets import Ticket
 from fablab_agents.witness import Witness
 from fablab_agents.writer import Writer
@@ -26,7 +26,7 @@ _VERSION: Final = "1"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS boots(
-    boot TEXT PRIMARY KEY, at TEXT NOT NULL) STRICT;
+    boot TEXT PRIMARY KEY, at TEXT NOT NULL, began_seq INTEGER) STRICT;
 CREATE TABLE IF NOT EXISTS attempts(
     nr INTEGER PRIMARY KEY, attempt TEXT UNIQUE NOT NULL, machine TEXT NOT NULL,
     fence INTEGER NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
@@ -115,12 +115,13 @@ class Journal(Writer):
         return int(self._meta("began_seq") or 0)
 
     @property
-    def boots(self) -> tuple[str, ...]:
+    def boots(self) -> tuple[Opening, ...]:
         rows = self._read(
-            "SELECT boot FROM boots WHERE boot != ? ORDER BY rowid DESC LIMIT ?",
-            [self.boot, BOOTS_MAX],
+            "SELECT boot, coalesce(began_seq, ?) AS began_seq FROM boots WHERE boot != ?"
+            " ORDER BY rowid DESC LIMIT ?",
+            [self.began_seq, self.boot, BOOTS_MAX],
         )
-        return tuple(row["boot"] for row in rows)
+        return tuple(Opening(boot=row["boot"], began_seq=row["began_seq"]) for row in rows)
 
     @property
     def epoch(self) -> int:
@@ -254,13 +255,15 @@ class Journal(Writer):
         with self._write() as db:
             for statement in _SCHEMA.split(";")[:-1]:
                 db.execute(statement)
-            if not db.execute(
-                "SELECT 1 FROM pragma_table_info('attempts') WHERE name = 'closing'"
-            ).fetchone():
-                db.execute("ALTER TABLE attempts ADD COLUMN closing INTEGER NOT NULL DEFAULT 0")
+            _add_column(db, "attempts", "closing", "INTEGER NOT NULL DEFAULT 0")
+            _add_column(db, "boots", "began_seq", "INTEGER")
             for name, value in (("agent", agent), ("version", _VERSION)):
                 db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", [name, value])
-            db.execute("INSERT INTO boots VALUES (?, ?)", [self.boot, now.isoformat()])
+            db.execute(
+                "INSERT INTO boots(boot, at, began_seq) VALUES"
+                " (?, ?, (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'moves'))",
+                [self.boot, now.isoformat()],
+            )
             commits = db.execute("SELECT value FROM meta WHERE name = 'commits'").fetchone()
             self._commits = int(commits[0]) if commits else 0
             self._witnessed = self._witness.vouches(self._commits)
@@ -375,6 +378,13 @@ def _put(db: sqlite3.Connection, entry: Entry) -> None:
             )
 
 
+def _add_column(db: sqlite3.Connection, table: str, column: str, means: str) -> None:
+    """Journals of before have it not."""
+    known = db.execute("SELECT name FROM pragma_table_info(?)", [table]).fetchall()
+    if column not in {row["name"] for row in known}:
+        db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {means}")
+
+
 def _note(db: sqlite3.Connection, **numbers: int) -> None:
     for name, number in numbers.items():
         db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, str(number)])
@@ -395,8 +405,9 @@ def _forget_all(db: sqlite3.Connection, all_: book.Forgotten) -> None:
     db.execute("DELETE FROM moves WHERE seq > ?", [all_.seq])
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'moves'")
     db.execute("INSERT INTO sqlite_sequence VALUES ('moves', ?)", [all_.seq])
-    if all_.after is not None:
-        db.execute("INSERT OR REPLACE INTO boots VALUES (?, datetime())", [all_.after])
+    [own] = db.execute("SELECT boot FROM boots ORDER BY rowid DESC LIMIT 1").fetchone()
+    for boot in filter(None, (all_.after, own)):  # this boot comes after the other, and stays last
+        db.execute("INSERT OR REPLACE INTO boots VALUES (?, datetime(), ?)", [boot, all_.seq])
     _note(
         db, began_seq=all_.seq, floor_seq=all_.seq, acked_up=all_.seq,
         epoch=all_.epoch, seen_down=all_.seen_down,

@@ -189,8 +189,10 @@ class Session:
         self._shop.wake()
 
     def _acknowledged(self, seq: int) -> None:
+        """One that came late is no sign that what we said since has come."""
+        if seq > self._journal.acked_up:
+            self._acked_s = self._now().elapsed_s
         self._journal.ack_up(min(seq, self._journal.head_seq))
-        self._acked_s = self._now().elapsed_s
         if self._recounting and seq >= self._journal.head_seq:
             self._recounting, self._hello_due = False, True
 

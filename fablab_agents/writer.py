@@ -11,7 +11,7 @@ from typing import Unpack
 from fablab_agents import book
 from fablab_agents.book import Book, Entries, Moment, Words
 from fablab_agents.protocol.attempts import Actor, State
-from fablab_agents.protocol.messages import ProgramFacts, Report
+from fablab_agents.protocol.messages import Opening, ProgramFacts, Report
 from fablab_agents.protocol.tickets import Grant, Ticket
 
 
@@ -24,7 +24,7 @@ class Writer(Book, ABC):
 
     @property
     @abstractmethod
-    def boots(self) -> tuple[str, ...]:
+    def boots(self) -> tuple[Opening, ...]:
         """The last boots before this one that had this journal, or that it goes on from."""
 
     @property

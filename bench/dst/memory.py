@@ -9,7 +9,7 @@ from fablab_agents import book
 from fablab_agents.book import Attempt, Entries, Mark, Moment
 from fablab_agents.journal import JournalBroken
 from fablab_agents.protocol.attempts import LIVE, State
-from fablab_agents.protocol.messages import BOOTS_MAX, Report
+from fablab_agents.protocol.messages import BOOTS_MAX, Opening, Report
 from fablab_agents.writer import Writer
 
 
@@ -27,7 +27,7 @@ class MemoryBook(Writer):
         """From the report after `floor_seq` on, without a gap."""
         self.seen = self.acked = self.commits = 0
         self.epoch_now = self.floor_up = self.began = 0
-        self.opened: tuple[str, ...] = ()
+        self.opened: tuple[Opening, ...] = ()
         """Its boots, this one included and the last one last."""
         self.witness: int | None = None
         """Kept by the computer, not by its disk: gone with the power."""
@@ -92,8 +92,8 @@ class MemoryBook(Writer):
         """As the file is opened: the boot is written down, and what it cannot know is in doubt."""
         self.boot_now, self.broken = boot, False
         self.vouched = self.witness in {self.commits - 1, self.commits}
-        self.opened += (boot,)
         self.began = self.head_seq
+        self.opened += (Opening(boot=boot, began_seq=self.began),)
         self._keep(book.woken(self, moment))
 
     def image(self) -> dict[str, Any]:
@@ -136,8 +136,9 @@ class MemoryBook(Writer):
         }
         self.moves, self._live = [], None
         self.epoch_now, self.seen = all_.epoch, all_.seen_down
-        if all_.after is not None:
-            self.opened = (*self.opened[:-1], all_.after, self.boot)
+        taken_over = (boot for boot in (all_.after, self.boot) if boot is not None)
+        openings = [Opening(boot=boot, began_seq=all_.seq) for boot in taken_over]
+        self.opened = (*self.opened[:-1], *openings)
         self.began = self.floor_up = self.acked = all_.seq
 
     @property
@@ -153,7 +154,7 @@ class MemoryBook(Writer):
         return self.epoch_now
 
     @property
-    def boots(self) -> tuple[str, ...]:
+    def boots(self) -> tuple[Opening, ...]:
         return self.opened[-2 : -BOOTS_MAX - 2 : -1]
 
     @property

@@ -27,7 +27,7 @@ _KINDS: Final = (2, 5)
 _MARK_HOLDS_S: Final = 12 * 3600.0
 _SHARP: Final = (State.STAGED, State.CLAIMED, State.STARTING, State.RUNNING)
 _NEVER: Final = frozenset({State.NOT_STARTED, State.WITHDRAWN, State.REFUSED})
-_TOLD_S: Final = 15.0
+_TOLD_S: Final = 20.0
 _AGREE_S: Final = {State.UNKNOWN: 45.0, State.OFFERED: 200.0}
 """After silence, and where a broker counted on: a lab that hears nothing says hello by and by."""
 _ENDS: Final = frozenset({JobState.MADE, JobState.ABANDONED, JobState.CANCELLED})

@@ -124,6 +124,13 @@ class AttemptStatus(_Model):
     state: State
 
 
+class Opening(_Model):
+    """That a boot opened a journal, and the journal's last report then."""
+
+    boot: Slug
+    began_seq: Count
+
+
 # ── up: agent → orchestrator ────────────────────────────────────────────────────────────────
 
 
@@ -135,8 +142,8 @@ class Hello(_Model):
     version: Words
     epoch: Count
     """Of the orchestrator's store, as this agent last heard; 0 before it heard of any."""
-    boots: Annotated[tuple[Slug, ...], Field(max_length=BOOTS_MAX)]
-    """The last boots that had this journal before, and whose memory was taken over."""
+    boots: Annotated[tuple[Opening, ...], Field(max_length=BOOTS_MAX)]
+    """The last that had this journal before, and whose memory was taken over; newest first."""
     floor_seq: Count
     """Reports up to this one exist no more."""
     began_seq: Count

@@ -46,9 +46,10 @@ def compare(ours: Notes, said: Hello, epoch: int) -> Compared:
     """Take a boot that comes after the one that speaks, if its journal has all that we were told.
 
     It comes after it where it has the same journal, and where it took over our memory of it.
+    Between them may be boots that were never heard: then the first of them must have had all, for
+    what an older copy has said since bears numbers of reports that we have otherwise.
     """
-    after = ours.boot in {None, said.boot, *said.boots}
-    if not after or (said.boot != ours.boot and said.began_seq < ours.up_acked):
+    if ours.boot not in {None, said.boot} and not _goes_on(ours, said):
         return Compared(ours, current=False)
     up_acked = max(ours.up_acked, said.floor_seq)
     ours = replace(ours, boot=said.boot, up_acked=up_acked)
@@ -61,3 +62,13 @@ def compare(ours: Notes, said: Hello, epoch: int) -> Compared:
     if complete:
         ours = replace(ours, epoch=epoch)
     return Compared(ours, current=True, complete=complete, ahead=ahead, down_back=back)
+
+
+def _goes_on(ours: Notes, said: Hello) -> bool:
+    """The boot that came right after the one that speaks had all reports that we were told."""
+    began_seq = said.began_seq
+    for earlier in said.boots:
+        if earlier.boot == ours.boot:
+            return began_seq >= ours.up_acked
+        began_seq = earlier.began_seq
+    return False

@@ -435,9 +435,21 @@ def test_an_older_copy_forgets_what_it_was_at_and_what_it_said_since(tmp_path: P
     assert older.reports(9) == ()
     numbers = (older.began_seq, older.head_seq, older.floor_seq, older.acked_up)
     assert numbers == (9, 9, 9, 9)
-    assert older.boots == ("b9", "b1")
+    assert [(each.boot, each.began_seq) for each in older.boots] == [("b9", 9), ("b1", 0)]
     assert (older.epoch, older.seen_down) == (2, 5)
     assert older.store_doubt(6, ticket, "envelope", AT)
     assert state_of(older, ticket) is State.UNKNOWN
     assert [report.seq for report in older.reports(9)] == [10]
     older.close()
+
+
+def test_a_journal_of_before_is_opened_and_its_boots_count_as_they_did(tmp_path: Path):
+    journal = open_at(tmp_path)
+    staged(journal, make_ticket(), seq=1)
+    journal.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db:
+        db.execute("ALTER TABLE boots DROP COLUMN began_seq")
+    again = open_at(tmp_path, "b2")
+    assert [(each.boot, each.began_seq) for each in again.boots] == [("b1", again.began_seq)]
+    assert again.began_seq == again.head_seq > 0
+    again.close()

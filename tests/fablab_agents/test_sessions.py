@@ -91,7 +91,7 @@ class City:
         return []
 
     def greet(self, said: messages.Hello) -> list[BaseModel]:
-        stranger = self.boot not in {"", said.boot, *said.boots}
+        stranger = self.boot not in {"", said.boot, *(earlier.boot for earlier in said.boots)}
         if stranger or (said.boot != self.boot and said.began_seq < len(self.stored)):
             self.turned_away.add(said.boot)
             return [self.welcome(said.boot, current=False)]
@@ -161,7 +161,7 @@ class Sessions(RuleBasedStateMachine):
             self.greeted += 1
             assert (said.epoch, said.head_seq) == (self.journal.epoch, self.journal.head_seq)
             before = tuple(f"b{number}" for number in range(self.boots - 1, 0, -1))
-            assert said.boots == before[: messages.BOOTS_MAX]
+            assert tuple(each.boot for each in said.boots) == before[: messages.BOOTS_MAX]
             assert {a.attempt for a in said.attempts} == {a.id for a in self.journal.live()}
             return
         assert self.greeted, "hello comes first"
@@ -322,6 +322,25 @@ def test_in_a_new_epoch_leave_to_start_is_asked_for_anew(tmp_path: Path) -> None
     assert shop.asked_anew == before
     session.hear(welcome("b1", epoch=2))
     assert shop.asked_anew == before + 1
+    journal.close()
+
+
+def test_acknowledgements_that_came_late_do_not_hide_that_reports_are_lost(tmp_path: Path) -> None:
+    """The broker lost the second report, and repeats what was said of the first."""
+    journal, clock = open_at(tmp_path, "b1"), [0.0]
+    session = Session(Who(AGENT, str.encode, "test"), journal, Shop(), lambda: Moment(NOW, *clock))
+    session.hear(welcome("b1", epoch=1))
+    for seq in (1, 2):
+        ticket = make_ticket(attempt=f"a-{seq}", jobs=(f"j-{seq}",))
+        journal.store_offer(seq, ticket, "envelope", Moment(NOW, 0.0))
+        journal.move(ticket.attempt, State.ACCEPTED, Actor.AGENT, Moment(NOW, 0.0))
+    session.hear(messages.DownAck(seq=1))
+    for clock[0] in (2.0, 4.0):
+        session.hear(messages.DownAck(seq=1))
+        assert not session.look()
+    clock[0] = 5.5
+    session.hear(messages.DownAck(seq=1))
+    assert session.look()
     journal.close()
 
 
