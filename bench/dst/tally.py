@@ -1,5 +1,6 @@
 """How many schedules were played, and what was wrong; kept, so that a long range can go on."""
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -52,9 +53,10 @@ class Played:
         self._path = path
         self._clean: dict[range, Tally] = {}
         for line in path.read_text().splitlines() if path.exists() else ():
-            told = json.loads(line)
-            seeds = range(*told.pop("seeds"))
-            self._clean[seeds] = Tally(**told, before=len(seeds))
+            with contextlib.suppress(json.JSONDecodeError):  # cut off where a run was killed
+                told = json.loads(line)
+                seeds = range(*told.pop("seeds"))
+                self._clean[seeds] = Tally(**told, before=len(seeds))
 
     def find(self, chunk: range) -> Tally | None:
         return self._clean.get(chunk)

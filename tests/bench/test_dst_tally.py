@@ -18,6 +18,17 @@ def test_a_chunk_that_was_right_is_not_played_again(tmp_path: Path):
     assert again.find(LATER) is None
 
 
+def test_a_line_that_a_kill_cut_off_does_not_count(tmp_path: Path):
+    played(fresh=False, folder=tmp_path).keep(FIRST, Tally(50))
+    [file] = tmp_path.glob("*.jsonl")
+    file.write_text(file.read_text()[:-9])
+    again = played(fresh=False, folder=tmp_path)
+    assert again.find(FIRST) is None
+    again.keep(LATER, Tally(50))
+    again.keep(range(100, 150), Tally(50))
+    assert played(fresh=False, folder=tmp_path).find(range(100, 150)) is not None
+
+
 def test_what_was_wrong_is_played_again(tmp_path: Path):
     played(fresh=False, folder=tmp_path).keep(FIRST, Tally(50, 90, 80, Counter(twice=1)))
     assert played(fresh=False, folder=tmp_path).find(FIRST) is None
