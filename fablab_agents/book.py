@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypedDict, Unpack
 from fablab_agents.protocol.attempts import (
     LIVE,
     MAY_HAVE_STARTED,
+    NEVER_STARTED,
     Actor,
     IllegalMove,
     State,
@@ -226,19 +227,25 @@ def offered(book: Book, seq: int, ticket: Ticket, envelope: str, moment: Moment)
 def doubted(book: Book, seq: int, ticket: Ticket, envelope: str, moment: Moment) -> Entries:
     """Keep an attempt that an unknown boot may have begun: a person says what became of it.
 
-    Of one that is known here only the news was lost: it is told again.
+    Of one that a machine here has begun only the news was lost: it is told again. One that never
+    started here may have started at a second computer of this name.
     """
     entries: Entries = [seen(book, seq)]
     known = book.find(ticket.attempt)
-    if known is not None:
+    if known is not None and known.state not in NEVER_STARTED:
         return [*entries, _said(book, known, moment)]
     raised = max(ticket.fence, book.floor(ticket.jobs))
-    attempt = Attempt(
-        ticket.attempt, ticket, ticket.machine, ticket.fence, State.UNKNOWN, moment.at
-    )
-    why = "this computer's memory is an older copy, and the network had let it start"
     entries += [Fenced(job, raised) for job in ticket.jobs]
-    return [*entries, Opened(attempt, envelope), _said(book, attempt, moment, cause=why)]
+    if known is None:
+        attempt = Attempt(
+            ticket.attempt, ticket, ticket.machine, ticket.fence, State.UNKNOWN, moment.at
+        )
+        entries.append(Opened(attempt, envelope))
+    else:
+        attempt = replace(known, state=State.UNKNOWN, at=moment.at)
+        entries.append(Changed(attempt))
+    why = "this computer's memory is an older copy, and the network had let it start"
+    return [*entries, _said(book, attempt, moment, cause=why)]
 
 
 def withdrawn(book: Book, seq: int, attempt: str, fence: int, why: str, moment: Moment) -> Entries:

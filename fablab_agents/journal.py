@@ -405,6 +405,8 @@ def _forget_all(db: sqlite3.Connection, all_: book.Forgotten) -> None:
     db.execute("DELETE FROM moves WHERE seq > ?", [all_.seq])
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'moves'")
     db.execute("INSERT INTO sqlite_sequence VALUES ('moves', ?)", [all_.seq])
+    # The reports up to here are the orchestrator's, whoever of the earlier boots had fewer.
+    db.execute("UPDATE boots SET began_seq = ?", [all_.seq])
     [own] = db.execute("SELECT boot FROM boots ORDER BY rowid DESC LIMIT 1").fetchone()
     for boot in filter(None, (all_.after, own)):  # this boot comes after the other, and stays last
         db.execute("INSERT OR REPLACE INTO boots VALUES (?, datetime(), ?)", [boot, all_.seq])

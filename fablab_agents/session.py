@@ -176,6 +176,7 @@ class Session:
                 self._door.grant(message)
             case messages.Denied():
                 self._shop.denied(message)
+                self._differ()
             case messages.DownAck(seq=seq):
                 self._acknowledged(seq)
             case messages.Ask(attempt=attempt):
@@ -187,6 +188,11 @@ class Session:
                 if ack is not None:
                     self._out.append(ack)
         self._shop.wake()
+
+    def _differ(self) -> None:
+        """What we claim is not so there: a message to us is lost, so compare notes."""
+        if self._now().elapsed_s - self._hello_s > HELLO_AGAIN_S:
+            self._hello_due = True
 
     def _acknowledged(self, seq: int) -> None:
         """One that came late is no sign that what we said since has come."""

@@ -14,7 +14,13 @@ from bench.dst.physical import Ledger, piece
 from bench.dst.store import Agent, Job, Raced, Tables, Transaction
 from bench.dst.world import Alarm, Broker, World
 from fablab_agents.protocol import messages, tickets
-from fablab_agents.protocol.attempts import LIVE, TERMINAL, IllegalMove, State
+from fablab_agents.protocol.attempts import (
+    LIVE,
+    MAY_HAVE_STARTED,
+    TERMINAL,
+    IllegalMove,
+    State,
+)
 from fablab_agents.protocol.messages import (
     Ask,
     Denied,
@@ -68,7 +74,7 @@ class City:
         self._forgotten: set[str] = set()
         """Quotes whose order an older copy of the store no longer has."""
         self.surprising: set[str] = set()
-        """Attempts of which a person was told that they did what they should not have."""
+        """Attempts that had ended here, of which a person was told that they had started."""
 
     # ── keys
 
@@ -284,9 +290,13 @@ class City:
                     if offers:
                         self._set(name, {"down_seq": seq})
                 case Recorded(kind, subject, words):
-                    if kind in {"attempt.surprise", "attempt.stray"}:
-                        self.surprising.add(subject)
-                        self.world.tell("city:", kind, subject, dict(words))
+                    self._recorded(kind, subject, words)
+
+    def _recorded(self, kind: str, subject: str, words: Mapping[str, Any]) -> None:
+        if kind in {"attempt.surprise", "attempt.stray"}:
+            self.world.tell("city:", kind, subject, dict(words))
+        if words.get("ours") in TERMINAL and words.get("theirs") in MAY_HAVE_STARTED:
+            self.surprising.add(subject)
 
     def _after_move(self, name: str, state: State) -> None:
         """Makers are impatient."""
@@ -434,11 +444,11 @@ class City:
                 key = (agent, seq)
                 if key not in self.tables.outbox:
                     continue
+                self._pause_s = min(self._pause_s, _AGAIN_AFTER_S)
                 sent_s = self.tables.sent_s.get(key)
                 if sent_s is None or now_s - sent_s >= _AGAIN_AFTER_S:
                     self.tables.sent_s[key] = now_s
                     self._tell(agent, self.tables.outbox[key])
-                    self._pause_s = min(self._pause_s, _AGAIN_AFTER_S)
 
     def _tell(self, agent: str, message: Down) -> None:
         for shop in self.shops[agent]:
@@ -467,11 +477,13 @@ class City:
 
     def _cancel(self) -> list[str]:
         """As `cancel_order`: only what no machine has begun."""
+        if self.missing():
+            return []
         for job in self.tables.jobs.values():
             if job.state not in {JobState.WANTED, JobState.PLANNED, JobState.OFFERED}:
                 continue
             known = self.tables.attempts.get(job.attempt or "")
-            if known and (known.state not in FREE or self._awaited(known.agent)):
+            if known and known.state not in FREE:
                 continue
             self._move(job, JobState.CANCELLED)
             if known is not None:

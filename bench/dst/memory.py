@@ -136,9 +136,9 @@ class MemoryBook(Writer):
         }
         self.moves, self._live = [], None
         self.epoch_now, self.seen = all_.epoch, all_.seen_down
-        taken_over = (boot for boot in (all_.after, self.boot) if boot is not None)
-        openings = [Opening(boot=boot, began_seq=all_.seq) for boot in taken_over]
-        self.opened = (*self.opened[:-1], *openings)
+        before = (opening.boot for opening in self.opened[:-1])
+        boots = (*before, *filter(None, (all_.after, self.boot)))
+        self.opened = tuple(Opening(boot=boot, began_seq=all_.seq) for boot in boots)
         self.began = self.floor_up = self.acked = all_.seq
 
     @property

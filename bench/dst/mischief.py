@@ -40,6 +40,7 @@ class Mischief:
 
     def _besiege(self) -> None:
         """For a while the broker says to one lab whatever it can, once a second."""
+        self._broker.lied = True
         world, shop = self._world, self._any_shop()
         world.tell("broker: besieges", shop.name)
         says = (self._forged, self._confused, self._renumbered, self._misled, self._stale)
@@ -53,6 +54,7 @@ class Mischief:
 
     def _count_on(self) -> None:
         """Numbers are not signed: what bears them need not be worth anything."""
+        self._broker.lied = True
         shop = self._any_shop()
         self._world.tell("broker: counts on for", shop.name)
         for _ in range(200):

@@ -521,7 +521,7 @@ class Shop(Watcher):
             return 2.1
         if self.book.head_seq > self.book.acked:
             return 5.1
-        return 20.1 if self.book.live() else 60.0
+        return 20.1
 
     def said(self, message: BaseModel) -> None:
         self.effect()

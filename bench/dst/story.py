@@ -13,7 +13,7 @@ from bench.dst.shop import Shop
 from bench.dst.spared import BY_CHANCE, NOTHING, Kind, Spared, Unreadable
 from bench.dst.store import Agent, Job
 from bench.dst.world import Alarm, Broker, World
-from fablab_agents.protocol.attempts import LIVE, State
+from fablab_agents.protocol.attempts import LIVE, NEVER_STARTED, State
 from orchestrator.dispatch.model import Known
 from orchestrator.orders.model import JobState
 
@@ -26,10 +26,6 @@ _ABSENT: Final = 0.4
 _KINDS: Final = (2, 5)
 _MARK_HOLDS_S: Final = 12 * 3600.0
 _SHARP: Final = (State.STAGED, State.CLAIMED, State.STARTING, State.RUNNING)
-_NEVER: Final = frozenset({State.NOT_STARTED, State.WITHDRAWN, State.REFUSED})
-_TOLD_S: Final = 20.0
-_AGREE_S: Final = {State.UNKNOWN: 45.0, State.OFFERED: 200.0}
-"""After silence, and where a broker counted on: a lab that hears nothing says hello by and by."""
 _ENDS: Final = frozenset({JobState.MADE, JobState.ABANDONED, JobState.CANCELLED})
 
 
@@ -281,7 +277,7 @@ class Story:
             Nor can it know what a life between, in which that was not wished, had let start.
             """
             self.city.put_back(image)
-            ledger.taken_back = {a: at for a, at in ledger.taken_back.items() if a in taken_back}
+            ledger.taken_back = {a: ledger.taken_back.get(a, world.at) for a in taken_back}
             ledger.cancelled &= cancelled
             ledger.closed &= closed
 
@@ -339,8 +335,14 @@ class Story:
                 continue
             for differ in self._differences(shop):
                 since_s = self._differ_s[differ] = before.get(differ, now_s)
-                if now_s - since_s >= _AGREE_S.get(differ[1], _TOLD_S):
+                if now_s - since_s >= self._patience_s(differ[1]):
                     self.ledger.wrong("the network and a lab do not know the same for long")
+
+    def _patience_s(self, called: State) -> float:
+        """What only a hello heals takes until all is quiet; with lies before it, longer."""
+        if self.broker.lied:
+            return 300.0
+        return 60.0 if called in {State.UNKNOWN, State.OFFERED} else 25.0
 
     def _differences(self, shop: Shop) -> Iterator[tuple[str, State, State | None]]:
         """An attempt, what the network calls it, and what its lab does."""
@@ -400,7 +402,7 @@ class Story:
         """What moved a machine is not called never started, unless a person was told of that."""
         began = {make.attempt for make in self.ledger.makes}
         for known in self.city.tables.attempts.values():
-            denied = known.state in _NEVER and known.agent not in self.ledger.retired_at
+            denied = known.state in NEVER_STARTED and known.agent not in self.ledger.retired_at
             if denied and known.id in began - self.city.surprising:
                 self.ledger.wrong(f"what had started is {known.state} for good")
 

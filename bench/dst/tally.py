@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+import pydantic
+
 from bench.dst.story import Verdict
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / ".tools" / "dst"
-_SOURCES: Final = ("fablab_agents", "orchestrator", "bench/dst")
+_SOURCES: Final = ("fablab_agents", "orchestrator", "firmware_bridge", "bench/dst", "bench/proof")
 
 
 @dataclass
@@ -80,7 +82,7 @@ def played(*, fresh: bool, folder: Path = FOLDER, root: Path = ROOT) -> Played:
 
 
 def _fingerprint(root: Path, folders: Sequence[str]) -> str:
-    digest = hashlib.sha256(sys.version.encode())
+    digest = hashlib.sha256(sys.version.encode() + pydantic.VERSION.encode())
     for folder in folders:
         for file in sorted((root / folder).rglob("*.py")):
             digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes() + b"\0")

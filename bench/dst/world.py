@@ -145,6 +145,7 @@ class Broker:
         self._seen: list[tuple[Deliver, object]] = []
         self._stuck: list[tuple[Deliver, object]] = []
         self._withheld: dict[Deliver, list[Granted]] = {}
+        self.lied = False
 
     def carry(self, deliver: Deliver, message: object) -> None:
         world = self._world

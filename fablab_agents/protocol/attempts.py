@@ -94,6 +94,8 @@ MAY_HAVE_STARTED: Final = frozenset(
     {_S.STARTING, _S.RUNNING, _S.PAUSED, _S.FINISHED, _S.FAILED, _S.INTERRUPTED, _S.UNKNOWN}
 )
 """States in which bytes may have reached the machine; in all of these the bed is not clear."""
+NEVER_STARTED: Final = frozenset({_S.REFUSED, _S.WITHDRAWN, _S.NOT_STARTED})
+"""Ends of what never moved a machine."""
 
 
 def may_move(state: State, to: State, by: Actor) -> bool:

@@ -32,11 +32,13 @@ class Awaited(Exception):
     """Nobody knows how an attempt stands before its agent has told what it remembers."""
 
 
-async def require_told(unit: Unit, agent: str) -> None:
-    """Raise Awaited while the notes of this agent are waited for."""
-    if agent in await missing(unit):
+async def require_told(unit: Unit, agent: str | None = None) -> None:
+    """Raise Awaited while the notes of this agent, or of any, are waited for."""
+    awaited = await missing(unit)
+    if awaited and agent in {None, *awaited}:
         raise Awaited(
-            f"this database is an older copy, and {agent} has not told yet how its attempts stand:"
+            f"this database is an older copy, and {agent or ', '.join(awaited)} has not"
+            " told yet how its attempts stand:"
             " wait until it is online, or go on without it (cosmolocal store go-on)"
         )
 

@@ -232,7 +232,7 @@ def listed(
     for known in live:
         state = states.get(known.id)
         if state and state in model.MOVING and known.state is State.UNKNOWN:
-            effects += _moved(known, state, Actor.AGENT, now, "the lab's agent is heard again")
+            effects += _moved(known, state, Actor.AGENT, now, "")
         silence = model.forgotten(
             known.state, listed=state is not None, offer_stored=known.down_seq <= down_acked
         )

@@ -70,17 +70,19 @@ async def give_up(unit: Unit, attempt_id: str, consent: str) -> None:
 
 
 async def cancel_order(unit: Unit, order_id: str, why: str) -> Cancelled:
-    """Cancel what no machine has begun; parts that are being made or are made stay ordered."""
+    """Cancel what no machine has begun; parts that are being made or are made stay ordered.
+
+    Raises Awaited while an agent has not told: it may have begun what this store never offered.
+    """
     if await orders.order(unit, order_id) is None:
         raise KeyError(order_id)
-    cancelled, kept, awaited = list[str](), list[str](), await census.missing(unit)
+    await census.require_told(unit)
+    cancelled, kept = list[str](), list[str]()
     for job in await orders.jobs_of(unit, order_id):
         if job.state in JOB_ENDS:
             continue
         attempt_row = await records.attempt(unit, job.attempt) if job.attempt else None
-        begun = attempt_row is not None and (
-            attempt_row.state not in model.FREE or attempt_row.agent in awaited
-        )
+        begun = attempt_row is not None and attempt_row.state not in model.FREE
         if begun or job.state == JobState.MADE:
             kept.append(job.id)
         else:

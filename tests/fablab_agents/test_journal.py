@@ -37,6 +37,10 @@ def grant_of(ticket: Ticket, nonce: str = "0" * 32, boot: str = "b1") -> Grant:
     )
 
 
+def opened(journal: Journal) -> list[tuple[str, int]]:
+    return [(each.boot, each.began_seq) for each in journal.boots]
+
+
 def open_at(path: Path, boot: str = "b1") -> Journal:
     return Journal.open(path / "journal.db", "lab-nord", boot, NOW)
 
@@ -435,12 +439,45 @@ def test_an_older_copy_forgets_what_it_was_at_and_what_it_said_since(tmp_path: P
     assert older.reports(9) == ()
     numbers = (older.began_seq, older.head_seq, older.floor_seq, older.acked_up)
     assert numbers == (9, 9, 9, 9)
-    assert [(each.boot, each.began_seq) for each in older.boots] == [("b9", 9), ("b1", 0)]
+    assert opened(older) == [("b9", 9), ("b1", 9)]
     assert (older.epoch, older.seen_down) == (2, 5)
     assert older.store_doubt(6, ticket, "envelope", AT)
     assert state_of(older, ticket) is State.UNKNOWN
     assert [report.seq for report in older.reports(9)] == [10]
     older.close()
+    again = open_at(tmp_path, "b3")
+    assert (opened(again), again.began_seq) == ([("b2", 9), ("b9", 9), ("b1", 9)], 10)
+    again.close()
+
+
+def test_each_boot_is_named_with_what_the_journal_held_then(tmp_path: Path):
+    for number in (1, 2, 3):
+        journal = open_at(tmp_path, f"b{number}")
+        ticket = make_ticket(attempt=f"a-{number}", jobs=(f"j-{number}",))
+        journal.store_offer(number, ticket, "envelope", AT)
+        journal.move(ticket.attempt, State.ACCEPTED, Actor.AGENT, AT)
+        assert opened(journal) == [(f"b{n}", n - 1) for n in range(number - 1, 0, -1)]
+        assert (journal.began_seq, journal.head_seq) == (number - 1, number)
+        journal.close()
+
+
+@pytest.mark.parametrize("never", [State.REFUSED, State.WITHDRAWN, State.NOT_STARTED])
+def test_what_never_started_here_may_have_at_a_second_computer(tmp_path: Path, never: State):
+    """Withdrawn at this one while the other made it; then this one goes on alone (seed 47892)."""
+    journal, ticket = open_at(tmp_path), make_ticket()
+    journal.store_offer(1, ticket, "envelope", AT)
+    if never is State.NOT_STARTED:
+        journal.move(ticket.attempt, State.ACCEPTED, Actor.AGENT, AT)
+        journal.keep_program(ticket.attempt, PROGRAM, tmp_path)
+        journal.move(ticket.attempt, State.STAGED, Actor.AGENT, AT)
+        journal.claim(ticket.attempt, AT)
+        journal.tombstone(ticket.attempt, grant_of(ticket), "too late", AT)
+    else:
+        journal.move(ticket.attempt, never, Actor.AGENT, AT)
+    assert journal.store_doubt(2, ticket, "envelope", AT)
+    assert state_of(journal, ticket) is State.UNKNOWN
+    assert journal.reports(0)[-1].state is State.UNKNOWN
+    journal.close()
 
 
 def test_a_journal_of_before_is_opened_and_its_boots_count_as_they_did(tmp_path: Path):
@@ -450,6 +487,6 @@ def test_a_journal_of_before_is_opened_and_its_boots_count_as_they_did(tmp_path:
     with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as db:
         db.execute("ALTER TABLE boots DROP COLUMN began_seq")
     again = open_at(tmp_path, "b2")
-    assert [(each.boot, each.began_seq) for each in again.boots] == [("b1", again.began_seq)]
+    assert opened(again) == [("b1", again.began_seq)]
     assert again.began_seq == again.head_seq > 0
     again.close()

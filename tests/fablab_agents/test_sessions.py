@@ -344,5 +344,21 @@ def test_acknowledgements_that_came_late_do_not_hide_that_reports_are_lost(tmp_p
     journal.close()
 
 
+def test_who_is_denied_compares_notes(tmp_path: Path) -> None:
+    """What it claims is over there: the message that says so is lost, or waits for a hello."""
+    journal, clock = open_at(tmp_path, "b1"), [0.0]
+    session = Session(Who(AGENT, str.encode, "test"), journal, Shop(), lambda: Moment(NOW, *clock))
+    assert isinstance(session.next(), messages.Hello)
+    session.hear(welcome("b1", epoch=journal.epoch or 1))
+    while session.next() is not None:
+        pass
+    clock[0] = 30.0
+    session.hear(messages.Denied(attempt="a-1", nonce="1" * 32, why="it is withdrawn"))
+    assert isinstance(session.next(), messages.Hello)
+    session.hear(messages.Denied(attempt="a-1", nonce="1" * 32, why="it is withdrawn"))
+    assert session.next() is None, "once in two seconds"
+    journal.close()
+
+
 TestSessions = Sessions.TestCase
 TestSessions.settings = settings(max_examples=25, stateful_step_count=50, deadline=None)

@@ -58,6 +58,8 @@ async def test_nothing_is_offered_or_granted_before_the_notes_are_compared(city:
         assert await offers.offer_planned(unit, city.signer) == []
         with pytest.raises(census.Awaited):
             await service.stop(unit, attempt, "not wanted")
+        with pytest.raises(census.Awaited, match=f"{city.agent} has not told yet"):
+            await service.cancel_order(unit, (await city.job()).order_id, "not wanted")
     await city.hello(epoch=epoch, head_seq=3)
     assert isinstance(await city.claim(attempt), Granted)
 
