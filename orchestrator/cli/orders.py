@@ -58,6 +58,11 @@ def register(commands: "Commands[argparse.ArgumentParser]") -> None:
     cancelling = _command(commands, "cancel", "cancel what no machine has begun", _CANCEL)
     cancelling.add_argument("order", metavar="ORDER")
     cancelling.add_argument("--why", default="the maker changed their mind")
+    cancelling.add_argument(
+        "--looked",
+        action="store_true",
+        help="although a database that was put back still waits for labs: you have seen there",
+    )
     cancelling.set_defaults(run=cancel)
     watching = _command(commands, "watch", "follow an order until it is ready", _WATCH)
     watching.add_argument("order", metavar="ORDER")
@@ -207,7 +212,8 @@ def sign(key_file: Path, text: str) -> str:
 
 def cancel(args: argparse.Namespace) -> int:
     try:
-        answer = call(args, "POST", f"/api/orders/{args.order}/cancel", json={"why": args.why})
+        asked = {"why": args.why, "looked": args.looked}
+        answer = call(args, "POST", f"/api/orders/{args.order}/cancel", json=asked)
     except Answered as no:
         return refused(args, no)
     words = f"cancelled {len(answer['cancelled'])} part(s)"

@@ -55,6 +55,11 @@ class Why(BaseModel):
     why: str = Field(min_length=1, max_length=500)
 
 
+class Cancel(Why):
+    looked: bool = False
+    """Somebody has seen at the labs that have not told yet what they made of it."""
+
+
 def attempt_view(row: AttemptRow) -> AttemptView:
     return AttemptView.model_validate(row, from_attributes=True)
 
@@ -87,10 +92,10 @@ async def reports(attempt_id: str, request: Request) -> list[Report]:
 
 
 @routes.post("/api/orders/{order_id}/cancel")
-async def cancel(order_id: str, why: Why, request: Request) -> service.Cancelled:
+async def cancel(order_id: str, asked: Cancel, request: Request) -> service.Cancelled:
     """Cancel what no machine has begun, free of charge; what has begun stays ordered."""
     async with _store(request).unit() as unit:
-        return await service.cancel_order(unit, order_id, why.why)
+        return await service.cancel_order(unit, order_id, asked.why, looked=asked.looked)
 
 
 @routes.post("/api/attempts/{attempt_id}/stop", status_code=202)

@@ -69,20 +69,24 @@ async def give_up(unit: Unit, attempt_id: str, consent: str) -> None:
     await records.perform(unit, decide.given_up(known, consent, unit.now))
 
 
-async def cancel_order(unit: Unit, order_id: str, why: str) -> Cancelled:
+async def cancel_order(unit: Unit, order_id: str, why: str, *, looked: bool = False) -> Cancelled:
     """Cancel what no machine has begun; parts that are being made or are made stay ordered.
 
-    Raises Awaited while an agent has not told: it may have begun what this store never offered.
+    Raises Awaited while an agent has not told: it may have begun what this store never offered;
+    unless somebody has looked there.
     """
     if await orders.order(unit, order_id) is None:
         raise KeyError(order_id)
-    await census.require_told(unit)
-    cancelled, kept = list[str](), list[str]()
+    if not looked:
+        await census.require_told(unit)
+    cancelled, kept, awaited = list[str](), list[str](), await census.missing(unit)
     for job in await orders.jobs_of(unit, order_id):
         if job.state in JOB_ENDS:
             continue
         attempt_row = await records.attempt(unit, job.attempt) if job.attempt else None
-        begun = attempt_row is not None and attempt_row.state not in model.FREE
+        begun = attempt_row is not None and (
+            attempt_row.state not in model.FREE or attempt_row.agent in awaited
+        )
         if begun or job.state == JobState.MADE:
             kept.append(job.id)
         else:

@@ -60,6 +60,10 @@ async def test_nothing_is_offered_or_granted_before_the_notes_are_compared(city:
             await service.stop(unit, attempt, "not wanted")
         with pytest.raises(census.Awaited, match=f"{city.agent} has not told yet"):
             await service.cancel_order(unit, (await city.job()).order_id, "not wanted")
+    async with city.store.unit() as unit:
+        order = (await city.job()).order_id
+        seen = await service.cancel_order(unit, order, "made at the lab", looked=True)
+    assert seen == service.Cancelled((city.jobs[1],), (city.jobs[0],)), "whose lab is awaited"
     await city.hello(epoch=epoch, head_seq=3)
     assert isinstance(await city.claim(attempt), Granted)
 
