@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bench.dst.memory import MemoryBook
 from fablab_agents.book import Moment, NotReady
 from fablab_agents.protocol import messages
-from fablab_agents.protocol.attempts import Actor, IllegalMove, State, may_move
+from fablab_agents.protocol.attempts import NEVER_STARTED, Actor, IllegalMove, State, may_move
 from fablab_agents.protocol.tickets import Ticket, canonical
 from fablab_agents.session import Door, Who
 from fablab_agents.writer import Writer
@@ -253,11 +253,13 @@ class AttemptTable(RuleBasedStateMachine):
         self.rows[ticket.attempt] = Row(ticket)
 
     def in_doubt(self, ticket: Ticket) -> None:
-        """One that is known here is told again; one that is not may have been begun."""
+        """One that was begun here is told again; any other may have been begun elsewhere."""
         [job] = ticket.jobs
-        if ticket.attempt not in self.rows:
+        row = self.rows.get(ticket.attempt)
+        if row is None or row.state in NEVER_STARTED:
             self.model.floors[job] = max(ticket.fence, self.model.floors.get(job, 0))
-            self.rows[ticket.attempt] = Row(ticket, State.UNKNOWN)
+            row = self.rows.setdefault(ticket.attempt, Row(ticket))
+            row.state, row.granted = State.UNKNOWN, False
         self.model.said.append((ticket.attempt, self.rows[ticket.attempt].state))
 
     # ── the agent and the people ────────────────────────────────────────────────────────────
