@@ -112,7 +112,8 @@ class Journal(Writer):
 
     @property
     def began_seq(self) -> int:
-        return int(self._meta("began_seq") or 0)
+        [row] = self._read("SELECT began_seq FROM boots WHERE boot = ?", [self.boot])
+        return int(row["began_seq"])
 
     @property
     def boots(self) -> tuple[Opening, ...]:
@@ -274,7 +275,6 @@ class Journal(Writer):
         if check[0] != "ok":
             raise _damaged(self.path, check[0])
         with self._write() as db:
-            _note(db, began_seq=self.head_seq)
             for entry in book.woken(self, Moment(now, 0.0)):
                 _put(db, entry)
             _count(db, "commits")
@@ -399,7 +399,7 @@ def _forget_all(db: sqlite3.Connection, all_: book.Forgotten) -> None:
     db.execute(
         "DELETE FROM attempts WHERE state IN (SELECT value FROM json_each(?)) OR attempt IN"
         " (SELECT attempt FROM moves WHERE seq >"
-        " (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'began_seq'))",
+        " (SELECT began_seq FROM boots ORDER BY rowid DESC LIMIT 1))",
         [_LIVE],
     )
     db.execute("DELETE FROM moves WHERE seq > ?", [all_.seq])
@@ -410,10 +410,7 @@ def _forget_all(db: sqlite3.Connection, all_: book.Forgotten) -> None:
     [own] = db.execute("SELECT boot FROM boots ORDER BY rowid DESC LIMIT 1").fetchone()
     for boot in filter(None, (all_.after, own)):  # this boot comes after the other, and stays last
         db.execute("INSERT OR REPLACE INTO boots VALUES (?, datetime(), ?)", [boot, all_.seq])
-    _note(
-        db, began_seq=all_.seq, floor_seq=all_.seq, acked_up=all_.seq,
-        epoch=all_.epoch, seen_down=all_.seen_down,
-    )  # fmt: skip
+    _note(db, floor_seq=all_.seq, acked_up=all_.seq, epoch=all_.epoch, seen_down=all_.seen_down)
 
 
 def _change(db: sqlite3.Connection, attempt: Attempt) -> None:

@@ -1,8 +1,9 @@
 """All that the orchestrator's database holds, and how two replicas write to it at the same time.
 
 A transaction reads one image and writes into the newest one, as rows do: what it has not changed
-stays as others left it. Three things speak against a commit, and nothing else does: a row that
-somebody moved since it was read, a key that is there already, and a second live attempt of a job.
+stays as others left it. Four things speak against a commit, and nothing else does: a row that
+somebody moved since it was read, another boot that speaks for an agent since, a key that is there
+already, and a second live attempt of a job.
 """
 
 from collections.abc import Iterator
@@ -134,6 +135,9 @@ class Transaction:
         for name, job in read.jobs.items():
             if wrote.jobs[name].version != job.version != into.jobs[name].version:
                 raise Raced(f"job {name} was moved by somebody else")
+        for name, agent in read.agents.items():
+            if wrote.agents[name].boot != agent.boot != into.agents[name].boot:
+                raise Raced(f"another boot speaks for {name} since")
 
     def _keys(self, into: Tables) -> None:
         for table in ("orders", "outbox", "inbox"):

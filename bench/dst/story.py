@@ -151,7 +151,7 @@ class Story:
             world.after(world.between(1.0, FAULTS_S), self._numbered, number, strike)
 
     def _amnesia(self) -> list[tuple[float, Callable[[], None]]]:
-        """Either shops or the network forget: where both do, only people know."""
+        """Shops forget, or the network, or nobody: where both do, only people know."""
         who = self.world.chance.random()
         if who < 0.35:
             self.city.forgets = True

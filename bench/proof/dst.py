@@ -68,7 +68,7 @@ def some(seeds: range) -> Tally:
     return tally
 
 
-def _chunk(seeds: range) -> tuple[range, Tally]:
+def _with_seeds(seeds: range) -> tuple[range, Tally]:
     return seeds, some(seeds)
 
 
@@ -81,7 +81,7 @@ def many(seeds: range, before: Played | None = None) -> Tally:
         tally.join(found)
     with _FORK.Pool(os.cpu_count(), initializer=_worker) as pool:
         todo = [chunk for chunk in chunks if chunk not in known]
-        for chunk, part in pool.imap_unordered(_chunk, todo):
+        for chunk, part in pool.imap_unordered(_with_seeds, todo):
             tally.join(part)
             if before:
                 before.keep(chunk, part)

@@ -37,9 +37,9 @@ async def require_told(unit: Unit, agent: str | None = None) -> None:
     awaited = await missing(unit)
     if awaited and agent in {None, *awaited}:
         raise Awaited(
-            f"this database is an older copy, and {agent or ', '.join(awaited)} has not"
-            " told yet how its attempts stand:"
-            " wait until it is online, or go on without it (cosmolocal store go-on)"
+            "this database is an older copy, and not every lab has told yet how its attempts stand:"
+            f" wait until {agent or ', '.join(awaited)} is online, or go on without"
+            " (cosmolocal store go-on)"
         )
 
 

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from fablab_agents.protocol.attempts import (
     LIVE,
     MAY_HAVE_STARTED,
+    NEVER_STARTED,
     TERMINAL,
     Actor,
     State,
@@ -28,7 +29,6 @@ OFFER_LIFE: Final = timedelta(hours=48)
 FREE: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED, State.CLAIMED})
 """Nothing can start from these: they may be withdrawn by anybody."""
 MOVING: Final = frozenset({State.STARTING, State.RUNNING, State.PAUSED})
-_NEVER_STARTED: Final = frozenset({State.REFUSED, State.WITHDRAWN})
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def fold(state: State, said: State) -> Fold:
         return Fold(state, surprise=said in MAY_HAVE_STARTED and state is not State.SUPERSEDED)
     if may_move(state, said, Actor.AGENT) or may_move(state, said, Actor.PERSON):
         return Fold(said)
-    if state in {State.GRANTED, State.UNKNOWN} and said in _NEVER_STARTED:
+    if state in {State.GRANTED, State.UNKNOWN} and said in NEVER_STARTED:
         # At the shop it was still staged: our grant was never used, and now never will be.
         return Fold(State.NOT_STARTED)
     if state in {State.GRANTED, State.UNKNOWN} and said in FREE:
