@@ -32,14 +32,17 @@ class Awaited(Exception):
     """Nobody knows how an attempt stands before its agent has told what it remembers."""
 
 
-async def require_told(unit: Unit, agent: str | None = None) -> None:
-    """Raise Awaited while the notes of this agent, or of any, are waited for."""
+async def require_told(unit: Unit, agent: str | None = None, *, unless: str = "") -> None:
+    """Raise Awaited while the notes of this agent, or of any, are waited for.
+
+    `unless` tells people what else they can do.
+    """
     awaited = await missing(unit)
     if awaited and agent in {None, *awaited}:
         raise Awaited(
             "this database is an older copy, and not every lab has told yet how its attempts stand:"
             f" wait until {agent or ', '.join(awaited)} is online, or go on without"
-            " (cosmolocal store go-on)"
+            f" (cosmolocal store go-on){unless}"
         )
 
 

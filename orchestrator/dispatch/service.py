@@ -78,7 +78,8 @@ async def cancel_order(unit: Unit, order_id: str, why: str, *, looked: bool = Fa
     if await orders.order(unit, order_id) is None:
         raise KeyError(order_id)
     if not looked:
-        await census.require_told(unit)
+        seen = "; or say --looked if you have seen there what they made of it"
+        await census.require_told(unit, unless=seen)
     cancelled, kept, awaited = list[str](), list[str](), await census.missing(unit)
     for job in await orders.jobs_of(unit, order_id):
         if job.state in JOB_ENDS:

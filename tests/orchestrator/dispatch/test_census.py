@@ -58,7 +58,7 @@ async def test_nothing_is_offered_or_granted_before_the_notes_are_compared(city:
         assert await offers.offer_planned(unit, city.signer) == []
         with pytest.raises(census.Awaited):
             await service.stop(unit, attempt, "not wanted")
-        with pytest.raises(census.Awaited, match=f"until {city.agent} is online"):
+        with pytest.raises(census.Awaited, match=f"until {city.agent} is online.* --looked"):
             await service.cancel_order(unit, (await city.job()).order_id, "not wanted")
     async with city.store.unit() as unit:
         order = (await city.job()).order_id
