@@ -13,6 +13,7 @@ from typing import Any
 from demo import octoprint
 from demo.children import ChildFailed
 from demo.city import CITY, LABS
+from demo.environment import CannotInstallError
 from demo.inspector import Inspector
 from demo.people import People, consoles
 from demo.story import Following, Refused, build_library, order_all, printed, publish, rows
@@ -209,7 +210,7 @@ def main() -> int:
     except Refused as no:
         sys.stderr.write(f"refused:\n{no}\n")
         return FAILED
-    except (ChildFailed, octoprint.CannotInstallError) as trouble:
+    except (ChildFailed, CannotInstallError) as trouble:
         sys.stderr.write(f"demo: {trouble}\n")
         return FAILED
     finally:

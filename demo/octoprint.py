@@ -4,20 +4,20 @@ It lives in its own environment below `.tools` and its own folder; it never touc
 """
 
 import secrets
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 
+from demo import environment
 from demo.children import die_with_parent
+from demo.environment import CannotInstallError
 
 VERSION = "1.11.8"
-_TOOLS = Path(__file__).resolve().parent.parent / ".tools" / "octoprint"
-_PINNED = _TOOLS.parent.parent / "tools" / "octoprint.txt"
+_TOOLS = environment.TOOLS / "octoprint"
+_PINNED = environment.TOOLS.parent / "tools" / "octoprint.txt"
 _USER = "cosmolocal"
 _START_S = 90.0
 
@@ -48,39 +48,13 @@ webcam: {{webcamEnabled: false, timelapseEnabled: false}}
 """
 
 
-class CannotInstallError(Exception):
-    """OctoPrint is not here and could not be brought; the message says what to do."""
-
-
 def ensure_installed() -> Path:
     """The program `octoprint`, installing it on first use (about 200 MB, a minute or two)."""
     program = _TOOLS / "bin" / "octoprint"
     if not program.exists():
-        _install()
+        # Every one of them a wheel: no compiler is needed.
+        environment.make(_TOOLS, ["--no-deps", "-r", str(_PINNED)])
     return program
-
-
-def _install() -> None:
-    uv = shutil.which("uv") or _beside("uv")
-    make = [uv, "venv", "-q"] if uv else [sys.executable, "-m", "venv"]
-    pip = [uv, "pip", "install", "-q", "--python"] if uv else []
-    python = str(_TOOLS / "bin" / "python")
-    wanted = ["--no-deps", "-r", str(_PINNED)]  # every one a wheel: no compiler is needed
-    _TOOLS.parent.mkdir(exist_ok=True)
-    fetch = [*pip, python, *wanted] if uv else [python, "-m", "pip", "install", "-q", *wanted]
-    for command in ([*make, str(_TOOLS)], fetch):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            shutil.rmtree(_TOOLS, ignore_errors=True)
-            raise CannotInstallError(
-                f"OctoPrint {VERSION} could not be installed: {done.stderr.strip()[-400:]}"
-            )
-
-
-def _beside(name: str) -> str | None:
-    """A tool that ./run keeps beside this project, or that stands next to this interpreter."""
-    places = (Path(sys.executable).parent, *sorted((_TOOLS.parent).glob("*/bin")))
-    return next((str(at / name) for at in places if (at / name).exists()), None)
 
 
 def start(

@@ -18,6 +18,7 @@ import httpx
 
 from bench.peers.process import TOOLS, CannotHaveError, gone_with_parent, make_environment
 from demo import octoprint as installed
+from demo.environment import CannotInstallError
 
 _START_S: Final = 120.0
 _CONNECT_S: Final = 40.0
@@ -238,7 +239,7 @@ def _program(variant: Variant) -> Path:
     if not variant.next_release:
         try:
             return installed.ensure_installed()
-        except installed.CannotInstallError as error:
+        except CannotInstallError as error:
             raise CannotHaveError(str(error)) from error
     home = TOOLS / "octoprint-2"
     if not (home / "made").exists():

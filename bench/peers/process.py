@@ -2,7 +2,6 @@
 
 import ctypes
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-TOOLS: Final = ROOT / ".tools"
+from demo import environment
+
+ROOT: Final = environment.TOOLS.parent
+TOOLS: Final = environment.TOOLS
 _LOOK_S: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -128,27 +129,13 @@ def _printcore_python() -> str:
 
 def make_environment(home: Path, wanted: Sequence[str]) -> None:
     """A virtual environment at `home` with these packages; raises `CannotHaveError`."""
-    uv = shutil.which("uv") or next((str(at) for at in sorted(TOOLS.glob("*/bin/uv"))), None)
     print(
         f"  installing {wanted[-1] if len(wanted) == 1 else home.name} into .tools/{home.name}",
         file=sys.stderr,
         flush=True,
     )
-    if uv:
-        steps = [
-            [uv, "venv", "-q", "--clear", "--python", sys.executable, str(home)],
-            [uv, "pip", "install", "-q", "--python", str(home / "bin" / "python"), *wanted],
-        ]
-    else:
-        steps = [
-            [sys.executable, "-m", "venv", "--clear", str(home)],
-            [str(home / "bin" / "python"), "-m", "pip", "install", "-q", *wanted],
-        ]
-    for step in steps:
-        done = subprocess.run(step, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            shutil.rmtree(home, ignore_errors=True)
-            raise CannotHaveError(
-                f"{home.name} could not be installed: {done.stderr.strip()[-200:]}"
-            )
+    try:
+        environment.make(home, wanted)
+    except environment.CannotInstallError as error:
+        raise CannotHaveError(str(error)) from error
     (home / "made").touch()

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import pytest
 
 from demo import octoprint
+from demo.environment import CannotInstallError
 from firmware_bridge.driver import (
     ByPerson,
     Driver,
@@ -400,7 +401,7 @@ class OctoPrint(Server):
         StandIn.__init__(self, folder)
         try:
             octoprint.ensure_installed()
-        except octoprint.CannotInstallError as error:
+        except CannotInstallError as error:
             if os.environ.get("CI") == "true":
                 raise
             pytest.skip(f"the real OctoPrint is not here: {error}")

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from demo import octoprint
+from demo import environment, octoprint
 from firmware_bridge.driver import Driver, Program, Sees
 from firmware_bridge.registry import open_driver
 from tests.simulated import Simulated
@@ -147,17 +146,12 @@ def _moonraker_program() -> Path:
     pinned = ROOT / "tools" / "moonraker.txt"
     if program.exists() and (home / "made-from").read_text() == pinned.read_text():
         return program
-    python = str(home / "bin" / "python")
-    wanted = ["--disable-pip-version-check", "-q", "--no-deps", "-r", str(pinned)]
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", str(home)],
-        [python, "-m", "pip", "install", *wanted],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            if os.environ.get("CI") == "true":
-                raise RuntimeError(done.stderr[-1000:])
-            pytest.skip(f"the real Moonraker cannot be installed: {done.stderr.strip()[-300:]}")
+    try:
+        environment.make(home, ["--no-deps", "-r", str(pinned)])
+    except environment.CannotInstallError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"the real Moonraker is not here: {error}")
     (home / "made-from").write_text(pinned.read_text())
     return program
 

@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 from bench.proof import octoprint_jobs
 from demo import octoprint
+from demo.environment import CannotInstallError
 from firmware_bridge.driver import (
     Condition,
     Driver,
@@ -68,7 +69,7 @@ class Server:
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
     try:
         octoprint.ensure_installed()
-    except octoprint.CannotInstallError as error:
+    except CannotInstallError as error:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"the real OctoPrint is not here: {error}")
