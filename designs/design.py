@@ -6,7 +6,7 @@ It never reads files and never changes: a new version is a new release with anot
 import hashlib
 import json
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -48,8 +48,13 @@ class _Value(BaseModel):
 
 
 class Role(StrEnum):
+    """What a file is for. A program is for one class of machine; an export is for any."""
+
     SOURCE = "source"
     EXPORT = "export"
+    PROGRAM = "program"
+    INSTRUCTIONS = "instructions"
+    BOM = "bom"
     DOCUMENT = "document"
     IMAGE = "image"
     MANIFEST = "manifest"
@@ -90,6 +95,80 @@ class DrawingFacts(_Value):
 Facts = Annotated[MeshFacts | DrawingFacts, Field(discriminator="kind")]
 
 
+class Supports(StrEnum):
+    NONE = "none"
+    WHERE_NEEDED = "where_needed"
+    EVERYWHERE = "everywhere"
+
+
+class Recipe(_Value):
+    """How the designer would have a part made. `locked`: exactly so, or not at all.
+
+    `orientation_deg` turns the file about x, then y, then z before it is laid on the bed. What is
+    None is the workshop's to choose.
+    """
+
+    locked: bool = False
+    layer_mm: float | None = Field(default=None, gt=0, le=2)
+    walls: int | None = Field(default=None, ge=1, le=100)
+    infill_pct: int | None = Field(default=None, ge=0, le=100)
+    orientation_deg: tuple[float, float, float] | None = None
+    supports: Supports | None = None
+    material_grade: Line | None = None
+
+
+class Check(_Value):
+    """One line of an inspection plan: what is looked at, on one part in `every`.
+
+    A dimension has a nominal value and how far it may be off either way; a gauge names the gauge.
+    """
+
+    kind: Literal["dimension", "gauge", "reading", "photo"]
+    what: Line
+    nominal_mm: Millimetres | None = None
+    minus_mm: float | None = Field(default=None, ge=0, le=100)
+    plus_mm: float | None = Field(default=None, ge=0, le=100)
+    gauge: Line | None = None
+    every: int = Field(default=1, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = (self.nominal_mm, self.minus_mm, self.plus_mm)
+        if self.kind == "dimension" and None in given:
+            raise ValueError(f"{self.what}: a dimension needs nominal_mm, minus_mm and plus_mm")
+        if self.kind == "gauge" and self.gauge is None:
+            raise ValueError(f"{self.what}: name the gauge")
+        return self
+
+
+class Alternative(_Value):
+    """Another file of the same part: for a class of machine, or in another format for any."""
+
+    file_name: Path
+    file_sha256: Sha256
+    format: Word
+    machine_class: Line | None = None
+
+
+class Contributor(_Value):
+    """Somebody who made the design what it is; shares count against each other, not to 100."""
+
+    name: Line
+    did: Line | None = None
+    share: int = Field(default=1, ge=0, le=1_000_000)
+
+
+class Ancestor(_Value):
+    """The release that this one was forked from; its own ancestors are in it."""
+
+    release: Sha256
+    design: Slug
+    version: Line
+    title: Line
+    licence: Line
+    licensor: Line
+
+
 class Part(_Value):
     """One made thing of the product; `quantity` of it go into one product."""
 
@@ -104,6 +183,9 @@ class Part(_Value):
     file_name: Path
     format: Word
     facts: Facts
+    recipe: Recipe | None = None
+    inspection: tuple[Check, ...] = Field(default=(), max_length=100)
+    alternatives: tuple[Alternative, ...] = Field(default=(), max_length=50)
 
 
 class Bought(_Value):
@@ -127,6 +209,10 @@ class Release(_Value):
     parts: tuple[Part, ...] = Field(min_length=1, max_length=200)
     files: tuple[File, ...] = Field(min_length=1, max_length=1000)
     bought: tuple[Bought, ...] = ()
+    ancestor: Ancestor | None = None
+    contributors: tuple[Contributor, ...] = Field(default=(), max_length=200)
+    first_article: bool = False
+    """Of an order of several, one is made and inspected before the rest."""
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -135,14 +221,19 @@ class Release(_Value):
         if len({p.name for p in self.parts}) != len(self.parts):
             raise ValueError("two parts have the same name")
         held = {(f.name, f.sha256) for f in self.files}
-        strays = [p.name for p in self.parts if (p.file_name, p.file_sha256) not in held]
+        needed = [(p.name, each) for p in self.parts for each in (p, *p.alternatives)]
+        strays = [name for name, e in needed if (e.file_name, e.file_sha256) not in held]
         if strays:
             raise ValueError(f"parts without their file: {', '.join(strays)}")
         return self
 
     def canonical(self) -> bytes:
-        """JSON with sorted keys, no spaces, UTF-8: what the hash is taken over."""
-        plain = self.model_dump(mode="json")
+        """JSON with sorted keys, no spaces, UTF-8: what the hash is taken over.
+
+        What came into the record later and is not used stays out: older releases keep their hash.
+        """
+        plain = _without(self.model_dump(mode="json"), _LATER)
+        plain["parts"] = [_without(part, _LATER_OF_PARTS) for part in plain["parts"]]
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode()
 
@@ -152,3 +243,11 @@ class Release(_Value):
 
     def part(self, name: str) -> Part | None:
         return next((p for p in self.parts if p.name == name), None)
+
+
+_LATER = ("ancestor", "contributors", "first_article")
+_LATER_OF_PARTS = ("recipe", "inspection", "alternatives")
+
+
+def _without(plain: dict[str, Any], later: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in plain.items() if key not in later or value}

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from designs.design import SLUG, Bought, Slug
+from designs.design import SLUG, Bought, Check, Recipe, Slug
 from designs.errors import Refused
 from designs.licences import normal
 from designs.processes import find_process
@@ -44,6 +44,8 @@ class PartEntry(_Value):
     thickness_mm: float | None = None
     quantity: int = 1
     tolerance_mm: float | None = None
+    recipe: Recipe | None = None
+    inspection: tuple[Check, ...] = ()
 
 
 class Manifest(_Value):

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from designs import licences, okh
-from designs.design import OWN_WORK, Bought, Facts, File, Part, Release, Role
+from designs.design import OWN_WORK, Bought, Check, Facts, File, Part, Recipe, Release, Role
 from designs.errors import DesignRefused, Finding, Severity
 from designs.processes import FDM, LASER, PROCESSES, find_material, find_process
 
@@ -47,6 +47,8 @@ class PartDraft(BaseModel):
     quantity: int
     tolerance_mm: float | None
     file_name: str
+    recipe: Recipe | None = None
+    inspection: tuple[Check, ...] = ()
 
 
 class Draft(BaseModel):
@@ -136,7 +138,8 @@ def _entry(part: okh.PartEntry, answers: Answers) -> PartDraft:
         }
     )
     usual = _part(part.file, part.name, wish)
-    return usual.model_copy(update={"title": part.title, "tolerance_mm": part.tolerance_mm})
+    kept = ("title", "tolerance_mm", "recipe", "inspection")
+    return usual.model_copy(update={name: getattr(part, name) for name in kept})
 
 
 def unique(names: Sequence[str]) -> list[str]:

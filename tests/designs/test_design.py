@@ -4,7 +4,17 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from designs.design import OWN_WORK, DrawingFacts, File, MeshFacts, Part, Release, Role
+from designs.design import (
+    OWN_WORK,
+    Check,
+    DrawingFacts,
+    File,
+    MeshFacts,
+    Part,
+    Recipe,
+    Release,
+    Role,
+)
 
 SHA = "a" * 64
 FACTS = MeshFacts(
@@ -82,3 +92,26 @@ def test_a_part_needs_its_file_and_a_name_of_its_own():
 def test_a_file_stays_below_its_design(name):
     with pytest.raises(ValidationError):
         File(name=name, sha256=SHA, size_bytes=1, role=Role.EXPORT, format="stl")
+
+
+def test_what_came_later_leaves_the_hash_of_older_releases_alone() -> None:
+    plain = a_release().model_dump(mode="json")
+    for name in ("ancestor", "contributors", "first_article"):
+        del plain[name]
+    for part in plain["parts"]:
+        for name in ("recipe", "inspection", "alternatives"):
+            del part[name]
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert a_release().canonical().decode() == text
+    assert a_release(first_article=True).sha256 != a_release().sha256
+
+
+def test_an_inspection_plan_says_what_it_needs() -> None:
+    with pytest.raises(ValidationError, match="nominal_mm"):
+        Check(kind="dimension", what="outer diameter")
+    with pytest.raises(ValidationError, match="name the gauge"):
+        Check(kind="gauge", what="bore")
+    check = Check(kind="dimension", what="bore", nominal_mm=8, minus_mm=0, plus_mm=0.2, every=5)
+    part = a_part(recipe=Recipe(locked=True, walls=3), inspection=(check,))
+    release = a_release(parts=(part,))
+    assert Release.model_validate_json(release.canonical()) == release
