@@ -21,7 +21,6 @@ from orchestrator.cli.client import (
     refused,
     show,
 )
-from orchestrator.store.durable import write_whole
 
 _DRAFT = """\
 A draft is a folder on the server that only you can see. Put files in, read what was found in them,
@@ -294,4 +293,6 @@ def _kept() -> dict[str, str]:
 
 
 def _keep(draft: str, key: str) -> None:
+    from orchestrator.store.durable import write_whole
+
     write_whole(_keys_file(), json.dumps(_kept() | {draft: key}, indent=1))
