@@ -9,7 +9,7 @@ import asyncio
 import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, cast
 from urllib.parse import urlsplit
@@ -61,7 +61,7 @@ async def publish(store: Store, taken: Taken, answers: Answers) -> Published:
     if taken.release is not None:
         return await adopt(store, taken.release, taken.files)
     done = await service.publish(store, taken.files, answers)
-    return Published(done.release, (*taken.notes, *done.findings))
+    return replace(done, findings=(*taken.notes, *done.findings))
 
 
 def is_packed(files: Mapping[str, Path]) -> bool:
@@ -183,7 +183,8 @@ async def adopt(store: Store, release: Release, files: Mapping[str, Path]) -> Pu
     draft = _draft_of(release)
     if (licence, private) != (release.licence, release.private):
         raise model.refused("its licence does not go with it", "release.json", _ELSEWHERE)
-    return await service.keep(store, draft, files, lambda facts, _: _as_said(release, facts))
+    terms = service.Terms()
+    return await service.keep(store, draft, files, lambda facts, _: _as_said(release, facts), terms)
 
 
 def _draft_of(release: Release) -> Draft:

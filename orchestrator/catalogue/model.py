@@ -3,16 +3,22 @@
 It reads no files; what a file holds comes in as facts and findings.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from designs import licences, okh
 from designs.design import OWN_WORK, Bought, Check, Facts, File, Part, Recipe, Release, Role
+from designs.design import Path as PlainPath
 from designs.errors import DesignRefused, Finding, Severity
 from designs.processes import FDM, LASER, PROCESSES, find_material, find_process
+from orchestrator.catalogue import versions
 
+_NAME: Final = TypeAdapter[str](PlainPath)
 _USUAL = {"mesh": (FDM, "pla", None), "drawing": (LASER, "plywood", 3.0)}
 _MESHES = {"stl", "3mf"}
 _DRAWINGS = {"dxf", "svg"}
@@ -25,6 +31,79 @@ KEPT = FORMATS | {
 }  # fmt: skip
 """What a folder or archive is searched for; anything may be uploaded by its name."""
 _NO_SUFFIX = {"license", "licence", "copying", "notice", "readme"}
+_PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
+
+
+# ── the life of a release
+
+
+class ReleaseState(StrEnum):
+    """How a release stands with the public. Its content and hash are the same in all of them."""
+
+    DRAFT = "draft"
+    PRE_RELEASE = "pre_release"
+    RELEASED = "released"
+    DEPRECATED = "deprecated"
+
+
+_R = ReleaseState
+RELEASE_MOVES: Final = frozenset(
+    {
+        (_R.DRAFT, _R.PRE_RELEASE),
+        (_R.DRAFT, _R.RELEASED),
+        (_R.PRE_RELEASE, _R.RELEASED),
+        (_R.RELEASED, _R.DEPRECATED),
+        (_R.DEPRECATED, _R.RELEASED),
+    }
+)
+PUBLIC: Final = frozenset({_R.RELEASED, _R.DEPRECATED})
+"""What everybody may see, take and order."""
+
+
+class Standing(BaseModel):
+    """How a release stands, as its pages and quotes say it."""
+
+    model_config = ConfigDict(frozen=True)
+    state: ReleaseState = ReleaseState.RELEASED
+    since: AwareDatetime | None = None
+    reason: str = ""
+    successor: str | None = None
+
+
+class IllegalMove(Exception):
+    """A release cannot become that from where it stands."""
+
+
+def move_release(state: ReleaseState, to: ReleaseState) -> ReleaseState:
+    if (state, to) not in RELEASE_MOVES:
+        said = str(to).replace("_", "-")
+        raise IllegalMove(f"a release that is {str(state).replace('_', '-')} cannot become {said}")
+    return to
+
+
+def precedence(state: ReleaseState, version: str, published_at: datetime) -> tuple[object, ...]:
+    """A key for the public releases of one design: the last is the one its name stands for.
+
+    A released one before any deprecated one, then by semver; of what is no semver the later one.
+    """
+    return (state is _R.RELEASED, versions.rank(version), published_at)
+
+
+def at_version(draft: "Draft") -> tuple["Draft", tuple[Finding, ...]]:
+    """The draft with its version as semver spells it, and a note where that was another one."""
+    version = versions.normal(draft.version)
+    if version == draft.version:
+        return draft, ()
+    note = Finding(
+        severity=Severity.NOTE,
+        where="version",
+        what=f"{draft.version} is published as {version}",
+        do="Write all three numbers next time",
+    )
+    return draft.model_copy(update={"version": version}), (note,)
+
+
+# ── what is being published
 
 
 class Answers(BaseModel):
@@ -40,6 +119,22 @@ class Answers(BaseModel):
     material: str | None = Field(default=None, max_length=40)
     thickness_mm: float | None = Field(default=None, gt=0, le=200)
     quantity: int = Field(default=1, ge=1, le=1000)
+
+
+def answered(said: Mapping[str, object]) -> Answers:
+    """The answers in these fields, without those that are None; raises DesignRefused."""
+    try:
+        return Answers.model_validate({k: v for k, v in said.items() if v is not None})
+    except ValidationError as wrong:
+        raise DesignRefused(
+            Finding(
+                severity=Severity.REFUSAL,
+                where=".".join(str(step) for step in each["loc"]),
+                what=f"{str(each['input'])[:60]!r} does not fit: {each['msg']}",
+                do="Correct it, or leave it out",
+            )
+            for each in wrong.errors()
+        ) from None
 
 
 class PartDraft(BaseModel):
@@ -75,7 +170,22 @@ class Draft(BaseModel):
 
 
 def file_format(name: str) -> str:
+    """By the name's end. What OrcaSlicer sends as `.gcode.3mf` is a program, no solid."""
+    if name.lower().endswith(".gcode.3mf"):
+        return "gcode_3mf"
     return PurePosixPath(name).suffix.lower().lstrip(".")
+
+
+def file_name(said: str) -> str:
+    """A name that a file of a release may have; raises DesignRefused for any other."""
+    try:
+        return _NAME.validate_python(said.strip())
+    except ValidationError:
+        raise refused(
+            f"{said[:80]!r} cannot be a file's name here",
+            "files",
+            "use a plain name such as hook.stl, or folder/hook.stl, of at most 200 characters",
+        ) from None
 
 
 def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
@@ -210,6 +320,33 @@ def judge_licence(licence: str | None) -> tuple[str, bool]:
     return licence, False
 
 
+def hindrances(draft: Draft, names: Collection[str]) -> tuple[Finding, ...]:
+    """All that keeps a draft from being published, but for what its files hold, and notes."""
+
+    def version() -> None:
+        noted.extend(at_version(draft)[1])
+
+    noted: list[Finding] = []
+    checks = (version, lambda: judge_licence(draft.licence), lambda: check_sent(draft, names))
+    for check in checks:
+        try:
+            check()
+        except DesignRefused as no:
+            noted.extend(no.findings)
+    return tuple(noted)
+
+
+def check_sent(draft: Draft, names: Collection[str]) -> None:
+    """Raise DesignRefused where a part is to be made from a file that is not there."""
+    missing = [part.file_name for part in draft.parts if part.file_name not in names]
+    if missing:
+        raise refused(
+            f"{', '.join(missing)} is named in the manifest but was not sent",
+            "manifest",
+            "add the file, or correct its name in the manifest",
+        )
+
+
 def release(
     draft: Draft, licence: tuple[str, bool], facts: dict[str, Facts], files: dict[str, File]
 ) -> Release:
@@ -255,6 +392,8 @@ def role(name: str, made_from: Iterable[str]) -> Role:
     kind = file_format(name)
     if name in MANIFESTS:
         return Role.MANIFEST
+    if kind in _PROGRAMS:
+        return Role.PROGRAM
     if kind in {"png", "jpg", "jpeg", "webp"}:
         return Role.IMAGE
     return Role.DOCUMENT if kind in {"md", "pdf", "txt", "csv"} else Role.SOURCE

@@ -53,7 +53,8 @@ def token(args: argparse.Namespace) -> str:
 def call(args: argparse.Namespace, method: str, path: str, **request: Any) -> Any:  # noqa: ANN401
     """The parsed JSON answer; raises Answered for a refusal, SystemExit where nobody answers."""
     known = token(args)
-    headers = {"Authorization": f"Bearer {known}"} if known else {}
+    headers: dict[str, str] = {**request.pop("headers", {})}
+    headers |= {"Authorization": f"Bearer {known}"} if known else {}
     try:
         answer = httpx.request(
             method, f"{args.server}{path}", headers=headers, timeout=300, **request
