@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from designs.design import SLUG, Bought, Check, Recipe, Slug
+from designs.design import SLUG, Ancestor, Bought, Check, Contributor, Recipe, Slug
 from designs.errors import Refused
 from designs.licences import normal
 from designs.processes import find_process
@@ -66,6 +66,8 @@ class Manifest(_Value):
     exports: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     bought: tuple[Bought, ...] = ()
+    ancestor: Ancestor | None = None
+    contributors: tuple[Contributor, ...] = ()
 
     @field_validator("parts")
     @classmethod
@@ -134,6 +136,12 @@ def write(manifest: Manifest) -> str:
         ["[[cosmolocal.bought]]", *_lines(bought.model_dump(exclude_defaults=True))]
         for bought in manifest.bought
     ]
+    if manifest.ancestor is not None:
+        blocks.append(["[cosmolocal.ancestor]", *_lines(manifest.ancestor.model_dump())])
+    blocks += [
+        ["[[cosmolocal.contributor]]", *_lines(contributor.model_dump())]
+        for contributor in manifest.contributors
+    ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
@@ -170,6 +178,11 @@ def _lines(table: Mapping[str, object]) -> list[str]:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        given = {key: each for key, each in value.items() if each is not None}
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in given.items())} }}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -209,6 +222,10 @@ def _second_version(table: Table) -> Manifest:
         exports=_paths(table.get("export")),
         sources=_paths(table.get("source")),
         bought=tuple(Bought.model_validate(item) for item in _tables(own.get("bought"))),
+        ancestor=Ancestor.model_validate(own["ancestor"]) if "ancestor" in own else None,
+        contributors=tuple(
+            Contributor.model_validate(item) for item in _tables(own.get("contributor"))
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.catalogue import api as catalogue_api
+from orchestrator.catalogue import fork_api, fork_pages
 from orchestrator.catalogue import pages as catalogue_pages
 from orchestrator.catalogue import service as catalogue
 from orchestrator.dispatch import access, census, records
@@ -38,6 +39,10 @@ from orchestrator.orders import service as orders
 from orchestrator.planning import api as planning_api
 from orchestrator.planning import pages as planning_pages
 from orchestrator.planning import service as planning
+from orchestrator.proposals import api as proposals_api
+from orchestrator.proposals import model as proposals_model
+from orchestrator.proposals import pages as proposals_pages
+from orchestrator.proposals import service as proposals
 from orchestrator.settings import Settings
 from orchestrator.store import Event, JsonValue, Store, Unit, write_whole
 from orchestrator.web import errors, site
@@ -60,6 +65,10 @@ WORDING: Final[errors.Wording] = {
     orders.Raced: 409,
     orders_model.IllegalMove: 409,
     planning.QuoteRefused: 422,
+    proposals.NoSuchProposal: 404,
+    proposals.NotYours: 403,
+    proposals.Raced: 409,
+    proposals_model.Closed: 409,
 }
 
 
@@ -125,6 +134,8 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
 
     reach = labs_api.Reach(mqtt, settings.public_url, signer.public, signer.lists, tell_broker)
     app.include_router(catalogue_api.routes)
+    app.include_router(fork_api.routes)
+    app.include_router(proposals_api.routes)
     app.include_router(labs_api.people_router(reach))
     app.include_router(labs_api.agent_router(reach, records.may_read))
     app.include_router(planning_api.routes)
@@ -136,10 +147,14 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
 
 def _include_pages(app: FastAPI, signer: Signer) -> None:
     slots = Slots()
+    fork_pages.fill(slots)
+    proposals_pages.fill(slots)
     planning_pages.fill(slots)
     dispatch_pages.fill(slots)
     makes_pages.fill(slots)
     app.include_router(catalogue_pages.router(slots))
+    app.include_router(fork_pages.routes)
+    app.include_router(proposals_pages.routes)
     app.include_router(labs_pages.routes)
     app.include_router(planning_pages.router(signer.seal))
     app.include_router(orders_pages.router(slots))

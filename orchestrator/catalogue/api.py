@@ -32,15 +32,18 @@ class ReleaseView(BaseModel):
     release: Release
     findings: tuple[Finding, ...]
     pictures: dict[str, dict[str, str]]
+    maintainer_key: str | None = None
+    """Shown once, to whoever publishes the first release of a design."""
 
 
-def release_view(row: ReleaseRow) -> ReleaseView:
+def release_view(row: ReleaseRow, key: str | None = None) -> ReleaseView:
     return ReleaseView(
         sha256=row.sha256,
         published_at=row.published_at,
         release=Release.model_validate_json(row.manifest),
         findings=tuple(Finding.model_validate(plain) for plain in row.findings),
         pictures=row.pictures,
+        maintainer_key=key,
     )
 
 
@@ -67,7 +70,7 @@ async def publish(
         saved = await _save(files, Path(folder))
         published = await service.publish(_store(request), saved, answers)
     async with _store(request).view() as unit:
-        return release_view(await service.row(unit, published.release.sha256))
+        return release_view(await service.row(unit, published.release.sha256), published.key)
 
 
 @routes.get("/api/designs")

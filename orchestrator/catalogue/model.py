@@ -9,7 +9,19 @@ from pathlib import PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from designs import licences, okh
-from designs.design import OWN_WORK, Bought, Check, Facts, File, Part, Recipe, Release, Role
+from designs.design import (
+    OWN_WORK,
+    Ancestor,
+    Bought,
+    Check,
+    Contributor,
+    Facts,
+    File,
+    Part,
+    Recipe,
+    Release,
+    Role,
+)
 from designs.errors import DesignRefused, Finding, Severity
 from designs.processes import FDM, LASER, PROCESSES, find_material, find_process
 
@@ -65,6 +77,8 @@ class Draft(BaseModel):
     forked_from: str | None = None
     parts: tuple[PartDraft, ...]
     bought: tuple[Bought, ...] = ()
+    ancestor: Ancestor | None = None
+    contributors: tuple[Contributor, ...] = ()
 
 
 def file_format(name: str) -> str:
@@ -122,6 +136,8 @@ def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Ans
             "repo": manifest.repo,
             "forked_from": manifest.forked_from,
             "bought": manifest.bought,
+            "ancestor": manifest.ancestor,
+            "contributors": manifest.contributors,
         }
     )
 
@@ -219,12 +235,14 @@ def release(
     )
     spdx, private = licence
     return Release(
-        **draft.model_dump(exclude={"parts", "licence", "bought"}),
+        **draft.model_dump(exclude={"parts", "licence", "bought", "ancestor", "contributors"}),
         licence=spdx,
         private=private,
         parts=parts,
         files=tuple(files[name] for name in sorted(files)),
         bought=draft.bought,
+        ancestor=draft.ancestor,
+        contributors=draft.contributors,
     )
 
 

@@ -61,6 +61,7 @@ def router(slots: Slots) -> APIRouter:
             licence=licence_words(view.release.licence),
             order=await slots.render("design.order", request, unit, view.sha256),
             makes=await slots.render("design.makes", request, unit, view.sha256),
+            lineage=await slots.render("design.lineage", request, unit, view.sha256),
         )
 
     return routes

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from designs import bounded, okh
 from designs.design import Facts, File, MeshFacts, Release
 from designs.errors import Finding
-from orchestrator.catalogue import model
+from orchestrator.catalogue import lineage, model
 from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Blobs, Store, Unit
@@ -28,8 +28,11 @@ class NoSuchRelease(Exception):
 
 @dataclass(frozen=True)
 class Published:
+    """`key` opens the design to its maintainer: there only when a design is published first."""
+
     release: Release
     findings: tuple[Finding, ...]
+    key: str | None = None
 
 
 class Examined(BaseModel):
@@ -56,7 +59,7 @@ async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> 
             "add the file, or correct its name in the manifest",
         )
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
-        examined = await _examine_all(draft, files, Path(work))
+        examined = await examine_all(draft, files, Path(work))
         findings = [finding for seen in examined.values() for finding in seen.findings]
         model.reject(findings)
         pictures = {
@@ -66,8 +69,7 @@ async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> 
     facts = {name: seen.facts for name, seen in examined.items()}
     release = model.release(draft, licence, facts, _keep(store.blobs, files, draft))
     async with store.unit() as unit:
-        await _insert(unit, release, findings, pictures)
-    return Published(release, tuple(findings))
+        return await insert(unit, release, findings, pictures)
 
 
 def _draft(files: Mapping[str, Path], answers: Answers) -> Draft:
@@ -78,7 +80,7 @@ def _draft(files: Mapping[str, Path], answers: Answers) -> Draft:
     return model.draft_of_manifest(read, list(files), answers)
 
 
-async def _examine_all(draft: Draft, files: Mapping[str, Path], work: Path) -> dict[str, Examined]:
+async def examine_all(draft: Draft, files: Mapping[str, Path], work: Path) -> dict[str, Examined]:
     """By part name. One child at a time: a shop-sized server has two cores."""
     return {
         part.name: await asyncio.to_thread(_examine, part, files[part.file_name], work / part.name)
@@ -118,14 +120,16 @@ def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, Fi
     }
 
 
-async def _insert(
+async def insert(
     unit: Unit,
     release: Release,
     findings: Sequence[Finding],
     pictures: dict[str, dict[str, str]],
-) -> None:
+) -> Published:
+    """The one row that publishes a release, with the ancestry and the names that stay with it."""
+    release = await lineage.settled(unit, release)
     if await unit.session.get(ReleaseRow, release.sha256) is not None:
-        return
+        return Published(release, tuple(findings))
     taken = select(ReleaseRow.sha256).where(
         ReleaseRow.design == release.design, ReleaseRow.version == release.version
     )
@@ -151,6 +155,7 @@ async def _insert(
     )
     await unit.session.flush()
     await unit.record("release.published", release.sha256, design=release.design)
+    return Published(release, tuple(findings), await lineage.remember(unit, release))
 
 
 async def release(unit: Unit, sha256: str) -> Release:

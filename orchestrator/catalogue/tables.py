@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.store import Base, Utc
@@ -26,3 +26,22 @@ class ReleaseRow(Base):
     """What the designer was told at publishing: notes and warnings."""
     pictures: Mapped[dict[str, dict[str, str]]] = mapped_column(JSON)
     """For each part: `thumbnail` and, for solids, `model` → SHA-256 of the file."""
+
+
+class ForkRow(Base):
+    """A release and the one it was forked from, which need not be published here."""
+
+    __tablename__ = "fork"
+
+    release: Mapped[str] = mapped_column(ForeignKey("release.sha256"), primary_key=True)
+    ancestor: Mapped[str] = mapped_column(index=True)
+
+
+class DesignKeyRow(Base):
+    """What is kept of the key of a design's maintainer."""
+
+    __tablename__ = "design_key"
+
+    design: Mapped[str] = mapped_column(primary_key=True)
+    kept: Mapped[str]
+    since: Mapped[datetime] = mapped_column(Utc)

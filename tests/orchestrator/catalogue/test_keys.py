@@ -8,8 +8,10 @@ def test_a_key_fits_what_was_kept_of_it_and_nothing_else() -> None:
     stored = keys.kept(key)
     assert key not in stored
     assert key.startswith("maintainer-")
-    assert len(key) >= len("maintainer-") + 32 and len(key) <= keys.LONGEST
-    assert keys.fits(key, stored) and keys.fits(f" {key}\n", stored)
+    assert len("maintainer-") + 32 <= len(key) <= keys.LONGEST
+    assert keys.fits(key, stored)
+    assert keys.fits(f" {key}\n", stored)
     for wrong in (other, "", stored, key[:-1], "é" * 20):
         assert not keys.fits(wrong, stored)
-    assert not keys.fits("", None) and not keys.fits(key, None)
+    assert not keys.fits("", None)
+    assert not keys.fits(key, None)
