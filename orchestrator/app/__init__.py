@@ -4,7 +4,7 @@ It decides nothing: backward flow between rooms is wired here, by event, inside 
 """
 
 import asyncio
-import secrets
+import re
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +16,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.catalogue import api as catalogue_api
-from orchestrator.catalogue import fork_api, fork_pages
+from orchestrator.catalogue import fork_api, fork_pages, lifecycle, lifecycle_api
+from orchestrator.catalogue import model as catalogue_model
 from orchestrator.catalogue import pages as catalogue_pages
-from orchestrator.catalogue import service as catalogue
 from orchestrator.dispatch import access, census, records
 from orchestrator.dispatch import api as dispatch_api
 from orchestrator.dispatch import pages as dispatch_pages
@@ -45,11 +45,13 @@ from orchestrator.proposals import pages as proposals_pages
 from orchestrator.proposals import service as proposals
 from orchestrator.settings import Settings
 from orchestrator.store import Event, JsonValue, Store, Unit, write_whole
-from orchestrator.web import errors, site
+from orchestrator.web import errors, keys, site
 from orchestrator.web.pages import Slots
 
 WORDING: Final[errors.Wording] = {
-    catalogue.NoSuchRelease: 404,
+    lifecycle.NoSuchRelease: 404,
+    lifecycle.NotYours: 403,
+    catalogue_model.IllegalMove: 409,
     labs.NoSuchLab: 404,
     labs.NoSuchAgent: 404,
     labs.CodeRefused: 403,
@@ -75,12 +77,19 @@ WORDING: Final[errors.Wording] = {
 # ── the web application
 
 
+_OWN_KEYS: Final = re.compile(
+    r"/api/(drafts(/.*)?|files/local|releases/[0-9a-f]{64}/(state|labs)"
+    r"|designs/[a-z0-9-]+/proposals|proposals/[a-z0-9-]+/(accept|decline|withdraw))"
+)
+"""Doors that ask for a key of their own, see `web.keys`; and anybody may propose."""
+
+
 class Gate:
     """Whatever changes something through /api/ needs the operator's token."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
-        self._wanted = f"Bearer {token}".encode()
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._closed(scope):
@@ -96,8 +105,9 @@ class Gate:
     def _closed(self, scope: Scope) -> bool:
         if scope["method"] in {"GET", "HEAD", "OPTIONS"} or not scope["path"].startswith("/api/"):
             return False
-        given = Headers(scope=scope).get("authorization", "").encode()
-        return not secrets.compare_digest(given, self._wanted)
+        if _OWN_KEYS.fullmatch(scope["path"]):
+            return False
+        return not keys.is_token(Headers(scope=scope).get("authorization", ""), self._token)
 
 
 def create_app(
@@ -112,7 +122,8 @@ def create_app(
         openapi_url="/api/openapi.json",
     )
     app.state.store = store
-    app.add_middleware(Gate, token=secret(settings.token_file))
+    app.state.operator_token = secret(settings.token_file)
+    app.add_middleware(Gate, token=app.state.operator_token)
     errors.install(app, WORDING)
     _include_doors(app, settings, signer)
     _include_pages(app, signer)
@@ -136,6 +147,7 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
     app.include_router(catalogue_api.routes)
     app.include_router(fork_api.routes)
     app.include_router(proposals_api.routes)
+    app.include_router(lifecycle_api.router(_labs_known))
     app.include_router(labs_api.people_router(reach))
     app.include_router(labs_api.agent_router(reach, records.may_read))
     app.include_router(planning_api.routes)
@@ -177,6 +189,10 @@ def _include_health(app: FastAPI, store: Store, reachable: Callable[[], bool]) -
             reasons.append(f"the database does not answer: {type(error).__name__}")
         body: dict[str, JsonValue] = {"ready": not reasons, "reasons": [*reasons]}
         return JSONResponse(body, 503 if reasons else 200)
+
+
+async def _labs_known(unit: Unit) -> dict[str, str]:
+    return {standing.lab.id: standing.lab.name for standing in await labs.labs(unit)}
 
 
 # ── backward flow

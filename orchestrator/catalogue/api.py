@@ -11,10 +11,12 @@ from pydantic import BaseModel
 
 from designs.design import Release
 from designs.errors import Finding
-from orchestrator.catalogue import model, service
-from orchestrator.catalogue.model import Answers
+from orchestrator.catalogue import lifecycle, model, service
+from orchestrator.catalogue.lifecycle import Caller
+from orchestrator.catalogue.model import PUBLIC, Answers, Standing
 from orchestrator.catalogue.tables import ReleaseRow
-from orchestrator.store import Store
+from orchestrator.store import Store, Unit
+from orchestrator.web import keys
 
 MOST_FILES = 200
 MOST_BYTES = 128 * 1024 * 1024
@@ -32,6 +34,7 @@ class ReleaseView(BaseModel):
     release: Release
     findings: tuple[Finding, ...]
     pictures: dict[str, dict[str, str]]
+    standing: Standing
     maintainer_key: str | None = None
     """Shown once, to whoever publishes the first release of a design."""
 
@@ -43,8 +46,19 @@ def release_view(row: ReleaseRow, key: str | None = None) -> ReleaseView:
         release=Release.model_validate_json(row.manifest),
         findings=tuple(Finding.model_validate(plain) for plain in row.findings),
         pictures=row.pictures,
+        standing=lifecycle.standing(row),
         maintainer_key=key,
     )
+
+
+def caller(request: Request, sha256: str) -> Caller:
+    """Who looks at this release."""
+    return Caller(keys.is_operator(request), keys.key_of(request, sha256))
+
+
+async def seen(unit: Unit, request: Request, sha256: str) -> ReleaseRow:
+    """The release, if whoever asks may see it; otherwise there is none."""
+    return await lifecycle.seen(unit, sha256, caller(request, sha256))
 
 
 def _answers(  # noqa: PLR0913, PLR0917 - one for each field of the form
@@ -88,14 +102,15 @@ async def newest(design: str, request: Request, version: str | None = None) -> R
 @routes.get("/api/releases/{sha256}")
 async def one(sha256: str, request: Request) -> ReleaseView:
     async with _store(request).view() as unit:
-        return release_view(await service.row(unit, sha256))
+        return release_view(await seen(unit, request, sha256))
 
 
 @routes.get("/releases/{sha256}/files/{file_sha256}")
 async def file(sha256: str, file_sha256: str, request: Request) -> FileResponse:
     """One file of the release, to be saved: never shown as a page of ours."""
     async with _store(request).view() as unit:
-        release = await service.release(unit, sha256)
+        row = await seen(unit, request, sha256)
+    release = Release.model_validate_json(row.manifest)
     found = next((f for f in release.files if f.sha256 == file_sha256), None)
     if found is None:
         raise service.NoSuchRelease("this release has no such file")
@@ -103,7 +118,7 @@ async def file(sha256: str, file_sha256: str, request: Request) -> FileResponse:
         _store(request).blobs.path(file_sha256),
         media_type="application/octet-stream",
         filename=Path(found.name).name,
-        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "max-age=31536000"},
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": kept_for(row)},
     )
 
 
@@ -111,7 +126,7 @@ async def file(sha256: str, file_sha256: str, request: Request) -> FileResponse:
 async def picture(sha256: str, part: str, kind: str, request: Request) -> FileResponse:
     """A picture we drew ourselves: `thumbnail` or `model`."""
     async with _store(request).view() as unit:
-        row = await service.row(unit, sha256)
+        row = await seen(unit, request, sha256)
     blob = row.pictures.get(part, {}).get(kind)
     if blob is None:
         raise service.NoSuchRelease("there is no such picture")
@@ -119,8 +134,14 @@ async def picture(sha256: str, part: str, kind: str, request: Request) -> FileRe
     return FileResponse(
         _store(request).blobs.path(blob),
         media_type=media,
-        headers={"Cache-Control": "max-age=31536000, immutable"},
+        headers={"Cache-Control": kept_for(row)},
     )
+
+
+def kept_for(row: ReleaseRow) -> str:
+    """What is for some only is asked for each time, and kept by nobody in between."""
+    public = lifecycle.standing(row).state in PUBLIC
+    return "max-age=31536000, immutable" if public else "private, no-store"
 
 
 async def _save(files: list[UploadFile], folder: Path) -> dict[str, Path]:
@@ -134,7 +155,7 @@ async def _save(files: list[UploadFile], folder: Path) -> dict[str, Path]:
     for number, upload in enumerate(files):
         path = folder / f"{number}"
         left -= await _save_one(upload, path, left)
-        saved[upload.filename or f"file-{number}"] = path
+        saved[model.file_name(upload.filename or f"file-{number}")] = path
     return saved
 
 

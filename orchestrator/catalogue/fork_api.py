@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from designs.design import Ancestor, Release
 from orchestrator.catalogue import ancestry, forks, lineage, service
 from orchestrator.catalogue.ancestry import Credit
-from orchestrator.catalogue.api import ReleaseView, release_view
+from orchestrator.catalogue.api import ReleaseView, release_view, seen
 from orchestrator.catalogue.forks import Wish
 from orchestrator.catalogue.lineage import Fork
 from orchestrator.store import Store, Unit
@@ -96,6 +96,8 @@ async def fork(sha256: str, wish: Wish, request: Request) -> ReleaseView:
 
     The licence is the nearest one that the release allows, or the one asked for if it is allowed.
     """
+    async with _store(request).view() as unit:
+        await seen(unit, request, sha256)
     made = await forks.fork(_store(request), sha256, wish, address(request, sha256))
     async with _store(request).view() as unit:
         return release_view(await service.row(unit, made.release.sha256), made.key)

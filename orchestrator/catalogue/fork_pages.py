@@ -10,6 +10,7 @@ from designs import licences
 from designs.design import OWN_WORK
 from designs.errors import DesignRefused
 from orchestrator.catalogue import ancestry, forks, service
+from orchestrator.catalogue.api import seen
 from orchestrator.catalogue.fork_api import address, lineage_view, tree
 from orchestrator.catalogue.forks import Said, Wish
 from orchestrator.store import Store, Unit
@@ -62,6 +63,8 @@ def why_not(licence: str) -> str:
 @routes.post("/releases/{sha256}/fork")
 async def fork(sha256: str, asked: Annotated[Asked, Form()], request: Request) -> HTMLResponse:
     check_form(request, asked.form_token)
+    async with _store(request).view() as unit:
+        await seen(unit, request, sha256)
     made = await forks.fork(_store(request), sha256, asked.wish(), address(request, sha256))
     release = made.release
     place = f"/releases/{release.sha256}" if release.private else f"/designs/{release.design}"

@@ -14,7 +14,8 @@ from designs import okh
 from designs.design import LICENCE_LONGEST, OWN_WORK, File, Line, Release, Role, Slug
 from designs.errors import Finding
 from orchestrator.catalogue import ancestry, manifest, model, service
-from orchestrator.catalogue.service import Published
+from orchestrator.catalogue.model import PUBLIC, ReleaseState
+from orchestrator.catalogue.service import Published, Terms
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Blobs, Store, Unit
 
@@ -52,13 +53,18 @@ async def fork(store: Store, sha256: str, wish: Wish, address: str = "") -> Publ
     """
     async with store.view() as unit:
         row = await service.row(unit, sha256)
+    if ReleaseState(row.state) not in PUBLIC:
+        raise model.refused(
+            f"{row.design} {row.version} is a pre-release, for the labs it names", "release",
+            "fork it once it is released",
+        )  # fmt: skip
     base = Release.model_validate_json(row.manifest)
     findings = [Finding.model_validate(plain) for plain in row.findings]
     for title in titles(base, wish):
         made = await asyncio.to_thread(_made, store.blobs, base, wish, title, address)
         async with store.unit() as unit:
             if await _is_free(unit, made):
-                return await service.insert(unit, made, findings, row.pictures)
+                return await service.insert(unit, made, findings, row.pictures, Terms())
     where = wish.name or okh.slug(wish.title or base.title)
     raise model.refused(
         f"there is a design called {where} already", "name", "give the fork another name"

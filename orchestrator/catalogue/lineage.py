@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import aliased
 
 from designs.design import Release
 from orchestrator.catalogue import ancestry, keys
 from orchestrator.catalogue.ancestry import Link
+from orchestrator.catalogue.model import PUBLIC
 from orchestrator.catalogue.tables import DesignKeyRow, ForkRow, ReleaseRow
 from orchestrator.store import Unit
 
@@ -56,22 +57,28 @@ async def _before(unit: Unit, release: Release) -> Release | None:
     return Release.model_validate_json(found) if found else None
 
 
-async def remember(unit: Unit, release: Release) -> str | None:
-    """Keep the line of a release that is just published.
+async def remember(unit: Unit, row: ReleaseRow, release: Release) -> str | None:
+    """Keep the line of a release that is just published, and whose design it is.
 
-    Returns the key of the design's maintainer if this is its first public release.
+    Returns a key for the design's maintainer if it is the first of its name and came without one.
     """
     if release.ancestor is not None:
         unit.session.add(ForkRow(release=release.sha256, ancestor=release.ancestor.release))
-    if release.private or await _known(unit, release):
+        await unit.session.flush()
+    if release.private:
         return None
-    return await new_key(unit, release.design)
+    kept = await kept_key(unit, release.design)
+    if kept is not None:
+        row.key_sha256 = row.key_sha256 or kept
+    elif row.key_sha256 is not None:
+        await _keep(unit, release.design, row.key_sha256)
+    elif not await _had_others(unit, release):
+        return await new_key(unit, release.design)
+    return None
 
 
-async def _known(unit: Unit, release: Release) -> bool:
-    """Whether the design had a public release before, or has a key."""
-    if await unit.session.get(DesignKeyRow, release.design) is not None:
-        return True
+async def _had_others(unit: Unit, release: Release) -> bool:
+    """Whether there were releases of the design before, from when designs had no keys."""
     others = select(ReleaseRow.sha256).where(
         ReleaseRow.design == release.design,
         ReleaseRow.private.is_(False),
@@ -81,21 +88,31 @@ async def _known(unit: Unit, release: Release) -> bool:
 
 
 async def new_key(unit: Unit, design: str) -> str:
-    """A key for the design's maintainer, in the place of any that there was."""
+    """A key for the design's maintainer; any that there was opens nothing from now on."""
     key = keys.drawn("maintainer")
-    row = await unit.session.get(DesignKeyRow, design)
-    if row is None:
-        unit.session.add(DesignKeyRow(design=design, kept=keys.kept(key), since=unit.now))
-    else:
-        row.kept, row.since = keys.kept(key), unit.now
-    await unit.session.flush()
+    await _keep(unit, design, keys.kept(key))
+    theirs = update(ReleaseRow).where(ReleaseRow.design == design, ReleaseRow.private.is_(False))
+    await unit.session.execute(theirs.values(key_sha256=keys.kept(key)))
     await unit.record("design.key", design)
     return key
 
 
-async def is_maintainer(unit: Unit, design: str, key: str) -> bool:
+async def _keep(unit: Unit, design: str, kept: str) -> None:
     row = await unit.session.get(DesignKeyRow, design)
-    return keys.fits(key, row.kept if row else None)
+    if row is None:
+        unit.session.add(DesignKeyRow(design=design, kept=kept, since=unit.now))
+    else:
+        row.kept, row.since = kept, unit.now
+    await unit.session.flush()
+
+
+async def kept_key(unit: Unit, design: str) -> str | None:
+    row = await unit.session.get(DesignKeyRow, design)
+    return row.kept if row else None
+
+
+async def is_maintainer(unit: Unit, design: str, key: str) -> bool:
+    return keys.fits(key, await kept_key(unit, design))
 
 
 # ── looking
@@ -139,7 +156,7 @@ async def _children(unit: Unit, designs: Sequence[str], depth: int, seen: set[st
         select(child.design, parent.design, parent.version)
         .join(ForkRow, ForkRow.release == child.sha256)
         .join(parent, parent.sha256 == ForkRow.ancestor)
-        .where(parent.design.in_(designs), parent.private.is_(False), child.private.is_(False))
+        .where(parent.design.in_(designs), *_public(parent), *_public(child))
         .order_by(child.published_at, child.sha256)
         .limit(MOST_DOWN * 5)
     )
@@ -155,7 +172,11 @@ async def _children(unit: Unit, designs: Sequence[str], depth: int, seen: set[st
 async def _newest(unit: Unit, designs: Sequence[str]) -> Mapping[str, ReleaseRow]:
     rows = await unit.session.scalars(
         select(ReleaseRow)
-        .where(ReleaseRow.design.in_(designs), ReleaseRow.private.is_(False))
+        .where(ReleaseRow.design.in_(designs), *_public(ReleaseRow))
         .order_by(ReleaseRow.published_at, ReleaseRow.sha256.desc())
     )
     return {row.design: row for row in rows}
+
+
+def _public(row: type[ReleaseRow]) -> tuple[ColumnElement[bool], ...]:
+    return row.private.is_(False), row.state.in_(sorted(PUBLIC))

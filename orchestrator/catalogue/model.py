@@ -4,9 +4,12 @@ It reads no files; what a file holds comes in as facts and findings.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from designs import licences, okh
 from designs.design import (
@@ -22,14 +25,90 @@ from designs.design import (
     Release,
     Role,
 )
+from designs.design import Path as PlainPath
 from designs.errors import DesignRefused, Finding, Severity
 from designs.processes import FDM, LASER, PROCESSES, find_material, find_process
+from orchestrator.catalogue import versions
 
+_NAME: Final = TypeAdapter[str](PlainPath)
 _USUAL = {"mesh": (FDM, "pla", None), "drawing": (LASER, "plywood", 3.0)}
 _MESHES = {"stl", "3mf"}
 _DRAWINGS = {"dxf", "svg"}
 FORMATS = _MESHES | _DRAWINGS
 MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
+_PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
+
+
+# ── the life of a release
+
+
+class ReleaseState(StrEnum):
+    """How a release stands with the public. Its content and hash are the same in all of them."""
+
+    DRAFT = "draft"
+    PRE_RELEASE = "pre_release"
+    RELEASED = "released"
+    DEPRECATED = "deprecated"
+
+
+_R = ReleaseState
+RELEASE_MOVES: Final = frozenset(
+    {
+        (_R.DRAFT, _R.PRE_RELEASE),
+        (_R.DRAFT, _R.RELEASED),
+        (_R.PRE_RELEASE, _R.RELEASED),
+        (_R.RELEASED, _R.DEPRECATED),
+        (_R.DEPRECATED, _R.RELEASED),
+    }
+)
+PUBLIC: Final = frozenset({_R.RELEASED, _R.DEPRECATED})
+"""What everybody may see, take and order."""
+
+
+class Standing(BaseModel):
+    """How a release stands, as its pages and quotes say it."""
+
+    model_config = ConfigDict(frozen=True)
+    state: ReleaseState = ReleaseState.RELEASED
+    since: AwareDatetime | None = None
+    reason: str = ""
+    successor: str | None = None
+
+
+class IllegalMove(Exception):
+    """A release cannot become that from where it stands."""
+
+
+def move_release(state: ReleaseState, to: ReleaseState) -> ReleaseState:
+    if (state, to) not in RELEASE_MOVES:
+        said = str(to).replace("_", "-")
+        raise IllegalMove(f"a release that is {str(state).replace('_', '-')} cannot become {said}")
+    return to
+
+
+def precedence(state: ReleaseState, version: str, published_at: datetime) -> tuple[object, ...]:
+    """A key for the public releases of one design: the last is the one its name stands for.
+
+    A released one before any deprecated one, then by semver; of what is no semver the later one.
+    """
+    return (state is _R.RELEASED, versions.rank(version), published_at)
+
+
+def at_version(draft: "Draft") -> tuple["Draft", tuple[Finding, ...]]:
+    """The draft with its version as semver spells it, and a note where that was another one."""
+    version = versions.normal(draft.version)
+    if version == draft.version:
+        return draft, ()
+    note = Finding(
+        severity=Severity.NOTE,
+        where="version",
+        what=f"{draft.version} is published as {version}",
+        do="Write all three numbers next time",
+    )
+    return draft.model_copy(update={"version": version}), (note,)
+
+
+# ── what is being published
 
 
 class Answers(BaseModel):
@@ -82,7 +161,22 @@ class Draft(BaseModel):
 
 
 def file_format(name: str) -> str:
+    """By the name's end. What OrcaSlicer sends as `.gcode.3mf` is a program, no solid."""
+    if name.lower().endswith(".gcode.3mf"):
+        return "gcode_3mf"
     return PurePosixPath(name).suffix.lower().lstrip(".")
+
+
+def file_name(said: str) -> str:
+    """A name that a file of a release may have; raises DesignRefused for any other."""
+    try:
+        return _NAME.validate_python(said.strip())
+    except ValidationError:
+        raise refused(
+            f"{said[:80]!r} cannot be a file's name here",
+            "files",
+            "use a plain name such as hook.stl, or folder/hook.stl, of at most 200 characters",
+        ) from None
 
 
 def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
@@ -253,6 +347,8 @@ def role(name: str, made_from: Iterable[str]) -> Role:
     kind = file_format(name)
     if name in MANIFESTS:
         return Role.MANIFEST
+    if kind in _PROGRAMS:
+        return Role.PROGRAM
     if kind in {"png", "jpg", "jpeg", "webp"}:
         return Role.IMAGE
     return Role.DOCUMENT if kind in {"md", "pdf", "txt", "csv"} else Role.SOURCE

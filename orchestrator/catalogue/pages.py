@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from designs import licences
 from designs.design import OWN_WORK
 from designs.processes import PROCESSES
 from orchestrator.catalogue import service
-from orchestrator.catalogue.api import ReleaseView, release_view
+from orchestrator.catalogue.api import ReleaseView, release_view, seen
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store, Unit
-from orchestrator.web.pages import Slots, page
+from orchestrator.web.keys import keep_key
+from orchestrator.web.pages import Slots, page, see_other
 
 
 def router(slots: Slots) -> APIRouter:
@@ -45,11 +46,17 @@ def router(slots: Slots) -> APIRouter:
         async with _store(request).view() as unit:
             return await shown(request, unit, await service.newest(unit, design, version))
 
-    @routes.get("/releases/{sha256}")
-    async def release(sha256: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
-        """The same by the release's hash: the only way to somebody's private work."""
+    @routes.get("/releases/{sha256}", response_model=None)
+    async def release(  # pyright: ignore[reportUnusedFunction]
+        sha256: str, request: Request, key: Annotated[str, Query(max_length=100)] = ""
+    ) -> Response:
+        """The same by the release's hash: the only way to private work and to a pre-release."""
+        if key:
+            answer = see_other(f"/releases/{sha256}")
+            keep_key(request, answer, sha256, key)
+            return answer
         async with _store(request).view() as unit:
-            return await shown(request, unit, await service.row(unit, sha256))
+            return await shown(request, unit, await seen(unit, request, sha256))
 
     async def shown(request: Request, unit: Unit, row: ReleaseRow) -> HTMLResponse:
         view = release_view(row)
@@ -59,6 +66,7 @@ def router(slots: Slots) -> APIRouter:
             view=view,
             release=view.release,
             licence=licence_words(view.release.licence),
+            successor=await _successor(unit, view.standing.successor),
             order=await slots.render("design.order", request, unit, view.sha256),
             makes=await slots.render("design.makes", request, unit, view.sha256),
             lineage=await slots.render("design.lineage", request, unit, view.sha256),
@@ -91,6 +99,10 @@ def licence_words(licence: str) -> tuple[str, ...]:
         f"You may change it and publish the change{under}." if fork.allowed else f"{fork.why}.",
         *(f"{duty}." for duty in fork.duties),
     )
+
+
+async def _successor(unit: Unit, sha256: str | None) -> ReleaseRow | None:
+    return None if sha256 is None else await service.row(unit, sha256)
 
 
 def _store(request: Request) -> Store:

@@ -6,33 +6,51 @@ written: a release is there whole or not at all.
 
 import asyncio
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from designs import bounded, okh
 from designs.design import Facts, File, MeshFacts, Release
 from designs.errors import Finding
-from orchestrator.catalogue import lineage, model
-from orchestrator.catalogue.model import Answers, Draft, PartDraft
-from orchestrator.catalogue.tables import ReleaseRow
-from orchestrator.store import Blobs, Store, Unit
-
-
-class NoSuchRelease(Exception):
-    """No release of that name or hash is published here."""
+from orchestrator.catalogue import lifecycle, lineage, model, versions
+from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
+from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState
+from orchestrator.catalogue.tables import NamedLabRow, ReleaseRow
+from orchestrator.store import Blobs, JsonValue, Store, Unit
 
 
 @dataclass(frozen=True)
 class Published:
-    """`key` opens the design to its maintainer: there only when a design is published first."""
+    """`lab_keys`: by lab, the key that lets it look at a pre-release; told only here.
+
+    `key` is the maintainer's, of a design that nobody has one of yet; told only here, too.
+    """
 
     release: Release
     findings: tuple[Finding, ...]
+    lab_keys: Mapping[str, str]
     key: str | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Who publishes, and to whom: to everybody, or to the labs that are named."""
+
+    caller: Caller = THE_OPERATOR
+    labs: tuple[str, ...] = ()
+    key_sha256: str | None = None
+    """Of the key that will move the release and publish the next version."""
+    then: Callable[[Unit, Release], Awaitable[None]] | None = None
+    """Done in the same transaction as the release."""
+
+    @property
+    def state(self) -> ReleaseState:
+        to = ReleaseState.PRE_RELEASE if self.labs else ReleaseState.RELEASED
+        return model.move_release(ReleaseState.DRAFT, to)
 
 
 class Examined(BaseModel):
@@ -43,14 +61,18 @@ class Examined(BaseModel):
     pictures: dict[str, Path]
 
 
-async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> Published:
-    """Publish what lies in `files` (name → file on disk).
+async def publish(
+    store: Store, files: Mapping[str, Path], answers: Answers, terms: Terms | None = None
+) -> Published:
+    """Publish what lies in `files` (name → file on disk), by the operator if no terms are given.
 
     A manifest among them is followed; without one the answers are. Raises DesignRefused with
     every reason at once; the same content twice gives the same release.
     """
-    draft = await asyncio.to_thread(_draft, files, answers)
+    terms = terms or Terms()
+    draft, notes = model.at_version(await asyncio.to_thread(described, files, answers))
     licence = model.judge_licence(draft.licence)
+    lifecycle.check_private(licence[0], terms.state)
     missing = [part.file_name for part in draft.parts if part.file_name not in files]
     if missing:
         raise model.refused(
@@ -60,7 +82,7 @@ async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> 
         )
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
         examined = await examine_all(draft, files, Path(work))
-        findings = [finding for seen in examined.values() for finding in seen.findings]
+        findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]
         model.reject(findings)
         pictures = {
             name: {kind: store.blobs.put(path) for kind, path in seen.pictures.items()}
@@ -69,10 +91,33 @@ async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> 
     facts = {name: seen.facts for name, seen in examined.items()}
     release = model.release(draft, licence, facts, _keep(store.blobs, files, draft))
     async with store.unit() as unit:
-        return await insert(unit, release, findings, pictures)
+        return await insert(unit, release, findings, pictures, terms)
 
 
-def _draft(files: Mapping[str, Path], answers: Answers) -> Draft:
+async def insert(
+    unit: Unit,
+    release: Release,
+    findings: Sequence[Finding],
+    pictures: dict[str, dict[str, str]],
+    terms: Terms,
+) -> Published:
+    """The row that publishes a release, with the ancestry and the names that stay with it.
+
+    Raises DesignRefused where the name or the version is taken, or somebody would be lost.
+    """
+    release = await lineage.settled(unit, release)
+    await _check_name(unit, release, terms)
+    row = _row(unit, release, findings, pictures, terms)
+    is_new = await unit.session.get(ReleaseRow, row.sha256) is None
+    lab_keys = await _insert(unit, row, terms)
+    key = await lineage.remember(unit, row, release) if is_new else None
+    if terms.then is not None:
+        await terms.then(unit, release)
+    return Published(release, tuple(findings), lab_keys, key)
+
+
+def described(files: Mapping[str, Path], answers: Answers) -> Draft:
+    """What a manifest among the files or the answers make of them; reads the manifest alone."""
     manifest = next((name for name in model.MANIFESTS if name in files), None)
     if manifest is None:
         return model.draft_of_files(list(files), answers)
@@ -83,12 +128,13 @@ def _draft(files: Mapping[str, Path], answers: Answers) -> Draft:
 async def examine_all(draft: Draft, files: Mapping[str, Path], work: Path) -> dict[str, Examined]:
     """By part name. One child at a time: a shop-sized server has two cores."""
     return {
-        part.name: await asyncio.to_thread(_examine, part, files[part.file_name], work / part.name)
+        part.name: await asyncio.to_thread(examine, part, files[part.file_name], work / part.name)
         for part in draft.parts
     }
 
 
-def _examine(part: PartDraft, file: Path, out: Path) -> Examined:
+def examine(part: PartDraft, file: Path, out: Path) -> Examined:
+    """In a bounded child; its pictures are left in `out`. Raises DesignRefused; blocks."""
     out.mkdir()
     seen = bounded.run(
         "designs.inspect:examine",
@@ -120,84 +166,127 @@ def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, Fi
     }
 
 
-async def insert(
+def _row(
     unit: Unit,
     release: Release,
     findings: Sequence[Finding],
     pictures: dict[str, dict[str, str]],
-) -> Published:
-    """The one row that publishes a release, with the ancestry and the names that stay with it."""
-    release = await lineage.settled(unit, release)
-    if await unit.session.get(ReleaseRow, release.sha256) is not None:
-        return Published(release, tuple(findings))
+    terms: Terms,
+) -> ReleaseRow:
+    return ReleaseRow(
+        sha256=release.sha256,
+        design=release.design,
+        version=release.version,
+        title=release.title,
+        licence=release.licence,
+        private=release.private,
+        published_at=unit.now,
+        manifest=release.canonical().decode(),
+        findings=[finding.model_dump(mode="json") for finding in findings],
+        pictures=pictures,
+        state=terms.state,
+        state_at=unit.now,
+        reason="",
+        key_sha256=terms.key_sha256,
+    )
+
+
+async def _check_name(unit: Unit, release: Release, terms: Terms) -> None:
+    """A design's name belongs to who used it first; raises DesignRefused for anybody else."""
+    if terms.caller.operator:
+        return
+    named = select(ReleaseRow.key_sha256).where(
+        ReleaseRow.design == release.design, ReleaseRow.private.is_(False)
+    )
+    keys = set(await unit.session.scalars(named)) | {await lineage.kept_key(unit, release.design)}
+    if keys - {None} and not release.private and terms.key_sha256 not in keys:
+        raise model.refused(
+            f"somebody else's design is called {release.design}",
+            "title",
+            "choose another title; if it is yours, begin the draft with the key of your release",
+        )
+
+
+async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
+    """The keys of the labs that a pre-release is for; none where it is there already."""
+    there = await unit.session.get(ReleaseRow, row.sha256)
+    if there is not None:
+        if there.state == ReleaseState.PRE_RELEASE and not terms.labs:
+            raise model.refused(
+                f"this is a pre-release already, as {row.design} {row.version}",
+                "version",
+                f"open it to everybody: cosmolocal release open {row.sha256[:16]}…",
+            )
+        return {}
     taken = select(ReleaseRow.sha256).where(
-        ReleaseRow.design == release.design, ReleaseRow.version == release.version
+        ReleaseRow.design == row.design, ReleaseRow.version == row.version
     )
     if await unit.session.scalar(taken) is not None:
         raise model.refused(
-            f"{release.design} {release.version} is published already, with other content",
+            f"{row.design} {row.version} is published already, with other content",
             "version",
             "a release never changes: publish this one under a new version",
         )
-    unit.session.add(
-        ReleaseRow(
-            sha256=release.sha256,
-            design=release.design,
-            version=release.version,
-            title=release.title,
-            licence=release.licence,
-            private=release.private,
-            published_at=unit.now,
-            manifest=release.canonical().decode(),
-            findings=[finding.model_dump(mode="json") for finding in findings],
-            pictures=pictures,
-        )
+    unit.session.add(row)
+    keys = {lab: lifecycle.new_key() for lab in terms.labs}
+    await unit.session.flush()
+    unit.session.add_all(
+        NamedLabRow(release=row.sha256, lab=lab, key_sha256=lifecycle.key_hash(key))
+        for lab, key in keys.items()
     )
     await unit.session.flush()
-    await unit.record("release.published", release.sha256, design=release.design)
-    return Published(release, tuple(findings), await lineage.remember(unit, release))
+    named: list[JsonValue] = [*terms.labs]
+    await unit.record(
+        f"release.{row.state}", row.sha256, design=row.design, by=terms.caller.who, labs=named
+    )
+    if row.state == ReleaseState.RELEASED:
+        await unit.record("release.published", row.sha256, design=row.design)
+    return keys
 
 
 async def release(unit: Unit, sha256: str) -> Release:
-    row = await unit.session.get(ReleaseRow, sha256)
-    if row is None:
-        raise NoSuchRelease(f"no release {sha256[:16]} is published here")
-    return Release.model_validate_json(row.manifest)
+    return Release.model_validate_json((await lifecycle.find(unit, sha256)).manifest)
 
 
 async def row(unit: Unit, sha256: str) -> ReleaseRow:
-    found = await unit.session.get(ReleaseRow, sha256)
-    if found is None:
-        raise NoSuchRelease(f"no release {sha256[:16]} is published here")
-    return found
+    return await lifecycle.find(unit, sha256)
 
 
 async def newest(unit: Unit, design: str, version: str | None = None) -> ReleaseRow:
-    """The newest release of a design, or the one of that version; private ones have no name."""
-    named = select(ReleaseRow).where(ReleaseRow.design == design)
-    wanted = named.where(ReleaseRow.private.is_(False))
+    """The newest public release of a design by semver, or the one of that version.
+
+    Released ones come before deprecated ones. Private ones and pre-releases have no name here.
+    """
+    found = (await unit.session.scalars(_public().where(ReleaseRow.design == design))).all()
     if version is not None:
-        wanted = wanted.where(ReleaseRow.version == version)
-    found = await unit.session.scalar(wanted.order_by(ReleaseRow.published_at.desc()).limit(1))
-    if found is None:
+        wanted = {version, versions.spelled(version)}
+        found = [each for each in found if each.version in wanted]
+    if not found:
         name = design if version is None else f"{design} {version}"
         raise NoSuchRelease(
             f"no release of {name} is published here; a private one is asked for by its hash"
         )
-    return found
+    return max(found, key=_precedence)
 
 
 async def listed(unit: Unit) -> Sequence[ReleaseRow]:
-    """The newest release of every design that is not private, newest first."""
-    rows = await unit.session.scalars(
-        select(ReleaseRow)
-        .where(ReleaseRow.private.is_(False))
-        .order_by(ReleaseRow.published_at.desc(), ReleaseRow.sha256)
+    """The newest public release of every design, the one published last first."""
+    best: dict[str, ReleaseRow] = {}
+    for found in await unit.session.scalars(_public()):
+        known = best.get(found.design)
+        if known is None or _precedence(found) > _precedence(known):
+            best[found.design] = found
+    return sorted(best.values(), key=lambda row: (row.published_at, row.sha256), reverse=True)
+
+
+def _public() -> Select[ReleaseRow]:
+    return select(ReleaseRow).where(
+        ReleaseRow.private.is_(False), ReleaseRow.state.in_(sorted(PUBLIC))
     )
-    first: dict[str, ReleaseRow] = {}
-    for found in rows:
-        first.setdefault(found.design, found)
-    return list(first.values())
+
+
+def _precedence(row: ReleaseRow) -> tuple[object, ...]:
+    return model.precedence(ReleaseState(row.state), row.version, row.published_at)
 
 
 def is_solid(facts: Facts) -> bool:

@@ -17,6 +17,7 @@ from designs.errors import Refused
 from designs.estimate import estimate
 from designs.processes import MATERIALS, PROCESSES
 from fablab_agents.protocol.messages import Machine
+from orchestrator.catalogue.model import Standing
 from orchestrator.orders.model import Item, PriceLine, Quoted, money
 from orchestrator.policy.model import PricePolicy
 
@@ -130,6 +131,8 @@ class Quote(BaseModel):
     policy_version: str
     ready_at: AwareDatetime | None
     valid_until: AwareDatetime
+    standing: Standing = Standing()
+    """How the release stood when it was asked for: a deprecated one is quoted, and says why."""
 
 
 class Wish(BaseModel):

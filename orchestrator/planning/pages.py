@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import select
 
 from designs.design import Part, Release
+from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue import service as catalogue
 from orchestrator.labs import service as labs
 from orchestrator.labs.service import LabStanding
@@ -131,6 +132,7 @@ def router(seal: orders.Seal) -> APIRouter:
     async def ask(asked: Annotated[Asked, Form()], request: Request) -> RedirectResponse:  # pyright: ignore[reportUnusedFunction]
         check_form(request, asked.form_token)
         async with _store(request).unit() as unit:
+            await catalogue_api.seen(unit, request, asked.design)
             given = await service.quote(unit, asked.wish())
         return see_other(f"/quotes/{given.id}")
 

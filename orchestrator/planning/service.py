@@ -16,6 +16,7 @@ import scheduling
 from designs import licences
 from designs.design import OWN_WORK, Part, Release
 from designs.licences import Act, Outcome
+from orchestrator.catalogue import lifecycle
 from orchestrator.catalogue import service as catalogue
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
@@ -50,6 +51,10 @@ async def quote(unit: Unit, wish: Wish) -> Quote:
     if no := refusal(release):
         raise QuoteRefused(no)
     benches, places = await _benches(unit)
+    named = (await lifecycle.only_labs(unit, [release.sha256])).get(release.sha256)
+    if named is not None:
+        benches = [bench for bench in benches if bench.place.id in named]
+        places = [place for place in places if place.id in named]
     busy = await _busy_until(unit, benches)
     items = tuple(
         _quoted_part(wish, part, benches, places, busy, unit.now) for part in _parts(release, wish)
@@ -72,6 +77,7 @@ async def quote(unit: Unit, wish: Wish) -> Quote:
         policy_version=IN_FORCE.version,
         ready_at=max(option.ready_at for option in firsts) if complete else None,
         valid_until=unit.now + timedelta(hours=IN_FORCE.quote_hours),
+        standing=lifecycle.standing(await lifecycle.find(unit, release.sha256)),
     )
     unit.session.add(
         QuoteRow(
@@ -200,11 +206,13 @@ async def look(unit: Unit) -> Open | None:
     jobs = [*wanted, *planned]
     parts = await _parts_of(unit, jobs)
     agreed = await _agreed(unit, jobs)
+    named = await lifecycle.only_labs(unit, (job.release for job in jobs))
     current = agreed | {job.id: f"{job.agent}/{job.machine}" for job in planned}
     asked = [
         model.job_of(
             job.id, parts[job.id], job.quantity, (job.lat, job.lon),
-            benches=_asked_labs(job, agreed.get(job.id), benches), policy=IN_FORCE,
+            benches=_asked_labs(job, agreed.get(job.id), _allowed(job, named, benches)),
+            policy=IN_FORCE,
             due_at=job.due_at, avoid=job.avoid,
         )
         for job in jobs
@@ -358,6 +366,14 @@ async def _parts_of(unit: Unit, jobs: Iterable[JobRow]) -> dict[str, Part]:
             raise LookupError(f"release {job.release} has no part {job.part}")
         found[job.id] = part
     return found
+
+
+def _allowed(
+    job: JobRow, named: Mapping[str, frozenset[str]], benches: Sequence[Bench]
+) -> Sequence[Bench]:
+    """A pre-release is made by the labs it is for and by nobody else."""
+    labs_of = named.get(job.release)
+    return benches if labs_of is None else [b for b in benches if b.place.id in labs_of]
 
 
 def _asked_labs(job: JobRow, agreed: str | None, benches: Sequence[Bench]) -> Sequence[Bench]:

@@ -20,6 +20,7 @@ from designs.errors import Finding
 from orchestrator.catalogue import ancestry, forks, keys, lineage, manifest
 from orchestrator.catalogue import model as catalogue
 from orchestrator.catalogue import service as releases
+from orchestrator.catalogue.lifecycle import Caller
 from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.service import Examined
 from orchestrator.catalogue.tables import ReleaseRow
@@ -311,7 +312,9 @@ async def accept(store: Store, proposal_id: str, key: str, terms: Terms) -> Prop
             newest = await releases.newest(unit, row.design)
             if newest.sha256 != at.newest.sha256:
                 continue
-            published = await releases.insert(unit, made.release, made.findings, made.pictures)
+            kept = await lineage.kept_key(unit, row.design)
+            by = releases.Terms(caller=Caller(key=key), key_sha256=kept)
+            published = await releases.insert(unit, made.release, made.findings, made.pictures, by)
             row.release = published.release.sha256
             row.terms = terms.model_dump(mode="json")
             return await _close(unit, row, ProposalState.ACCEPTED, terms.reason)
