@@ -198,8 +198,9 @@ async def _check_name(unit: Unit, release: Release, terms: Terms) -> None:
     named = select(ReleaseRow.key_sha256).where(
         ReleaseRow.design == release.design, ReleaseRow.private.is_(False)
     )
-    keys = set(await unit.session.scalars(named)) | {await lineage.kept_key(unit, release.design)}
-    if keys - {None} and not release.private and terms.key_sha256 not in keys:
+    taken = set(await unit.session.scalars(named))
+    theirs = taken | {await lineage.kept_key(unit, release.design)}
+    if taken and not release.private and terms.key_sha256 not in theirs - {None}:
         raise model.refused(
             f"somebody else's design is called {release.design}",
             "title",

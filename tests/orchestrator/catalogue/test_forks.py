@@ -367,9 +367,7 @@ def _plain(design: str, licensor: str, contributors: tuple[Contributor, ...]) ->
     )  # fmt: skip
 
 
-def _wanted(
-    what: str, who: str, amount: int, newest: Release, name: str, count: int
-) -> Release:
+def _wanted(what: str, who: str, amount: int, newest: Release, name: str, count: int) -> Release:
     if what == "fork":
         return forks.forked(newest, Wish(who=who, name=name), name, "")
     version = {"version": f"1.{count}.0", "ancestor": None}
