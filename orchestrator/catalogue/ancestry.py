@@ -144,6 +144,8 @@ def fork_licence(licence: str, wanted: str | None) -> str:
     chosen = licences.normal(wanted) or wanted
     parts = _ids(chosen)
     free = licences.ANY in allowed and OWN_WORK not in parts
+    if free:
+        model.judge_licence(chosen)
     if not (free or parts <= allowed):
         raise model.refused(
             f"a fork of something under {licence} cannot be under {chosen}", "licence",

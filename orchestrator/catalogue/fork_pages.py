@@ -24,7 +24,7 @@ class Asked(BaseModel):
 
     form_token: str = Field(max_length=100)
     who: Said
-    title: Annotated[str, Field(max_length=200)] = ""
+    title: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f]*$")] = ""
     licence: Annotated[str, Field(max_length=1000)] = ""
 
     def wish(self) -> Wish:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from orchestrator.catalogue.keys import LONGEST
 from orchestrator.catalogue.model import refused
@@ -22,7 +22,6 @@ _CHUNK: Final = 1 << 20
 _FOR_EVER: Final = {"Cache-Control": "max-age=31536000, immutable"}
 
 Key = Annotated[str, Field(max_length=LONGEST)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
 
 routes = APIRouter(tags=["proposals"])
 
@@ -61,7 +60,7 @@ class Acceptance(Terms):
 
 class Refusal(BaseModel):
     key: Key
-    reason: Reason
+    reason: model.Words
 
 
 class TakenBack(BaseModel):
@@ -106,7 +105,7 @@ async def propose(
     author: Annotated[model.Said, Form()],
     message: Annotated[model.Words, Form()],
     base: Annotated[model.Sha256 | None, Form()] = None,
-    removed: Annotated[list[str] | None, Form()] = None,
+    removed: Annotated[list[str] | None, Form(max_length=1000)] = None,
     files: list[UploadFile] | None = None,
 ) -> ProposalView:
     """Propose changed files to a public release; who has the maintainer's key decides."""

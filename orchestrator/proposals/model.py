@@ -35,7 +35,11 @@ _TEXTS: Final = {"md", "txt", "toml", "yml", "yaml", "csv"}
 _PATH: Final = TypeAdapter[str](Path)
 
 Said = Annotated[Line, StringConstraints(strip_whitespace=True)]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+NO_CONTROLS: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # but ends of lines and tabs
+Words = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=NO_CONTROLS),
+]
 
 
 class _Value(BaseModel):
@@ -82,7 +86,7 @@ class Terms(_Value):
     version: str | None = Field(default=None, pattern=r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,39}$")
     share: int = Field(ge=0, le=1_000_000)
     did: Said | None = None
-    reason: str = Field(default="", max_length=4000)
+    reason: str = Field(default="", max_length=4000, pattern=NO_CONTROLS)
 
 
 # ── what is changed

@@ -16,7 +16,7 @@ from orchestrator.catalogue import ancestry
 from orchestrator.catalogue import service as releases
 from orchestrator.catalogue.fork_api import shares
 from orchestrator.proposals import model, service
-from orchestrator.proposals.api import Key, ProposalView, Reason, look, received, view
+from orchestrator.proposals.api import Key, ProposalView, look, received, view
 from orchestrator.proposals.model import Terms, Wish
 from orchestrator.store import Store, Unit
 from orchestrator.web.pages import Slots, check_form, fragment, page, see_other
@@ -32,14 +32,14 @@ class Decided(BaseModel):
 
 
 class Accepted(Decided):
-    version: Annotated[str, Field(max_length=40)] = ""
+    version: Annotated[str, Field(pattern=r"^([0-9A-Za-z][0-9A-Za-z.+_-]{0,39})?$")] = ""
     share: Annotated[int, Field(ge=0, le=1_000_000)]
-    did: Annotated[str, Field(max_length=200)] = ""
-    reason: Annotated[str, Field(max_length=4000)] = ""
+    did: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f]*$")] = ""
+    reason: Annotated[str, Field(max_length=4000, pattern=model.NO_CONTROLS)] = ""
 
     def terms(self) -> Terms:
         return Terms(
-            version=self.version.strip() or None,
+            version=self.version or None,
             share=self.share,
             did=self.did.strip() or None,
             reason=self.reason.strip(),
@@ -47,7 +47,7 @@ class Accepted(Decided):
 
 
 class Declined(Decided):
-    reason: Reason
+    reason: model.Words
 
 
 def fill(slots: Slots) -> None:
@@ -84,7 +84,7 @@ async def propose(  # noqa: PLR0913, PLR0917 - one for each field of the form
     author: Annotated[model.Said, Form()],
     message: Annotated[model.Words, Form()],
     base: Annotated[model.Sha256, Form()],
-    removed: Annotated[list[str] | None, Form()] = None,
+    removed: Annotated[list[str] | None, Form(max_length=1000)] = None,
     files: list[UploadFile] | None = None,
 ) -> HTMLResponse:
     """The proposal's page, with the key to withdraw it: shown this once."""

@@ -6,6 +6,7 @@ in one transaction that holds the release, too; two who accept at once get one r
 
 import asyncio
 import hashlib
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from orchestrator.proposals.tables import ProposalRow
 from orchestrator.store import Blobs, Store, Unit, new_id
 
 _TRIES: Final = 4
+_ID: Final = re.compile(r"pr-[0-9a-z]{12}")
 
 
 class NoSuchProposal(Exception):
@@ -406,7 +408,10 @@ async def _close(unit: Unit, row: ProposalRow, to: ProposalState, reason: str) -
 
 
 async def find(unit: Unit, proposal_id: str) -> ProposalRow:
-    row = await unit.session.get(ProposalRow, proposal_id, populate_existing=True)
+    known = _ID.fullmatch(proposal_id) is not None
+    row = (
+        await unit.session.get(ProposalRow, proposal_id, populate_existing=True) if known else None
+    )
     if row is None:
         raise NoSuchProposal(f"there is no proposal {proposal_id[:40]}")
     return row

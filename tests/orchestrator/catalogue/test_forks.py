@@ -143,6 +143,8 @@ def test_a_fork_carries_what_the_licence_allows(
         ("CC-BY-SA-4.0", "cern ohl w 2.0", "take CC-BY-SA-4.0"),
         ("CC-BY-NC-4.0", "CC-BY-4.0", "take CC-BY-NC-4.0"),
         ("MIT", "LicenseRef-OwnWork", "not your own work alone"),
+        ("MIT", "Nobody-Knows-1.0", "we do not know the licence"),
+        ("CC0-1.0", "LicenseRef-AllRightsReserved", "all rights are reserved"),
         ("CC-BY-ND-4.0", None, "it lets nobody hand on a changed version"),
         ("CC-BY-NC-ND-4.0", "CC-BY-NC-ND-4.0", "it lets nobody hand on a changed version"),
         ("LicenseRef-AllRightsReserved", None, "all rights are reserved"),

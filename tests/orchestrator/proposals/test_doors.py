@@ -88,6 +88,7 @@ async def test_one_button_forks_and_the_page_shows_the_line(site: Site) -> None:
     design = await site.page("/designs/plate")
     assert "Ana Puig made Plate 100.0 %" in design.words
     action = f"/releases/{base}/fork"
+    await site.submit(design, action, 422, who="Bo", title="a\x07b")
     answer = Page(await site.submit(design, action, 201, who="Bo Lund"))
     assert "maintainer-" in answer.words
     assert "forked from Plate 1.0.0 by Ana Puig" in answer.words
@@ -153,6 +154,8 @@ async def test_a_proposal_is_made_looked_at_and_accepted_without_any_script(site
     assert "1 proposal open" in (await site.page("/designs/plate")).words
     wrong = await site.submit(shown, f"{there}/accept", 403, share="10", key="maintainer-x")
     assert "maintainer&#39;s key of plate" in wrong.text
+    for odd in ({"version": "one two"}, {"did": "a\x07"}, {"share": "-1"}, {"reason": "\x00"}):
+        await site.submit(shown, f"{there}/accept", 422, **({"share": "1", "key": site.key} | odd))
     await site.submit(shown, f"{there}/accept", share="25", key=site.key)
     done = await site.page(there)
     assert "accepted by Cy" in done.words
@@ -191,7 +194,6 @@ async def test_whatever_somebody_writes_stays_text(site: Site) -> None:
     for page in (made, listing):
         assert "<script>alert" not in page.answer.text
         assert "<img src=x" not in page.answer.text
-        assert "49" not in page.answer.text.replace("text-49", "")
         assert EVIL in page.words
     file = next(link["href"] for link in made.all("a") if "/files/" in (link["href"] or ""))
     saved = await site.client.get(file or "")
@@ -220,12 +222,18 @@ async def test_hostile_uploads_are_refused_in_words(
     monkeypatch.setattr(api, "MOST_BYTES", 1000)
     big = [("files", ("a.md", b"x" * 600)), ("files", ("b.md", b"x" * 600))]
     await site.api("POST", path, 422, data=said, files=big)
-    for wrong in ({"author": "a\x07b"}, {"message": "x" * 4001}, {"author": ""}, {"base": "x"}):
+    for wrong in (
+        {"author": "a\x07b"},
+        {"message": "x" * 4001},
+        {"message": "a\x00b"},
+        {"author": ""},
+        {"base": "x"},
+    ):
         await site.api("POST", path, 422, data=said | wrong, files=big[:1])
     assert (await site.api("GET", path, 200)).json() == []
     await site.api("GET", "/api/designs/nobody/proposals", 404)
     await site.api("POST", "/api/designs/nobody/proposals", 404, data=said, files=big[:1])
-    for strange in ("/api/proposals/pr-x", f"/api/proposals/{'x' * 3000}"):
+    for strange in ("/api/proposals/pr-x", f"/api/proposals/{'x' * 3000}", "/api/proposals/a%00b"):
         await site.api("GET", strange, 404)
 
 
