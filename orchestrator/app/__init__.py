@@ -16,9 +16,19 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.catalogue import api as catalogue_api
-from orchestrator.catalogue import fork_api, fork_pages, lifecycle, lifecycle_api
+from orchestrator.catalogue import (
+    drafts,
+    drafts_api,
+    fork_api,
+    fork_pages,
+    lifecycle,
+    lifecycle_api,
+    publish_pages,
+    slicers,
+)
 from orchestrator.catalogue import model as catalogue_model
 from orchestrator.catalogue import pages as catalogue_pages
+from orchestrator.catalogue.drafts import Drafts
 from orchestrator.dispatch import access, census, records
 from orchestrator.dispatch import api as dispatch_api
 from orchestrator.dispatch import pages as dispatch_pages
@@ -45,13 +55,16 @@ from orchestrator.proposals import pages as proposals_pages
 from orchestrator.proposals import service as proposals
 from orchestrator.settings import Settings
 from orchestrator.store import Event, JsonValue, Store, Unit, write_whole
-from orchestrator.web import errors, keys, site
+from orchestrator.web import bodies, errors, keys, site
 from orchestrator.web.pages import Slots
 
 WORDING: Final[errors.Wording] = {
     lifecycle.NoSuchRelease: 404,
     lifecycle.NotYours: 403,
     catalogue_model.IllegalMove: 409,
+    drafts.NoSuchDraft: 404,
+    drafts.DraftPublished: 409,
+    drafts.DraftsFull: 507,
     labs.NoSuchLab: 404,
     labs.NoSuchAgent: 404,
     labs.CodeRefused: 403,
@@ -78,7 +91,7 @@ WORDING: Final[errors.Wording] = {
 
 
 _OWN_KEYS: Final = re.compile(
-    r"/api/(drafts(/.*)?|files/local|releases/[0-9a-f]{64}/(state|labs)"
+    r"/api/(drafts(/.*)?|files/local|releases/[0-9a-f]{64}/(state|labs|fork)"
     r"|designs/[a-z0-9-]+/proposals|proposals/[a-z0-9-]+/(accept|decline|withdraw))"
 )
 """Doors that ask for a key of their own, see `web.keys`; and anybody may propose."""
@@ -122,11 +135,13 @@ def create_app(
         openapi_url="/api/openapi.json",
     )
     app.state.store = store
+    app.state.drafts = Drafts(store)
     app.state.operator_token = secret(settings.token_file)
+    app.add_middleware(bodies.Bounded)
     app.add_middleware(Gate, token=app.state.operator_token)
     errors.install(app, WORDING)
     _include_doors(app, settings, signer)
-    _include_pages(app, signer)
+    _include_pages(app, settings, signer)
     _include_health(app, store, reachable)
     site.furnish(app)
     return app
@@ -148,6 +163,9 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
     app.include_router(fork_api.routes)
     app.include_router(proposals_api.routes)
     app.include_router(lifecycle_api.router(_labs_known))
+    anyone = settings.drafts == "anyone"
+    app.include_router(drafts_api.router(app.state.drafts, _labs_known, anyone))
+    app.include_router(slicers.router(app.state.drafts))
     app.include_router(labs_api.people_router(reach))
     app.include_router(labs_api.agent_router(reach, records.may_read))
     app.include_router(planning_api.routes)
@@ -157,7 +175,7 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
     app.include_router(makes_api.routes)
 
 
-def _include_pages(app: FastAPI, signer: Signer) -> None:
+def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
     slots = Slots()
     fork_pages.fill(slots)
     proposals_pages.fill(slots)
@@ -167,6 +185,8 @@ def _include_pages(app: FastAPI, signer: Signer) -> None:
     app.include_router(catalogue_pages.router(slots))
     app.include_router(fork_pages.routes)
     app.include_router(proposals_pages.routes)
+    app.state.desk = publish_pages.Desk(app.state.drafts, _labs_known, settings.drafts == "anyone")
+    app.include_router(publish_pages.routes)
     app.include_router(labs_pages.routes)
     app.include_router(planning_pages.router(signer.seal))
     app.include_router(orders_pages.router(slots))

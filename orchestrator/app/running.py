@@ -72,6 +72,7 @@ async def _run(
             tasks.create_task(link.run(), name="gateway"),
             tasks.create_task(dispatch_loop.run(store, signer), name="dispatch"),
             tasks.create_task(planning_loop.run(store), name="planning"),
+            tasks.create_task(app.state.drafts.keep_tidy(), name="drafts"),
             tasks.create_task(_say_when_started(server, settings, say), name="greeting"),
         ]
         await server.serve(sockets=[listener])

@@ -9,8 +9,10 @@ from designs.design import Ancestor, Release
 from orchestrator.catalogue import ancestry, forks, lineage, service
 from orchestrator.catalogue.ancestry import Credit
 from orchestrator.catalogue.api import ReleaseView, release_view, seen
+from orchestrator.catalogue.drafts_api import may_begin
 from orchestrator.catalogue.forks import Wish
 from orchestrator.catalogue.lineage import Fork
+from orchestrator.catalogue.service import Published
 from orchestrator.store import Store, Unit
 
 routes = APIRouter(tags=["catalogue"])
@@ -96,11 +98,18 @@ async def fork(sha256: str, wish: Wish, request: Request) -> ReleaseView:
 
     The licence is the nearest one that the release allows, or the one asked for if it is allowed.
     """
-    async with _store(request).view() as unit:
-        await seen(unit, request, sha256)
-    made = await forks.fork(_store(request), sha256, wish, address(request, sha256))
+    made = await forked(request, sha256, wish)
     async with _store(request).view() as unit:
         return release_view(await service.row(unit, made.release.sha256), made.key)
+
+
+async def forked(request: Request, sha256: str, wish: Wish) -> Published:
+    """The fork, if whoever asks may see the release and publish here."""
+    may_begin(request, request.app.state.desk.anyone)
+    async with _store(request).view() as unit:
+        await seen(unit, request, sha256)
+    address = f"{request.base_url}releases/{sha256}"
+    return await forks.fork(_store(request), sha256, wish, address)
 
 
 @routes.get("/api/designs/{design}/lineage")
@@ -108,11 +117,6 @@ async def line(design: str, request: Request) -> LineageView:
     """Where a design comes from and what was made of it; private work is not shown."""
     async with _store(request).view() as unit:
         return await lineage_view(unit, (await service.newest(unit, design)).sha256)
-
-
-def address(request: Request, sha256: str) -> str:
-    """Where a release is found from outside."""
-    return f"{request.base_url}releases/{sha256}"
 
 
 class Branch(BaseModel):

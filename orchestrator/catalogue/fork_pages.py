@@ -9,11 +9,10 @@ from pydantic import BaseModel, Field
 from designs import licences
 from designs.design import OWN_WORK
 from designs.errors import DesignRefused
-from orchestrator.catalogue import ancestry, forks, service
-from orchestrator.catalogue.api import seen
-from orchestrator.catalogue.fork_api import address, lineage_view, tree
+from orchestrator.catalogue import ancestry, service
+from orchestrator.catalogue.fork_api import forked, lineage_view, tree
 from orchestrator.catalogue.forks import Said, Wish
-from orchestrator.store import Store, Unit
+from orchestrator.store import Unit
 from orchestrator.web.pages import Slots, check_form, form_token, fragment, page
 
 routes = APIRouter(include_in_schema=False)
@@ -63,9 +62,7 @@ def why_not(licence: str) -> str:
 @routes.post("/releases/{sha256}/fork")
 async def fork(sha256: str, asked: Annotated[Asked, Form()], request: Request) -> HTMLResponse:
     check_form(request, asked.form_token)
-    async with _store(request).view() as unit:
-        await seen(unit, request, sha256)
-    made = await forks.fork(_store(request), sha256, asked.wish(), address(request, sha256))
+    made = await forked(request, sha256, asked.wish())
     release = made.release
     place = f"/releases/{release.sha256}" if release.private else f"/designs/{release.design}"
     return page(
@@ -77,7 +74,3 @@ async def fork(sha256: str, asked: Annotated[Asked, Form()], request: Request) -
         key=made.key,
         own=release.licence == OWN_WORK,
     )
-
-
-def _store(request: Request) -> Store:
-    return request.app.state.store

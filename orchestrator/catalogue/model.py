@@ -3,7 +3,7 @@
 It reads no files; what a file holds comes in as facts and findings.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -124,6 +124,22 @@ class Answers(BaseModel):
     material: str | None = Field(default=None, max_length=40)
     thickness_mm: float | None = Field(default=None, gt=0, le=200)
     quantity: int = Field(default=1, ge=1, le=1000)
+
+
+def answered(said: Mapping[str, object]) -> Answers:
+    """The answers in these fields, without those that are None; raises DesignRefused."""
+    try:
+        return Answers.model_validate({k: v for k, v in said.items() if v is not None})
+    except ValidationError as wrong:
+        raise DesignRefused(
+            Finding(
+                severity=Severity.REFUSAL,
+                where=".".join(str(step) for step in each["loc"]),
+                what=f"{str(each['input'])[:60]!r} does not fit: {each['msg']}",
+                do="Correct it, or leave it out",
+            )
+            for each in wrong.errors()
+        ) from None
 
 
 class PartDraft(BaseModel):
@@ -311,6 +327,33 @@ def judge_licence(licence: str | None) -> tuple[str, bool]:
             "it private",
         )
     return licence, False
+
+
+def hindrances(draft: Draft, names: Collection[str]) -> tuple[Finding, ...]:
+    """All that keeps a draft from being published, but for what its files hold, and notes."""
+
+    def version() -> None:
+        noted.extend(at_version(draft)[1])
+
+    noted: list[Finding] = []
+    checks = (version, lambda: judge_licence(draft.licence), lambda: check_sent(draft, names))
+    for check in checks:
+        try:
+            check()
+        except DesignRefused as no:
+            noted.extend(no.findings)
+    return tuple(noted)
+
+
+def check_sent(draft: Draft, names: Collection[str]) -> None:
+    """Raise DesignRefused where a part is to be made from a file that is not there."""
+    missing = [part.file_name for part in draft.parts if part.file_name not in names]
+    if missing:
+        raise refused(
+            f"{', '.join(missing)} is named in the manifest but was not sent",
+            "manifest",
+            "add the file, or correct its name in the manifest",
+        )
 
 
 def release(

@@ -73,13 +73,7 @@ async def publish(
     draft, notes = model.at_version(await asyncio.to_thread(described, files, answers))
     licence = model.judge_licence(draft.licence)
     lifecycle.check_private(licence[0], terms.state)
-    missing = [part.file_name for part in draft.parts if part.file_name not in files]
-    if missing:
-        raise model.refused(
-            f"{', '.join(missing)} is named in the manifest but was not sent",
-            "manifest",
-            "add the file, or correct its name in the manifest",
-        )
+    model.check_sent(draft, files.keys())
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
         examined = await examine_all(draft, files, Path(work))
         findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]

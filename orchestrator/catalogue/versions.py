@@ -41,6 +41,11 @@ def spelled(asked: str) -> str:
         return asked
 
 
+def bumped(version: str) -> str:
+    """What would come next, where something is new."""
+    return str(Version.parse(version).bump_minor()) if Version.is_valid(version) else "1.0.0"
+
+
 def rank(version: str) -> Rank:
     """A key to sort versions by, the oldest first."""
     if not Version.is_valid(version):

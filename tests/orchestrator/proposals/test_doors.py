@@ -1,11 +1,12 @@
 """Forks and proposals through their doors: pages without scripts, the API, and hostile visitors."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from orchestrator.app import create_app
 from orchestrator.catalogue import service as releases
@@ -23,6 +24,7 @@ EVIL = '<script>alert(1)</script> & "Bo" {{ 7*7 }}'
 
 @dataclass
 class Site:
+    app: FastAPI
     store: Store
     client: httpx.AsyncClient
     token: str
@@ -76,7 +78,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with httpx.AsyncClient(
         transport=transport, base_url="http://pages.test", headers={"Accept": "text/html"}
     ) as client:
-        yield Site(store, client, token, tmp_path)
+        yield Site(app, store, client, token, tmp_path)
     await store.close()
 
 
@@ -104,11 +106,9 @@ async def test_one_button_forks_and_the_page_shows_the_line(site: Site) -> None:
     assert [each["design"] for each in below["forks"]] == ["plate-fork"]
 
 
-async def test_a_fork_by_the_api_needs_the_token_and_tells_the_key(site: Site) -> None:
+async def test_a_fork_by_the_api_tells_the_key_once(site: Site) -> None:
     base = (await site.publish()).release.sha256
     path, wish = f"/api/releases/{base}/fork", {"who": "Bo", "name": "mine"}
-    await site.api("POST", path, 401, json=wish)
-    site.client.headers["Authorization"] = f"Bearer {site.token}"
     made = (await site.api("POST", path, 201, json=wish)).json()
     assert made["maintainer_key"].startswith("maintainer-")
     assert made["release"]["design"] == "mine"
@@ -118,6 +118,17 @@ async def test_a_fork_by_the_api_needs_the_token_and_tells_the_key(site: Site) -
     assert "not your own work alone" in refused.json()["detail"]
     await site.api("POST", f"/api/releases/{'0' * 64}/fork", 404, json=wish)
     await site.api("POST", path, 422, json=wish | {"who": "a\nb"})
+
+
+async def test_where_only_the_operator_publishes_nobody_else_forks(site: Site) -> None:
+    base = (await site.publish()).release.sha256
+    desk = site.app.state.desk
+    site.app.state.desk = replace(desk, anyone=False)
+    path, wish = f"/api/releases/{base}/fork", {"who": "Bo"}
+    await site.api("POST", path, 401, json=wish)
+    await site.submit(await site.page("/designs/plate"), path.removeprefix("/api"), 401, who="Bo")
+    site.client.headers["Authorization"] = f"Bearer {site.token}"
+    await site.api("POST", path, 201, json=wish)
 
 
 async def test_what_may_not_be_forked_says_so_and_has_no_button(site: Site) -> None:
