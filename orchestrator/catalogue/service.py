@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from sqlalchemy import select
 
 from designs import bounded, okh
-from designs.design import Facts, File, MeshFacts, Release
-from designs.errors import Finding
+from designs.design import Facts, File, MeshFacts, Release, Role
+from designs.errors import Finding, Refused
 from orchestrator.catalogue import model
 from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.tables import ReleaseRow
@@ -48,7 +48,7 @@ async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> 
     """
     draft = await asyncio.to_thread(_draft, files, answers)
     licence = model.judge_licence(draft.licence)
-    missing = [part.file_name for part in draft.parts if part.file_name not in files]
+    missing = [name for name in model.needed(draft) if name not in files]
     if missing:
         raise model.refused(
             f"{', '.join(missing)} is named in the manifest but was not sent",
@@ -105,13 +105,13 @@ def _examine(part: PartDraft, file: Path, out: Path) -> Examined:
 
 
 def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, File]:
-    made_from = [part.file_name for part in draft.parts]
+    made_from = model.needed(draft)
     return {
         name: File(
             name=name,
             sha256=blobs.put(path),
             size_bytes=path.stat().st_size,
-            role=model.role(name, made_from),
+            role=model.role(name, made_from, draft.said_roles),
             format=model.file_format(name) or "none",
         )
         for name, path in files.items()
@@ -158,6 +158,17 @@ async def release(unit: Unit, sha256: str) -> Release:
     if row is None:
         raise NoSuchRelease(f"no release {sha256[:16]} is published here")
     return Release.model_validate_json(row.manifest)
+
+
+def manifest_of(blobs: Blobs, published: Release) -> okh.Manifest | None:
+    """The manifest that a release was published with, if there was one and it still reads."""
+    file = next((f for f in published.files if f.role is Role.MANIFEST), None)
+    if file is None:
+        return None
+    try:
+        return okh.read(blobs.path(file.sha256).read_bytes(), file.name)
+    except Refused:
+        return None
 
 
 async def row(unit: Unit, sha256: str) -> ReleaseRow:
