@@ -228,6 +228,11 @@ def known(expression: str | None) -> bool:
     return tree is not None and all(name in _ROWS for name in _leaves(tree))
 
 
+def says_something(expression: str) -> bool:
+    """Whether it names a licence at all: NONE and NOASSERTION do not."""
+    return expression.strip().upper() not in _NOTHING | {""}
+
+
 def is_expression(text: str) -> bool:
     """Whether it is an SPDX expression as it stands, of SPDX's licences or LicenseRef-…"""
     tree = _parsed(text.strip()) if len(text) <= LICENCE_LONGEST else None

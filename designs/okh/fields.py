@@ -62,13 +62,12 @@ def url_fault(value: object) -> str | None:
     return None if host else f"names no host: {value[:80]!r}"
 
 
-def is_url(value: object) -> bool:
-    return isinstance(value, str) and bool(_SCHEME.match(value))
-
-
 def out_of_reach(url: str) -> bool:
     """Whether an address lies in a private network, by its look alone; nothing is asked."""
-    host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    except ValueError:
+        return True
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
@@ -76,7 +75,8 @@ def out_of_reach(url: str) -> bool:
 
 
 def reference_fault(value: object) -> str | None:
-    return url_fault(value) if is_url(value) and ":/" in str(value)[:9] else path_fault(value)
+    is_url = isinstance(value, str) and value.startswith(("http://", "https://"))
+    return url_fault(value) if is_url else path_fault(value)
 
 
 def text_fault(value: object) -> str | None:

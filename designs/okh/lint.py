@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from designs.design import OWN_WORK
 from designs.errors import DesignRefused, Finding, Severity
-from designs.licences import Act, Outcome, judge, known
-from designs.okh.fields import FIELDS, PART_FIELDS, Field, is_url, out_of_reach, path_fault
+from designs.licences import Act, Outcome, is_expression, judge, known, says_something
+from designs.okh.fields import FIELDS, PART_FIELDS, Field, out_of_reach, path_fault
 from designs.okh.manifest import KEYS, Dialect, Manifest, PartEntry, Plain
 from designs.okh.parse import Source, Step, Unreadable, Where, parse
 from designs.okh.reading import OKH_1, OVERRULED, interpret
@@ -210,11 +210,10 @@ class _Look:
         if not said:
             return
         verdict = judge(said, Act.LIST)
-        if said == OWN_WORK:
+        if said == OWN_WORK or not is_expression(said):
             return
         if not verdict.allowed:
-            valid = not self.source.table.get("license") or known(said)
-            level = Level.WARNING if valid else Level.ESSENTIAL
+            level = Level.WARNING if says_something(said) else Level.ESSENTIAL
             yield self._field(level, FIELDS["license"], f"does not let it be listed: {verdict.why}")
         elif judge(said, Act.MAKE_PAID).outcome is not Outcome.ALLOWED:
             why = judge(said, Act.MAKE_PAID).why
@@ -224,11 +223,13 @@ class _Look:
         for where, value in self._references():
             name = ".".join(str(step) for step in where)
             example = FIELDS[str(where[-1])].example if where[-1] in FIELDS else ""
-            if is_url(value):
-                if value.startswith(("http://", "https://")) and out_of_reach(value):
+            if value.startswith(("http://", "https://")):
+                if out_of_reach(value):
                     what = f"is {value[:80]!r}, which lies in a private network"
                     why = "Nobody outside of it can open the address; we never do"
                     yield self.say(Level.WARNING, where, what, why, example)
+            elif where[-1] in {"repo", "fork-of"}:
+                continue  # no path; told by essentials() and fields()
             elif self._unsafe(value):
                 why = "It could point at a file of whoever reads it; no reader should open it"
                 yield self.say(Level.REFUSAL, where, path_fault(value) or "", why, example)
@@ -260,17 +261,17 @@ class _Look:
             for key, value in (("source", part.source), ("export", part.file)):
                 if value:
                     yield ("part", number, key), value
-            for number, other in enumerate(part.alternatives):
-                yield ("cosmolocal", "part", part.name, "alternative", number, "file"), other.file
+            for which, other in enumerate(part.alternatives):
+                yield ("cosmolocal", "part", part.name, "alternative", which, "file"), other.file
 
     def _made_from(self, where: Where) -> bool:
         return where[-1] in {"export", "file"} and len(where) > 1
 
     def _unsafe(self, value: object) -> bool:
         """Whether a path in it leads out of the manifest's folder."""
-        texts = _named(value)
-        return any(not is_url(t) and bool(t.strip()) and bool(path_fault(t)) for t in texts) or any(
-            is_url(t) and not t.lower().startswith(("http:", "https:")) for t in texts
+        texts = [text for text in _named(value) if text.strip()]
+        return any(
+            not text.startswith(("http://", "https://")) and path_fault(text) for text in texts
         )
 
     def parts(self) -> Iterator[Remark]:
