@@ -1,14 +1,17 @@
 """The doors of the catalogue: publish by upload, browse as JSON, files and pictures by hash."""
 
+import asyncio
 import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urljoin
 
-from fastapi import APIRouter, Depends, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
+from designs import okh
 from designs.design import Release
 from designs.errors import Finding
 from orchestrator.catalogue import lifecycle, model, service
@@ -120,6 +123,22 @@ async def file(sha256: str, file_sha256: str, request: Request) -> FileResponse:
         filename=Path(found.name).name,
         headers={"X-Content-Type-Options": "nosniff", "Cache-Control": kept_for(row)},
     )
+
+
+@routes.get("/releases/{sha256}/okh.toml")
+async def manifest(sha256: str, request: Request) -> Response:
+    """The release as an Open Know-How manifest 2.4, for any other catalogue."""
+    store = _store(request)
+    async with store.view() as unit:
+        release = await service.release(unit, sha256)
+    home = urljoin(str(request.base_url), f"releases/{sha256}")
+    text = okh.of_release(
+        release,
+        home,
+        address=lambda file: f"{home}/files/{file.sha256}",
+        published_with=await asyncio.to_thread(service.manifest_of, store.blobs, release),
+    )
+    return Response(text, media_type="application/toml")
 
 
 @routes.get("/releases/{sha256}/pictures/{part}/{kind}")

@@ -3,6 +3,7 @@
 It reads no files; what a file holds comes in as facts and findings.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from designs import licences, okh
 from designs.design import (
     OWN_WORK,
+    Alternative,
     Ancestor,
     Bought,
     Check,
@@ -35,8 +37,12 @@ _USUAL = {"mesh": (FDM, "pla", None), "drawing": (LASER, "plywood", 3.0)}
 _MESHES = {"stl", "3mf"}
 _DRAWINGS = {"dxf", "svg"}
 FORMATS = _MESHES | _DRAWINGS
+PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
 MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
-_PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
+_IMAGES = {"png", "jpg", "jpeg", "webp"}
+_TEXTS = {"md", "pdf", "txt", "csv", "html", "odt"}
+_BOM = re.compile(r"(^|[-_. ])s?bom([-_. ]|$)|bill.of.materials|parts.?list|st(ü|ue)ckliste")
+_INSTRUCTIONS = re.compile(r"assembl|instruction|build.?guide|maker.?guide|making|montage|howto")
 
 
 # ── the life of a release
@@ -156,6 +162,7 @@ class PartDraft(BaseModel):
     file_name: str
     recipe: Recipe | None = None
     inspection: tuple[Check, ...] = ()
+    alternatives: tuple[okh.AlternativeEntry, ...] = ()
 
 
 class Draft(BaseModel):
@@ -174,6 +181,9 @@ class Draft(BaseModel):
     bought: tuple[Bought, ...] = ()
     ancestor: Ancestor | None = None
     contributors: tuple[Contributor, ...] = ()
+    first_article: bool = False
+    said_roles: Mapping[str, Role] = {}
+    """What the manifest says that files are for."""
 
 
 def file_format(name: str) -> str:
@@ -248,6 +258,8 @@ def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Ans
             "bought": manifest.bought,
             "ancestor": manifest.ancestor,
             "contributors": manifest.contributors,
+            "first_article": manifest.first_article,
+            "said_roles": said_roles(manifest),
         }
     )
 
@@ -264,7 +276,7 @@ def _entry(part: okh.PartEntry, answers: Answers) -> PartDraft:
         }
     )
     usual = _part(part.file, part.name, wish)
-    kept = ("title", "tolerance_mm", "recipe", "inspection")
+    kept = ("title", "tolerance_mm", "recipe", "inspection", "alternatives")
     return usual.model_copy(update={name: getattr(part, name) for name in kept})
 
 
@@ -347,7 +359,7 @@ def hindrances(draft: Draft, names: Collection[str]) -> tuple[Finding, ...]:
 
 def check_sent(draft: Draft, names: Collection[str]) -> None:
     """Raise DesignRefused where a part is to be made from a file that is not there."""
-    missing = [part.file_name for part in draft.parts if part.file_name not in names]
+    missing = [name for name in needed(draft) if name not in names]
     if missing:
         raise refused(
             f"{', '.join(missing)} is named in the manifest but was not sent",
@@ -362,7 +374,8 @@ def release(
     """The release that this draft and these examined files make; `facts` by part name."""
     parts = tuple(
         Part(
-            **part.model_dump(exclude={"file_name"}),
+            **part.model_dump(exclude={"file_name", "alternatives"}),
+            alternatives=tuple(_alternative(each, files) for each in part.alternatives),
             file_name=part.file_name,
             file_sha256=files[part.file_name].sha256,
             format=files[part.file_name].format,
@@ -371,30 +384,80 @@ def release(
         for part in draft.parts
     )
     spdx, private = licence
-    return Release(
-        **draft.model_dump(exclude={"parts", "licence", "bought", "ancestor", "contributors"}),
-        licence=spdx,
-        private=private,
-        parts=parts,
-        files=tuple(files[name] for name in sorted(files)),
-        bought=draft.bought,
-        ancestor=draft.ancestor,
-        contributors=draft.contributors,
+    try:
+        return Release(
+            **draft.model_dump(exclude={"parts", "licence", "bought", "said_roles", "ancestor"}),
+            licence=spdx,
+            private=private,
+            parts=parts,
+            files=tuple(files[name] for name in sorted(files)),
+            bought=draft.bought,
+            ancestor=draft.ancestor,
+        )
+    except ValidationError as wrong:
+        raise DesignRefused(_unfit(each["loc"], each["msg"]) for each in wrong.errors()) from None
+
+
+def _unfit(where: tuple[int | str, ...], what: str) -> Finding:
+    place = ".".join(map(str, where)) or "release"
+    do = "correct it in the manifest or in the answers"
+    return Finding(severity=Severity.REFUSAL, where=place, what=what, do=do)
+
+
+def _alternative(entry: okh.AlternativeEntry, files: Mapping[str, File]) -> Alternative:
+    file = files[entry.file]
+    return Alternative(
+        file_name=file.name,
+        file_sha256=file.sha256,
+        format=file.format,
+        machine_class=entry.machine_class,
     )
 
 
-def role(name: str, made_from: Iterable[str]) -> Role:
-    """What a file of a design is for, by its name and whether a part is made from it."""
+def needed(draft: Draft) -> tuple[str, ...]:
+    """The files that the parts of a draft are made from, alternatives among them."""
+    names = [
+        n for part in draft.parts for n in (part.file_name, *(a.file for a in part.alternatives))
+    ]
+    return tuple(dict.fromkeys(names))
+
+
+def said_roles(manifest: okh.Manifest) -> dict[str, Role]:
+    """What a manifest says its files are for; where it says two things, the later in this list."""
+    lists = (
+        (Role.SOURCE, manifest.sources),
+        (Role.SOURCE, [part.source for part in manifest.parts if part.source]),
+        (Role.EXPORT, manifest.exports),
+        (Role.IMAGE, [manifest.image] if manifest.image else []),
+        (Role.DOCUMENT, [manifest.readme] if manifest.readme else []),
+        (Role.DOCUMENT, manifest.manuals),
+        (Role.INSTRUCTIONS, manifest.instructions),
+        (Role.BOM, manifest.bom),
+    )
+    return {name: role for role, names in lists for name in names}
+
+
+def role(name: str, made_from: Iterable[str], said: Mapping[str, Role] | None = None) -> Role:
+    """What a file of a design is for: a part is made from it, the manifest says so, or its name."""
+    kind = file_format(name)
+    if kind in PROGRAMS:
+        return Role.PROGRAM
     if name in set(made_from):
         return Role.EXPORT
-    kind = file_format(name)
     if name in MANIFESTS:
         return Role.MANIFEST
-    if kind in _PROGRAMS:
-        return Role.PROGRAM
-    if kind in {"png", "jpg", "jpeg", "webp"}:
+    return (said or {}).get(name) or _role_by_name(name, kind)
+
+
+def _role_by_name(name: str, kind: str) -> Role:
+    stem = PurePosixPath(name).stem.lower()
+    if kind in _IMAGES:
         return Role.IMAGE
-    return Role.DOCUMENT if kind in {"md", "pdf", "txt", "csv"} else Role.SOURCE
+    if kind in {"csv", "tsv", "ods", "xlsx"} and _BOM.search(stem):
+        return Role.BOM
+    if kind in _TEXTS:
+        return Role.INSTRUCTIONS if _INSTRUCTIONS.search(stem) else Role.DOCUMENT
+    return Role.SOURCE
 
 
 def refused(what: str, where: str, do: str) -> DesignRefused:

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from sqlalchemy import Select, select
 
 from designs import bounded, okh
-from designs.design import Facts, File, MeshFacts, Release
-from designs.errors import Finding
+from designs.design import Facts, File, MeshFacts, Release, Role
+from designs.errors import Finding, Refused
 from orchestrator.catalogue import lifecycle, lineage, model, versions
 from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
 from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState
@@ -147,13 +147,13 @@ def examine(part: PartDraft, file: Path, out: Path) -> Examined:
 
 
 def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, File]:
-    made_from = [part.file_name for part in draft.parts]
+    made_from = model.needed(draft)
     return {
         name: File(
             name=name,
             sha256=blobs.put(path),
             size_bytes=path.stat().st_size,
-            role=model.role(name, made_from),
+            role=model.role(name, made_from, draft.said_roles),
             format=model.file_format(name) or "none",
         )
         for name, path in files.items()
@@ -241,6 +241,17 @@ async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
 
 async def release(unit: Unit, sha256: str) -> Release:
     return Release.model_validate_json((await lifecycle.find(unit, sha256)).manifest)
+
+
+def manifest_of(blobs: Blobs, published: Release) -> okh.Manifest | None:
+    """The manifest that a release was published with, if there was one and it still reads."""
+    file = next((f for f in published.files if f.role is Role.MANIFEST), None)
+    if file is None:
+        return None
+    try:
+        return okh.read(blobs.path(file.sha256).read_bytes(), file.name)
+    except Refused:
+        return None
 
 
 async def row(unit: Unit, sha256: str) -> ReleaseRow:

@@ -10,8 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
-
 from orchestrator.cli.client import (
     REFUSED,
     USAGE,
@@ -228,6 +226,8 @@ def _write_files(
 
 
 def _fetched(args: argparse.Namespace, path: str) -> bytes:
+    import httpx
+
     try:
         answer = httpx.get(f"{args.server}{path}", timeout=300)
     except httpx.HTTPError as error:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from designs.design import Line, Part, Path, Release, Sha256
 from designs.errors import Finding
 from designs.geometry.compare import Change, part_difference
+from designs.okh import AlternativeEntry
 from orchestrator.catalogue import ancestry
 from orchestrator.catalogue.model import (
     FORMATS,
@@ -32,6 +33,10 @@ MOST_TEXT: Final = 64 * 1024  # bytes of a text whose lines are compared
 _MOST_LINES: Final = 1000
 _MOST_SHOWN: Final = 400
 _TEXTS: Final = {"md", "txt", "toml", "yml", "yaml", "csv"}
+_KEPT: Final = (
+    *("title", "function", "licence", "licensor", "repo", "forked_from", "bought"),
+    "first_article",
+)
 _PATH: Final = TypeAdapter[str](Path)
 
 Said = Annotated[Line, StringConstraints(strip_whitespace=True)]
@@ -206,7 +211,7 @@ def draft(base: Release, names: Sequence[str], was: Draft | None, now: Draft | N
     known = was or _draft_of(base)
     kept = {
         field: getattr(base, field)
-        for field in ("title", "function", "licence", "licensor", "repo", "forked_from", "bought")
+        for field in _KEPT
         if getattr(now, field) == getattr(known, field)
     }
     said = now.model_copy(update={**kept, "design": base.design, "version": base.version})
@@ -245,8 +250,12 @@ def _draft_of(base: Release) -> Draft:
 
 
 def part_draft(part: Part) -> PartDraft:
-    shared = set(PartDraft.model_fields) & set(Part.model_fields)
-    return PartDraft(**{name: getattr(part, name) for name in shared})
+    shared = set(PartDraft.model_fields) & set(Part.model_fields) - {"alternatives"}
+    others = tuple(
+        AlternativeEntry(file=each.file_name, machine_class=each.machine_class)
+        for each in part.alternatives
+    )
+    return PartDraft(**{name: getattr(part, name) for name in shared}, alternatives=others)
 
 
 def _plain_draft(base: Release, names: Sequence[str]) -> Draft:

@@ -192,7 +192,7 @@ async def _candidate(blobs: Blobs, base: ReleaseRow, paths: Mapping[str, Path]) 
     """The release of these files. Only what is not in `base` as it is gets examined."""
     before = Release.model_validate_json(base.manifest)
     draft = await asyncio.to_thread(_draft, blobs, before, paths)
-    missing = [part.file_name for part in draft.parts if part.file_name not in paths]
+    missing = [name for name in catalogue.needed(draft) if name not in paths]
     if missing:
         raise catalogue.refused(
             f"{', '.join(missing)} is named in the manifest but is not among the files",
@@ -259,13 +259,13 @@ def _kept_pictures(
 
 
 def _files(draft: Draft, hashed: Mapping[str, tuple[str, int]]) -> dict[str, File]:
-    made_from = [part.file_name for part in draft.parts]
+    made_from = catalogue.needed(draft)
     return {
         name: File(
             name=name,
             sha256=sha256,
             size_bytes=size,
-            role=catalogue.role(name, made_from),
+            role=catalogue.role(name, made_from, draft.said_roles),
             format=catalogue.file_format(name) or "none",
         )
         for name, (sha256, size) in hashed.items()
