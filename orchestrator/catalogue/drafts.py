@@ -143,7 +143,10 @@ class Drafts:
         )
         async with self._store.view() as unit:
             found = await unit.session.scalar(newest.order_by(DraftRow.id.desc()).limit(1))
-        return found or (await self.begin(key)).id
+        if found is not None:
+            return found
+        await self.knows(key)  # no key is nobody's: it begins nothing
+        return (await self.begin(key)).id
 
     async def check(self, draft: str, caller: Caller) -> None:
         """Raise NoSuchDraft unless there is such a draft and the caller may open it."""
@@ -368,18 +371,18 @@ async def _make_room(unit: Unit) -> None:
 async def _check_room(unit: Unit, draft: str, name: str, size: int) -> None:
     """Raise where the file does not fit into this draft, or into all of them."""
     await _open(unit, draft)
-    others = select(func.count(), func.coalesce(func.sum(DraftFileRow.size_bytes), 0)).where(
-        DraftFileRow.draft == draft, DraftFileRow.name != name
-    )
-    count, held = (await unit.session.execute(others)).one()
-    if count >= MOST_FILES or held + size > MOST_BYTES:
+    held = func.coalesce(func.sum(DraftFileRow.size_bytes), 0)
+    mine, same = DraftFileRow.draft == draft, DraftFileRow.name == name
+    found = await unit.session.execute(select(func.count(), held).where(mine, ~same))
+    count, in_draft = found.one()
+    if count >= MOST_FILES or in_draft + size > MOST_BYTES:
         raise model.refused(
             f"a draft holds at most {MOST_FILES} files and {MOST_BYTES >> 20} MB",
             name,
             "leave out what is not needed to make the parts",
         )
-    everything = select(func.coalesce(func.sum(DraftFileRow.size_bytes), 0))
-    if (await unit.session.scalar(everything) or 0) + size > MOST_BYTES_OF_ALL:
+    in_all = await unit.session.scalar(select(held).where(~(mine & same))) or 0
+    if in_all + size > MOST_BYTES_OF_ALL:
         raise DraftsFull("the drafts on this server are full: remove one, or ask the operator")
 
 

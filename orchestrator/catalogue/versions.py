@@ -23,7 +23,8 @@ def normal(said: str) -> str:
     if found and len(said) <= _LONGEST:
         major, minor, patch, more = found.groups()
         spelled = f"{major}.{minor or 0}.{patch or 0}{more or ''}"
-        if Version.is_valid(spelled) and len(spelled) <= _LONGEST:
+        date = patch is None and more is not None and not more[1:2].isalpha()  # 2026-11-30
+        if not date and Version.is_valid(spelled) and len(spelled) <= _LONGEST:
             return spelled
     raise Refused(
         f"{said[:60]!r} is no version",

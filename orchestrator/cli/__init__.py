@@ -11,9 +11,10 @@ Design global, manufacture local: routes open designs to fab labs and drives the
 
   cosmolocal serve                                    the orchestrator, with its broker
   cosmolocal labs add "Atelier Nord" --place 41.39,2.19    a lab, and a code for its agent
-  cosmolocal publish FOLDER                           a design
+  cosmolocal publish FOLDER                           a design; or step by step: cosmolocal draft
   cosmolocal fork DESIGN --who "Bo"                   your own of somebody's; propose, proposals
   cosmolocal okh lint FILE                            what its manifest lacks, and why that matters
+  cosmolocal release deprecate RELEASE --reason WHY   it stays orderable, and says why
   cosmolocal quote DESIGN --place 41.39,2.19          who can make it, and for how much
   cosmolocal order QUOTE --name "Ana Puig"
   cosmolocal watch ORDER                              or cancel ORDER, before a machine has begun
@@ -43,8 +44,20 @@ def parser(command: str = "") -> argparse.ArgumentParser:
     if command == "okh":
         okh.register(commands)
         return root
-    from orchestrator.cli import broker, designs, forks, keys, labs, makes, orders, serve, store
+    from orchestrator.cli import (
+        broker,
+        designs,
+        drafts,
+        forks,
+        keys,
+        labs,
+        makes,
+        orders,
+        serve,
+        store,
+    )
 
-    for family in (serve, labs, designs, forks, okh, orders, makes, broker, keys, store):
+    families = (serve, labs, designs, drafts, forks, okh, orders, makes, broker, keys, store)
+    for family in families:
         family.register(commands)
     return root

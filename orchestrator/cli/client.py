@@ -56,7 +56,8 @@ def call(args: argparse.Namespace, method: str, path: str, **request: Any) -> An
     import httpx
 
     known = token(args)
-    headers = {"Authorization": f"Bearer {known}"} if known else {}
+    headers: dict[str, str] = {**request.pop("headers", {})}
+    headers |= {"Authorization": f"Bearer {known}"} if known else {}
     try:
         answer = httpx.request(
             method, f"{args.server}{path}", headers=headers, timeout=300, **request

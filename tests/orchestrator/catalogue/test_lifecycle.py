@@ -3,6 +3,7 @@
 Stores are SQLite and PostgreSQL; the doors are those of the whole application.
 """
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -92,16 +93,9 @@ def test_whatever_is_typed_is_a_version_that_a_release_can_have_or_refused(said:
 
 
 def test_the_newest_is_the_highest_and_finished_ones_stand_above_those_to_try():
-    oldest_first = [
-        "some day",
-        "0.9.0-rc.2",
-        "2.0.0-rc.1",
-        "2.0.0-rc.11",
-        "0.9.9",
-        "0.10.0",
-        "1.0.0",
-    ]
-    assert sorted(reversed(oldest_first), key=versions.rank) == oldest_first
+    to_try = ["0.9.0-rc.2", "2.0.0-rc.1", "2.0.0-rc.11"]
+    oldest_first = ["some day", *to_try, "0.9.9", "0.10.0", "1.0.0"]
+    assert sorted(sorted(oldest_first), key=versions.rank) == oldest_first
     now = datetime.now(UTC)
     assert model.precedence(R.RELEASED, "1.0.0", now) > model.precedence(
         R.DEPRECATED, "9.0.0", now + timedelta(days=1)
@@ -316,33 +310,24 @@ async def test_a_deprecated_design_is_quoted_with_the_reason_and_ordered(town: T
     assert len(await town.order(quote)) == 1
 
 
-KNOWN = sorted(licences._ROWS) + [
-    "CC-BY-4.0 OR CC-BY-NC-4.0",
-    "MIT AND CC-BY-NC-4.0",
-    "GPL-3.0-only",
-]
+KNOWN = [*sorted(licences._ROWS), "CC-BY-4.0 OR CC-BY-NC-4.0", "MIT AND CC-BY-NC-4.0"]
+_numbers = itertools.count()
 _walks = st.lists(st.sampled_from([R.RELEASED, R.DEPRECATED, R.PRE_RELEASE]), max_size=6)
 
 
-@given(walk=_walks, licence=st.sampled_from(KNOWN), number=st.integers(0, 10**9))
+@given(walk=_walks, licence=st.sampled_from(KNOWN))
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 async def test_what_the_licence_lets_labs_make_can_be_ordered_whatever_becomes_of_it(
-    town: Town, walk: list[R], licence: str, number: int
+    town: Town, walk: list[R], licence: str
 ):
     """No planned obsolescence: no walk through the states takes an order from a maker."""
     paid = licences.judge(licence, licences.Act.MAKE_PAID).allowed
-    release = a_release("f" * 64).model_copy(
-        update={"licence": licence, "private": licence == OWN_WORK, "design": f"hook-{number}",
-                "title": "".join(str(s) for s in walk) or "x"}
-    )  # fmt: skip
-    town.release = release
+    fresh = {"design": f"hook-{next(_numbers)}", "private": licence == OWN_WORK}
+    town.release = release = a_release("f" * 64).model_copy(update={"licence": licence, **fresh})
     async with town.store.view() as unit:
-        known = await unit.session.get(ReleaseRow, release.sha256)
         labs = await planning.labs.labs(unit)
-    if known is not None:
-        return
     if not labs:
         await town.open_lab("Near", 1, PRINTER)
     await town.publish()
