@@ -39,6 +39,13 @@ _DRAWINGS = {"dxf", "svg"}
 FORMATS = _MESHES | _DRAWINGS
 PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
 MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
+MOST_FILES = 200
+KEPT = FORMATS | {
+    "step", "stp", "py", "scad", "toml", "yml", "yaml", "md", "png", "jpg", "jpeg", "webp", "csv",
+    "pdf", "txt",
+}  # fmt: skip
+"""What a folder or archive is searched for; anything may be uploaded by its name."""
+_NO_SUFFIX = {"license", "licence", "copying", "notice", "readme"}
 _IMAGES = {"png", "jpg", "jpeg", "webp"}
 _TEXTS = {"md", "pdf", "txt", "csv", "html", "odt"}
 _BOM = re.compile(r"(^|[-_. ])s?bom([-_. ]|$)|bill.of.materials|parts.?list|st(ü|ue)ckliste")
@@ -412,6 +419,29 @@ def _alternative(entry: okh.AlternativeEntry, files: Mapping[str, File]) -> Alte
         format=file.format,
         machine_class=entry.machine_class,
     )
+
+
+def wanted(names: Iterable[str]) -> list[str]:
+    """Of what lies in a folder or archive, the files of a design: nothing hidden, no caches."""
+    return sorted(name for name in names if not _hidden(name) and _is_kept(name))
+
+
+def _is_kept(name: str) -> bool:
+    return file_format(name) in KEPT or PurePosixPath(name).name.lower() in _NO_SUFFIX
+
+
+def _hidden(name: str) -> bool:
+    return any(step.startswith((".", "__")) for step in name.split("/"))
+
+
+def part_draft(part: Part) -> PartDraft:
+    """A part as it was before its file was examined."""
+    shared = set(PartDraft.model_fields) & set(Part.model_fields) - {"alternatives"}
+    others = tuple(
+        okh.AlternativeEntry(file=each.file_name, machine_class=each.machine_class)
+        for each in part.alternatives
+    )
+    return PartDraft(**{name: getattr(part, name) for name in shared}, alternatives=others)
 
 
 def needed(draft: Draft) -> tuple[str, ...]:

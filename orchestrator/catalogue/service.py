@@ -46,6 +46,8 @@ class Terms:
     """Of the key that will move the release and publish the next version."""
     then: Callable[[Unit, Release], Awaitable[None]] | None = None
     """Done in the same transaction as the release."""
+    exact: bool = False
+    """It has to keep its hash: what it is silent about is not added."""
 
     @property
     def state(self) -> ReleaseState:
@@ -73,6 +75,29 @@ async def publish(
     draft, notes = model.at_version(await asyncio.to_thread(described, files, answers))
     licence = model.judge_licence(draft.licence)
     lifecycle.check_private(licence[0], terms.state)
+    return await keep(
+        store,
+        draft,
+        files,
+        lambda facts, kept: model.release(draft, licence, facts, kept),
+        terms,
+        notes,
+    )
+
+
+Record = Callable[[dict[str, Facts], dict[str, File]], Release]
+"""The release of examined parts and kept files; may refuse."""
+
+
+async def keep(
+    store: Store,
+    draft: Draft,
+    files: Mapping[str, Path],
+    record: Record,
+    terms: Terms,
+    notes: Sequence[Finding] = (),
+) -> Published:
+    """Examine and keep what a draft names, and the one row that publishes it."""
     model.check_sent(draft, files.keys())
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
         examined = await examine_all(draft, files, Path(work))
@@ -83,7 +108,7 @@ async def publish(
             for name, seen in examined.items()
         }
     facts = {name: seen.facts for name, seen in examined.items()}
-    release = model.release(draft, licence, facts, _keep(store.blobs, files, draft))
+    release = record(facts, _keep(store.blobs, files, draft))
     async with store.unit() as unit:
         return await insert(unit, release, findings, pictures, terms)
 
@@ -99,7 +124,12 @@ async def insert(
 
     Raises DesignRefused where the name or the version is taken, or somebody would be lost.
     """
-    release = await lineage.settled(unit, release)
+    said, release = release, await lineage.settled(unit, release)
+    if terms.exact and release != said:
+        raise model.refused(
+            f"it says nothing of those whom {release.design} names here", "release.json",
+            "publish its files, or take over a release that names them",
+        )  # fmt: skip
     await _check_name(unit, release, terms)
     row = _row(unit, release, findings, pictures, terms)
     is_new = await unit.session.get(ReleaseRow, row.sha256) is None

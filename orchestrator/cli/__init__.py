@@ -45,6 +45,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         okh.register(commands)
         return root
     from orchestrator.cli import (
+        archives,
         broker,
         designs,
         drafts,
@@ -57,7 +58,10 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         store,
     )
 
-    families = (serve, labs, designs, drafts, forks, okh, orders, makes, broker, keys, store)
+    families = (
+        *(serve, labs, designs, archives, drafts, forks, okh),
+        *(orders, makes, broker, keys, store),
+    )
     for family in families:
         family.register(commands)
     return root

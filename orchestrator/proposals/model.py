@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from designs.design import Line, Part, Path, Release, Sha256
 from designs.errors import Finding
 from designs.geometry.compare import Change, part_difference
-from designs.okh import AlternativeEntry
 from orchestrator.catalogue import ancestry
 from orchestrator.catalogue.model import (
     FORMATS,
@@ -24,6 +23,7 @@ from orchestrator.catalogue.model import (
     PartDraft,
     draft_of_files,
     file_format,
+    part_draft,
     refused,
 )
 
@@ -247,15 +247,6 @@ def _draft_of(base: Release) -> Draft:
     shared = set(Draft.model_fields) & set(Release.model_fields) - {"parts"}
     said = {name: getattr(base, name) for name in shared}
     return Draft(**said, parts=tuple(part_draft(part) for part in base.parts))
-
-
-def part_draft(part: Part) -> PartDraft:
-    shared = set(PartDraft.model_fields) & set(Part.model_fields) - {"alternatives"}
-    others = tuple(
-        AlternativeEntry(file=each.file_name, machine_class=each.machine_class)
-        for each in part.alternatives
-    )
-    return PartDraft(**{name: getattr(part, name) for name in shared}, alternatives=others)
 
 
 def _plain_draft(base: Release, names: Sequence[str]) -> Draft:
