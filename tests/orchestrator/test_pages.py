@@ -328,6 +328,7 @@ async def test_a_passport_names_everybody_whom_the_design_stands_on(site: Site) 
 # ── every page
 
 PAGES = ["/", "/?q=nothing", "/designs/hook", "/labs", "/orders", "/api/docs", "QUOTE", "ORDER"]
+PAGES += ["/publish", "DRAFT"]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -338,12 +339,16 @@ async def test_every_page_can_be_read_by_anybody_and_runs_no_foreign_word(
         path = await open_site.order()
     elif path == "QUOTE":
         path = (await open_site.ask()).answer.url.path
+    elif path == "DRAFT":
+        begun = (await open_site.client.post("/api/drafts")).json()
+        opened = await open_site.client.get(f"/publish/{begun['id']}?key={begun['key']}")
+        path = opened.headers["location"]
     page = await open_site.get(path)
     assert page.all("html")[0]["lang"] == "en"
     assert len(page.all("h1")) == len(page.all("main")) == 1
     assert page.all("nav")[0]["aria-label"]
     shown = [x for x in page.all("input") if x.get("type") != "hidden"]
-    shown += page.all("select")
+    shown += [*page.all("select"), *page.all("textarea")]
     assert [one["name"] for one in shown if one["name"] not in page.labelled] == []
     assert [one for one in page.all("img") if "alt" not in one] == []
     assert [one for one in page.all("script") if "src" not in one] == []
