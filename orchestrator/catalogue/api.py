@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated
+from urllib.parse import urljoin
 
-from fastapi import APIRouter, Depends, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
-from designs import archive
+from designs import archive, okh
 from designs.design import Release
 from designs.errors import Finding
 from orchestrator.catalogue import intake, lifecycle, model, service
@@ -37,9 +38,11 @@ class ReleaseView(BaseModel):
     findings: tuple[Finding, ...]
     pictures: dict[str, dict[str, str]]
     standing: Standing
+    maintainer_key: str | None = None
+    """Shown once, to whoever publishes the first release of a design."""
 
 
-def release_view(row: ReleaseRow) -> ReleaseView:
+def release_view(row: ReleaseRow, key: str | None = None) -> ReleaseView:
     return ReleaseView(
         sha256=row.sha256,
         published_at=row.published_at,
@@ -47,6 +50,7 @@ def release_view(row: ReleaseRow) -> ReleaseView:
         findings=tuple(Finding.model_validate(plain) for plain in row.findings),
         pictures=row.pictures,
         standing=lifecycle.standing(row),
+        maintainer_key=key,
     )
 
 
@@ -116,7 +120,8 @@ async def publish_from(wish: From, request: Request) -> ReleaseView:
 async def _view(request: Request, published: service.Published) -> ReleaseView:
     """The release as it is kept; what was left out of an archive is told this once."""
     async with _store(request).view() as unit:
-        view = release_view(await service.row(unit, published.release.sha256))
+        row = await service.row(unit, published.release.sha256)
+    view = release_view(row, published.key)
     return view.model_copy(update={"findings": published.findings})
 
 
@@ -144,7 +149,7 @@ async def whole(sha256: str, request: Request) -> StreamingResponse:
     store = _store(request)
     async with store.view() as unit:
         row = await seen(unit, request, sha256)
-        release = await service.release(unit, sha256)
+    release = Release.model_validate_json(row.manifest)
     packed = await asyncio.to_thread(_packed, release, store)
     name = f"{release.design}-{release.version}.zip"
     return StreamingResponse(
@@ -185,6 +190,22 @@ async def file(sha256: str, file_sha256: str, request: Request) -> FileResponse:
         filename=Path(found.name).name,
         headers={"X-Content-Type-Options": "nosniff", "Cache-Control": kept_for(row)},
     )
+
+
+@routes.get("/releases/{sha256}/okh.toml")
+async def manifest(sha256: str, request: Request) -> Response:
+    """The release as an Open Know-How manifest 2.4, for any other catalogue."""
+    store = _store(request)
+    async with store.view() as unit:
+        release = await service.release(unit, sha256)
+    home = urljoin(str(request.base_url), f"releases/{sha256}")
+    text = okh.of_release(
+        release,
+        home,
+        address=lambda file: f"{home}/files/{file.sha256}",
+        published_with=await asyncio.to_thread(service.manifest_of, store.blobs, release),
+    )
+    return Response(text, media_type="application/toml")
 
 
 @routes.get("/releases/{sha256}/pictures/{part}/{kind}")

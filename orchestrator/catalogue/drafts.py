@@ -6,7 +6,7 @@ is: its solids and drawings are looked at in bounded children, its programs are 
 
 import asyncio
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -268,10 +268,19 @@ class Drafts:
                 DraftRow.used_at < at - EMPTY, DraftRow.release.is_(None), ~full
             )
             unused = set(await unit.session.scalars(old)) | set(await unit.session.scalars(empty))
+            known = set(await unit.session.scalars(select(DraftRow.id)))
         for draft in sorted(unused):
             await self.drop(draft, "nobody used it")
             _log.info("a draft that nobody used is removed", draft=draft)
+        await asyncio.to_thread(self._drop_orphans, known, at)
         return tuple(sorted(unused))
+
+    def _drop_orphans(self, known: Collection[str], at: datetime) -> None:
+        """Folders that no draft stands for any more: of one that a kill interrupted."""
+        for folder in self._store.blobs.apart("drafts").folders():
+            aged = at.timestamp() - folder.stat().st_mtime > EMPTY.total_seconds()
+            if folder.name not in known and aged:
+                self._files(folder.name).throw_away()
 
     async def keep_tidy(self) -> None:
         """Sweep at once and then every hour, for ever."""

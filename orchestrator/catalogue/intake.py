@@ -19,8 +19,8 @@ from designs.design import Facts, Release
 from designs.errors import Finding, Severity
 from orchestrator.catalogue import fetch, model, service
 from orchestrator.catalogue.fetch import World
-from orchestrator.catalogue.model import Answers, Draft, PartDraft
-from orchestrator.catalogue.service import Published
+from orchestrator.catalogue.model import Answers, Draft
+from orchestrator.catalogue.service import Published, Terms
 from orchestrator.store import Store
 
 BUNDLES: Final = (".bundle",)
@@ -183,19 +183,15 @@ async def adopt(store: Store, release: Release, files: Mapping[str, Path]) -> Pu
     draft = _draft_of(release)
     if (licence, private) != (release.licence, release.private):
         raise model.refused("its licence does not go with it", "release.json", _ELSEWHERE)
-    terms = service.Terms()
-    return await service.keep(store, draft, files, lambda facts, _: _as_said(release, facts), terms)
+    return await service.keep(
+        store, draft, files, lambda facts, _: _as_said(release, facts), Terms(exact=True)
+    )
 
 
 def _draft_of(release: Release) -> Draft:
-    parts = tuple(
-        PartDraft.model_validate(
-            part.model_dump(include=set(PartDraft.model_fields) & set(type(part).model_fields))
-        )
-        for part in release.parts
-    )
-    plain = release.model_dump(include=set(Draft.model_fields) & set(Release.model_fields))
-    return Draft.model_validate(plain | {"parts": parts})
+    parts = tuple(model.part_draft(part) for part in release.parts)
+    shared = set(Draft.model_fields) & set(Release.model_fields) - {"parts"}
+    return Draft(**{name: getattr(release, name) for name in shared}, parts=parts)
 
 
 def _as_said(release: Release, facts: Mapping[str, Facts]) -> Release:

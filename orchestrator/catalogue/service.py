@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from sqlalchemy import Select, select
 
 from designs import bounded, okh
-from designs.design import Facts, File, MeshFacts, Release
-from designs.errors import Finding
-from orchestrator.catalogue import lifecycle, model, versions
+from designs.design import Facts, File, MeshFacts, Release, Role
+from designs.errors import Finding, Refused
+from orchestrator.catalogue import lifecycle, lineage, model, versions
 from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
 from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState
 from orchestrator.catalogue.tables import NamedLabRow, ReleaseRow
@@ -25,11 +25,15 @@ from orchestrator.store import Blobs, JsonValue, Store, Unit
 
 @dataclass(frozen=True)
 class Published:
-    """`lab_keys`: by lab, the key that lets it look at a pre-release; told only here."""
+    """`lab_keys`: by lab, the key that lets it look at a pre-release; told only here.
+
+    `key` is the maintainer's, of a design that nobody has one of yet; told only here, too.
+    """
 
     release: Release
     findings: tuple[Finding, ...]
     lab_keys: Mapping[str, str]
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Terms:
     """Of the key that will move the release and publish the next version."""
     then: Callable[[Unit, Release], Awaitable[None]] | None = None
     """Done in the same transaction as the release."""
+    exact: bool = False
+    """It has to keep its hash: what it is silent about is not added."""
 
     @property
     def state(self) -> ReleaseState:
@@ -69,11 +75,14 @@ async def publish(
     draft, notes = model.at_version(await asyncio.to_thread(described, files, answers))
     licence = model.judge_licence(draft.licence)
     lifecycle.check_private(licence[0], terms.state)
-
-    def record(facts: dict[str, Facts], held: dict[str, File]) -> Release:
-        return model.release(draft, licence, facts, held)
-
-    return await keep(store, draft, files, record, terms, notes)
+    return await keep(
+        store,
+        draft,
+        files,
+        lambda facts, kept: model.release(draft, licence, facts, kept),
+        terms,
+        notes,
+    )
 
 
 Record = Callable[[dict[str, Facts], dict[str, File]], Release]
@@ -91,7 +100,7 @@ async def keep(
     """Examine and keep what a draft names, and the one row that publishes it."""
     model.check_sent(draft, files.keys())
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
-        examined = await _examine_all(draft, files, Path(work))
+        examined = await examine_all(draft, files, Path(work))
         findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]
         model.reject(findings)
         pictures = {
@@ -101,11 +110,34 @@ async def keep(
     facts = {name: seen.facts for name, seen in examined.items()}
     release = record(facts, _keep(store.blobs, files, draft))
     async with store.unit() as unit:
-        await _check_name(unit, release, terms)
-        keys = await _insert(unit, _row(unit, release, findings, pictures, terms), terms)
-        if terms.then is not None:
-            await terms.then(unit, release)
-    return Published(release, tuple(findings), keys)
+        return await insert(unit, release, findings, pictures, terms)
+
+
+async def insert(
+    unit: Unit,
+    release: Release,
+    findings: Sequence[Finding],
+    pictures: dict[str, dict[str, str]],
+    terms: Terms,
+) -> Published:
+    """The row that publishes a release, with the ancestry and the names that stay with it.
+
+    Raises DesignRefused where the name or the version is taken, or somebody would be lost.
+    """
+    said, release = release, await lineage.settled(unit, release)
+    if terms.exact and release != said:
+        raise model.refused(
+            f"it says nothing of those whom {release.design} names here", "release.json",
+            "publish its files, or take over a release that names them",
+        )  # fmt: skip
+    await _check_name(unit, release, terms)
+    row = _row(unit, release, findings, pictures, terms)
+    is_new = await unit.session.get(ReleaseRow, row.sha256) is None
+    lab_keys = await _insert(unit, row, terms)
+    key = await lineage.remember(unit, row, release) if is_new else None
+    if terms.then is not None:
+        await terms.then(unit, release)
+    return Published(release, tuple(findings), lab_keys, key)
 
 
 def described(files: Mapping[str, Path], answers: Answers) -> Draft:
@@ -117,7 +149,7 @@ def described(files: Mapping[str, Path], answers: Answers) -> Draft:
     return model.draft_of_manifest(read, list(files), answers)
 
 
-async def _examine_all(draft: Draft, files: Mapping[str, Path], work: Path) -> dict[str, Examined]:
+async def examine_all(draft: Draft, files: Mapping[str, Path], work: Path) -> dict[str, Examined]:
     """By part name. One child at a time: a shop-sized server has two cores."""
     return {
         part.name: await asyncio.to_thread(examine, part, files[part.file_name], work / part.name)
@@ -145,13 +177,13 @@ def examine(part: PartDraft, file: Path, out: Path) -> Examined:
 
 
 def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, File]:
-    made_from = [part.file_name for part in draft.parts]
+    made_from = model.needed(draft)
     return {
         name: File(
             name=name,
             sha256=blobs.put(path),
             size_bytes=path.stat().st_size,
-            role=model.role(name, made_from),
+            role=model.role(name, made_from, draft.said_roles),
             format=model.file_format(name) or "none",
         )
         for name, path in files.items()
@@ -190,8 +222,9 @@ async def _check_name(unit: Unit, release: Release, terms: Terms) -> None:
     named = select(ReleaseRow.key_sha256).where(
         ReleaseRow.design == release.design, ReleaseRow.private.is_(False)
     )
-    keys = set(await unit.session.scalars(named))
-    if keys and not release.private and terms.key_sha256 not in keys:
+    taken = set(await unit.session.scalars(named))
+    theirs = taken | {await lineage.kept_key(unit, release.design)}
+    if taken and not release.private and terms.key_sha256 not in theirs - {None}:
         raise model.refused(
             f"somebody else's design is called {release.design}",
             "title",
@@ -238,6 +271,17 @@ async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
 
 async def release(unit: Unit, sha256: str) -> Release:
     return Release.model_validate_json((await lifecycle.find(unit, sha256)).manifest)
+
+
+def manifest_of(blobs: Blobs, published: Release) -> okh.Manifest | None:
+    """The manifest that a release was published with, if there was one and it still reads."""
+    file = next((f for f in published.files if f.role is Role.MANIFEST), None)
+    if file is None:
+        return None
+    try:
+        return okh.read(blobs.path(file.sha256).read_bytes(), file.name)
+    except Refused:
+        return None
 
 
 async def row(unit: Unit, sha256: str) -> ReleaseRow:

@@ -81,3 +81,22 @@ class DraftFileRow(Base):
     facts: Mapped[dict[str, JsonValue] | None] = mapped_column(JSON)
     findings: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
     thumbnail: Mapped[str | None]
+
+
+class ForkRow(Base):
+    """A release and the one it was forked from, which need not be published here."""
+
+    __tablename__ = "fork"
+
+    release: Mapped[str] = mapped_column(ForeignKey("release.sha256"), primary_key=True)
+    ancestor: Mapped[str] = mapped_column(index=True)
+
+
+class DesignKeyRow(Base):
+    """What is kept of the key of a design's maintainer."""
+
+    __tablename__ = "design_key"
+
+    design: Mapped[str] = mapped_column(primary_key=True)
+    kept: Mapped[str]
+    since: Mapped[datetime] = mapped_column(Utc)

@@ -153,6 +153,8 @@ def told(answer: dict[str, Any]) -> str:
     lines += [
         f"  {f['severity']}: {f['where']}: {f['what']}. {f['do']}" for f in answer["findings"]
     ]
+    if answer.get("maintainer_key"):
+        lines.append(f"  its key, shown this once: {answer['maintainer_key']}")
     name = answer["sha256"] if release["private"] else release["design"]
     lines.append(f"ask who makes it with: cosmolocal quote {name} --place LAT,LON")
     return "\n".join(lines)

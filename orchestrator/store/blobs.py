@@ -60,6 +60,10 @@ class Blobs:
         """Files in a folder of their own beside these, which may be thrown away."""
         return Blobs(self._folder.parent.joinpath(*steps))
 
+    def folders(self) -> list[Path]:
+        """Those that are kept apart below this one."""
+        return [each for each in self._folder.iterdir() if each.is_dir()]
+
     def all(self) -> list[str]:
         """What is kept here."""
         return [file.name for file in self._folder.glob("??/*") if _SHA256.fullmatch(file.name)]

@@ -69,7 +69,7 @@ def test_two_files_are_dropped_one_is_corrected_and_the_design_is_published(look
     expect(page).to_have_url(re.compile("/designs/plate-with-a-hook"), timeout=60_000)
     expect(page.get_by_role("heading", level=1)).to_have_text("Plate with a hook")
     expect(page.locator("main")).to_contain_text("CERN-OHL-W-2.0, by Ana Puig")
-    page.goto("/")
+    page.goto("/", wait_until="domcontentloaded")
     expect(page.get_by_role("link", name="Plate with a hook")).to_be_visible()
 
 

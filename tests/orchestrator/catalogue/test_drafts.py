@@ -312,6 +312,17 @@ async def test_what_nobody_used_for_ninety_days_is_removed_and_said_so(
     assert await rows(any_store, DraftRow) == await rows(any_store, DraftFileRow) == 0
 
 
+async def test_a_folder_without_a_draft_is_swept_a_day_later(drafts: Drafts, tmp_path: Path):
+    """As a kill between forgetting a draft and throwing its files away leaves it."""
+    left = tmp_path / "drafts" / "d-left" / "ab"
+    left.mkdir(parents=True)
+    (left / ("ab" + "c" * 62)).write_text("x")
+    await drafts.sweep()
+    assert left.exists()
+    await drafts.sweep(datetime.now(UTC) + timedelta(days=2))
+    assert folders(tmp_path) == []
+
+
 async def test_looking_at_a_draft_is_using_it(any_store: Store, drafts: Drafts, folder: Folder):
     begun = await filled(drafts, folder, {"notes.md": "x"})
     async with any_store.unit() as unit:
