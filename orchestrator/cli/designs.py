@@ -19,17 +19,22 @@ not listed, but it can be made for you.
   cosmolocal publish panel.dxf --process laser_cutting --material acrylic --thickness 3
 """
 OWN_WORK = "LicenseRef-OwnWork"
-_TAKEN = {".stl", ".3mf", ".dxf", ".svg", ".step", ".stp", ".py", ".scad"} | {
-    ".toml",
-    ".yml",
-    ".yaml",
-    ".md",
-    ".png",
-    ".jpg",
-    ".csv",
-    ".pdf",
-    ".txt",
-}
+_PROGRAMS = {".gcode", ".gco", ".bgcode", ".nc", ".ngc", ".tap", ".cnc"}
+_TAKEN = (
+    _PROGRAMS
+    | {".stl", ".3mf", ".dxf", ".svg", ".step", ".stp", ".py", ".scad", ".fcstd"}
+    | {
+        ".toml",
+        ".yml",
+        ".yaml",
+        ".md",
+        ".png",
+        ".jpg",
+        ".csv",
+        ".pdf",
+        ".txt",
+    }
+)
 
 
 def register(commands: "Commands[argparse.ArgumentParser]") -> None:

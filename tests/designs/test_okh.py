@@ -355,6 +355,16 @@ def test_what_does_not_fit_waits_beside_and_comes_back():
     assert read(write(manifest).encode(), "a.toml") == manifest
 
 
+def test_what_was_written_since_counts_more_than_what_waits():
+    was = write(read(b'okhv = "2.4"\nlicense = "cc by 4.0"\nlicensor = 5\n', "a.toml"))
+    now = was.replace('license = "CC-BY-4.0"', 'license = "MIT"')
+    manifest = read(now.encode(), "a.toml")
+    assert (manifest.licence, manifest.licensor) == ("MIT", "5")
+    out = tomllib.loads(write(manifest))
+    assert (out["license"], out["cosmolocal"]["kept"]["license"]) == ("MIT", "cc by 4.0")
+    assert read(write(manifest).encode(), "a.toml") == manifest
+
+
 def test_an_answer_replaces_the_words_that_stood_there():
     manifest = read(b'okhv = "2.4"\nlicensor = ["Ada <ada@a.org>"]\nlicense = "?"\n', "a.toml")
     said = manifest.saying(licensor="Grace", licence="MIT")
