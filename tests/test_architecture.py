@@ -10,6 +10,8 @@ from fablab_agents.protocol.attempts import MOVES, Actor, State
 from fablab_agents.protocol.messages import Condition, Down, Up
 from orchestrator.labs.model import Session
 from orchestrator.orders.model import JOB_MOVES, ORDER_MOVES, JobState, OrderState
+from orchestrator.recalls.model import MOVES as RECALL_MOVES
+from orchestrator.recalls.model import State as RecallState
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -80,11 +82,17 @@ def test_the_page_draws_the_attempts_that_both_sides_share():
 
 @pytest.mark.parametrize(
     ("title", "states", "moves"),
-    [("### Job", JobState, JOB_MOVES), ("### Order", OrderState, ORDER_MOVES)],
-    ids=["job", "order"],
+    [
+        ("### Job", JobState, JOB_MOVES),
+        ("### Order", OrderState, ORDER_MOVES),
+        ("### Recall", RecallState, RECALL_MOVES),
+    ],
+    ids=["job", "order", "recall"],
 )
 def test_the_page_draws_the_moves_of(
-    title: str, states: type[JobState] | type[OrderState], moves: frozenset[tuple[object, object]]
+    title: str,
+    states: type[JobState] | type[OrderState] | type[RecallState],
+    moves: frozenset[tuple[object, object]],
 ):
     drawn = {(states(start), states(end)) for start, end, _ in rows(title)}
     assert drawn == moves

@@ -6,7 +6,7 @@ Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 3 needs a person or i
 import argparse
 import sys
 
-from orchestrator.cli import broker, designs, keys, labs, makes, orders, serve, store
+from orchestrator.cli import broker, designs, keys, labs, makes, orders, recalls, serve, store
 
 _ABOUT = """\
 Design global, manufacture local: routes open designs to fab labs and drives their machines.
@@ -18,6 +18,8 @@ Design global, manufacture local: routes open designs to fab labs and drives the
   cosmolocal order QUOTE --name "Ana Puig"
   cosmolocal watch ORDER                              or cancel ORDER, before a machine has begun
   cosmolocal inspect PASSPORT --conforms --by "Ana"   once it is made
+  cosmolocal passport PASSPORT                        what is known of a made part
+  cosmolocal recall new --release … --reason "…"      withdraw it: jobs stop, holders are told
   cosmolocal store backup FILE                        and what to do after one was put back
 """
 
@@ -36,6 +38,6 @@ def parser() -> argparse.ArgumentParser:
         prog="cosmolocal", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    for family in (serve, labs, designs, orders, makes, broker, keys, store):
+    for family in (serve, labs, designs, orders, makes, recalls, broker, keys, store):
         family.register(commands)
     return root

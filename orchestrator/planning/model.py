@@ -130,6 +130,7 @@ class Quote(BaseModel):
     policy_version: str
     ready_at: AwareDatetime | None
     valid_until: AwareDatetime
+    first_article: bool = False
 
 
 class Wish(BaseModel):
@@ -392,6 +393,7 @@ def agreed(quote: Quote) -> Quoted | None:
         policy_version=quote.policy_version,
         ready_at=quote.ready_at,
         valid_until=quote.valid_until,
+        first_article=quote.first_article,
     )
 
 
