@@ -193,7 +193,8 @@ def confirmation_text(quoted: Quoted, maker_name: str) -> str:
         f"{made_by}.{first} Each lab named here contracts for and invoices its own lines; a "
         "part that another lab has to make costs the same and that lab takes over its contract. "
         "Until a machine has started, a part is cancelled free of charge on request. A part that "
-        f"does not conform is made again at no cost. Quote {quoted.id}, policy {quoted.policy_version}."
+        "does not conform is made again at no cost. "
+        f"Quote {quoted.id}, policy {quoted.policy_version}."
     )
 
 
