@@ -16,7 +16,7 @@ from orchestrator.recalls import service as recalls
 from orchestrator.store import Store, StoreAway
 
 _log = structlog.get_logger("recalls")
-_LOOK_S: Final = 5.0
+_LOOK_S: Final = 2.0
 
 
 async def run(store: Store) -> NoReturn:

@@ -241,10 +241,12 @@ async def press(unit: Unit) -> None:
 
 async def stop_again(unit: Unit, job_id: str) -> None:
     """A job is wanted again: not if what it makes is recalled meanwhile."""
-    for recall in await recalls.in_force(unit):
+    standing = await recalls.in_force(unit)
+    awaited = await census.missing(unit) if standing else ()
+    for recall in standing:
         job = await orders.job(unit, job_id)
         if job.state == JobState.WANTED and await _forbidden(unit, recall, [job]):
-            await _stop_job(unit, recall, job, ())
+            await _stop_job(unit, recall, job, awaited)
 
 
 async def _stop(unit: Unit, recall: Recall) -> None:
@@ -321,12 +323,16 @@ async def _attempt(unit: Unit, job: JobRow) -> AttemptRow | None:
 async def _end_attempt(
     unit: Unit, attempt: AttemptRow | None, why: str, awaited: Sequence[str]
 ) -> Did | None:
-    """None: nothing is or may be under way any more, the job itself can be moved."""
+    """None: nothing is or may be under way any more, the job itself can be moved.
+
+    While labs are awaited after a restore nobody knows what they began of a job that looks idle
+    here; nothing starts meanwhile, so it can wait.
+    """
     if attempt is None:
-        return None
-    if attempt.agent in awaited:
-        return Did.WAITS
+        return Did.WAITS if awaited else None
     free = attempt.state in dispatch_model.FREE
+    if attempt.agent in awaited or (free and awaited):
+        return Did.WAITS
     await dispatch.stop(unit, attempt.id, why)
     return None if free else Did.ASKED
 

@@ -78,13 +78,16 @@ def lot_key(lot: str) -> str:
     return "".join(unicodedata.normalize("NFKC", lot).casefold().split())
 
 
-Lot = Annotated[
-    str,
-    StringConstraints(
-        min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$"
-    ),
-    AfterValidator(tidy),
-]
+def _written(words: str) -> str:
+    said = tidy(words)
+    if not said:
+        raise ValueError("a lot is written in letters and figures; this is blank")
+    if not said.isprintable():
+        raise ValueError("a lot is written in letters and figures, without control characters")
+    return said
+
+
+Lot = Annotated[str, StringConstraints(max_length=80), AfterValidator(_written)]
 _Utc = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
 
@@ -183,7 +186,9 @@ def affected(recall: Recall, made: Made) -> bool:
 
     What was begun once it was lifted is not; what was made before it was opened is.
     """
-    if recall.lifted_at is not None and made.began_at >= recall.lifted_at:
+    # Two moments of one zone are compared by their clocks, which repeat an hour: hence UTC.
+    began, ended = made.began_at.astimezone(UTC), made.ended_at.astimezone(UTC)
+    if recall.lifted_at is not None and began >= recall.lifted_at.astimezone(UTC):
         return False
     match recall.scope:
         case OfReleases(releases=releases):
@@ -195,7 +200,7 @@ def affected(recall: Recall, made: Made) -> bool:
             return known and material in {None, made.material}
         case OfMachine() as span:
             same = (made.agent, made.machine) == (span.agent, span.machine)
-            return same and span.meets(made.began_at, made.ended_at)
+            return same and span.meets(began, ended)
 
 
 def forbids(recall: Recall, release: str, part: str, files: Collection[str]) -> bool:
