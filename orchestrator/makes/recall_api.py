@@ -26,6 +26,9 @@ routes = APIRouter(tags=["recalls"])
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
+_RISKY: Final = frozenset((*_FORMULA, " ", "\u00a0"))
+
+
 class RecallView(BaseModel):
     """`units` and `orders` count what it meets now."""
 
@@ -164,8 +167,8 @@ async def _pieces(request: Request, recall_id: str) -> AsyncIterator[list[Listed
 async def as_json(pieces: AsyncIterator[Iterable[Listed]]) -> AsyncIterator[str]:
     begin = "["
     async for found in pieces:
-        rows = [each._replace(ended_at=each.ended_at.isoformat())._asdict() for each in found]  # pyright: ignore[reportArgumentType]
-        yield begin + json.dumps(rows, ensure_ascii=False)[1:-1]
+        rows = [dict(zip(Listed._fields, each, strict=True)) for each in found]
+        yield begin + json.dumps(rows, ensure_ascii=False, default=datetime.isoformat)[1:-1]
         begin = ","
     yield "[]" if begin == "[" else "]"
 
@@ -173,18 +176,19 @@ async def as_json(pieces: AsyncIterator[Iterable[Listed]]) -> AsyncIterator[str]
 async def as_csv(pieces: AsyncIterator[Iterable[Listed]]) -> AsyncIterator[str]:
     yield _lines([Listed._fields])
     async for found in pieces:
-        yield _lines([*each[:7], each.ended_at.isoformat(), *each[8:]] for each in found)
+        yield _lines((*each[:7], each.ended_at.isoformat(), *each[8:]) for each in found)
 
 
 def _lines(rows: Iterable[Iterable[str | None]]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerows([cell(value) for value in row] for row in rows)
+    csv.writer(text).writerows(
+        [cell(value) if value and value[0] in _RISKY else value for value in row] for row in rows
+    )
     return text.getvalue()
 
 
-def cell(value: str | None) -> str:
+def cell(value: str) -> str:
     """What a spreadsheet would take for a formula is text to it."""
-    value = value or ""
     return f"'{value}" if value.lstrip(" \u00a0").startswith(_FORMULA) else value
 
 

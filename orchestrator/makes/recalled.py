@@ -28,7 +28,7 @@ from orchestrator.recalls.service import Wish
 from orchestrator.recalls.tables import RecallRow
 from orchestrator.store import Store, Unit
 
-CHUNK: Final = 20_000
+CHUNK: Final = 10_000
 _OPEN: Final = (JobState.WANTED, JobState.PLANNED, JobState.OFFERED, JobState.ABANDONED)
 
 
@@ -89,21 +89,23 @@ def _scope(scope: OfReleases | OfPart | OfLot | OfMachine) -> ColumnElement[bool
 
 
 def _units(recall: Recall) -> Select[*tuple[Any, ...]]:
+    """Columns of tables, not of objects: a hundred thousand rows are read as they come."""
+    make, order = MakeRow.__table__.c, OrderRow.__table__.c
     return (
         select(
-            MakeRow.id, MakeRow.order_id, OrderRow.state, MakeRow.part, MakeRow.release,
-            MakeRow.agent, MakeRow.machine, MakeRow.ended_at, MakeRow.lot, MakeRow.verdict,
+            make.id, make.order_id, order.state, make.part, make.release,
+            make.agent, make.machine, make.ended_at, make.lot, make.verdict,
         )
-        .join(OrderRow, OrderRow.id == MakeRow.order_id)
+        .join(OrderRow.__table__, order.id == make.order_id)
         .where(meets(recall))
-        .order_by(MakeRow.id)
+        .order_by(make.id)
     )  # fmt: skip
 
 
 async def units(unit: Unit, recall: Recall, after: str = "", most: int = CHUNK) -> list[Listed]:
     """Units behind the passport `after`, in the order of their passports."""
     found = await unit.session.execute(_units(recall).where(MakeRow.id > after).limit(most))
-    return [Listed._make(row) for row in found]
+    return list(map(Listed._make, found))
 
 
 async def all_units(store: Store, recall: Recall) -> AsyncIterator[list[Listed]]:
