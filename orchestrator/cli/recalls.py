@@ -146,7 +146,7 @@ def moment(words: str, zone: str | None) -> str:
         raise NoMoment(f"{words} has no zone: write {words}+01:00, {words}Z, or give --zone")
     try:
         there = ZoneInfo(zone)
-    except (OSError, ValueError) as error:
+    except (KeyError, OSError, ValueError) as error:
         raise NoMoment(f"no zone {zone} is known: write it as Europe/Madrid") from error
     return _placed(words, at, there, zone)
 

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from fablab_agents.protocol.attempts import State
-from fablab_agents.protocol.messages import Denied, Stop, Withdraw
+from fablab_agents.protocol.messages import Denied, Report, Stop, Withdraw
 from orchestrator.dispatch import census
+from orchestrator.dispatch import service as dispatch
 from orchestrator.makes import recall_loop, recalled
 from orchestrator.makes import service as makes
 from orchestrator.makes.model import Inspection, Kind, Verdict
@@ -22,7 +23,7 @@ from orchestrator.recalls import service as recalls
 from orchestrator.recalls.model import IllegalMove
 from orchestrator.recalls.service import Ending, RecallRefused, Wish
 from orchestrator.recalls.tables import RecallRow
-from tests.orchestrator.dispatch.conftest import City, a_quote, a_release
+from tests.orchestrator.dispatch.conftest import BOOT, City, a_quote, a_release
 from tests.orchestrator.orders.test_orders import confirmed, seal
 
 HOUR = timedelta(hours=1)
@@ -274,13 +275,22 @@ async def test_what_is_made_after_lifting_is_free_and_what_was_before_keeps_its_
 
 async def test_the_time_of_a_make_is_the_shops_not_the_posts(city: City) -> None:
     """A lab that was offline for a day tells late; the span means when its machine worked."""
-    attempt = await city.running()
-    ended = datetime.now(UTC) - timedelta(days=1)
-    await city.say(attempt, State.FINISHED)
+    attempt = await city.staged()
+    await city.claim(attempt)
+    began = datetime.now(UTC) - timedelta(days=1)
+    moves = ((State.STARTING, began), (State.RUNNING, began), (State.FINISHED, began + HOUR))
+    for state, at in moves:
+        city.seq += 1
+        said = Report(boot=BOOT, seq=city.seq, attempt=attempt, fence=1, state=state, at=at)
+        async with city.store.unit() as unit:
+            await dispatch.report(unit, city.agent, said)
     (make,) = await the_makes(city)
-    assert make.began_at <= make.ended_at <= make.made_at
-    assert make.file == city.file
-    assert make.ended_at > ended
+    assert (make.began_at, make.ended_at, make.file) == (began, began + HOUR, city.file)
+    name = f"{city.agent}/printer-1"
+    during = await withdraw(city, machine=name, since=began + HOUR / 2, until=began + HOUR)
+    assert await met(city, during.id) == [make.id]
+    today = await withdraw(city, machine=name, since=began + 2 * HOUR)
+    assert await met(city, today.id) == []
 
 
 # ── a wish that names nothing
