@@ -53,6 +53,7 @@ TIMES = 3
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--makes", type=at_least_one, default=100_000, metavar="N")
+    parser.add_argument("--store", choices=sorted(STORES), help="only this one")
     parser.add_argument(
         "--serve", nargs=3, metavar=("URL", "FOLDER", "PORT"), help=argparse.SUPPRESS
     )
@@ -66,7 +67,8 @@ def main() -> int:
         f"{'store':<12}{'scope':<26}{'units':>8}{'open s':>8}{'json s':>8}{'csv s':>8}{'scan s':>8}"
     )
     failed = False
-    for name, database in (("sqlite", sqlite), ("postgresql", postgres)):
+    for name in [args.store] if args.store else STORES:
+        database = STORES[name]
         with tempfile.TemporaryDirectory() as folder, database(Path(folder)) as url:
             failed |= measure(name, url, Path(folder), args.makes)
     return 1 if failed else 0
@@ -87,6 +89,9 @@ def postgres(folder: Path) -> Iterator[str]:
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     finally:
         server.cleanup()
+
+
+STORES = {"sqlite": sqlite, "postgresql": postgres}
 
 
 # ── what is generated
