@@ -13,6 +13,8 @@ from orchestrator.catalogue.model import RELEASE_MOVES, ReleaseState
 from orchestrator.labs.model import Session
 from orchestrator.orders.model import JOB_MOVES, ORDER_MOVES, JobState, OrderState
 from orchestrator.proposals.model import PROPOSAL_MOVES, ProposalState
+from orchestrator.recalls.model import MOVES as RECALL_MOVES
+from orchestrator.recalls.model import State as RecallState
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -88,8 +90,9 @@ def test_the_page_draws_the_attempts_that_both_sides_share():
         ("### Order", OrderState, ORDER_MOVES),
         ("### Release", ReleaseState, RELEASE_MOVES),
         ("### Proposal", ProposalState, PROPOSAL_MOVES),
+        ("### Recall", RecallState, RECALL_MOVES),
     ],
-    ids=["job", "order", "release", "proposal"],
+    ids=["job", "order", "release", "proposal", "recall"],
 )
 def test_the_page_draws_the_moves_of(
     title: str, states: type[StrEnum], moves: frozenset[tuple[object, object]]

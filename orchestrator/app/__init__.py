@@ -41,6 +41,7 @@ from orchestrator.labs import pages as labs_pages
 from orchestrator.labs import service as labs
 from orchestrator.makes import api as makes_api
 from orchestrator.makes import pages as makes_pages
+from orchestrator.makes import recall_api, recall_pages, recalled
 from orchestrator.makes import service as makes
 from orchestrator.orders import api as orders_api
 from orchestrator.orders import model as orders_model
@@ -53,6 +54,8 @@ from orchestrator.proposals import api as proposals_api
 from orchestrator.proposals import model as proposals_model
 from orchestrator.proposals import pages as proposals_pages
 from orchestrator.proposals import service as proposals
+from orchestrator.recalls import model as recalls_model
+from orchestrator.recalls import service as recalls
 from orchestrator.settings import Settings
 from orchestrator.store import Event, JsonValue, Store, Unit, write_whole
 from orchestrator.web import bodies, errors, keys, site
@@ -76,6 +79,11 @@ WORDING: Final[errors.Wording] = {
     records.Raced: 409,
     makes.NoSuchMake: 404,
     makes.AlreadyInspected: 409,
+    makes.OtherLot: 409,
+    recalled.RecalledUnit: 409,
+    recalls.NoSuchRecall: 404,
+    recalls.RecallRefused: 422,
+    recalls_model.IllegalMove: 409,
     orders.OrderRefused: 409,
     orders.Raced: 409,
     orders_model.IllegalMove: 409,
@@ -173,6 +181,7 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
     app.include_router(dispatch_api.routes)
     app.include_router(dispatch_api.keys_router(signer))
     app.include_router(makes_api.routes)
+    app.include_router(recall_api.routes)
 
 
 def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
@@ -182,6 +191,7 @@ def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
     planning_pages.fill(slots)
     dispatch_pages.fill(slots)
     makes_pages.fill(slots)
+    recall_pages.fill(slots)
     app.include_router(catalogue_pages.router(slots))
     app.include_router(fork_pages.routes)
     app.include_router(proposals_pages.routes)
@@ -191,6 +201,7 @@ def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
     app.include_router(planning_pages.router(signer.seal))
     app.include_router(orders_pages.router(slots))
     app.include_router(makes_pages.routes)
+    app.include_router(recall_pages.routes)
 
 
 def _include_health(app: FastAPI, store: Store, reachable: Callable[[], bool]) -> None:
@@ -221,6 +232,7 @@ async def _labs_known(unit: Unit) -> dict[str, str]:
 def wire(store: Store) -> None:
     """What a room further up has to do when something happened further down."""
     store.on("attempt.finished", _record_makes)
+    store.on("job.wanted", lambda unit, told: recalled.stop_again(unit, told.subject))
     store.on("job.cancelled", lambda unit, told: dispatch.stop_cancelled(unit, told.subject))
 
 
@@ -240,6 +252,10 @@ async def _record_makes(unit: Unit, told: Event) -> None:
             operator_minutes=row.minutes,
             simulated=row.simulated,
             attested=row.attested,
+            file=row.file,
+            began_at=row.started_at,
+            ended_at=await records.finished_at(unit, row.id),
+            lot=lot if isinstance(lot := row.evidence.get("lot"), str) else None,
         )
         await makes.record(unit, done)
 

@@ -22,6 +22,7 @@ from orchestrator.dispatch import gateway
 from orchestrator.dispatch import loop as dispatch_loop
 from orchestrator.dispatch.access import BrokerSettings
 from orchestrator.dispatch.signing import Signer
+from orchestrator.makes import recall_loop
 from orchestrator.planning import loop as planning_loop
 from orchestrator.settings import Settings
 from orchestrator.store import Store
@@ -73,6 +74,7 @@ async def _run(
             tasks.create_task(dispatch_loop.run(store, signer), name="dispatch"),
             tasks.create_task(planning_loop.run(store), name="planning"),
             tasks.create_task(app.state.drafts.keep_tidy(), name="drafts"),
+            tasks.create_task(recall_loop.run(store), name="recalls"),
             tasks.create_task(_say_when_started(server, settings, say), name="greeting"),
         ]
         await server.serve(sockets=[listener])

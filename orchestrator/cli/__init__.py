@@ -19,6 +19,8 @@ Design global, manufacture local: routes open designs to fab labs and drives the
   cosmolocal order QUOTE --name "Ana Puig"
   cosmolocal watch ORDER                              or cancel ORDER, before a machine has begun
   cosmolocal inspect PASSPORT --conforms --by "Ana"   once it is made
+  cosmolocal passport PASSPORT                        what is known of a made part
+  cosmolocal recall new --release … --reason "…"      withdraw it: jobs stop, holders are told
   cosmolocal store backup FILE                        and what to do after one was put back
 """
 
@@ -54,13 +56,14 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         labs,
         makes,
         orders,
+        recalls,
         serve,
         store,
     )
 
     families = (
         *(serve, labs, designs, archives, drafts, forks, okh),
-        *(orders, makes, broker, keys, store),
+        *(orders, makes, recalls, broker, keys, store),
     )
     for family in families:
         family.register(commands)

@@ -133,6 +133,7 @@ class Quote(BaseModel):
     valid_until: AwareDatetime
     standing: Standing = Standing()
     """How the release stood when it was asked for: a deprecated one is quoted, and says why."""
+    first_article: bool = False
 
 
 class Wish(BaseModel):
@@ -396,6 +397,7 @@ def agreed(quote: Quote) -> Quoted | None:
         policy_version=quote.policy_version,
         ready_at=quote.ready_at,
         valid_until=quote.valid_until,
+        first_article=quote.first_article,
     )
 
 

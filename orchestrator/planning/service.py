@@ -28,6 +28,7 @@ from orchestrator.planning import model
 from orchestrator.planning.model import Bench, Place, Quote, QuotedPart, WhyNot, Wish
 from orchestrator.planning.tables import AssignmentRow, QuoteRow
 from orchestrator.policy.model import IN_FORCE
+from orchestrator.recalls import service as recalls
 from orchestrator.store import JsonValue, Store, Unit, new_id
 
 _log = structlog.get_logger("planning")
@@ -50,15 +51,16 @@ async def quote(unit: Unit, wish: Wish) -> Quote:
     release = await _release(unit, wish)
     if no := refusal(release):
         raise QuoteRefused(no)
+    parts = _parts(release, wish)
+    if no := await recalls.against(unit, release.sha256, [part.name for part in parts]):
+        raise QuoteRefused(no)
     benches, places = await _benches(unit)
     named = (await lifecycle.only_labs(unit, [release.sha256])).get(release.sha256)
     if named is not None:
         benches = [bench for bench in benches if bench.place.id in named]
         places = [place for place in places if place.id in named]
     busy = await _busy_until(unit, benches)
-    items = tuple(
-        _quoted_part(wish, part, benches, places, busy, unit.now) for part in _parts(release, wish)
-    )
+    items = tuple(_quoted_part(wish, part, benches, places, busy, unit.now) for part in parts)
     firsts = [item.options[0] for item in items if item.options]
     complete = len(firsts) == len(items)
     given = Quote(
@@ -78,6 +80,7 @@ async def quote(unit: Unit, wish: Wish) -> Quote:
         ready_at=max(option.ready_at for option in firsts) if complete else None,
         valid_until=unit.now + timedelta(hours=IN_FORCE.quote_hours),
         standing=lifecycle.standing(await lifecycle.find(unit, release.sha256)),
+        first_article=release.first_article,
     )
     unit.session.add(
         QuoteRow(
@@ -249,9 +252,11 @@ def _solve(problem: scheduling.Problem, seconds: float) -> Planned:
 async def put_in_force(unit: Unit, asked: Open, planned: Planned) -> int:
     """Move jobs where the plan has them; those that moved meanwhile are left alone. How many."""
     moved = 0
+    out = await recalls.machines_out(unit)
     for job_id, version in asked.versions.items():
         job = await orders.job(unit, job_id)
-        if job.version == version:
+        spot = planned.plan.by_job.get(job_id)
+        if job.version == version and (spot is None or spot.machine not in out):
             moved += await _place(unit, job, planned)
     return moved
 
@@ -323,7 +328,10 @@ async def _benches(unit: Unit) -> tuple[list[Bench], list[Place]]:
         for standing, place in zip(standings, places, strict=True)
         for each in standing.machines
     ]
-    usable = [bench for bench in found if model.usable(bench, IN_FORCE.currency)]
+    out = await recalls.machines_out(unit)
+    usable = [
+        bench for bench in found if bench.id not in out and model.usable(bench, IN_FORCE.currency)
+    ]
     return [bench for bench in usable if _can_be_planned(bench)], places
 
 
