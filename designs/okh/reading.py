@@ -5,7 +5,7 @@ A manifest of OKH 1.0 is first put into the words of 2.4; what those have no wor
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from designs.design import Ancestor, Bought, Check, Contributor, Recipe
 from designs.licences import normal
-from designs.okh.fields import RENAMED
+from designs.okh.fields import FIELDS, PART_FIELDS, RENAMED, Field
 from designs.okh.manifest import (
     DRAWN,
     AlternativeEntry,
@@ -32,7 +32,8 @@ OVERRULED = "overruled"
 _V = TypeVar("_V", bound=BaseModel)
 _OF_PARTS = ("title", "process", "material", "thickness_mm", "quantity", "tolerance_mm")
 _SHORT, _LONG = 200, 2000
-_RESERVED = frozenset({"part", "cosmolocal", "okhv"})
+Words = Callable[[Plain], Plain]
+"""What we would write for a table with some of the keys."""
 
 
 @dataclass(frozen=True)
@@ -77,34 +78,24 @@ def dialect_of(table: Mapping[str, object]) -> Dialect:
 
 def _second(table: Plain, faults: Faults) -> Manifest:
     own = dict(_rightly(table.get("cosmolocal"), "cosmolocal", faults))
-    table |= _back(own, "cosmolocal", faults, _RESERVED)
+    table |= _back(own, table, FIELDS, _top_words, ("cosmolocal", faults))
     for old, new in RENAMED.items():
         if old in table and new not in table:
             table[new] = table.pop(old)
     parts = _parts(table, own, faults)
-    manifest = Manifest(
-        title=_text(table.get("name"), _SHORT),
-        function=_text(table.get("function")),
-        version=_text(table.get("version")) or None,
-        licence=_licence(table.get("license")),
-        licensor=_agent(table.get("licensor")),
-        repo=_text(table.get("repo")) or None,
-        forked_from=_text(table.get("fork-of")) or None,
-        language=_first(table.get("documentation-language")),
-        readme=_first(table.get("readme")),
-        image=_image(table.get("image")),
-        bom=_paths(table.get("bom")),
-        instructions=_paths(table.get("manufacturing-instructions")),
-        manuals=_paths(table.get("user-manual")),
-        parts=parts,
-        exports=_paths(table.get("export")),
-        sources=_paths(table.get("source")),
-        bought=_values(Bought, own.get("bought"), ("cosmolocal", "bought"), faults),
-        ancestor=_ancestor(own, faults),
-        contributors=_values(
-            Contributor, own.get("contributor"), ("cosmolocal", "contributor"), faults
-        ),
-        first_article=_flag(own, "first_article", faults),
+    bought = _values(Bought, own.get("bought"), ("cosmolocal", "bought"), faults)
+    contributors = _values(
+        Contributor, own.get("contributor"), ("cosmolocal", "contributor"), faults
+    )
+    manifest = Manifest.model_validate(
+        _top(table)
+        | {
+            "parts": parts,
+            "bought": bought,
+            "ancestor": _ancestor(own, faults),
+            "contributors": contributors,
+            "first_article": _flag(own, "first_article", faults),
+        }
     )
     words = own_words(manifest)
     own_of_words = _table(words.pop("cosmolocal", {}))
@@ -116,13 +107,59 @@ def _second(table: Plain, faults: Faults) -> Manifest:
     )
 
 
-def _back(own: Plain, where: str, faults: Faults, reserved: frozenset[str] = frozenset()) -> Plain:
-    """Takes out of `own` what waits there because it does not fit its field."""
+def _top(table: Plain) -> Plain:
+    """The fields of a manifest that its own keys hold."""
+    return {
+        "title": _text(table.get("name"), _SHORT),
+        "function": _text(table.get("function")),
+        "version": _text(table.get("version")) or None,
+        "licence": _licence(table.get("license")),
+        "licensor": _agent(table.get("licensor")),
+        "repo": _text(table.get("repo")) or None,
+        "forked_from": _text(table.get("fork-of")) or None,
+        "language": _first(table.get("documentation-language")),
+        "readme": _first(table.get("readme")),
+        "image": _image(table.get("image")),
+        "bom": _paths(table.get("bom")),
+        "instructions": _paths(table.get("manufacturing-instructions")),
+        "manuals": _paths(table.get("user-manual")),
+        "exports": _paths(table.get("export")),
+        "sources": _paths(table.get("source")),
+    }
+
+
+def _back(
+    own: Plain, above: Plain, fields: Mapping[str, Field], words: Words, place: tuple[str, Faults]
+) -> Plain:
+    """Takes out of `own` what waits there because it does not fit its field.
+
+    Where the field was given another value since, that one counts and the old one stays waiting.
+    """
+    where, faults = place
     waits = dict(_rightly(own.pop("kept", None), f"{where}.kept", faults))
-    stays = {k: waits.pop(k) for k in reserved & waits.keys()}
-    if stays:
-        own["kept"] = stays
-    return waits
+    back: Plain = {}
+    for key, value in list(waits.items()):
+        if key not in fields:
+            continue
+        if key not in above or _same(words({key: value}).get(key), above[key]):
+            back[key] = waits.pop(key)
+    if waits:
+        own["kept"] = waits
+    return back
+
+
+def _top_words(table: Plain) -> Plain:
+    return own_words(Manifest.model_validate(_top(table)))
+
+
+def _part_words(entry: Plain) -> Plain:
+    title = _text(entry.get("name"), _SHORT) or "part"
+    drawn = (path for path in _paths(entry.get("export")) if path.lower().endswith(DRAWN))
+    return {
+        "name": slug(title),
+        "source": next(iter(_paths(entry.get("source"))), None),
+        "export": next(drawn, None),
+    }
 
 
 # Parts
@@ -163,7 +200,7 @@ def _part(
         return None
     key = title if title in said else name
     own = dict(_rightly(said.get(key), f"cosmolocal.part.{key}", faults))
-    entry |= _back(own, f"cosmolocal.part.{key}", faults)
+    entry |= _back(own, entry, PART_FIELDS, _part_words, (f"cosmolocal.part.{key}", faults))
     part = _part_fields(entry, own, whole, (name, title), ("cosmolocal", "part", key), faults)
     if part is None:
         return None

@@ -160,6 +160,8 @@ def _fitting(
             table[key] = value
         else:
             left[key] = value
+    if "tsdc" in left:
+        table.pop("tsdc", None)  # ours comes from the parts and would hide it
     unfit = [k for k, v in table.items() if k in fields and fields[k].fault(v) is not None]
     return {k: v for k, v in table.items() if k not in unfit}, {k: words[k] for k in unfit} | left
 

@@ -40,9 +40,9 @@ FORMATS = _MESHES | _DRAWINGS
 PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
 MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
 MOST_FILES = 200
-KEPT = FORMATS | {
-    "step", "stp", "py", "scad", "toml", "yml", "yaml", "md", "png", "jpg", "jpeg", "webp", "csv",
-    "pdf", "txt",
+KEPT = FORMATS | PROGRAMS | {
+    "step", "stp", "py", "scad", "fcstd", "toml", "yml", "yaml", "md", "png", "jpg", "jpeg", "webp",
+    "csv", "pdf", "txt",
 }  # fmt: skip
 """What a folder or archive is searched for; anything may be uploaded by its name."""
 _NO_SUFFIX = {"license", "licence", "copying", "notice", "readme"}

@@ -1,10 +1,10 @@
 import math
+import tomllib
 from datetime import date
 from pathlib import Path
 
 import pytest
 import tomli_w
-import tomllib
 import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -165,44 +165,58 @@ def test_a_manifest_of_2_read_and_written_loses_nothing(table):
     text = write(manifest)
     assert read(text.encode(), "okh.toml") == second(manifest)
     out = tomllib.loads(text)
-    waits = out.get("cosmolocal", {}).get("kept", {})
-    for key, value in table.items():
-        if key in {"okhv", "part", "cosmolocal"}:
-            continue
-        new = RENAMED.get(key, key)
-        here = [place[name] for place in (out, waits) for name in (key, new) if name in place]
-        assert any(_same(value, each) for each in here), key
-    own = out.get("cosmolocal", {})
-    for key, value in table["cosmolocal"].items():
-        if key == "kept":
-            assert all(
-                any(_same(v, place.get(k)) for place in (out, waits)) or k in {"okhv"}
-                for k, v in value.items()
-                if k not in table
-            )
-        elif key != "part":
-            assert _same(value, own.get(key)), key
+    assert not lost_at_the_top(table, out)
+    assert not lost_in_our_table(table, out)
     for entry, written in zip(table["part"], out.get("part", []), strict=True):
-        said = table["cosmolocal"]["part"].get(entry["name"], {})
-        its = own["part"][slug(entry["name"])]
-        for key, value in entry.items():
-            if key not in said.get("kept", {}):
-                places = (written, its.get("kept", {}))
-                assert any(_same(value, place.get(key)) for place in places), key
-        for key, value in said.items():
-            assert key == "kept" or _same(value, its.get(key)), key
+        assert not lost_of_a_part(entry, table["cosmolocal"]["part"], written, out["cosmolocal"])
 
 
+def stands(value, key, *places) -> bool:
+    return any(key in place and _same(value, place[key]) for place in places)
+
+
+def lost_at_the_top(table, out) -> list[str]:
+    places = out, out.get("cosmolocal", {}).get("kept", {})
+    return [
+        key
+        for key, value in table.items()
+        if key not in {"okhv", "part", "cosmolocal"}
+        and not stands(value, key, *places)
+        and not stands(value, RENAMED.get(key, key), *places)
+    ]
+
+
+def lost_in_our_table(table, out) -> list[str]:
+    own, said = out.get("cosmolocal", {}), dict(table["cosmolocal"])
+    said.pop("part")
+    waits = said.pop("kept", {})
+    lost = [key for key, value in said.items() if not stands(value, key, own)]
+    return lost + [
+        key
+        for key, value in waits.items()
+        if key not in {*table, *RENAMED, "okhv"}
+        and not stands(value, key, out, own.get("kept", {}))
+    ]
+
+
+def lost_of_a_part(entry, said, written, own) -> list[str]:
+    its, before = own["part"][slug(entry["name"])], dict(said.get(entry["name"], {}))
+    waits = before.pop("kept", {})
+    lost = [key for key, value in before.items() if not stands(value, key, its)]
+    return lost + [
+        key
+        for key, value in (entry | waits).items()
+        if not stands(value, key, written, its.get("kept", {}))
+    ]
+
+
+WORDS_OF_FIRST = (
+    *("description", "intended-use", "license", "licensor", "project-link", "version", "image"),
+    *("bom", "made", "contributors", "manufacturing-files", "keywords", "contact", "unheard-of"),
+    *("derivative-of", "archive-download", "documentation-language"),
+)
 FIRST = st.fixed_dictionaries(
-    {"title": SHORT},
-    optional={
-        name: TEXT | ANYTHING
-        for name in (
-            *("description", "intended-use", "license", "licensor", "project-link", "version"),
-            *("image", "bom", "made", "contributors", "manufacturing-files", "keywords", "contact"),
-            *("derivative-of", "unheard-of", "archive-download", "documentation-language"),
-        )
-    },
+    {"title": SHORT}, optional=dict.fromkeys(WORDS_OF_FIRST, TEXT | ANYTHING)
 )
 
 
@@ -330,12 +344,24 @@ def test_our_table_carries_what_okh_has_no_field_for():
 
 
 def test_what_does_not_fit_waits_beside_and_comes_back():
-    manifest = read(b'okhv = "2.4"\nname = "x"\nmass = "heavy"\nbom = 5\nlicense = "cc by 4.0"\n', "a.toml")
+    manifest = read(
+        b'okhv = "2.4"\nname = "x"\nmass = "heavy"\nbom = 5\nlicense = "cc by 4.0"\n', "a.toml"
+    )
     out = tomllib.loads(write(manifest))
     assert "mass" not in out
     assert out["license"] == "CC-BY-4.0"
     assert out["cosmolocal"]["kept"]["mass"] == "heavy"
     assert out["cosmolocal"]["kept"]["license"] == "cc by 4.0"
+    assert read(write(manifest).encode(), "a.toml") == manifest
+
+
+def test_what_was_written_since_counts_more_than_what_waits():
+    was = write(read(b'okhv = "2.4"\nlicense = "cc by 4.0"\nlicensor = 5\n', "a.toml"))
+    now = was.replace('license = "CC-BY-4.0"', 'license = "MIT"')
+    manifest = read(now.encode(), "a.toml")
+    assert (manifest.licence, manifest.licensor) == ("MIT", "5")
+    out = tomllib.loads(write(manifest))
+    assert (out["license"], out["cosmolocal"]["kept"]["license"]) == ("MIT", "cc by 4.0")
     assert read(write(manifest).encode(), "a.toml") == manifest
 
 
@@ -383,7 +409,9 @@ def test_converting_gives_valid_2_4_or_nothing(line, where):
 
 
 def test_numbers_of_yaml_stay_as_they_were_written():
-    table = parse(b"a: 1.10\nb: 0x1F\nc: no\nd: 007\ne: 2020-01-02\nf: '5'\ng: 5\nh: .inf\n", "y.yml").table
+    table = parse(
+        b"a: 1.10\nb: 0x1F\nc: no\nd: 007\ne: 2020-01-02\nf: '5'\ng: 5\nh: .inf\n", "y.yml"
+    ).table
     assert table == {
         "a": "1.10", "b": "0x1F", "c": "no", "d": "007", "e": date(2020, 1, 2), "f": "5", "g": 5,
         "h": ".inf",

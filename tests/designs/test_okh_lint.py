@@ -118,11 +118,31 @@ def test_what_is_wrong_is_said_with_its_line(line, level, field, at, word):
 @pytest.mark.parametrize(
     ("more", "level", "field", "word"),
     [
-        ("tolerence_mm = 0.1", Level.WARNING, "cosmolocal.part.screen.tolerence_mm", "tolerance_mm"),
+        (
+            "tolerence_mm = 0.1",
+            Level.WARNING,
+            "cosmolocal.part.screen.tolerence_mm",
+            "tolerance_mm",
+        ),
         ('process = "magic"', Level.ESSENTIAL, "cosmolocal.part.screen.process", "nobody"),
-        ("[cosmolocal.part.scren]\nquantity = 2", Level.WARNING, "cosmolocal.part.scren", "not there"),
-        ("[cosmolocal]\nfirst_article = 1", Level.REFUSAL, "cosmolocal.first_article", "true or false"),
-        ("[[cosmolocal.bought]]\nquantity = 2", Level.REFUSAL, "cosmolocal.bought.0.name", "required"),
+        (
+            "[cosmolocal.part.scren]\nquantity = 2",
+            Level.WARNING,
+            "cosmolocal.part.scren",
+            "not there",
+        ),
+        (
+            "[cosmolocal]\nfirst_article = 1",
+            Level.REFUSAL,
+            "cosmolocal.first_article",
+            "true or false",
+        ),
+        (
+            "[[cosmolocal.bought]]\nquantity = 2",
+            Level.REFUSAL,
+            "cosmolocal.bought.0.name",
+            "required",
+        ),
         ('[[part]]\nname = "post"', Level.ESSENTIAL, "part.1", "no file"),
         ('[[part]]\nname = "SCREEN"\nexport = "x.dxf"', Level.REFUSAL, "part.1", "two parts"),
         ("[x-ours]\na = 1", Level.NOTE, "x-ours", "not known"),
@@ -178,12 +198,24 @@ def test_addresses_that_nobody_else_reaches(address, away):
 def test_references_are_paths_below_or_addresses():
     for fine in ("a.stl", "x/y z.stl", "https://a.org/x", "ümlaut.stl"):
         assert reference_fault(fine) is None
-    for wrong in ("", " ", 5, None, "/a", "..", "a/..", "data:text/plain,x", "javascript:x", "a\nb"):
+    for wrong in (
+        "",
+        " ",
+        5,
+        None,
+        "/a",
+        "..",
+        "a/..",
+        "data:text/plain,x",
+        "javascript:x",
+        "a\nb",
+    ):
         assert path_fault(wrong)
         assert reference_fault(wrong)
 
 
 # Hostile manifests: each a clear refusal, in bounded time.
+# ruff: noqa: E501 - a table with a row for each
 
 HOSTILE = [
     ("yaml tag", b"a: !!python/object/apply:os.system [id]\n", "okh.yml", "YAML tag"),
@@ -200,7 +232,7 @@ HOSTILE = [
     ("yaml table as a name", b"? {a: 1}\n: 2\n", "okh.yml", "is a list or a table"),
     ("yaml documents", b"title: a\n---\ntitle: b\n", "okh.yml", "more than one document|expected"),
     ("yaml list", b"- 1\n- 2\n", "okh.yml", "no table"),
-    ("yaml control", b"title: \"a\x00b\"\n", "okh.yml", "cannot be read"),
+    ("yaml control", b'title: "a\x00b"\n', "okh.yml", "cannot be read"),
     ("yaml half a character", b'title: "\\uD800"\n', "okh.yml", "cannot be read"),
     ("yaml beyond unicode", b'title: "\\UFFFFFFFF"\n', "okh.yml", "cannot be read"),
     ("yaml long", b"title: " + b"a" * 70_000, "okh.yml", "too long"),
@@ -255,7 +287,7 @@ def test_hostile_manifests_are_refused_with_the_reason(data, name, why):
     assert time.process_time() - began < 5
 
 
-WRONG = ["5", "true", '""', "[]", "{}", '[{a = 1}]', "1979-05-27", '["", 5]', '{name = []}']
+WRONG = ["5", "true", '""', "[]", "{}", "[{a = 1}]", "1979-05-27", '["", 5]', "{name = []}"]
 
 
 @pytest.mark.parametrize("value", WRONG)
