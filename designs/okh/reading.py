@@ -299,7 +299,8 @@ def second_of_first(table: Plain) -> Plain:
     }
     new = {k: v for k, v in new.items() if v is not None and v not in ("", [])}
     own = {k: v for k, v in cast("Plain", new["cosmolocal"]).items() if v != []}
-    gone = {"description" if table.get("description") else "intended-use"}
+    used = "description" if table.get("description") else "intended-use"
+    gone = {used} if "function" in new else set[str]()
     gone |= {old for old, key in _SAME.items() if old in table and new.get(key) is table[old]}
     first = {key: value for key, value in table.items() if key not in gone}
     return new | {"cosmolocal": own | ({OKH_1: first} if first else {})}
