@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,11 +49,30 @@ def thumbnail(
     flat = isinstance(thing, Drawing)
     mesh = solid(thing, thickness_mm or SHEET_MM) if isinstance(thing, Drawing) else thing
     view = _View(turn_deg=28, lift_deg=52 if flat else 32)
-    image = _drawn(mesh, view, px * over, _SHEET if flat else _PRINTED)
-    small = image.resize((px, px), Image.Resampling.BOX)
-    out = io.BytesIO()
-    small.save(out, "PNG", optimize=True)
-    return out.getvalue()
+    return _png(_drawn(mesh, view, px * over, _SHEET if flat else _PRINTED), px)
+
+
+@dataclass(frozen=True, eq=False)
+class Coloured:
+    """A solid in its place; the colour's red, green and blue from 0 to 1."""
+
+    mesh: Mesh
+    colour: tuple[float, float, float]
+
+
+def scene(
+    pieces: Sequence[Coloured],
+    px: int = 512,
+    turn_deg: float = 28,
+    lift_deg: float = 32,
+    over: int = 2,
+) -> bytes:
+    """PNG, px by px, of several solids as they stand together; otherwise as `thumbnail`."""
+    offsets = np.cumsum([0, *(len(piece.mesh.vertices) for piece in pieces)])
+    faces = [piece.mesh.faces + o for piece, o in zip(pieces, offsets[:-1], strict=True)]
+    whole = Mesh(np.concatenate([piece.mesh.vertices for piece in pieces]), np.concatenate(faces))
+    colours = np.repeat([p.colour for p in pieces], [len(p.mesh.faces) for p in pieces], axis=0)
+    return _png(_drawn(whole, _View(turn_deg, lift_deg), px * over, colours), px)
 
 
 def glb(mesh: Mesh, colour: tuple[float, ...] | None = None) -> bytes:
@@ -125,7 +144,15 @@ def _coarsened(mesh: Mesh, most: int) -> Mesh:
     return mesh
 
 
+def _png(image: Image.Image, px: int) -> bytes:
+    small = image.resize((px, px), Image.Resampling.BOX)
+    out = io.BytesIO()
+    small.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
 def _drawn(mesh: Mesh, view: _View, px: int, colour: Points) -> Image.Image:
+    """`colour` (3,) of all, or (m, 3) of each face."""
     axes = view.axes()
     seen = mesh.vertices @ axes.T
     facing = (normals(mesh) @ axes.T)[:, 2] > 0
@@ -135,7 +162,8 @@ def _drawn(mesh: Mesh, view: _View, px: int, colour: Points) -> Image.Image:
     screen = np.column_stack([to_pixels(seen[:, :2]), seen[:, 2] * scale])
     depth, owner = _rastered(screen[faces], px)
     ground = _rastered(np.dstack([to_pixels(shadow)[faces], np.zeros((len(faces), 3))]), px)[1]
-    shade = _shaded(normals(mesh)[facing] @ axes.T, depth, owner, colour)
+    of_face = np.broadcast_to(colour, (len(mesh.faces), 3))[facing]
+    shade = _shaded(normals(mesh)[facing] @ axes.T, depth, owner, of_face)
     return _composed(shade, owner >= 0, ground >= 0, px)
 
 
@@ -236,7 +264,7 @@ def _shaded(facing: Points, depth: Points, owner: Indices, colour: Points) -> Im
     """Lambert light from the upper left, a little from the eye, and darker lines at edges."""
     lit = np.clip(facing @ _LIGHT, 0, 1)
     tone = (0.42 + 0.62 * lit + 0.08 * facing[:, 2])[np.maximum(owner, 0)]
-    picture = np.clip(tone[..., None] * colour, 0, 1)
+    picture = np.clip(tone[..., None] * colour[np.maximum(owner, 0)], 0, 1)
     return picture * (1 - 0.45 * _edges(facing, depth, owner))[..., None]
 
 
