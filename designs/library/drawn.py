@@ -21,7 +21,7 @@ _PRINTED: Colour = (0.20, 0.56, 0.58)
 _CLEAR: Colour = (0.62, 0.74, 0.82)
 _WOOD: Colour = (0.87, 0.68, 0.43)
 _NEW: Colour = (0.90, 0.42, 0.24)
-_PX = 480
+_PX, _STEP_PX = 480, 400
 
 
 def alone(body: "Manifold", entry: PartEntry) -> bytes:
@@ -42,7 +42,7 @@ def step(steps: Sequence[Step], number: int, entries: Mapping[str, PartEntry]) -
         Coloured(mesh_of(piece.body.translate(piece.comes_from)), _NEW)
         for piece in steps[number - 1]
     ]
-    return scene([*before, *new], _PX)
+    return scene([*before, *new], _STEP_PX)
 
 
 def _plain(piece: Piece, entries: Mapping[str, PartEntry]) -> Coloured:

@@ -14,7 +14,7 @@ GRIP_PCT = 78  # of the tube's width: it snaps in through this
 
 class Wishes(Parameters):
     tube_mm: float = length(6, 4, 20, "outer diameter of the tube")
-    length_mm: float = length(140, 90, 200, "from the tip to the thumb bar")
+    length_mm: float = length(140, 90, 165, "from the tip to the thumb bar")
 
 
 def parts(wish: Wishes) -> dict[str, Shape]:

@@ -1,11 +1,18 @@
 """A strainer for the drain of a sink: a cone fits many drains; printed standing, without supports."""
 
-import numpy as np
+from typing import TYPE_CHECKING
 
+import numpy as np
+from shapely import Polygon
+
+from designs.library.assembly import along
 from designs.library.built import Design
 from designs.library.parameters import Parameters, length
-from designs.library.shapes import Shape, disc, prism, stroke, turned
+from designs.library.shapes import Shape, disc, prism, turned
 from designs.library.written import Stated
+
+if TYPE_CHECKING:
+    from manifold3d import Manifold
 
 WALL, FLOOR = 2.4, 2.0
 LEDGE = 7.0  # how far the cone goes past the drain's edge
@@ -16,7 +23,7 @@ KNOB, KNOB_TALL = 9.0, 16.0
 
 
 class Wishes(Parameters):
-    drain_mm: float = length(42, 38, 85, "inner diameter of the drain")
+    drain_mm: float = length(45, 42, 85, "inner diameter of the drain")
 
 
 def parts(wish: Wishes) -> dict[str, Shape]:
@@ -44,14 +51,16 @@ def parts(wish: Wishes) -> dict[str, Shape]:
             (0, KNOB_TALL),
         ]
     )
-    return {"strainer": _pierced(bowl, low, wish) + knob}
+    return {"strainer": _pierced(bowl, low) + knob}
 
 
-def _pierced(bowl, low: float, wish: Wishes):
+def _pierced(bowl: "Manifold", low: float) -> "Manifold":
+    """Slits, pointed at the top so that they print in the air, and holes in the floor."""
+    half, foot, head = SLIT / 2, FLOOR + 0.6, DROP - 3.0
+    section = Polygon([(-half, foot), (half, foot), (half, head), (0, head + half), (-half, head)])
     slits = int(2 * np.pi * low / (2 * SLIT))
     for turn in np.arange(slits) * 360 / slits:
-        cut = prism(stroke([(low + 1.5, 0), (wish.drain_mm / 2 - 2, 0)], SLIT), 60, -1)
-        bowl -= cut.rotate((0, 0, float(turn)))
+        bowl -= along(section, 3 * DROP, low - 2.0).rotate((0, 0, float(turn)))
     rings = int((low - HOLE / 2 - 1.5 - KNOB / 2 - HOLE / 2 - 1.0) // HOLE_PITCH) + 1
     for ring in range(rings):
         radius = low - HOLE / 2 - 1.5 - HOLE_PITCH * ring

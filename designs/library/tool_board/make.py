@@ -141,7 +141,7 @@ def hook(wish: Wishes) -> "Manifold":
     deep = wish.board_mm + wish.sheet_mm - 0.5
     back = plate(PLATE, PLATE_TALL, 1.2)
     tongue = box(-deep, TONGUE_AT - TONGUE / 2, PLATE / 2, TONGUE_AT + TONGUE / 2)
-    arm = stroke([(3, 4), (wish.reach_mm - 3, 4), (wish.reach_mm, 14)], 7.0)
+    arm = stroke([(3.6, 4), (wish.reach_mm - 3, 4), (wish.reach_mm, 14)], 7.0)
     gusset = Polygon([(2, 4), (14, 6), (PLATE - 0.5, 15), (2, 15)])
     body = rounded(back.union(arm).union(gusset), 1.1).union(tongue)
     hole = prism(teardrop(SCREW), 4 * PLATE, -PLATE).rotate((0, 90, 0)).rotate((90, 0, 0))

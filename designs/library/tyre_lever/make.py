@@ -29,11 +29,11 @@ def outline(wish: Wishes) -> Polygon:
     along = np.linspace(0, 1, 40)
     middle = 7.0 * (1 - np.clip(along / 0.28, 0, 1)) ** 2
     thick = TIP + (spine - TIP) * np.sin(np.pi / 2 * np.clip(along / 0.45, 0, 1)) ** 1.5
-    x = along * (long - 14)
+    x = TIP / 2 + along * (long - 14 - TIP / 2)
     upper = np.column_stack([x, middle + thick / 2])
     lower = np.column_stack([x, middle - thick / 2])[::-1]
-    blade = Polygon(np.vstack([upper, lower])).union(disc(TIP, 0, 7.0))
-    bead = disc(3.4, 1.2, 7.9)  # catches under the edge of the tyre
+    blade = Polygon(np.vstack([upper, lower])).union(disc(TIP, TIP / 2, 7.0))
+    bead = disc(3.4, 2.5, 7.9)  # catches under the edge of the tyre
     end = stroke([(long - 15, 0), (long - spine / 2, 0)], spine)
     whole = shapely.union_all([blade, bead, end])
     hook = stroke([(long - 20, -spine), (long - 17, -spine / 2 + SPOKE / 2 - 0.5)], SPOKE)
