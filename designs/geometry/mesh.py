@@ -201,13 +201,13 @@ def _welded(vertices: Points, faces: Indices) -> tuple[Points, Indices, int]:
 
 
 def _merged(vertices: Points, faces: Indices, keys: Points) -> tuple[Points, Indices]:
-    first, where = _distinct(_mixed(keys))
+    first, where = distinct(_mixed(keys))
     faces = where[faces]
     a, b, c = faces.T
     return vertices[first], faces[(a != b) & (b != c) & (c != a)]
 
 
-def _distinct(keys: NDArray[np.uint64]) -> tuple[Indices, Indices]:
+def distinct(keys: NDArray[np.uint64]) -> tuple[Indices, Indices]:
     """(one place of each distinct key, for each key which of them), as np.unique would tell.
 
     Sorting numbers is ten times faster than sorting places by them, so the place rides in the low

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from designs.errors import Refused, Severity
 from designs.geometry.mesh import (
     Mesh,
-    _distinct,
     areas_mm2,
+    distinct,
     mesh_facts,
     normals,
     read_mesh,
@@ -145,7 +145,7 @@ def test_every_real_solid_reads():
 def test_equal_keys_are_found_as_numpy_finds_them(numbers):
     """Also where keys differ in nothing but the bits in which their places ride."""
     keys = np.array(numbers, dtype=np.uint64)
-    first, where = _distinct(keys)
+    first, where = distinct(keys)
     assert len(first) == len(set(numbers))
     assert np.array_equal(keys[first][where], keys)
 
