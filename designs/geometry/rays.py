@@ -42,9 +42,11 @@ class Stretches:
         return float(self.width_mm[order[up_to]]) if up_to < len(order) else None
 
     def under(self, width_mm: float) -> "Stretches":
-        thin = self.width_mm < width_mm
+        return self.only(self.width_mm < width_mm)
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Stretches":
         return Stretches(
-            self.width_mm[thin], self.middle[thin], self.area_mm2[thin], self.faces[thin]
+            self.width_mm[chosen], self.middle[chosen], self.area_mm2[chosen], self.faces[chosen]
         )
 
 
@@ -69,7 +71,7 @@ def probed(mesh: Mesh, crossings: int = CROSSINGS) -> Probed:
 
     Each spot of the surface is measured along the axis it faces most, so under 55 degrees. A wall
     with parallel sides comes out exactly, whatever its direction; one with curved or tapered sides
-    by the mean of both directions: a tube within 2 %, a round rod up to 6 % too thin.
+    by the mean of both directions: a tube or a round rod up to 6 % too thin.
     """
     crossings = min(crossings, CROSSINGS * _MANY // max(len(mesh.faces), _MANY))
     cross = crossed(mesh)
