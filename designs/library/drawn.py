@@ -6,7 +6,7 @@ Drawn by our own renderer from the solids themselves, so they cannot show what i
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from designs.geometry.picture import Coloured, scene
+from designs.geometry.picture import Coloured, group
 from designs.library.assembly import Piece, Step
 from designs.library.shapes import mesh_of
 from designs.okh import PartEntry
@@ -27,12 +27,12 @@ _PX, _STEP_PX = 480, 400
 def alone(body: "Manifold", entry: PartEntry) -> bytes:
     """PNG of a design of one part, as it lies when it is made."""
     lift = 32 if entry.process == FDM else 52
-    return scene([Coloured(mesh_of(body), _colour(entry))], _PX, lift_deg=lift)
+    return group([Coloured(mesh_of(body), _colour(entry))], _PX, lift_deg=lift)
 
 
 def together(steps: Sequence[Step], entries: Mapping[str, PartEntry]) -> bytes:
     """PNG of the whole."""
-    return scene([_plain(piece, entries) for step in steps for piece in step], _PX)
+    return group([_plain(piece, entries) for step in steps for piece in step], _PX)
 
 
 def step(steps: Sequence[Step], number: int, entries: Mapping[str, PartEntry]) -> bytes:
@@ -42,7 +42,7 @@ def step(steps: Sequence[Step], number: int, entries: Mapping[str, PartEntry]) -
         Coloured(mesh_of(piece.body.translate(piece.comes_from)), _NEW)
         for piece in steps[number - 1]
     ]
-    return scene([*before, *new], _STEP_PX)
+    return group([*before, *new], _STEP_PX)
 
 
 def _plain(piece: Piece, entries: Mapping[str, PartEntry]) -> Coloured:
