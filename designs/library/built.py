@@ -1,4 +1,4 @@
-"""Builds one design: its parts as files, each looked at as publishing will, and what goes with them.
+"""Builds one design: its parts, each looked at as publishing will, and what goes with them.
 
 It refuses what publishing would only warn of: a design of ours is to have no faults.
 """

@@ -24,7 +24,9 @@ def manifest(text: str, wish: Parameters, stated: Stated) -> str:
     if wish == type(wish)():
         return lines
     mark = hashlib.sha256(wish.model_dump_json().encode()).hexdigest()[:8]
-    return re.sub(r'^version = "(.*)"$', rf'version = "\1+as-wished.{mark}"', lines, flags=re.M)
+    return re.sub(
+        r'^version = "(.*)"$', rf'version = "\1+as-wished.{mark}"', lines, flags=re.MULTILINE
+    )
 
 
 def _restated(text: str, stated: Stated) -> Iterator[str]:

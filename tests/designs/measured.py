@@ -14,7 +14,6 @@ from shapely.geometry.base import BaseGeometry
 from designs.library.tube_rack import make as rack
 
 
-
 def cut(body, z: float) -> BaseGeometry:
     """The solid's section at that height."""
     rings = [Polygon(ring) for ring in body.slice(z).to_polygons() if len(ring) > 2]
@@ -129,8 +128,8 @@ MEASURES: dict[tuple[str, str, str], Measure] = {
     ("drawer-divider", "short-wall", "Slot"): lambda p, _: gaps(
         p, (-1, 0.3 * high(p)), (400, 0.3 * high(p))
     )[0],
-    ("knob", "knob", "Diameter of the face"): lambda b, _: 2 * max(
-        np.hypot(*point) for point in cut(b, 4).exterior.coords
+    ("knob", "knob", "Diameter of the face"): lambda b, _: (
+        2 * max(np.hypot(*point) for point in cut(b, 4).exterior.coords)
     ),
     ("knob", "knob", "Height"): lambda b, _: size(b, 2),
     ("knob", "knob", "Pocket for the nut, across flats"): lambda b, w: next(
@@ -200,9 +199,9 @@ MEASURES: dict[tuple[str, str, str], Measure] = {
     ("tool-board", "hook", "Thickness of the plate"): lambda b, _: walls(
         cut(b, 3), (-20, 30), (20, 30)
     )[0],
-    ("tool-board", "key-block", "Hole for the 5 mm key"): lambda b, _: hole_at(
-        cut(b, 6), -19, 13
-    )[0],
+    ("tool-board", "key-block", "Hole for the 5 mm key"): lambda b, _: hole_at(cut(b, 6), -19, 13)[
+        0
+    ],
     ("tool-board", "key-block", "Thickness of the plate"): lambda b, _: high(cut(b, 40)),
     ("tool-board", "spacer", "Height"): lambda b, _: size(b, 2),
     ("tool-board", "label-wheel", "Slot, height"): lambda p, _: hole_at(p, 0, 37)[1],

@@ -1,4 +1,4 @@
-"""Our own designs: what they promise in their manifests, held against the geometry that is built."""
+"""Our own designs: what they promise in their manifests, held against what is built."""
 
 import csv
 import hashlib
@@ -27,13 +27,12 @@ from designs.library.__main__ import main
 from designs.library.assembly import Piece, clashes, quantities
 from designs.library.built import HERE, look, refuse, source
 from designs.processes import FDM, LASER, MILL, find_material, find_process
-from fablab_agents.prepare import Order, prepare
-from firmware_bridge import profiles
+from fablab_agents.prepare import prepare
 from tests.designs.measured import MEASURES, cut, hole_at
+from tests.designs.prepared import order_of
 
 pytest.importorskip("manifold3d", reason="the `library` dependency group is not installed")
 
-MACHINE = {FDM: "generic-fdm-220", MILL: "generic-cnc-3018", LASER: "generic-laser-400"}
 ROOM = {FDM: (210, 210, 240), MILL: (290, 170), LASER: (390, 390)}
 """What the shipped machines hold, less a margin for the cutter and a first line around a print."""
 ASSEMBLED = tuple(slug for slug in slugs() if source(slug).steps)
@@ -125,7 +124,7 @@ def test_instructions_say_what_for_what_not_and_how_it_ends(slug, built):
         assert words in text or (words == "**Not for**" and "not" in text.lower()), words
     shown = {f.name for f in folder.glob("step-*.png")}
     assert {name for name in shown if name in text} == shown
-    assert TEXTS <= {f.name for f in folder.iterdir()}
+    assert {f.name for f in folder.iterdir()} >= TEXTS
 
 
 def test_who_could_be_hurt_is_told_that_it_is_no_medical_device():
@@ -236,7 +235,9 @@ def test_whatever_is_wished_within_bounds_can_be_made_and_is_as_stated(slug, dat
     if design.steps:
         steps = design.steps(wish)
         assert clashes(steps) == []
-        wanted = {name: stated[name].get("quantity", e.quantity) for name, e in entries(slug).items()}
+        wanted = {
+            name: stated[name].get("quantity", e.quantity) for name, e in entries(slug).items()
+        }
         assert quantities(steps) == wanted
 
 
@@ -344,7 +345,9 @@ def test_a_wish_changes_files_manifest_and_version(tmp_path, built):
     assert next(c.nominal_mm for c in long.inspection if c.what == "Length") == 200
     facts = drawing_facts(read_drawing(out / "long-wall.svg", "svg"))
     assert facts.size_mm[0] == pytest.approx(200)
-    told = {each["name"]: each["built"] for each in json.loads((out / "parameters.json").read_text())}
+    told = {
+        each["name"]: each["built"] for each in json.loads((out / "parameters.json").read_text())
+    }
     assert (told["length_mm"], told["columns"], told["rows"]) == (200, 5, 3)
     assert (out / "short-wall.svg").read_bytes() == (usual / "short-wall.svg").read_bytes()
     assert (out / "okh.toml").read_bytes() != (usual / "okh.toml").read_bytes()
@@ -422,19 +425,3 @@ def test_a_shipped_machine_takes_it(slug, name, built, tmp_path):
     assert made.grams > 0
     assert made.seconds > 30
 
-
-def order_of(entry, folder):
-    return Order(
-        part_name=entry.name,
-        process=entry.process,
-        material=entry.material,
-        thickness_mm=entry.thickness_mm,
-        quality="normal",
-        quantity=1,
-        file_path=folder / entry.file,
-        format=entry.file.rpartition(".")[2],
-        profile=profiles.load(MACHINE[entry.process]),
-        machine="here",
-        tool_mm=3.175 if entry.process == MILL else None,
-        kerf_mm=0.15 if entry.process == LASER else None,
-    )

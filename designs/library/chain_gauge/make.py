@@ -1,8 +1,8 @@
 """A go and no-go gauge for the wear of a bicycle chain, laser-cut from thin acrylic.
 
-Two teeth drop between the rollers when the chain has grown. Between the outer faces of two rollers'
-inner sides lies, for n links of pitch p, wear e and rollers of diameter d: n p (1 + e) - d. The pitch
-of every bicycle chain is half an inch, 12.7 mm (ISO 9633).
+Two teeth drop between the rollers when the chain has grown. Between the inner sides of two rollers,
+n links of pitch p apart, lies n p (1 + e) - d for wear e and rollers of diameter d. The pitch of
+every bicycle chain is half an inch, 12.7 mm (ISO 9633).
 """
 
 import shapely
@@ -36,7 +36,7 @@ def over_teeth_mm(wish: Wishes, wear_pct: float) -> float:
 
 
 def gauge(wish: Wishes) -> Polygon:
-    """Teeth up for wear soon, teeth down for wear now; one notch marks the first, two the second."""
+    """Teeth up for wear soon, marked by one notch; teeth down for wear now, marked by two."""
     soon, now = over_teeth_mm(wish, wish.soon_pct), over_teeth_mm(wish, wish.now_pct)
     long = now + 2 * END
     body = plate(long, BODY, 5.0)

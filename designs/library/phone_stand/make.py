@@ -52,9 +52,7 @@ def stated(wish: Wishes) -> Stated:
 
 def steps(wish: Wishes) -> tuple[Step, ...]:
     half = wish.sheet_mm / 2
-    bars = [
-        Piece("crossbar", across(crossbar(wish), wish.sheet_mm, y - half)) for y in BARS
-    ]
+    bars = [Piece("crossbar", across(crossbar(wish), wish.sheet_mm, y - half)) for y in BARS]
     sides = [
         Piece("side", along(side(wish), wish.sheet_mm, x - half), (0, 0, 26))
         for x in (PAST, PAST + wish.apart_mm)

@@ -52,9 +52,7 @@ def _grid(side: float, plants: int) -> list[tuple[float, float]]:
 def dibber() -> Polygon:
     """Notches on both edges, so that a depth can be felt."""
     half = DIBBER / 2
-    blade = Polygon(
-        [(0, 0), (half, TIP), (half, DIBBER_LONG), (-half, DIBBER_LONG), (-half, TIP)]
-    )
+    blade = Polygon([(0, 0), (half, TIP), (half, DIBBER_LONG), (-half, DIBBER_LONG), (-half, TIP)])
     head = stroke([(-14, DIBBER_LONG - 8), (14, DIBBER_LONG - 8)], HEAD)
     shape = rounded(blade.union(head), 1.4)
     tip = shape.bounds[1]
@@ -65,7 +63,10 @@ def dibber() -> Polygon:
 def stated(wish: Wishes) -> Stated:
     return {
         "square": {"Side": wish.side_mm, "Round hole": hole_mm(wish)},
-        "dibber": {"From the tip to the notch for 50 mm": 50.0 + SHEET, "Width of the blade": DIBBER},
+        "dibber": {
+            "From the tip to the notch for 50 mm": 50.0 + SHEET,
+            "Width of the blade": DIBBER,
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""A strainer for the drain of a sink: a cone fits many drains; printed standing, without supports."""
+"""A strainer for the drain of a sink: a cone, printed standing, without supports."""
 
 from typing import TYPE_CHECKING
 

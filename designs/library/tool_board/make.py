@@ -177,7 +177,7 @@ def spacer() -> "Manifold":
 # ── the whole ───────────────────────────────────────────────────────────────────────────────
 
 
-def stated(wish: Wishes) -> Stated:
+def stated(_: Wishes) -> Stated:
     return {
         "board": {"Length": LONG, "Width of a slot": TONGUE + 0.6, "Screw hole": SCREW},
         "hook": {"Tongue, height": TONGUE, "Width": WIDE, "Thickness of the plate": PLATE},

@@ -57,10 +57,7 @@ def tier(wish: Wishes, hole: float) -> Polygon:
     """Its tabs end flush with the outer faces of the sides."""
     between, depth, sheet = between_mm(wish), depth_mm(wish), wish.sheet_mm
     body = plate(between, depth)
-    ends = [
-        box(-sheet, y - TAB / 2, between + sheet, y + TAB / 2)
-        for y in tabs(wish)
-    ]
+    ends = [box(-sheet, y - TAB / 2, between + sheet, y + TAB / 2) for y in tabs(wish)]
     pitch, first = pitch_mm(wish), RIM + hole_mm(wish) / 2
     holes = [
         disc(hole, first + pitch * i, first + pitch * j)
