@@ -21,7 +21,7 @@ _PRINTED: Colour = (0.20, 0.56, 0.58)
 _CLEAR: Colour = (0.62, 0.74, 0.82)
 _WOOD: Colour = (0.87, 0.68, 0.43)
 _NEW: Colour = (0.90, 0.42, 0.24)
-_PX, _STEP_PX = 480, 400
+_PX, _STEP_PX = 420, 360
 
 
 def alone(body: "Manifold", entry: PartEntry) -> bytes:
