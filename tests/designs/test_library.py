@@ -116,6 +116,19 @@ def test_a_manifest_says_all_that_open_know_how_asks_for(slug):
         assert entry.inspection
 
 
+@pytest.mark.skipif(not hasattr(okh, "lint"), reason="this Open Know-How reader has no lint")
+@pytest.mark.parametrize("slug", slugs())
+def test_nothing_can_be_said_against_a_manifest(slug, built):
+    folder = built[0][slug]
+    data = (folder / "okh.toml").read_bytes()
+    report = okh.lint(data, "okh.toml", lambda path: (folder / path).exists())
+    assert report.remarks == ()
+    read = okh.read(data, "okh.toml")
+    assert read.contributors
+    assert read.first_article == (slug in {"chain-gauge", "tool-board", "tyre-lever"})
+    assert okh.read(okh.write(read).encode(), "okh.toml") == read
+
+
 @pytest.mark.parametrize("slug", slugs())
 def test_instructions_say_what_for_what_not_and_how_it_ends(slug, built):
     folder = built[0][slug]
