@@ -49,7 +49,8 @@ def main() -> int:
             for entry in manifest.parts:
                 row = _row(order_of(entry, folder), Path(work) / "programs" / entry.name)
                 bad += not row.startswith("accepted")
-                print(f"{slug:15} {entry.name:14} {MACHINE[str(entry.process)]:18} {row}", flush=True)
+                machine = MACHINE[str(entry.process)]
+                print(f"{slug:15} {entry.name:14} {machine:18} {row}", flush=True)
     return 1 if bad else 0
 
 
