@@ -437,4 +437,3 @@ def test_a_shipped_machine_takes_it(slug, name, built, tmp_path):
     assert [f for f in made.findings if f.severity is not Severity.NOTE] == []
     assert made.grams > 0
     assert made.seconds > 30
-
