@@ -116,6 +116,8 @@ def _corners(lines: Iterator[tuple[int, list[bytes]]]) -> Iterator[tuple[int, li
 
 
 def _checked(corners: Points) -> Points:
+    if corners.min() >= -REACH_MM and corners.max() <= REACH_MM:  # false for nan, too
+        return corners
     bad = np.flatnonzero(~np.isfinite(corners).all(axis=1))
     if len(bad):
         raise Refused("a corner is not a finite number", f"triangle {bad[0] // 3 + 1}", _AGAIN)

@@ -61,7 +61,7 @@ def test_thick_sheets_thin_prints_and_small_holes_are_warned_of():
 
 
 def test_a_roof_over_nothing_is_warned_of_and_a_slope_is_not():
-    table = solid(solids.cube(10), solids.cube(30, at=(-10, -10, 15)))
+    table = solid(solids.cube(10), solids.cube(30, at=(-10, -10, 10)))
     (roof,) = mesh_findings(table)
     assert roof.where.startswith("900 mm²")
     ball_on_edge = solid(solids.cube() @ _turned(45))
