@@ -12,6 +12,7 @@ from fablab_agents.protocol.messages import Condition, Down, Up
 from orchestrator.catalogue.model import RELEASE_MOVES, ReleaseState
 from orchestrator.labs.model import Session
 from orchestrator.orders.model import JOB_MOVES, ORDER_MOVES, JobState, OrderState
+from orchestrator.proposals.model import PROPOSAL_MOVES, ProposalState
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -86,8 +87,9 @@ def test_the_page_draws_the_attempts_that_both_sides_share():
         ("### Job", JobState, JOB_MOVES),
         ("### Order", OrderState, ORDER_MOVES),
         ("### Release", ReleaseState, RELEASE_MOVES),
+        ("### Proposal", ProposalState, PROPOSAL_MOVES),
     ],
-    ids=["job", "order", "release"],
+    ids=["job", "order", "release", "proposal"],
 )
 def test_the_page_draws_the_moves_of(
     title: str, states: type[StrEnum], moves: frozenset[tuple[object, object]]

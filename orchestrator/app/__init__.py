@@ -19,6 +19,8 @@ from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue import (
     drafts,
     drafts_api,
+    fork_api,
+    fork_pages,
     lifecycle,
     lifecycle_api,
     publish_pages,
@@ -47,6 +49,10 @@ from orchestrator.orders import service as orders
 from orchestrator.planning import api as planning_api
 from orchestrator.planning import pages as planning_pages
 from orchestrator.planning import service as planning
+from orchestrator.proposals import api as proposals_api
+from orchestrator.proposals import model as proposals_model
+from orchestrator.proposals import pages as proposals_pages
+from orchestrator.proposals import service as proposals
 from orchestrator.settings import Settings
 from orchestrator.store import Event, JsonValue, Store, Unit, write_whole
 from orchestrator.web import bodies, errors, keys, site
@@ -74,14 +80,21 @@ WORDING: Final[errors.Wording] = {
     orders.Raced: 409,
     orders_model.IllegalMove: 409,
     planning.QuoteRefused: 422,
+    proposals.NoSuchProposal: 404,
+    proposals.NotYours: 403,
+    proposals.Raced: 409,
+    proposals_model.Closed: 409,
 }
 
 
 # ── the web application
 
 
-_OWN_KEYS: Final = re.compile(r"/api/(drafts(/.*)?|files/local|releases/[0-9a-f]{64}/(state|labs))")
-"""Doors that ask for a key of their own, see `web.keys`."""
+_OWN_KEYS: Final = re.compile(
+    r"/api/(drafts(/.*)?|files/local|releases/[0-9a-f]{64}/(state|labs|fork)"
+    r"|designs/[a-z0-9-]+/proposals|proposals/[a-z0-9-]+/(accept|decline|withdraw))"
+)
+"""Doors that ask for a key of their own, see `web.keys`; and anybody may propose."""
 
 
 class Gate:
@@ -147,6 +160,8 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
 
     reach = labs_api.Reach(mqtt, settings.public_url, signer.public, signer.lists, tell_broker)
     app.include_router(catalogue_api.routes)
+    app.include_router(fork_api.routes)
+    app.include_router(proposals_api.routes)
     app.include_router(lifecycle_api.router(_labs_known))
     anyone = settings.drafts == "anyone"
     app.include_router(drafts_api.router(app.state.drafts, _labs_known, anyone))
@@ -162,10 +177,14 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
 
 def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
     slots = Slots()
+    fork_pages.fill(slots)
+    proposals_pages.fill(slots)
     planning_pages.fill(slots)
     dispatch_pages.fill(slots)
     makes_pages.fill(slots)
     app.include_router(catalogue_pages.router(slots))
+    app.include_router(fork_pages.routes)
+    app.include_router(proposals_pages.routes)
     app.state.desk = publish_pages.Desk(app.state.drafts, _labs_known, settings.drafts == "anyone")
     app.include_router(publish_pages.routes)
     app.include_router(labs_pages.routes)

@@ -69,6 +69,7 @@ def router(slots: Slots) -> APIRouter:
             successor=await _successor(unit, view.standing.successor),
             order=await slots.render("design.order", request, unit, view.sha256),
             makes=await slots.render("design.makes", request, unit, view.sha256),
+            lineage=await slots.render("design.lineage", request, unit, view.sha256),
         )
 
     return routes

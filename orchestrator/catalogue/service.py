@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from sqlalchemy import Select, select
 
 from designs import bounded, okh
-from designs.design import Facts, File, MeshFacts, Release
-from designs.errors import Finding
-from orchestrator.catalogue import lifecycle, model, versions
+from designs.design import Facts, File, MeshFacts, Release, Role
+from designs.errors import Finding, Refused
+from orchestrator.catalogue import lifecycle, lineage, model, versions
 from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
 from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState
 from orchestrator.catalogue.tables import NamedLabRow, ReleaseRow
@@ -31,13 +31,24 @@ class Examined(BaseModel):
     pictures: dict[str, Path]
 
 
+Seen = Callable[[PartDraft], Examined | None]
+
+
+def unseen(_: PartDraft) -> None:
+    """Nobody looked before."""
+
+
 @dataclass(frozen=True)
 class Published:
-    """`lab_keys`: by lab, the key that lets it look at a pre-release; told only here."""
+    """`lab_keys`: by lab, the key that lets it look at a pre-release; told only here.
+
+    `key` is the maintainer's, of a design that nobody has one of yet; told only here, too.
+    """
 
     release: Release
     findings: tuple[Finding, ...]
     lab_keys: Mapping[str, str]
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,10 +59,12 @@ class Terms:
     labs: tuple[str, ...] = ()
     key_sha256: str | None = None
     """Of the key that will move the release and publish the next version."""
-    seen: Callable[[PartDraft], Examined | None] = lambda _: None
+    seen: Seen = unseen
     """What was found in the same bytes for the same part just before, where it is known."""
     then: Callable[[Unit, Release], Awaitable[None]] | None = None
     """Done in the same transaction as the release."""
+    exact: bool = False
+    """It has to keep its hash: what it is silent about is not added."""
 
     @property
     def state(self) -> ReleaseState:
@@ -71,9 +84,32 @@ async def publish(
     draft, notes = model.at_version(await asyncio.to_thread(described, files, answers))
     licence = model.judge_licence(draft.licence)
     lifecycle.check_private(licence[0], terms.state)
+    return await keep(
+        store,
+        draft,
+        files,
+        lambda facts, kept: model.release(draft, licence, facts, kept),
+        terms,
+        notes,
+    )
+
+
+Record = Callable[[dict[str, Facts], dict[str, File]], Release]
+"""The release of examined parts and kept files; may refuse."""
+
+
+async def keep(
+    store: Store,
+    draft: Draft,
+    files: Mapping[str, Path],
+    record: Record,
+    terms: Terms,
+    notes: Sequence[Finding] = (),
+) -> Published:
+    """Examine and keep what a draft names, and the one row that publishes it."""
     model.check_sent(draft, files.keys())
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
-        examined = await _examine_all(draft, files, Path(work), terms)
+        examined = await examine_all(draft, files, Path(work), terms.seen)
         findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]
         model.reject(findings)
         pictures = {
@@ -81,13 +117,36 @@ async def publish(
             for name, seen in examined.items()
         }
     facts = {name: seen.facts for name, seen in examined.items()}
-    release = model.release(draft, licence, facts, _keep(store.blobs, files, draft))
+    release = record(facts, _keep(store.blobs, files, draft))
     async with store.unit() as unit:
-        await _check_name(unit, release, terms)
-        keys = await _insert(unit, _row(unit, release, findings, pictures, terms), terms)
-        if terms.then is not None:
-            await terms.then(unit, release)
-    return Published(release, tuple(findings), keys)
+        return await insert(unit, release, findings, pictures, terms)
+
+
+async def insert(
+    unit: Unit,
+    release: Release,
+    findings: Sequence[Finding],
+    pictures: dict[str, dict[str, str]],
+    terms: Terms,
+) -> Published:
+    """The row that publishes a release, with the ancestry and the names that stay with it.
+
+    Raises DesignRefused where the name or the version is taken, or somebody would be lost.
+    """
+    said, release = release, await lineage.settled(unit, release)
+    if terms.exact and release != said:
+        raise model.refused(
+            f"it says nothing of those whom {release.design} names here", "release.json",
+            "publish its files, or take over a release that names them",
+        )  # fmt: skip
+    await _check_name(unit, release, terms)
+    row = _row(unit, release, findings, pictures, terms)
+    is_new = await unit.session.get(ReleaseRow, row.sha256) is None
+    lab_keys = await _insert(unit, row, terms)
+    key = await lineage.remember(unit, row, release) if is_new else None
+    if terms.then is not None:
+        await terms.then(unit, release)
+    return Published(release, tuple(findings), lab_keys, key)
 
 
 def described(files: Mapping[str, Path], answers: Answers) -> Draft:
@@ -99,12 +158,12 @@ def described(files: Mapping[str, Path], answers: Answers) -> Draft:
     return model.draft_of_manifest(read, list(files), answers)
 
 
-async def _examine_all(
-    draft: Draft, files: Mapping[str, Path], work: Path, terms: Terms
+async def examine_all(
+    draft: Draft, files: Mapping[str, Path], work: Path, seen: Seen = unseen
 ) -> dict[str, Examined]:
     """By part name. One child at a time: a shop-sized server has two cores."""
     return {
-        part.name: terms.seen(part)
+        part.name: seen(part)
         or await asyncio.to_thread(examine, part, files[part.file_name], work / part.name)
         for part in draft.parts
     }
@@ -130,13 +189,13 @@ def examine(part: PartDraft, file: Path, out: Path) -> Examined:
 
 
 def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, File]:
-    made_from = [part.file_name for part in draft.parts]
+    made_from = model.needed(draft)
     return {
         name: File(
             name=name,
             sha256=blobs.put(path),
             size_bytes=path.stat().st_size,
-            role=model.role(name, made_from),
+            role=model.role(name, made_from, draft.said_roles),
             format=model.file_format(name) or "none",
         )
         for name, path in files.items()
@@ -175,8 +234,9 @@ async def _check_name(unit: Unit, release: Release, terms: Terms) -> None:
     named = select(ReleaseRow.key_sha256).where(
         ReleaseRow.design == release.design, ReleaseRow.private.is_(False)
     )
-    keys = set(await unit.session.scalars(named))
-    if keys and not release.private and terms.key_sha256 not in keys:
+    taken = set(await unit.session.scalars(named))
+    theirs = taken | {await lineage.kept_key(unit, release.design)}
+    if taken and not release.private and terms.key_sha256 not in theirs - {None}:
         raise model.refused(
             f"somebody else's design is called {release.design}",
             "title",
@@ -223,6 +283,17 @@ async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
 
 async def release(unit: Unit, sha256: str) -> Release:
     return Release.model_validate_json((await lifecycle.find(unit, sha256)).manifest)
+
+
+def manifest_of(blobs: Blobs, published: Release) -> okh.Manifest | None:
+    """The manifest that a release was published with, if there was one and it still reads."""
+    file = next((f for f in published.files if f.role is Role.MANIFEST), None)
+    if file is None:
+        return None
+    try:
+        return okh.read(blobs.path(file.sha256).read_bytes(), file.name)
+    except Refused:
+        return None
 
 
 async def row(unit: Unit, sha256: str) -> ReleaseRow:

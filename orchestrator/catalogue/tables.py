@@ -82,3 +82,22 @@ class DraftFileRow(Base):
     findings: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
     pictures: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     looked_at: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class ForkRow(Base):
+    """A release and the one it was forked from, which need not be published here."""
+
+    __tablename__ = "fork"
+
+    release: Mapped[str] = mapped_column(ForeignKey("release.sha256"), primary_key=True)
+    ancestor: Mapped[str] = mapped_column(index=True)
+
+
+class DesignKeyRow(Base):
+    """What is kept of the key of a design's maintainer."""
+
+    __tablename__ = "design_key"
+
+    design: Mapped[str] = mapped_column(primary_key=True)
+    kept: Mapped[str]
+    since: Mapped[datetime] = mapped_column(Utc)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from designs import licences
+from orchestrator.catalogue import ancestry, lineage
 from orchestrator.catalogue import service as catalogue
 from orchestrator.labs import service as labs
 from orchestrator.makes import service
@@ -26,6 +27,7 @@ async def passport(make_id: str, request: Request) -> HTMLResponse:
         verdict = licences.judge(release.licence, licences.Act.MAKE_PAID)
         part = release.part(make.part)
         lab, machine = await _maker(unit, make)
+        line = ancestry.credits(release, await lineage.chain(unit, release))
         return page(
             request,
             "makes/passport.html",
@@ -36,6 +38,7 @@ async def passport(make_id: str, request: Request) -> HTMLResponse:
             lab=lab,
             machine=machine,
             notices=verdict.notices,
+            credits=line,
             address=urljoin(str(request.base_url), f"p/{make_id}"),
             qr=qr(urljoin(str(request.base_url), f"p/{make_id}")),
         )

@@ -10,12 +10,15 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from designs.design import Contributor
 from orchestrator.app import create_app
+from orchestrator.catalogue import ancestry
 from orchestrator.dispatch.signing import Signer
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import NewLab
 from orchestrator.makes import service as makes
 from orchestrator.makes.model import Inspection, Kind, Verdict
+from orchestrator.makes.tables import MakeRow
 from orchestrator.orders import model as orders_model
 from orchestrator.orders import service as orders
 from orchestrator.orders.tables import OrderRow
@@ -259,11 +262,9 @@ async def test_a_licence_without_paid_making_is_said_before_anybody_asks(site: S
 # ── following
 
 
-async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_it(
-    open_site: Site,
-) -> None:
-    path = await open_site.order()
-    async with open_site.town.store.unit() as unit:
+async def _made(site: Site) -> MakeRow:
+    """The one job of the one order, made and inspected."""
+    async with site.town.store.unit() as unit:
         (row,) = await orders.orders(unit)
         (job,) = await orders.jobs_of(unit, row.id)
         await orders.plan_job(unit, job.id, "lab-near", "printer-1")
@@ -280,6 +281,14 @@ async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_
             volume_pct=-0.4, machine_s=1500,
         )  # fmt: skip
         await makes.inspected(unit, make.id, seen)
+    return make
+
+
+async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_it(
+    open_site: Site,
+) -> None:
+    path = await open_site.order()
+    make = await _made(open_site)
     order = await open_site.get(path)
     assert re.search(r"Fetch it Near : 1 × Hook", order.words)
     assert "1 of 1 part made and inspected" in order.words
@@ -294,6 +303,26 @@ async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_
     assert "1 of them attested by a person" in design.words
     told = await open_site.get(f"/api/makes/{make.id}")
     assert told.answer.json()["attested"] is True
+
+
+async def test_a_passport_names_everybody_whom_the_design_stands_on(site: Site) -> None:
+    design = {"design": "peg", "title": "Peg", "licensor": "Eva", "licence": "CC-BY-4.0"}
+    await site.town.publish(**design)
+    peg = site.town.release
+    middle = {"design": "pin", "title": "Pin", "licensor": "Cy", "licence": "CC0-1.0"}
+    line = {"ancestor": ancestry.named(peg), "contributors": ancestry.standing(peg)}
+    await site.town.publish(**middle, **line)
+    pin = site.town.release
+    own = {"design": "hook", "title": "Hook", "licensor": "Bo", "licence": "MIT"}
+    named = (*ancestry.standing(pin), Contributor(name="Di"))
+    await site.town.publish(**own, ancestor=ancestry.named(pin), contributors=named)
+    await site.town.open_lab("Near", 1, PRINTER)
+    await site.order()
+    passport = await site.get(f"/p/{(await _made(site)).id}")
+    assert "Contributors: Eva, Di." in passport.words
+    assert "Pin 1.0.0 by Cy, CC0-1.0, with Eva." in passport.words
+    told = "Tell, too: Who made it, its title and a link to it and to the licence; No warranty."
+    assert f"Peg 1.0.0 by Eva, CC-BY-4.0. {told}" in passport.words
 
 
 # ── every page
