@@ -6,9 +6,9 @@ is: its solids and drawings are looked at in bounded children, its programs are 
 
 import asyncio
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
@@ -22,7 +22,7 @@ from designs.errors import DesignRefused, Finding, Severity
 from orchestrator.catalogue import lifecycle, model, service, versions
 from orchestrator.catalogue.lifecycle import Caller
 from orchestrator.catalogue.model import Answers, PartDraft
-from orchestrator.catalogue.service import Published, Terms
+from orchestrator.catalogue.service import Examined, Published, Terms
 from orchestrator.catalogue.tables import DraftFileRow, DraftRow, ReleaseRow
 from orchestrator.store import Blobs, Store, Unit, new_id
 
@@ -33,6 +33,7 @@ MOST_BYTES_OF_ALL: Final = 8 * 1024**3
 UNUSED: Final = timedelta(days=90)
 EMPTY: Final = timedelta(days=1)
 _A_USE: Final = timedelta(hours=12)
+_LATELY: Final = timedelta(days=1)
 _SWEEP_S: Final = 3600.0
 _AT_ONCE: Final = 2
 _FACTS: Final = TypeAdapter[Facts | None](Facts | None)
@@ -171,7 +172,7 @@ class Drafts:
                 unit.session.add(
                     DraftFileRow(
                         draft=draft, name=name, sha256=sha256, size_bytes=size, note=note,
-                        added_at=unit.now, findings=[],
+                        added_at=unit.now, findings=[], pictures={},
                     )
                 )  # fmt: skip
                 row.used_at = unit.now
@@ -215,7 +216,7 @@ class Drafts:
     async def thumbnail(self, draft: str, sha256: str) -> Path:
         """The picture we drew of a file in it; raises KeyError."""
         _, files = await self._load(draft)
-        if sha256 not in {file.thumbnail for file in files.values()}:
+        if sha256 not in {file.pictures.get("thumbnail") for file in files.values()}:
             raise KeyError("picture in this draft")
         return self._files(draft).path(sha256)
 
@@ -244,7 +245,7 @@ class Drafts:
                 await unit.record("draft.published", draft, release=release.sha256)
 
             named = lifecycle.checked_labs(labs, known_labs or {}) if labs else ()
-            terms = Terms(caller, named, row.key_sha256, close)
+            terms = Terms(caller, named, row.key_sha256, self._seen(draft, files), close)
             answers = Answers.model_validate(row.answers)
             published = await service.publish(
                 self._store, self._paths(draft, files), answers, terms
@@ -312,30 +313,51 @@ class Drafts:
             rows = await unit.session.scalars(mine.order_by(DraftFileRow.name))
             return row, {file.name: file for file in rows}
 
+    def _seen(
+        self, draft: str, files: Mapping[str, DraftFileRow]
+    ) -> Callable[[PartDraft], Examined | None]:
+        """What lately was found in these files, so that publishing need not look again."""
+        kept, now = self._files(draft), datetime.now(UTC)
+
+        def seen(part: PartDraft) -> Examined | None:
+            file = files[part.file_name]
+            lately = file.looked_at is not None and now - file.looked_at < _LATELY
+            if file.facts is None or file.asked != asked_of(part) or not lately:
+                return None
+            pictures = {kind: kept.path(sha256) for kind, sha256 in file.pictures.items()}
+            return Examined.model_validate(
+                {"facts": file.facts, "findings": file.findings, "pictures": pictures}
+            )
+
+        return seen
+
     async def _look_at(self, file: DraftFileRow, part: PartDraft, path: Path) -> None:
         """Examine one file, in a child, and keep what was seen."""
         kept = self._files(file.draft)
-        file.facts, file.thumbnail = None, None
+        file.facts, file.pictures = None, {}
         with tempfile.TemporaryDirectory(prefix="draft-") as work:
             try:
                 async with self._looks:
                     seen = await asyncio.to_thread(service.examine, part, path, Path(work) / "out")
                 file.facts = seen.facts.model_dump(mode="json")
                 found = seen.findings
-                picture = seen.pictures.get("thumbnail")
-                if picture is not None:
-                    file.thumbnail = await asyncio.to_thread(kept.put, picture)
+                file.pictures = {
+                    kind: await asyncio.to_thread(kept.put, picture)
+                    for kind, picture in seen.pictures.items()
+                }
             except DesignRefused as refused:
                 found = refused.findings
         file.findings = [finding.model_dump(mode="json") for finding in found]
         file.asked = asked_of(part)
         async with self._store.unit() as unit:
+            file.looked_at = unit.now
             await unit.session.merge(file)
 
     async def _drop_unused(self, draft: str) -> None:
         """Files of the folder that no name in the draft stands for any more."""
         _, rows = await self._load(draft)
-        kept = {row.sha256 for row in rows.values()} | {row.thumbnail for row in rows.values()}
+        drawn = {sha256 for row in rows.values() for sha256 in row.pictures.values()}
+        kept = {row.sha256 for row in rows.values()} | drawn
         files = self._files(draft)
         for sha256 in await asyncio.to_thread(files.all):
             if sha256 not in kept:
@@ -450,7 +472,7 @@ def _file_view(file: DraftFileRow, plan: _Plan) -> FileView:
         looked_at=made and file.asked is not None,
         facts=_FACTS.validate_python(file.facts) if made else None,
         findings=tuple(Finding.model_validate(each) for each in file.findings) if made else (),
-        thumbnail=file.thumbnail if made else None,
+        thumbnail=file.pictures.get("thumbnail") if made else None,
     )
 
 

@@ -23,6 +23,21 @@ from orchestrator.catalogue.tables import NamedLabRow, ReleaseRow
 from orchestrator.store import Blobs, JsonValue, Store, Unit
 
 
+class Examined(BaseModel):
+    """One part's file as the bounded reader saw it; `pictures` are files by kind."""
+
+    facts: Facts
+    findings: tuple[Finding, ...]
+    pictures: dict[str, Path]
+
+
+Seen = Callable[[PartDraft], Examined | None]
+
+
+def unseen(_: PartDraft) -> None:
+    """Nobody looked before."""
+
+
 @dataclass(frozen=True)
 class Published:
     """`lab_keys`: by lab, the key that lets it look at a pre-release; told only here.
@@ -44,6 +59,8 @@ class Terms:
     labs: tuple[str, ...] = ()
     key_sha256: str | None = None
     """Of the key that will move the release and publish the next version."""
+    seen: Seen = unseen
+    """What was found in the same bytes for the same part just before, where it is known."""
     then: Callable[[Unit, Release], Awaitable[None]] | None = None
     """Done in the same transaction as the release."""
     exact: bool = False
@@ -53,14 +70,6 @@ class Terms:
     def state(self) -> ReleaseState:
         to = ReleaseState.PRE_RELEASE if self.labs else ReleaseState.RELEASED
         return model.move_release(ReleaseState.DRAFT, to)
-
-
-class Examined(BaseModel):
-    """One part's file as the bounded reader saw it; `pictures` are files by kind."""
-
-    facts: Facts
-    findings: tuple[Finding, ...]
-    pictures: dict[str, Path]
 
 
 async def publish(
@@ -100,7 +109,7 @@ async def keep(
     """Examine and keep what a draft names, and the one row that publishes it."""
     model.check_sent(draft, files.keys())
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
-        examined = await examine_all(draft, files, Path(work))
+        examined = await examine_all(draft, files, Path(work), terms.seen)
         findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]
         model.reject(findings)
         pictures = {
@@ -149,10 +158,13 @@ def described(files: Mapping[str, Path], answers: Answers) -> Draft:
     return model.draft_of_manifest(read, list(files), answers)
 
 
-async def examine_all(draft: Draft, files: Mapping[str, Path], work: Path) -> dict[str, Examined]:
+async def examine_all(
+    draft: Draft, files: Mapping[str, Path], work: Path, seen: Seen = unseen
+) -> dict[str, Examined]:
     """By part name. One child at a time: a shop-sized server has two cores."""
     return {
-        part.name: await asyncio.to_thread(examine, part, files[part.file_name], work / part.name)
+        part.name: seen(part)
+        or await asyncio.to_thread(examine, part, files[part.file_name], work / part.name)
         for part in draft.parts
     }
 

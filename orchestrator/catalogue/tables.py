@@ -80,7 +80,8 @@ class DraftFileRow(Base):
     asked: Mapped[list[JsonValue] | None] = mapped_column(JSON)
     facts: Mapped[dict[str, JsonValue] | None] = mapped_column(JSON)
     findings: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
-    thumbnail: Mapped[str | None]
+    pictures: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    looked_at: Mapped[datetime | None] = mapped_column(Utc)
 
 
 class ForkRow(Base):

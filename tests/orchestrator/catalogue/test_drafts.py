@@ -141,6 +141,25 @@ async def test_publishing_makes_the_release_that_publishing_the_files_would_make
     ]
 
 
+async def test_what_was_looked_at_lately_is_not_looked_at_again_to_publish(
+    any_store: Store, drafts: Drafts, folder: Folder, monkeypatch: pytest.MonkeyPatch
+):
+    begun = await filled(drafts, folder, {"plate.svg": SQUARE}, **OPEN)
+    seen = (await drafts.look(begun.id)).files[0]
+
+    def again(*_: object) -> None:
+        raise AssertionError("it was looked at again")
+
+    monkeypatch.setattr(service, "examine", again)
+    published = await drafts.publish(begun.id, Caller(key=begun.key))
+    assert published is not None
+    assert published.release.parts[0].facts == seen.facts
+    async with any_store.view() as unit:
+        pictures = (await service.row(unit, published.release.sha256)).pictures["plate"]
+    assert set(pictures) == {"thumbnail", "model", "outline"}
+    assert any_store.blobs.read(pictures["thumbnail"]).startswith(b"\x89PNG")
+
+
 async def test_publishing_twice_is_publishing_once(
     any_store: Store, drafts: Drafts, folder: Folder
 ):
@@ -294,7 +313,7 @@ async def test_replaced_files_leave_nothing_behind(drafts: Drafts, folder: Folde
         await drafts.add(begun.id, "plate.svg", folder.put("plate.svg", text))
         await drafts.look(begun.id)
     kept = [path for path in (tmp_path / "drafts" / begun.id).rglob("*") if path.is_file()]
-    assert len(kept) == 2  # the drawing and its picture
+    assert len(kept) == 4  # the drawing and its pictures
 
 
 async def test_what_nobody_used_for_ninety_days_is_removed_and_said_so(

@@ -56,7 +56,8 @@ def _drafts() -> None:
         sa.Column("asked", sa.JSON(), nullable=True),
         sa.Column("facts", sa.JSON(), nullable=True),
         sa.Column("findings", sa.JSON(), nullable=False),
-        sa.Column("thumbnail", sa.String(), nullable=True),
+        sa.Column("pictures", sa.JSON(), nullable=False),
+        sa.Column("looked_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["draft"], ["draft.id"], name=op.f("fk_draft_file_draft_draft")),
         sa.PrimaryKeyConstraint("draft", "name", name=op.f("pk_draft_file")),
     )
