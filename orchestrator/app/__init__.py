@@ -5,7 +5,7 @@ It decides nothing: backward flow between rooms is wired here, by event, inside 
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -16,8 +16,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.catalogue import api as catalogue_api
+from orchestrator.catalogue import feeds
 from orchestrator.catalogue import pages as catalogue_pages
 from orchestrator.catalogue import service as catalogue
+from orchestrator.catalogue.search import doors as search_doors
+from orchestrator.catalogue.search import index as search_index
+from orchestrator.catalogue.search.model import Able, Place
 from orchestrator.dispatch import access, census, records
 from orchestrator.dispatch import api as dispatch_api
 from orchestrator.dispatch import pages as dispatch_pages
@@ -103,6 +107,7 @@ def create_app(
         openapi_url="/api/openapi.json",
     )
     app.state.store = store
+    app.state.public_url = settings.public_url
     app.add_middleware(Gate, token=secret(settings.token_file))
     errors.install(app, WORDING)
     _include_doors(app, settings, signer)
@@ -125,6 +130,7 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
 
     reach = labs_api.Reach(mqtt, settings.public_url, signer.public, signer.lists, tell_broker)
     app.include_router(catalogue_api.routes)
+    app.include_router(feeds.routes)
     app.include_router(labs_api.people_router(reach))
     app.include_router(labs_api.agent_router(reach, records.may_read))
     app.include_router(planning_api.routes)
@@ -136,14 +142,20 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
 
 def _include_pages(app: FastAPI, signer: Signer) -> None:
     slots = Slots()
+    labs_pages.fill(slots)
     planning_pages.fill(slots)
     dispatch_pages.fill(slots)
     makes_pages.fill(slots)
+    app.include_router(search_doors.router(_reach, makes.conforming, slots))
     app.include_router(catalogue_pages.router(slots))
     app.include_router(labs_pages.routes)
     app.include_router(planning_pages.router(signer.seal))
     app.include_router(orders_pages.router(slots))
     app.include_router(makes_pages.routes)
+
+
+async def _reach(unit: Unit, place: Place, within_km: float) -> Sequence[Able]:
+    return await planning.able(unit, place.lat, place.lon, within_km)
 
 
 def _include_health(app: FastAPI, store: Store, reachable: Callable[[], bool]) -> None:
@@ -170,6 +182,7 @@ def _include_health(app: FastAPI, store: Store, reachable: Callable[[], bool]) -
 def wire(store: Store) -> None:
     """What a room further up has to do when something happened further down."""
     store.on("attempt.finished", _record_makes)
+    store.on("make.inspected", _count_make)
     store.on("job.cancelled", lambda unit, told: dispatch.stop_cancelled(unit, told.subject))
 
 
@@ -191,6 +204,17 @@ async def _record_makes(unit: Unit, told: Event) -> None:
             attested=row.attested,
         )
         await makes.record(unit, done)
+
+
+async def _count_make(unit: Unit, told: Event) -> None:
+    make = await makes.find(unit, told.subject)
+    row = await catalogue.row(unit, make.release)
+    await search_index.refresh(unit, row.design, makes.conforming)
+
+
+async def index_designs(store: Store) -> None:
+    """What is published is found, also after a version that looks things up in another way."""
+    await search_index.ensure(store, makes.conforming)
 
 
 # ── secrets

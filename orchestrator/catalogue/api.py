@@ -1,4 +1,4 @@
-"""The doors of the catalogue: publish by upload, browse as JSON, files and pictures by hash."""
+"""The doors of the catalogue: publish by upload, one design as JSON, files and pictures by hash."""
 
 import tempfile
 from datetime import datetime
@@ -68,12 +68,6 @@ async def publish(
         published = await service.publish(_store(request), saved, answers)
     async with _store(request).view() as unit:
         return release_view(await service.row(unit, published.release.sha256))
-
-
-@routes.get("/api/designs")
-async def designs(request: Request) -> list[ReleaseView]:
-    async with _store(request).view() as unit:
-        return [release_view(row) for row in await service.listed(unit)]
 
 
 @routes.get("/api/designs/{design}")

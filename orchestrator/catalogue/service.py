@@ -18,6 +18,7 @@ from designs.design import Facts, File, MeshFacts, Release
 from designs.errors import Finding
 from orchestrator.catalogue import model
 from orchestrator.catalogue.model import Answers, Draft, PartDraft
+from orchestrator.catalogue.search import index
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Blobs, Store, Unit
 
@@ -150,6 +151,7 @@ async def _insert(
         )
     )
     await unit.session.flush()
+    await index.refresh(unit, release.design)
     await unit.record("release.published", release.sha256, design=release.design)
 
 
