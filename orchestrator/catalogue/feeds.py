@@ -22,6 +22,7 @@ from starlette.responses import Response
 from designs.design import Release
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue import service
+from orchestrator.catalogue.search import index
 from orchestrator.catalogue.search.documents import licence_ids
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store, Unit
@@ -237,12 +238,21 @@ def data_package(base: str, each: Listed) -> dict[str, JsonValue]:
             *({"title": c.name, "roles": ["creator"]} for c in release.contributors),
         ],
         "keywords": [*dict.fromkeys(part.process for part in release.parts)],
-        "sources": [{"title": "forked from", "path": release.forked_from}]
-        if (release.forked_from or "").startswith("https://")
-        else [{"title": f"release {each.sha256}"}],
+        **_sources(release),
         "resources": _resources(release),
         "release": {"sha256": each.sha256, "design": release.design, "licence": release.licence},
     }
+
+
+def _sources(release: Release) -> dict[str, JsonValue]:
+    """Where it came from; nothing for what began here."""
+    if release.ancestor:
+        found = release.ancestor
+        name = content_name(found.release)
+        return {"sources": [{"title": f"{found.title} {found.version}", "path": name}]}
+    if release.forked_from:
+        return {"sources": [{"title": release.forked_from}]}
+    return {}
 
 
 def _licensed(licence: str) -> JsonValue:
@@ -311,7 +321,7 @@ def base_of(request: Request) -> str:
 
 
 async def _newest(unit: Unit, design: str | None = None) -> list[Listed]:
-    rows = select(ReleaseRow).where(ReleaseRow.private.is_(False))
+    rows = select(ReleaseRow).where(index.is_public())
     if design is not None:
         rows = rows.where(ReleaseRow.design == design)
     newest = rows.order_by(ReleaseRow.published_at.desc(), ReleaseRow.sha256).limit(_ENTRIES)

@@ -6,7 +6,7 @@ Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 3 needs a person or i
 import argparse
 import sys
 
-from orchestrator.cli import broker, designs, keys, labs, makes, orders, serve, store
+from orchestrator.cli import broker, designs, keys, labs, makes, orders, search, serve, store
 
 _ABOUT = """\
 Design global, manufacture local: routes open designs to fab labs and drives their machines.
@@ -14,6 +14,7 @@ Design global, manufacture local: routes open designs to fab labs and drives the
   cosmolocal serve                                    the orchestrator, with its broker
   cosmolocal labs add "Atelier Nord" --place 41.39,2.19    a lab, and a code for its agent
   cosmolocal publish FOLDER                           a design
+  cosmolocal search lamp --fits 220                   designs by words and every field
   cosmolocal quote DESIGN --place 41.39,2.19          who can make it, and for how much
   cosmolocal order QUOTE --name "Ana Puig"
   cosmolocal watch ORDER                              or cancel ORDER, before a machine has begun
@@ -36,6 +37,6 @@ def parser() -> argparse.ArgumentParser:
         prog="cosmolocal", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    for family in (serve, labs, designs, orders, makes, broker, keys, store):
+    for family in (serve, labs, designs, search, orders, makes, broker, keys, store):
         family.register(commands)
     return root

@@ -86,7 +86,6 @@ class Document:
 
     id: int
     numbers: Mapping[str, int]
-    deprecated: bool
     kinds: str
     scopes: tuple[list[str], list[str], list[str], list[str]]
     card: Card
@@ -104,7 +103,6 @@ def document(release: Release, standing: Standing) -> Document:
     return Document(
         id=moment_id(standing.published_at),
         numbers=_numbers(release, parts, standing.made),
-        deprecated=standing.deprecated,
         kinds=" ".join(each.replace(" ", "+") for each in kinds),
         scopes=(
             tokens(release.title),
@@ -266,8 +264,6 @@ def _origin(release: Release) -> Iterable[str]:
 
 
 def _flags(release: Release, card: Card) -> Iterable[tuple[str, bool]]:
-    yield "sold", card.may_be_sold
-    yield "changed", card.may_be_changed
     yield "recipe", any(part.recipe for part in release.parts)
     yield "plan", any(part.inspection for part in release.parts)
     yield "firstarticle", release.first_article

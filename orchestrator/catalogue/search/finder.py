@@ -5,15 +5,18 @@ engines cannot disagree about it, and a page goes on from where the last one end
 each tier is read in its order and no further than the first thousand.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
+    Table,
     and_,
     column,
     exists,
@@ -37,6 +40,9 @@ BOUND: Final = 1000
 """Up to so many are counted; beyond it is "1,000+"."""
 _HELP_BOUND: Final = 100
 _MOST_ABLE: Final = 200
+_DESIGN: Final = cast("Table", FoundDesign.__table__)
+_LAST: Final = "\U0010ffff"
+"""Sorts after every `kinds`."""
 _SCOPES: Final = ("title", "title function", "title function parts")
 _WEIGHTS: Final = ("A", "AB", "ABC")
 
@@ -64,30 +70,24 @@ class Found:
     ignored: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Hit:
-    tier: int
-    id: int
-    kinds: str
-
-    @property
-    def cursor(self) -> Cursor:
-        return Cursor(self.tier, self.id)
+_Hit = tuple[int, int, str]
+"""Tier, negative id (hits sort as they are shown) and kinds, as the engine gives them: there may be
+a thousand to a question."""
 
 
 async def find(unit: Unit, query: Query, able: Sequence[Able] | None = None) -> Found:
     """One page. `able`: what the labs within reach can make, if `query.near` asks for it."""
-    asked = _Asked.of(unit, query, able)
+    asked = await _Asked.of(unit, query, able)
     first = await asked.hits(unit, BOUND + 1)
     more = len(first) > BOUND
     page = await _page(unit, asked, first, query)
     rest = page[query.limit :]
     page = page[: query.limit]
     return Found(
-        cards=await _cards(unit, [hit.id for hit in page]),
+        cards=await _cards(unit, [-back for _, back, _ in page]),
         total=min(len(first), BOUND),
         more=more,
-        next=page[-1].cursor if rest else None,
+        next=Cursor(page[-1][0], -page[-1][1]) if rest else None,
         facets=None if more else _facets(first),
         ignored=asked.ignored,
     )
@@ -100,7 +100,7 @@ async def relaxations(
     found: list[Relaxed] = []
     for active in query.active():
         looser = query.without(active.name, active.value)
-        asked = _Asked.of(unit, looser, able if looser.near else None)
+        asked = await _Asked.of(unit, looser, able if looser.near else None)
         many = len(await asked.hits(unit, _HELP_BOUND + 1))
         count = min(many, _HELP_BOUND)
         found.append(Relaxed(active.name, active.words, count, many > _HELP_BOUND, looser))
@@ -112,22 +112,39 @@ async def _page(unit: Unit, asked: "_Asked", first: Sequence[_Hit], query: Query
     after = query.after
     if after is None:
         return first[: query.limit + 1]
-    known = [hit for hit in first if (hit.tier, -hit.id) > (after.tier, -after.id)]
-    if len(known) > query.limit or len(first) <= BOUND:
-        return known[: query.limit + 1]
+    begin = bisect_right(first, (after.tier, -after.id, _LAST))
+    if len(first) - begin > query.limit or len(first) <= BOUND:
+        return first[begin : begin + query.limit + 1]
     return await asked.hits(unit, query.limit + 1, after)
 
 
+async def _whole(unit: Unit, words: tuple[Wanted, ...]) -> tuple[Wanted, ...]:
+    """The last word is the beginning of one only if it is none that any design has."""
+    if not words or not words[-1].prefix:
+        return words
+    last = Wanted(words[-1].token)
+    if is_sqlite(unit.session):
+        asked, match = "found_words MATCH :match", f'{{{_SCOPES[-1]}}} : "{last.token}"'
+    else:
+        asked, match = "words @@ CAST(:match AS tsquery)", f"'{last.token}':{_WEIGHTS[-1]}"
+    there = text(f"SELECT 1 FROM found_words WHERE {asked} LIMIT 1")  # noqa: S608 - ours
+    connection = await unit.session.connection()
+    found = (await connection.execute(there, {"match": match})).first()
+    return (*words[:-1], last) if found else words
+
+
 async def _cards(unit: Unit, ids: Sequence[int]) -> tuple[Card, ...]:
-    rows = await unit.session.execute(
-        select(FoundCard.id, FoundCard.card).where(FoundCard.id.in_(ids))
-    )
-    told = {row.id: row.card for row in rows}
+    if not ids:
+        return ()
+    card = cast("Table", FoundCard.__table__).c
+    connection = await unit.session.connection()
+    rows = await connection.execute(select(card.id, card.card).where(card.id.in_(ids)))
+    told = dict(rows.tuples().all())
     return tuple(Card.model_validate_json(told[number]) for number in ids)
 
 
 def _facets(hits: Iterable[_Hit]) -> dict[str, dict[str, int]]:
-    counted = Counter(kind for hit in hits for kind in hit.kinds.split())
+    counted = Counter(" ".join([kinds for _, _, kinds in hits]).split())
     names = {"p": "process", "m": "material", "l": "licence"}
     facets: dict[str, dict[str, int]] = {name: {} for name in names.values()}
     for kind, many in sorted(counted.items(), key=lambda pair: (-pair[1], pair[0])):
@@ -152,8 +169,9 @@ class _Asked:
     sqlite: bool
 
     @classmethod
-    def of(cls, unit: Unit, query: Query, able: Sequence[Able] | None) -> "_Asked":
+    async def of(cls, unit: Unit, query: Query, able: Sequence[Able] | None) -> "_Asked":
         said = question(query.q)
+        words = await _whole(unit, said.words)
         reach = _dearest(able or ()) if query.near else ()
         fields = list(_fields(query))
         without = _not_near(reach) if query.near else ()
@@ -162,7 +180,7 @@ class _Asked:
         numbers = [*_numbers(query), *(_makeable(reach) if query.near else ())]
         spans = _midnight(query.since), _midnight(query.until, days=1)
         return cls(
-            said.words, said.ignored, tuple(fields), without, tuple(numbers), spans,
+            words, said.ignored, tuple(fields), without, tuple(numbers), spans,
             is_sqlite(unit.session),
         )  # fmt: skip
 
@@ -170,6 +188,7 @@ class _Asked:
         """The first so many in their order, after the one that is named."""
         tiers = range(len(_SCOPES)) if self.words else range(1)
         found: list[_Hit] = []
+        connection = await unit.session.connection()
         for tier in tiers:
             if after and tier < after.tier:
                 continue
@@ -177,24 +196,24 @@ class _Asked:
                 break
             before = after.id if after and after.tier == tier else None
             asked = self._select(tier, before).limit(limit - len(found))
-            rows = await unit.session.execute(asked)
-            found += [_Hit(tier, number, kinds) for number, kinds in rows]
+            found += (await connection.execute(asked)).tuples().all()
         return found
 
-    def _select(self, tier: int, before: int | None) -> Select[int, str]:
-        sources: Any = FoundDesign
+    def _select(self, tier: int, before: int | None) -> Select[int, int, str]:
+        sources: Any = _DESIGN
         key: ColumnElement[int] = literal_column("found_design.id")
         where = list(self.numbers)
         if self.words or self.fields:
             key, where = self._matching(tier, where)
             words = table("found_words", column("id"))
             joined = FoundDesign.id == key
-            sources = words.join(FoundDesign.__table__, joined)  # pyright: ignore[reportArgumentType]
+            sources = words.join(_DESIGN, joined)
         low, high = self.spans
         where += [key >= low] if low is not None else []
         where += [key < high] if high is not None else []
         where += [key < before] if before is not None else []
-        chosen = select(FoundDesign.id, FoundDesign.kinds).select_from(sources)
+        columns = literal_column(str(tier), Integer), -_DESIGN.c.id, _DESIGN.c.kinds
+        chosen = select(*columns).select_from(sources)
         return chosen.where(*where).order_by(key.desc())
 
     def _matching(
@@ -273,8 +292,7 @@ def _fields(query: Query) -> Iterable[tuple[str, ...]]:
     if query.forked_from:
         yield ("forked",) if query.forked_from == "*" else (tag("an", query.forked_from),)
     flags = {
-        "sold": query.sold, "changed": query.changed, "recipe": query.recipe,
-        "plan": query.inspection, "firstarticle": query.first_article,
+        "recipe": query.recipe, "plan": query.inspection, "firstarticle": query.first_article,
         "deprecated": query.deprecated, "made": query.made,
     }  # fmt: skip
     for name, wanted in flags.items():
@@ -283,7 +301,8 @@ def _fields(query: Query) -> Iterable[tuple[str, ...]]:
 
 
 def _made_of(query: Query) -> Iterable[tuple[str, ...]]:
-    for each in tags("pr", query.process):
+    implied = len(query.process) == 1 and query.material
+    for each in () if implied else tags("pr", query.process):
         yield (each,)
     for material in query.material:
         pairs = tuple(tag("pm", process, material) for process in query.process)
@@ -298,6 +317,10 @@ def _made_of(query: Query) -> Iterable[tuple[str, ...]]:
 def _numbers(query: Query) -> Iterable[ColumnElement[bool]]:
     if query.deprecated is False:
         yield FoundDesign.deprecated.is_(False)
+    if query.sold:
+        yield FoundDesign.sold.is_(True)
+    if query.changed:
+        yield FoundDesign.changed.is_(True)
     if query.mass_max is not None:
         yield FoundDesign.mass_mg <= round(query.mass_max * 1000)
     if query.volume_max is not None:

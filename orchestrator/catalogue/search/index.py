@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from dataclasses import asdict
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import ColumnElement, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from designs.design import Release
@@ -54,6 +54,11 @@ def listed(rows: Iterable[ReleaseRow]) -> ReleaseRow | None:
     """Of the releases of one design the one that its name stands for; None if none is public."""
     public = [row for row in rows if not row.private]
     return max(public, key=lambda row: (row.published_at, row.sha256), default=None)
+
+
+def is_public() -> ColumnElement[bool]:
+    """What `listed` may choose from, as a condition."""
+    return ReleaseRow.private.is_(False)
 
 
 def is_deprecated(row: ReleaseRow) -> bool:
@@ -122,10 +127,12 @@ async def put(session: AsyncSession, documents: Sequence[Document]) -> None:
     cards: list[dict[str, Any]] = []
     parts: list[dict[str, Any]] = []
     for each, number in zip(documents, ids, strict=True):
-        flags = {"deprecated": each.deprecated, "kinds": each.kinds}
-        designs.append({"id": number, **each.numbers, **flags})
-        told = each.card.model_dump_json()
-        cards.append({"id": number, "design": each.card.design, "card": told})
+        card = each.card
+        flags = {"sold": card.may_be_sold, "changed": card.may_be_changed}
+        flags |= {"deprecated": card.deprecated}
+        designs.append({"id": number, "kinds": each.kinds, **each.numbers, **flags})
+        told = card.model_dump_json()
+        cards.append({"id": number, "design": card.design, "card": told})
         parts += [{"id": number, "n": n, **asdict(part)} for n, part in enumerate(each.parts)]
     await session.execute(insert(FoundDesign), designs)
     await session.execute(insert(FoundCard), cards)

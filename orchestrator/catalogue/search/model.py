@@ -293,7 +293,9 @@ class Field:
 
 
 FIELDS: Final[Mapping[str, Field]] = {
-    "q": Field(_words, _said("“{}”"), "words; each has to be there, the last may be unfinished"),
+    "q": Field(
+        _words, _said("“{}”"), "words; each has to be there, or words that begin with the last"
+    ),
     "process": Field(_process, _titled(""), "a part is made so; may be given twice", many=True),
     "material": Field(
         _material, _titled(""), "a part (made by one of the processes) is of it", many=True

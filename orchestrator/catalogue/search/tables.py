@@ -40,6 +40,10 @@ class FoundDesign(Base):
     made: Mapped[int]
     """Conforming makes of any of the design's releases."""
     deprecated: Mapped[bool]
+    sold: Mapped[bool]
+    """Whether it may be made for payment. What most designs have is asked of the row: as a token
+    it would be a list nearly as long as all designs."""
+    changed: Mapped[bool]
     kinds: Mapped[str] = mapped_column(Text)
     """`p:laser_cutting m:plywood l:CERN-OHL-W-2.0 …`: what facets are counted from."""
 

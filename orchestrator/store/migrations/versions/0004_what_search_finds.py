@@ -16,6 +16,7 @@ _NUMBERS = (
     *("solid_a", "solid_b", "solid_c", "flat_a", "flat_b", "flat_t"),
     *("mass_mg", "volume_mm3", "tolerance"),
 )
+_FLAGS = ("deprecated", "sold", "changed")
 _SIZES = ("x", "y", "z", "a", "b", "c", "thickness", "tolerance")
 
 
@@ -29,7 +30,7 @@ def upgrade() -> None:
         _key(),
         *(sa.Column(name, _BIG, nullable=False) for name in _NUMBERS),
         sa.Column("made", sa.Integer(), nullable=False),
-        sa.Column("deprecated", sa.Boolean(), nullable=False),
+        *(sa.Column(name, sa.Boolean(), nullable=False) for name in _FLAGS),
         sa.Column("kinds", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_found_design")),
     )
