@@ -208,8 +208,7 @@ async def _record_makes(unit: Unit, told: Event) -> None:
 
 async def _count_make(unit: Unit, told: Event) -> None:
     make = await makes.find(unit, told.subject)
-    row = await catalogue.row(unit, make.release)
-    await search_index.refresh(unit, row.design, makes.conforming)
+    await search_index.recount(unit, make.release, makes.conforming)
 
 
 async def index_designs(store: Store) -> None:

@@ -13,20 +13,25 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Integer,
     Select,
+    String,
     Table,
     and_,
-    column,
     exists,
+    literal,
     literal_column,
     not_,
     or_,
     select,
     table,
     text,
+    union_all,
 )
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue.search.documents import Card, moment_id, um
@@ -139,7 +144,7 @@ async def _cards(unit: Unit, ids: Sequence[int]) -> tuple[Card, ...]:
     card = cast("Table", FoundCard.__table__).c
     connection = await unit.session.connection()
     rows = await connection.execute(select(card.id, card.card).where(card.id.in_(ids)))
-    told = dict(rows.tuples().all())
+    told = {row.id: row.card for row in rows}
     return tuple(Card.model_validate_json(told[number]) for number in ids)
 
 
@@ -184,47 +189,42 @@ class _Asked:
             is_sqlite(unit.session),
         )  # fmt: skip
 
-    async def hits(self, unit: Unit, limit: int, after: Cursor | None = None) -> list[_Hit]:
+    async def hits(self, unit: Unit, limit: int, after: Cursor | None = None) -> Sequence[_Hit]:
         """The first so many in their order, after the one that is named."""
-        tiers = range(len(_SCOPES)) if self.words else range(1)
-        found: list[_Hit] = []
+        tiers = range(after.tier if after else 0, len(_SCOPES) if self.words else 1)
+        if not tiers:
+            return []
+        each = [self._select(tier, after).limit(limit).subquery() for tier in tiers]
+        # A tier is not begun before the one above it is read to its end.
+        asked = union_all(*(select(*one.c) for one in each)).limit(limit)
         connection = await unit.session.connection()
-        for tier in tiers:
-            if after and tier < after.tier:
-                continue
-            if len(found) >= limit:
-                break
-            before = after.id if after and after.tier == tier else None
-            asked = self._select(tier, before).limit(limit - len(found))
-            found += (await connection.execute(asked)).tuples().all()
-        return found
+        rows = await connection.execute(asked)
+        return cast("Sequence[_Hit]", rows.all())
 
-    def _select(self, tier: int, before: int | None) -> Select[int, int, str]:
+    def _select(self, tier: int, after: Cursor | None) -> Select[int, int, str]:
         sources: Any = _DESIGN
-        key: ColumnElement[int] = literal_column("found_design.id")
+        key: ColumnElement[int] = _DESIGN.c.id
         where = list(self.numbers)
         if self.words or self.fields:
-            key, where = self._matching(tier, where)
-            words = table("found_words", column("id"))
-            joined = FoundDesign.id == key
-            sources = words.join(_DESIGN, joined)
+            key = literal_column(f"found_words.{'rowid' if self.sqlite else 'id'}", BigInteger)
+            sources = table("found_words").join(_DESIGN, _DESIGN.c.id == key)
+            where.insert(0, self._matching(tier))
         low, high = self.spans
         where += [key >= low] if low is not None else []
         where += [key < high] if high is not None else []
-        where += [key < before] if before is not None else []
-        columns = literal_column(str(tier), Integer), -_DESIGN.c.id, _DESIGN.c.kinds
-        chosen = select(*columns).select_from(sources)
-        return chosen.where(*where).order_by(key.desc())
+        where += [key < after.id] if after and after.tier == tier else []
+        columns = (
+            literal_column(str(tier), Integer).label("tier"),
+            (-_DESIGN.c.id).label("back"),
+            _DESIGN.c.kinds,
+        )
+        return select(*columns).select_from(sources).where(*where).order_by(key.desc())
 
-    def _matching(
-        self, tier: int, where: list[ColumnElement[bool]]
-    ) -> tuple[ColumnElement[int], list[ColumnElement[bool]]]:
+    def _matching(self, tier: int) -> ColumnElement[bool]:
         if self.sqlite:
-            match = text("found_words MATCH :match").bindparams(match=self.fts(tier))
-            return literal_column("found_words.rowid"), [match, *where]  # pyright: ignore[reportReturnType]
-        match = text("found_words.words @@ CAST(:match AS tsquery)")
-        match = match.bindparams(match=self.tsquery(tier))
-        return literal_column("found_words.id"), [match, *where]  # pyright: ignore[reportReturnType]
+            return literal_column("found_words").bool_op("MATCH")(self.fts(tier))
+        asked = sql_cast(literal(self.tsquery(tier), String), TSQUERY)
+        return literal_column("found_words.words").bool_op("@@")(asked)
 
     def fts(self, tier: int) -> str:
         """`({title} : ("hook" OR "hook"*)) AND ({fields} : ("pr_…")) NOT …`."""
@@ -340,19 +340,17 @@ def _fitting(box: Box, processes: Sequence[str]) -> Iterable[ColumnElement[bool]
     """
     a, b, c = sorted((box.x, box.y, box.z))
     side, width = sorted((box.x, box.y))
+    every = and_(
+        FoundDesign.solid_a <= a, FoundDesign.solid_b <= b, FoundDesign.solid_c <= c,
+        FoundDesign.flat_a <= side, FoundDesign.flat_b <= width, FoundDesign.flat_t <= box.z,
+    )  # fmt: skip
     if not processes:
-        yield FoundDesign.solid_a <= a
-        yield FoundDesign.solid_b <= b
-        yield FoundDesign.solid_c <= c
-        yield FoundDesign.flat_a <= side
-        yield FoundDesign.flat_b <= width
-        yield FoundDesign.flat_t <= box.z
+        yield every
         return
-    too_large = or_(
-        and_(FoundPart.flat.is_(False), or_(FoundPart.a > a, FoundPart.b > b, FoundPart.c > c)),
-        and_(FoundPart.flat, or_(FoundPart.a > side, FoundPart.b > width, FoundPart.c > box.z)),
-    )
-    yield not_(_part(FoundPart.process.in_(processes), too_large))
+    solid = or_(FoundPart.a > a, FoundPart.b > b, FoundPart.c > c)
+    sheet = or_(FoundPart.a > side, FoundPart.b > width, FoundPart.c > box.z)
+    too_large = or_(and_(FoundPart.flat.is_(False), solid), and_(FoundPart.flat, sheet))
+    yield or_(every, not_(_part(FoundPart.process.in_(processes), too_large)))
 
 
 def _part(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:

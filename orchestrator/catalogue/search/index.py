@@ -50,6 +50,13 @@ async def refresh(unit: Unit, design: str, makes: Makes | None = None) -> None:
     await put(unit.session, [_document(row, count)])
 
 
+async def recount(unit: Unit, sha256: str, makes: Makes) -> None:
+    """Something of this release was made, or found not to conform."""
+    row = await unit.session.get(ReleaseRow, sha256)
+    if row is not None:
+        await refresh(unit, row.design, makes)
+
+
 def listed(rows: Iterable[ReleaseRow]) -> ReleaseRow | None:
     """Of the releases of one design the one that its name stands for; None if none is public."""
     public = [row for row in rows if not row.private]
@@ -98,11 +105,15 @@ async def rebuild(unit: Unit, makes: Makes | None = None) -> int:
 
 
 async def _designs(unit: Unit) -> AsyncGenerator[list[list[ReleaseRow]]]:
-    """All releases, those of one design together, a batch of designs at a time."""
-    last = ""
-    names = select(ReleaseRow.design).distinct().order_by(ReleaseRow.design).limit(_BATCH)
-    while found := (await unit.session.scalars(names.where(ReleaseRow.design > last))).all():
-        last = found[-1]
+    """All releases, those of one design together, a batch of designs at a time.
+
+    By name, backwards: of one moment the first name gets the last place and is shown first.
+    """
+    design = ReleaseRow.design
+    names = select(design).distinct().order_by(design.desc()).limit(_BATCH)
+    further = names
+    while found := (await unit.session.scalars(further)).all():
+        further = names.where(design < found[-1])
         rows = await unit.session.scalars(select(ReleaseRow).where(ReleaseRow.design.in_(found)))
         together: dict[str, list[ReleaseRow]] = {name: [] for name in found}
         for row in rows:
@@ -119,9 +130,13 @@ def _document(row: ReleaseRow, made: int) -> Document:
 
 
 async def put(session: AsyncSession, documents: Sequence[Document]) -> None:
-    """Write these; a moment that another design has already becomes the next free one."""
+    """Write these; a moment that another design has already becomes the next free one.
+
+    Of designs of one moment the first by name is shown first.
+    """
     if not documents:
         return
+    documents = sorted(documents, key=lambda each: each.card.design, reverse=True)
     ids = await _free(session, documents)
     designs: list[dict[str, Any]] = []
     cards: list[dict[str, Any]] = []

@@ -51,7 +51,7 @@ class Place:
 
     @property
     def text(self) -> str:
-        return f"{self.lat:g},{self.lon:g}"
+        return f"{self.lat:.8g},{self.lon:.8g}"
 
 
 @dataclass(frozen=True)
@@ -413,4 +413,4 @@ def _written(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, Box | Place | Cursor):
         return value.text
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
