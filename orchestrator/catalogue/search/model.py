@@ -358,7 +358,10 @@ FIELDS: Final[Mapping[str, Field]] = {
 
 @dataclass(frozen=True)
 class Read:
-    """`findings`: what could not be read; the query is what remains."""
+    """`findings`: what could not be read; the query is what remains.
+
+    `said`: each field as it was written, cut where it is longer than any field may be.
+    """
 
     query: Query
     findings: tuple[Finding, ...] = ()
@@ -378,7 +381,8 @@ def read(pairs: Sequence[tuple[str, str]]) -> Read:
             _read_one(values, name, text)
         except _Unread as no:
             findings.append(_finding(name[:40], no.what[:200], no.do))
-    return Read(Query(**values), tuple(findings), dict(filled[:_MOST_VALUES]))
+    said = {name: text[:_LONGEST_VALUE] for name, text in filled[:_MOST_VALUES]}
+    return Read(Query(**values), tuple(findings), said)
 
 
 def _read_one(values: dict[str, Any], name: str, text: str) -> None:

@@ -71,10 +71,10 @@ async def test_whatever_is_asked_is_answered_or_refused_in_words(
     person = {"Accept": "text/html"} if door == "/" else {}
     for query in HOSTILE:
         answer = await client.get(f"{door}?{query}", headers=person)
-        assert answer.status_code in {200, 422}, (query, answer.text)
-        assert len(answer.content) < 60_000, query
+        assert answer.status_code in {200, 422}, (query[:90], answer.text)
+        assert len(answer.content) < 60_000, query[:90]
         if answer.status_code == 422 and door != "/":
-            assert all(finding["do"] for finding in answer.json()["findings"]), query
+            assert all(finding["do"] for finding in answer.json()["findings"]), query[:90]
 
 
 async def test_the_answer_has_what_a_program_needs(
@@ -102,13 +102,11 @@ async def test_the_page_works_without_a_script(
     for title in ("Plate", "Lid of plate", EVIL):
         await publish(store, tmp_path, title)
     html = (await client.get("/?q=plate&process=laser_cutting&sold=yes")).text
-    assert re.findall(r'class="card" href="([^"]+)"', html) == [
-        "/designs/lid-of-plate",
-        "/designs/plate",
-    ]
-    assert (
-        'href="/?process=laser_cutting&amp;sold=yes" aria-label="Remove the filter “plate”"' in html
-    )
+    shown = re.findall(r'class="card" href="/designs/([^"]+)"', html)
+    assert shown[:2] == ["lid-of-plate", "plate"]
+    assert len(shown) == 3
+    without = 'href="/?process=laser_cutting&amp;sold=yes" aria-label="Remove the filter “plate”"'
+    assert without in html
     assert '<option value="laser_cutting" selected>' in html
     assert '<input type="checkbox" name="sold" value="yes" checked>' in html
     assert '<details class="filters" open>' in html
