@@ -46,7 +46,8 @@ SEED = 5
 GOAL_MS = 50.0
 _SAID_THINGS = """hook shelf lamp lantern bracket box stool chair table rack clip hinge holder stand
 mount gear pulley handle knob cover case tray planter pot trellis birdhouse feeder funnel vise clamp
-jig splint brace orthosis crutch walker wheel pedal fender light bell basket pannier pump valve gauge
+jig splint brace orthosis crutch walker wheel pedal fender light bell basket pannier pump valve
+gauge
 gancho estante lámpara farol soporte caja taburete silla mesa bisagra tapa bandeja maceta comedero
 embudo mordaza plantilla férula muleta rueda guardabarros timbre cesta bomba válvula"""
 _SAID_OF_THEM = """small large folding stacking parametric printed milled cut wooden waterproof wall
@@ -235,7 +236,8 @@ def _kinds(dice: random.Random, invented: Invented) -> list[Kind]:
         Kind("person", 2, lambda: {"contributor": dice.choice(invented.people)}),
         Kind("everything", 2, lambda: {
             "q": dice.choice(_THINGS), "process": FDM, "material": "pla", "fits": "150",
-            "sold": "yes", "mass_max": 40, "tolerance": 0.2, "deprecated": "no", "since": "2023-01-01",
+            "sold": "yes", "mass_max": 40, "tolerance": 0.2, "deprecated": "no",
+            "since": "2023-01-01",
         }),
     ]  # fmt: skip
 
