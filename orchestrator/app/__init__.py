@@ -5,7 +5,7 @@ It decides nothing: backward flow between rooms is wired here, by event, inside 
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue import (
     drafts,
     drafts_api,
+    feeds,
     fork_api,
     fork_pages,
     lifecycle,
@@ -29,6 +30,9 @@ from orchestrator.catalogue import (
 from orchestrator.catalogue import model as catalogue_model
 from orchestrator.catalogue import pages as catalogue_pages
 from orchestrator.catalogue.drafts import Drafts
+from orchestrator.catalogue.search import doors as search_doors
+from orchestrator.catalogue.search import index as search_index
+from orchestrator.catalogue.search.model import Able, Place
 from orchestrator.dispatch import access, census, records
 from orchestrator.dispatch import api as dispatch_api
 from orchestrator.dispatch import pages as dispatch_pages
@@ -144,6 +148,7 @@ def create_app(
     )
     app.state.store = store
     app.state.drafts = Drafts(store)
+    app.state.public_url = settings.public_url
     app.state.operator_token = secret(settings.token_file)
     app.add_middleware(bodies.Bounded)
     app.add_middleware(Gate, token=app.state.operator_token)
@@ -174,6 +179,7 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
     anyone = settings.drafts == "anyone"
     app.include_router(drafts_api.router(app.state.drafts, _labs_known, anyone))
     app.include_router(slicers.router(app.state.drafts))
+    app.include_router(feeds.routes)
     app.include_router(labs_api.people_router(reach))
     app.include_router(labs_api.agent_router(reach, records.may_read))
     app.include_router(planning_api.routes)
@@ -188,10 +194,12 @@ def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
     slots = Slots()
     fork_pages.fill(slots)
     proposals_pages.fill(slots)
+    labs_pages.fill(slots)
     planning_pages.fill(slots)
     dispatch_pages.fill(slots)
     makes_pages.fill(slots)
     recall_pages.fill(slots)
+    app.include_router(search_doors.router(_reach, makes.conforming, slots))
     app.include_router(catalogue_pages.router(slots))
     app.include_router(fork_pages.routes)
     app.include_router(proposals_pages.routes)
@@ -202,6 +210,10 @@ def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
     app.include_router(orders_pages.router(slots))
     app.include_router(makes_pages.routes)
     app.include_router(recall_pages.routes)
+
+
+async def _reach(unit: Unit, place: Place, within_km: float) -> Sequence[Able]:
+    return await planning.able(unit, place.lat, place.lon, within_km)
 
 
 def _include_health(app: FastAPI, store: Store, reachable: Callable[[], bool]) -> None:
@@ -233,6 +245,7 @@ def wire(store: Store) -> None:
     """What a room further up has to do when something happened further down."""
     store.on("attempt.finished", _record_makes)
     store.on("job.wanted", lambda unit, told: recalled.stop_again(unit, told.subject))
+    store.on("make.inspected", _count_make)
     store.on("job.cancelled", lambda unit, told: dispatch.stop_cancelled(unit, told.subject))
 
 
@@ -258,6 +271,16 @@ async def _record_makes(unit: Unit, told: Event) -> None:
             lot=lot if isinstance(lot := row.evidence.get("lot"), str) else None,
         )
         await makes.record(unit, done)
+
+
+async def _count_make(unit: Unit, told: Event) -> None:
+    make = await makes.find(unit, told.subject)
+    await search_index.recount(unit, make.release, makes.conforming)
+
+
+async def index_designs(store: Store) -> None:
+    """What is published is found, also after a version that looks things up in another way."""
+    await search_index.ensure(store, makes.conforming)
 
 
 # ── secrets

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from orchestrator.app import create_app, secret, wire, write_passwords
+from orchestrator.app import create_app, index_designs, secret, wire, write_passwords
 from orchestrator.dispatch import gateway
 from orchestrator.dispatch import loop as dispatch_loop
 from orchestrator.dispatch.access import BrokerSettings
@@ -45,6 +45,7 @@ async def serve(settings: Settings, say: Callable[[Ready], None]) -> None:
         store = await Store.open(settings.database_url, settings.blobs)
         try:
             wire(store)
+            await index_designs(store)
             await write_passwords(settings, store)
             async with _broker(settings):
                 await _run(settings, store, signer, listener, say)

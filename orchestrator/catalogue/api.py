@@ -1,4 +1,4 @@
-"""The doors of the catalogue: publish by upload, browse as JSON, files and pictures by hash."""
+"""The doors of the catalogue: publish by upload, one design as JSON, files and pictures by hash."""
 
 import asyncio
 import tempfile
@@ -123,12 +123,6 @@ async def _view(request: Request, published: service.Published) -> ReleaseView:
         row = await service.row(unit, published.release.sha256)
     view = release_view(row, published.key)
     return view.model_copy(update={"findings": published.findings})
-
-
-@routes.get("/api/designs")
-async def designs(request: Request) -> list[ReleaseView]:
-    async with _store(request).view() as unit:
-        return [release_view(row) for row in await service.listed(unit)]
 
 
 @routes.get("/api/designs/{design}")

@@ -18,6 +18,7 @@ from designs.design import OWN_WORK
 from designs.errors import Refused
 from orchestrator.catalogue import model
 from orchestrator.catalogue.model import PUBLIC, ReleaseState, Standing
+from orchestrator.catalogue.search import index
 from orchestrator.catalogue.tables import NamedLabRow, ReleaseRow
 from orchestrator.store import JsonValue, Unit
 
@@ -138,6 +139,8 @@ async def move(unit: Unit, sha256: str, wish: Wish, caller: Caller) -> ReleaseRo
     )  # fmt: skip
     if before is ReleaseState.PRE_RELEASE:
         row.published_at = unit.now
+    await index.refresh(unit, row.design)
+    if before is ReleaseState.PRE_RELEASE:
         await unit.record("release.published", sha256, design=row.design)
     return row
 

@@ -19,6 +19,7 @@ from designs.errors import Finding, Refused
 from orchestrator.catalogue import lifecycle, lineage, model, versions
 from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
 from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState
+from orchestrator.catalogue.search import index
 from orchestrator.catalogue.tables import NamedLabRow, ReleaseRow
 from orchestrator.store import Blobs, JsonValue, Store, Unit
 
@@ -276,6 +277,7 @@ async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
     await unit.record(
         f"release.{row.state}", row.sha256, design=row.design, by=terms.caller.who, labs=named
     )
+    await index.refresh(unit, row.design)
     if row.state == ReleaseState.RELEASED:
         await unit.record("release.published", row.sha256, design=row.design)
     return keys

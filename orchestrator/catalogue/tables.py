@@ -24,7 +24,7 @@ class ReleaseRow(Base):
     title: Mapped[str]
     licence: Mapped[str]
     private: Mapped[bool]
-    published_at: Mapped[datetime] = mapped_column(Utc)
+    published_at: Mapped[datetime] = mapped_column(Utc, index=True)
     manifest: Mapped[str] = mapped_column(Text)
     findings: Mapped[list[dict[str, str]]] = mapped_column(JSON)
     """What the designer was told at publishing: notes and warnings."""

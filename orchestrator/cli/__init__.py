@@ -12,6 +12,7 @@ Design global, manufacture local: routes open designs to fab labs and drives the
   cosmolocal serve                                    the orchestrator, with its broker
   cosmolocal labs add "Atelier Nord" --place 41.39,2.19    a lab, and a code for its agent
   cosmolocal publish FOLDER                           a design; or step by step: cosmolocal draft
+  cosmolocal search lamp --fits 220                   designs by words and every field
   cosmolocal fork DESIGN --who "Bo"                   your own of somebody's; propose, proposals
   cosmolocal okh lint FILE                            what its manifest lacks, and why that matters
   cosmolocal release deprecate RELEASE --reason WHY   it stays orderable, and says why
@@ -57,12 +58,13 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         makes,
         orders,
         recalls,
+        search,
         serve,
         store,
     )
 
     families = (
-        *(serve, labs, designs, archives, drafts, forks, okh),
+        *(serve, labs, designs, search, archives, drafts, forks, okh),
         *(orders, makes, recalls, broker, keys, store),
     )
     for family in families:

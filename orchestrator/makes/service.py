@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from orchestrator.catalogue import service as catalogue
 from orchestrator.makes import model, recalled
@@ -196,6 +196,14 @@ async def of_release(unit: Unit, release: str) -> Sequence[MakeRow]:
     """Makes that conform: what counts as made."""
     rows = select(MakeRow).where(MakeRow.release == release, MakeRow.verdict == Verdict.CONFORMS)
     return (await unit.session.scalars(rows)).all()
+
+
+async def conforming(unit: Unit, releases: Sequence[str]) -> int:
+    """How many makes of any of these releases conform."""
+    made = select(func.count()).where(
+        MakeRow.release.in_(releases), MakeRow.verdict == Verdict.CONFORMS
+    )
+    return await unit.session.scalar(made) or 0
 
 
 async def uninspected(unit: Unit) -> Sequence[MakeRow]:

@@ -18,8 +18,10 @@ from designs.estimate import estimate
 from designs.processes import MATERIALS, PROCESSES
 from fablab_agents.protocol.messages import Machine
 from orchestrator.catalogue.model import Standing
+from orchestrator.catalogue.search.model import Able
 from orchestrator.orders.model import Item, PriceLine, Quoted, money
 from orchestrator.policy.model import PricePolicy
+from scheduling.routing import distance_m
 
 HORIZON: Final = timedelta(days=30)
 BEGIN_S: Final = 300
@@ -212,6 +214,26 @@ def machine_of(bench: Bench) -> scheduling.Machine:
         setup_minor=said.setup_minor,
         unattended=not said.attended,
         thickness_max_um=None if said.thickness_max_mm is None else um(said.thickness_max_mm),
+    )
+
+
+def away_m(place: Place, lat: float, lon: float) -> int:
+    """Metres as the crow flies."""
+    return distance_m((udeg(lat), udeg(lon)), (udeg(place.lat), udeg(place.lon)))
+
+
+def able(bench: Bench) -> Able:
+    """The machine as search looks for it: by the same limits that routing keeps."""
+    machine = machine_of(bench)
+    x, y, z = machine.envelope_um
+    return Able(
+        process=machine.process,
+        materials=machine.materials,
+        x=x,
+        y=y,
+        z=z,
+        tolerance=machine.tolerance_um,
+        thickness=machine.thickness_max_um,
     )
 
 

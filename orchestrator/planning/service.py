@@ -18,6 +18,7 @@ from designs.design import OWN_WORK, Part, Release
 from designs.licences import Act, Outcome
 from orchestrator.catalogue import lifecycle
 from orchestrator.catalogue import service as catalogue
+from orchestrator.catalogue.search.model import Able
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
 from orchestrator.labs.service import LabStanding
@@ -311,6 +312,14 @@ async def assignments(unit: Unit, job_ids: Iterable[str]) -> dict[str, Assignmen
 
 
 # ── what planning knows
+
+
+async def able(unit: Unit, lat: float, lon: float, within_km: float) -> tuple[Able, ...]:
+    """What machines of labs around a place can make now, the nearest first."""
+    benches, _ = await _benches(unit)
+    away = {bench.id: model.away_m(bench.place, lat, lon) for bench in benches}
+    near = [bench for bench in benches if away[bench.id] <= within_km * 1000]
+    return tuple(model.able(b) for b in sorted(near, key=lambda b: (away[b.id], b.id)))
 
 
 async def _benches(unit: Unit) -> tuple[list[Bench], list[Place]]:
