@@ -1,22 +1,24 @@
 """The doors of the catalogue: publish by upload, browse as JSON, files and pictures by hash."""
 
+import asyncio
 import tempfile
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, UploadFile
-from fastapi.responses import FileResponse
-from pydantic import BaseModel
+from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import BaseModel, Field
 
+from designs import archive
 from designs.design import Release
 from designs.errors import Finding
-from orchestrator.catalogue import model, service
+from orchestrator.catalogue import intake, model, service
 from orchestrator.catalogue.model import Answers
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store
 
-MOST_FILES = 200
 MOST_BYTES = 128 * 1024 * 1024
 _CHUNK = 1 << 20
 _MEDIA = {"png": "image/png", "glb": "model/gltf-binary", "svg": "image/svg+xml"}
@@ -60,14 +62,48 @@ def _answers(  # noqa: PLR0913, PLR0917 - one for each field of the form
 
 @routes.post("/api/designs", status_code=201)
 async def publish(
-    files: list[UploadFile], answers: Annotated[Answers, Depends(_answers)], request: Request
+    files: list[UploadFile],
+    answers: Annotated[Answers, Depends(_answers)],
+    request: Request,
+    folder: Annotated[str, Form(max_length=400)] = "",
+    ref: Annotated[str, Form(max_length=200)] = "HEAD",
 ) -> ReleaseView:
-    """Publish the uploaded files: with an OKH manifest among them, or with answers."""
-    with tempfile.TemporaryDirectory(prefix="upload-") as folder:
-        saved = await _save(files, Path(folder))
-        published = await service.publish(_store(request), saved, answers)
+    """Publish the uploaded files: with an OKH manifest among them, or with answers.
+
+    A single archive (.zip, .tar.gz, …) or Git bundle is taken apart; a release's own archive is
+    taken over under the hash it has. `folder` and `ref` say what of an archive or bundle is meant.
+    """
+    with tempfile.TemporaryDirectory(prefix="upload-") as room:
+        saved, work = await _save(files, Path(room)), Path(room)
+        taken = intake.Taken(saved)
+        if intake.is_packed(saved):
+            [(name, packed)] = saved.items()
+            taken = await asyncio.to_thread(intake.opened, name, packed, work, folder, ref)
+        published = await intake.publish(_store(request), taken, answers)
+    return await _view(request, published)
+
+
+class From(Answers):
+    """Where to fetch a design from: a file, an archive or a Git repository on public https."""
+
+    address: str = Field(min_length=1, max_length=2000, examples=["https://example.org/lamp.git"])
+    folder: str = Field(default="", max_length=400, description="only what lies below this folder")
+    ref: str = Field(default="HEAD", max_length=200, description="a branch or tag of a repository")
+
+
+@routes.post("/api/designs/from", status_code=201)
+async def publish_from(wish: From, request: Request) -> ReleaseView:
+    """Fetch a design and publish it; addresses that are not public are refused."""
+    source = intake.Source(wish.address, wish.folder, wish.ref)
+    answers = Answers.model_validate(wish.model_dump(include=set(Answers.model_fields)))
+    return await _view(request, await intake.publish_from(_store(request), source, answers))
+
+
+async def _view(request: Request, published: service.Published) -> ReleaseView:
+    """The release as it is kept; what was left out of an archive is told this once."""
     async with _store(request).view() as unit:
-        return release_view(await service.row(unit, published.release.sha256))
+        view = release_view(await service.row(unit, published.release.sha256))
+    return view.model_copy(update={"findings": published.findings})
 
 
 @routes.get("/api/designs")
@@ -86,6 +122,37 @@ async def newest(design: str, request: Request, version: str | None = None) -> R
 async def one(sha256: str, request: Request) -> ReleaseView:
     async with _store(request).view() as unit:
         return release_view(await service.row(unit, sha256))
+
+
+@routes.get("/releases/{sha256}/archive.zip")
+async def whole(sha256: str, request: Request) -> StreamingResponse:
+    """The release and every file of it; whoever has it can check it without us."""
+    store = _store(request)
+    async with store.view() as unit:
+        release = await service.release(unit, sha256)
+    packed = await asyncio.to_thread(_packed, release, store)
+    name = f"{release.design}-{release.version}.zip"
+    return StreamingResponse(
+        _chunks(packed),
+        media_type="application/zip",
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "max-age=31536000",
+        },
+    )
+
+
+def _packed(release: Release, store: Store) -> IO[bytes]:
+    out = tempfile.TemporaryFile(prefix="archive-")  # noqa: SIM115 - closed once it is sent
+    archive.write(release, store.blobs.path, out)
+    out.seek(0)
+    return out
+
+
+def _chunks(packed: IO[bytes]) -> Iterator[bytes]:
+    with packed:
+        while chunk := packed.read(_CHUNK):
+            yield chunk
 
 
 @routes.get("/releases/{sha256}/files/{file_sha256}")
@@ -122,9 +189,9 @@ async def picture(sha256: str, part: str, kind: str, request: Request) -> FileRe
 
 async def _save(files: list[UploadFile], folder: Path) -> dict[str, Path]:
     """The uploads under names of our own; what they were called is only a key."""
-    if len(files) > MOST_FILES:
+    if len(files) > model.MOST_FILES:
         raise model.refused(
-            f"{len(files)} files at once", "upload", f"publish at most {MOST_FILES} files"
+            f"{len(files)} files at once", "upload", f"publish at most {model.MOST_FILES} files"
         )
     saved: dict[str, Path] = {}
     left = MOST_BYTES

@@ -18,6 +18,13 @@ _MESHES = {"stl", "3mf"}
 _DRAWINGS = {"dxf", "svg"}
 FORMATS = _MESHES | _DRAWINGS
 MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
+MOST_FILES = 200
+KEPT = FORMATS | {
+    "step", "stp", "py", "scad", "toml", "yml", "yaml", "md", "png", "jpg", "jpeg", "webp", "csv",
+    "pdf", "txt",
+}  # fmt: skip
+"""What a folder or archive is searched for; anything may be uploaded by its name."""
+_NO_SUFFIX = {"license", "licence", "copying", "notice", "readme"}
 
 
 class Answers(BaseModel):
@@ -226,6 +233,19 @@ def release(
         files=tuple(files[name] for name in sorted(files)),
         bought=draft.bought,
     )
+
+
+def wanted(names: Iterable[str]) -> list[str]:
+    """Of what lies in a folder or archive, the files of a design: nothing hidden, no caches."""
+    return sorted(name for name in names if not _hidden(name) and _is_kept(name))
+
+
+def _is_kept(name: str) -> bool:
+    return file_format(name) in KEPT or PurePosixPath(name).name.lower() in _NO_SUFFIX
+
+
+def _hidden(name: str) -> bool:
+    return any(step.startswith((".", "__")) for step in name.split("/"))
 
 
 def role(name: str, made_from: Iterable[str]) -> Role:

@@ -6,7 +6,7 @@ written: a release is there whole or not at all.
 
 import asyncio
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,17 @@ async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> 
     """
     draft = await asyncio.to_thread(_draft, files, answers)
     licence = model.judge_licence(draft.licence)
+    return await keep(
+        store, draft, files, lambda facts, kept: model.release(draft, licence, facts, kept)
+    )
+
+
+Record = Callable[[dict[str, Facts], dict[str, File]], Release]
+"""The release of examined parts and kept files; may refuse."""
+
+
+async def keep(store: Store, draft: Draft, files: Mapping[str, Path], record: Record) -> Published:
+    """Examine and keep what a draft names, and the one row that publishes it."""
     missing = [part.file_name for part in draft.parts if part.file_name not in files]
     if missing:
         raise model.refused(
@@ -64,7 +75,7 @@ async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> 
             for name, seen in examined.items()
         }
     facts = {name: seen.facts for name, seen in examined.items()}
-    release = model.release(draft, licence, facts, _keep(store.blobs, files, draft))
+    release = record(facts, _keep(store.blobs, files, draft))
     async with store.unit() as unit:
         await _insert(unit, release, findings, pictures)
     return Published(release, tuple(findings))

@@ -6,7 +6,7 @@ Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 3 needs a person or i
 import argparse
 import sys
 
-from orchestrator.cli import broker, designs, keys, labs, makes, orders, serve, store
+from orchestrator.cli import archives, broker, designs, keys, labs, makes, orders, serve, store
 
 _ABOUT = """\
 Design global, manufacture local: routes open designs to fab labs and drives their machines.
@@ -36,6 +36,6 @@ def parser() -> argparse.ArgumentParser:
         prog="cosmolocal", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    for family in (serve, labs, designs, orders, makes, broker, keys, store):
+    for family in (serve, labs, designs, archives, orders, makes, broker, keys, store):
         family.register(commands)
     return root

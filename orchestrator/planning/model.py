@@ -158,7 +158,8 @@ def effort(part: Part, machine: Machine) -> Effort | None:
         return None
     kind = machine.model.removeprefix("generic-")  # a shipped profile's name is its class
     try:
-        told = estimate(part.facts, part.process, part.material, kind, part.thickness_mm)
+        asked = (part.facts, part.process, part.material, kind, part.thickness_mm, part.recipe)
+        told = estimate(*asked)
     except Refused:
         return None
     p50_s, p90_s = (max(1, round(60 * x)) for x in (told.minutes_p50, told.minutes_p90))
