@@ -66,6 +66,33 @@ def examine(
     }
 
 
+def judge(
+    path: str,
+    format: str,  # noqa: A002
+    process: str,
+    material: str,
+    thickness_mm: float | None,
+) -> dict[str, Json]:
+    """{"facts", "findings", "measures"} as `examine` tells them, refusals among the findings and
+    nothing drawn; raises `DesignRefused` only where the file cannot be read.
+    """
+    kind = format.lower().lstrip(".")
+    if kind in DRAWINGS:
+        drawing = read_drawing(path, kind)
+        seen, facts, notes = sheet_seen(drawing), drawing_facts(drawing), drawing.notes
+        measures = sheet_measures(seen)
+    else:
+        mesh = read_mesh(path, kind)
+        seen, facts, notes = solid_seen(mesh), mesh_facts(mesh), mesh.notes
+        measures = solid_measures(seen)
+    found = remarks(seen, facts, process, material, thickness_mm)
+    return {
+        "facts": facts.model_dump(mode="json"),
+        "findings": [f.model_dump(mode="json") for f in (*notes, *(r.finding for r in found))],
+        "measures": measures.model_dump(mode="json"),
+    }
+
+
 _Wanted = tuple[str, str, float | None]  # process, material, thickness in mm
 _Seen = tuple[Facts, tuple[Finding, ...], dict[str, tuple[str, bytes]], Measures]
 
