@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 
 class Finding(BaseModel):
-    """`picture` is the name of a file that shows the place; without one it is left out of JSON."""
+    """`picture` names one of the part's pictures, which shows the place; JSON leaves None out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -19,7 +19,7 @@ from designs.processes import FDM, LASER, MILL, find_material, find_process
 THICKEST_MM = {LASER: 8.0, MILL: 25.0}
 THIN_PRINT_MM = 0.8  # two lines of a 0.4 mm nozzle
 PRINT_ROOM_MM = (220.0, 220.0, 250.0)  # of fdm-220
-MOST_PICTURES = 6
+MOST_PICTURES = 4
 _SMALLEST_HOLE = "its smallest hole"
 
 
@@ -57,15 +57,15 @@ def remarks(
 
 
 def illustrated(
-    seen: Solid | Sheet, found: Sequence[Remark], px: int = 512
+    seen: Solid | Sheet, found: Sequence[Remark], px: int = 384
 ) -> tuple[tuple[Finding, ...], dict[str, bytes]]:
-    """(findings, PNG by name): the first `MOST_PICTURES` that have a mark name their picture."""
+    """(findings, PNG by name: "finding-1"…); the first `MOST_PICTURES` with a mark have one."""
     findings: list[Finding] = []
     pictures: dict[str, bytes] = {}
     for remark in found:
         finding = remark.finding
         if remark.mark is not None and len(pictures) < MOST_PICTURES:
-            name = f"finding-{len(pictures) + 1}.png"
+            name = f"finding-{len(pictures) + 1}"
             pictures[name] = (
                 marked(seen.mesh, remark.mark, px)
                 if isinstance(seen, Solid)

@@ -45,7 +45,7 @@ class Mark:
     ring: Points = field(default_factory=_none)
 
 
-def marked(mesh: Mesh, mark: Mark, px: int = 512) -> bytes:
+def marked(mesh: Mesh, mark: Mark, px: int = 384) -> bytes:
     """PNG, px by px, from the side that shows most of what is marked."""
     spots, faces = _thinned(mark.spots), mark.faces
     small = coarsened(mesh, _FACES)
@@ -70,7 +70,7 @@ def marked(mesh: Mesh, mark: Mark, px: int = 512) -> bytes:
     return png(image.resize((px, px), Image.Resampling.BOX))
 
 
-def marked_drawing(drawing: Drawing, mark: Mark, px: int = 512) -> bytes:
+def marked_drawing(drawing: Drawing, mark: Mark, px: int = 384) -> bytes:
     """PNG, px by px, from above."""
     size = px * _OVER
     scale = 0.86 * size / max(*drawing.size_mm, 1e-9)
@@ -118,7 +118,7 @@ def _best_view(mesh: Mesh, faces: Indices, places: Points) -> View:
         return max(_VIEWS, key=lambda v: float(np.maximum(wanted @ v.axes()[2], 0).sum()))
 
     def shows(view: View) -> float:
-        small = scene(mesh, view, 96, _PART)
+        small = scene(mesh, view, 64, _PART)
         here = float(np.isin(small.owner, faces).sum()) if len(faces) else 0.0
         return here + (~_hidden(small, small.seen(places))).sum() if len(places) else here
 

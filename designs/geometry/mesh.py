@@ -125,17 +125,23 @@ def write_stl(mesh: Mesh, path: str | Path) -> None:
 
 def normals(mesh: Mesh) -> Points:
     """(m, 3) unit vectors; zero for triangles without an area."""
-    cross = crossed(mesh)
-    length = np.sqrt(np.einsum("ij,ij->i", cross, cross))[:, None]
-    return np.divide(cross, length, out=np.zeros_like(cross), where=length > 0)
+    return facing(mesh)[0]
 
 
 def areas_mm2(mesh: Mesh) -> Points:
-    cross = crossed(mesh)
+    cross = _crossed(mesh)
     return np.sqrt(np.einsum("ij,ij->i", cross, cross)) / 2
 
 
-def crossed(mesh: Mesh) -> Points:
+def facing(mesh: Mesh) -> tuple[Points, Points]:
+    """`normals` and `areas_mm2` at once."""
+    cross = _crossed(mesh)
+    twice = np.sqrt(np.einsum("ij,ij->i", cross, cross))
+    cross *= np.divide(1.0, twice, out=np.zeros_like(twice), where=twice > 0)[:, None]
+    return cross, twice / 2
+
+
+def _crossed(mesh: Mesh) -> Points:
     """(m, 3): along each triangle's normal, twice as long as its area (np.cross is slow)."""
     a, b, c = mesh.faces.T
     x, y, z = mesh.vertices.T.copy()

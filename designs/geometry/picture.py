@@ -23,6 +23,7 @@ GLB_BYTES = 1_000_000
 _GLB_FACES = 60_000
 _SHORT = 65_535  # corners that numbers of two bytes can name; the highest is reserved
 _THUMBNAIL_FACES = 200_000
+_COARSEST = 60  # cells along the longest side
 _LIGHT = np.array([-0.45, 0.55, 0.7]) / np.linalg.norm([-0.45, 0.55, 0.7])  # right, up, to the eye
 _PRINTED = np.array([0.20, 0.56, 0.58])
 _SHEET = np.array([0.87, 0.68, 0.43])
@@ -152,15 +153,23 @@ def sheet_glb(drawing: Drawing, thickness_mm: float | None = None) -> bytes:
 
 
 def coarsened(mesh: Mesh, most: int) -> Mesh:
-    """Vertices in the same cell of an ever coarser grid become one, until few faces are left."""
+    """Vertices in the same cell of an ever coarser grid become one, until few faces are left.
+
+    Where a grid of `_COARSEST` cells does not do, every so many of the faces are kept.
+    """
     low = mesh.vertices.min(axis=0)
-    cell = float(np.ptp(mesh.vertices, axis=0).max()) / 1000
-    while len(mesh.faces) > most:
-        x, y, z = np.round((mesh.vertices - low) / cell).astype(np.uint64).T
+    largest = float(np.ptp(mesh.vertices, axis=0).max())
+    cells = 1000.0
+    while len(mesh.faces) > most and cells >= _COARSEST:
+        x, y, z = np.round((mesh.vertices - low) * (cells / largest)).astype(np.uint64).T
         first, where = distinct((x << np.uint64(40)) | (y << np.uint64(20)) | z)
         a, b, c = faces = where[mesh.faces].T
-        mesh = Mesh(mesh.vertices[first], faces.T[(a != b) & (b != c) & (c != a)])
-        cell *= max(1.15, 0.9 * (len(mesh.faces) / most) ** 0.5)
+        left = faces.T[(a != b) & (b != c) & (c != a)]
+        mesh = Mesh(mesh.vertices[first], left) if len(left) else mesh
+        cells /= min(2.0, max(1.15, 0.9 * (len(mesh.faces) / most) ** 0.5))
+    if len(mesh.faces) > most:
+        used, faces = np.unique(mesh.faces[:: -(-len(mesh.faces) // most)], return_inverse=True)
+        mesh = Mesh(mesh.vertices[used], faces.reshape(-1, 3))
     return mesh
 
 
@@ -191,7 +200,7 @@ def scene(mesh: Mesh, view: View, px: int, colour: Points = _PRINTED) -> Scene:
     depth, owner = rastered(screen[mesh.faces[towards]], px)
     dropped = np.column_stack([to_pixels(shadow), np.zeros(len(shadow))])
     ground = rastered(dropped[mesh.faces[towards]], px)[1]
-    owner = np.where(owner < 0, -1, towards[owner])
+    owner = np.append(towards, -1)[owner]  # -1 stays -1
     image = _composed(_shaded(facing, depth, owner, colour), owner >= 0, ground >= 0, px)
     return Scene(image, depth, owner, seen)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from designs.geometry.marked import Mark
 from designs.geometry.measures import SHOWS_MM2, Solid
-from designs.geometry.mesh import Points, normals, volumes_mm3
+from designs.geometry.mesh import Mesh, Points, normals
 from designs.geometry.rays import Stretches
 from designs.geometry.remark import Remark, note, warning
 from designs.geometry.where import Place, holes, near_each_other
@@ -61,7 +61,7 @@ def _walls(seen: Solid) -> Iterator[Remark]:
         yield note("its walls", "too many triangles: they were not measured", "Nothing to do")
         return
     walls, gaps = seen.rays.walls, seen.rays.gaps
-    lies = np.abs(normals(seen.mesh)[walls.faces[:, 0], 2]) > _LIES
+    lies = np.abs(_upright(seen.mesh, walls)) > _LIES
     floors, walls = walls.only(lies), walls.only(~lies)
     floor, thinnest = (found.narrowest_mm(SHOWS_MM2) for found in (floors, walls))
     if floor is not None and floor < LAYER_MM - 0.005:
@@ -93,6 +93,12 @@ def _walls(seen: Solid) -> Iterator[Remark]:
             "Leave 0.3 mm where something has to move or come apart",
             _spots(narrow),
         )
+
+
+def _upright(mesh: Mesh, walls: Stretches) -> Points:
+    """The z of the normal of each wall's first face; only of faces that were met."""
+    met, where = np.unique(walls.faces[:, 0], return_inverse=True)
+    return normals(Mesh(mesh.vertices, mesh.faces[met]))[where, 2]
 
 
 def _orientation(seen: Solid) -> Iterator[Remark]:
@@ -135,7 +141,7 @@ def _pieces(seen: Solid) -> Iterator[Remark]:
             "Delete them in the design program",
             Mark(spots=mesh.triangles[faces].mean(axis=1)),
         )
-    volume = float(volumes_mm3(mesh.vertices, mesh.faces).sum())
+    volume = float(pieces.volume_mm3.sum())
     if seen.rays is not None and seen.rays.doubled_mm3 > max(1.0, _SHARE * volume):
         yield note(
             f"{seen.rays.doubled_mm3 / 1000:.2f} cm³ of it",

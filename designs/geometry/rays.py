@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from designs.geometry.mesh import Indices, Mesh, Points, crossed
+from designs.geometry.mesh import Indices, Mesh, Points, facing
 from designs.geometry.raster import fragments, portions
 
 CROSSINGS = 300_000  # along each axis, about
@@ -66,18 +66,19 @@ class Probed:
     lost: float
 
 
-def probed(mesh: Mesh, crossings: int = CROSSINGS) -> Probed:
-    """The part measured along all three axes; the same mesh gives the same answer.
+def probed(
+    mesh: Mesh, crossings: int = CROSSINGS, known: tuple[Points, Points] | None = None
+) -> Probed:
+    """The part measured along all three axes; the same mesh gives the same answer. `known` are its
+    normals and areas.
 
     Each spot of the surface is measured along the axis it faces most, so under 55 degrees. A wall
     with parallel sides comes out exactly, whatever its direction; one with curved or tapered sides
     by the mean of both directions: a tube or a round rod up to 6 % too thin.
     """
     crossings = min(crossings, CROSSINGS * _MANY // max(len(mesh.faces), _MANY))
-    cross = crossed(mesh)
-    twice = np.sqrt(np.einsum("ij,ij->i", cross, cross))
-    facing = cross / np.maximum(twice, 1e-300)[:, None]
-    found = [_along(mesh, facing, twice / 2, axis, crossings) for axis in range(3)]
+    towards, area_mm2 = facing(mesh) if known is None else known
+    found = [_along(mesh, towards, area_mm2, axis, crossings) for axis in range(3)]
     return Probed(
         walls=_together([f.walls for f in found]),
         gaps=_together([f.gaps for f in found]),
@@ -108,12 +109,12 @@ class _Hits:
     turn: Indices  # how often the part lies around the ray beyond this place
 
 
-def _along(mesh: Mesh, facing: Points, area_mm2: Points, axis: int, crossings: int) -> Probed:
+def _along(mesh: Mesh, towards: Points, area_mm2: Points, axis: int, crossings: int) -> Probed:
     flat = [(axis + 1) % 3, (axis + 2) % 3]
     low = mesh.vertices.min(axis=0)
     across = [mesh.vertices[:, i] - low[i] for i in flat]
     reaches = [_reach(w, mesh.faces) for w in across]
-    lean = np.ascontiguousarray(facing[:, axis])
+    lean = np.ascontiguousarray(towards[:, axis])
     pitch = _pitch(float(np.abs(lean) @ area_mm2), reaches, crossings)
     px = int(max(float(w.max()) for w in across) / pitch) + 2
     u, v = (w / pitch + off for w, off in zip(across, _OFF_GRID, strict=True))
@@ -132,8 +133,8 @@ def _along(mesh: Mesh, facing: Points, area_mm2: Points, axis: int, crossings: i
         width = (hits.depth[at + 1] - hits.depth[at]) * np.abs(lean[one] - lean[other]) / 2
         faces = np.column_stack([one, other])
         # Each spot belongs to the axis it faces most, and a wall or gap has two facing sides.
-        mine = (np.abs(lean[one]) >= np.abs(facing[one]).max(axis=1)) & (
-            np.einsum("ij,ij->i", facing[one], facing[other]) < _FACING
+        mine = (np.abs(lean[one]) >= np.abs(towards[one]).max(axis=1)) & (
+            np.einsum("ij,ij->i", towards[one], towards[other]) < _FACING
         )
         area = pitch**2 / np.maximum(np.abs(lean[one]), 1e-9)
         return Stretches(width[mine], middle[mine], area[mine], faces[mine])

@@ -167,6 +167,10 @@ _CELLS = 100_000  # along one side: their numbers have to fit into 63 bits
 
 
 def pieces(mesh: Mesh) -> Pieces:
+    if mesh.shells == 1:
+        low, high = (bound[None] for bound in mesh.bounds_mm)
+        whole = np.array([volumes_mm3(mesh.vertices, mesh.faces).sum()])
+        return Pieces(np.zeros(len(mesh.faces), dtype=np.int64), whole, low, high)
     of_face = shell_of_each_face(len(mesh.vertices), mesh.faces)
     weights = volumes_mm3(mesh.vertices, mesh.faces)
     volume = np.bincount(of_face, weights=weights).astype(np.float64)
