@@ -9,12 +9,13 @@ from pathlib import Path
 from designs.bounded import Json
 from designs.design import Facts
 from designs.errors import DesignRefused, Finding, LimitExceeded, Severity
-from designs.geometry.drawing import as_svg, drawing_facts, read_drawing
+from designs.geometry import flaws
+from designs.geometry.drawing import Drawing, as_svg, drawing_facts, read_drawing
 from designs.geometry.makeable import drawing_findings, findings, mesh_findings
-from designs.geometry.mesh import mesh_facts, read_mesh
+from designs.geometry.mesh import Mesh, mesh_facts, read_mesh
 from designs.geometry.picture import glb, sheet_glb, thumbnail
-
-SOLIDS, DRAWINGS = ("stl", "3mf"), ("dxf", "svg")
+from designs.kinds import DRAWINGS, called
+from designs.processes import find_process
 
 
 def examine(
@@ -32,8 +33,8 @@ def examine(
     is put before every place a finding names. Raises `DesignRefused` when the file is broken or the
     process cannot make it; then nothing is written.
     """
-    kind = format.lower().lstrip(".")
-    look = _drawing if kind in DRAWINGS else _solid
+    kind = called(f".{format.lower().lstrip('.')}")
+    look = _drawing if is_drawn(kind, process) else _solid
     wanted = (process, material, thickness_mm)
     try:
         facts, found, pictures = look(path, kind, wanted)
@@ -41,50 +42,107 @@ def examine(
         raise LimitExceeded(over.what, _at(name, over.where), over.do) from None
     except DesignRefused as refused:
         raise DesignRefused(_named(name, refused.findings)) from None
+    return {
+        "facts": facts.model_dump(mode="json"),
+        "findings": [f.model_dump(mode="json") for f in _named(name, found)],
+        "pictures": saved(pictures, out_dir),
+    }
+
+
+Wanted = tuple[str, str, float | None]  # process, material, thickness in mm
+Pictures = dict[str, tuple[str, bytes]]
+_Seen = tuple[Facts, tuple[Finding, ...], Pictures]
+
+
+def is_drawn(kind: str, process: str | None) -> bool:
+    """Whether a file is taken as a drawing: a STEP is one where a sheet is cut."""
+    known = find_process(process) if process else None
+    return kind in DRAWINGS or (kind == "step" and known is not None and known.takes == "drawing")
+
+
+def saved(pictures: Pictures, out_dir: str) -> dict[str, Json]:
+    """The names of the pictures, written into the folder."""
     files: dict[str, Json] = {}
     for what, (file, content) in pictures.items():
         (Path(out_dir) / file).write_bytes(content)
         files[what] = file
-    return {
-        "facts": facts.model_dump(mode="json"),
-        "findings": [f.model_dump(mode="json") for f in _named(name, found)],
-        "pictures": files,
-    }
+    return files
 
 
-_Wanted = tuple[str, str, float | None]  # process, material, thickness in mm
-_Seen = tuple[Facts, tuple[Finding, ...], dict[str, tuple[str, bytes]]]
-
-
-def _drawing(path: str, kind: str, wanted: _Wanted) -> _Seen:
+def _drawing(path: str, kind: str, wanted: Wanted) -> _Seen:
     drawing = read_drawing(path, kind)
     facts = drawing_facts(drawing)
-    found = (*drawing.notes, *_makeable(facts, wanted), *drawing_findings(drawing, wanted[0]))
-    pictures = {
-        "thumbnail": ("thumbnail.png", thumbnail(drawing, thickness_mm=wanted[2])),
-        "model": ("model.glb", sheet_glb(drawing, wanted[2])),
+    found = drawn_findings(drawing, facts, wanted)
+    _refuse(found)
+    return facts, found, drawn_pictures(drawing, wanted[2])
+
+
+def drawn_findings(drawing: Drawing, facts: Facts, wanted: Wanted | None) -> tuple[Finding, ...]:
+    """All that is to be said of a drawing; what a process makes of it only where one is wanted."""
+    if wanted is None:
+        return drawing.notes
+    made = findings(facts, *wanted)
+    return (
+        *drawing.notes,
+        *made,
+        *_thickness(drawing, wanted[2]),
+        *drawing_findings(drawing, wanted[0]),
+    )
+
+
+def drawn_pictures(drawing: Drawing, thickness_mm: float | None) -> Pictures:
+    thick = thickness_mm or drawing.thickness_mm
+    return {
+        "thumbnail": ("thumbnail.png", thumbnail(drawing, thickness_mm=thick)),
+        "model": ("model.glb", sheet_glb(drawing, thick)),
         "outline": ("outline.svg", as_svg(drawing.regions).encode("ascii")),
     }
-    return facts, found, pictures
 
 
-def _solid(path: str, kind: str, wanted: _Wanted) -> _Seen:
+def _thickness(drawing: Drawing, thickness_mm: float | None) -> list[Finding]:
+    drawn = drawing.thickness_mm
+    if drawn is None or thickness_mm is None or abs(drawn - thickness_mm) <= 0.05 * drawn:
+        return []
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            where="thickness",
+            what=f"the solid is {drawn:g} mm thick, but {thickness_mm:g} mm is asked for",
+            do="Say the thickness that the design is drawn for, or redraw it",
+        )
+    ]
+
+
+def _solid(path: str, kind: str, wanted: Wanted) -> _Seen:
     mesh = read_mesh(path, kind)
     facts = mesh_facts(mesh)
-    found = (*mesh.notes, *_makeable(facts, wanted), *mesh_findings(mesh))
-    pictures = {
+    found = solid_findings(mesh, facts, flaws.edges(mesh), wanted)
+    _refuse(found)
+    return facts, found, solid_pictures(mesh)
+
+
+def solid_findings(
+    mesh: Mesh, facts: Facts, edges: flaws.Edges, wanted: Wanted | None
+) -> tuple[Finding, ...]:
+    """All that is to be said of a solid; what a process makes of it only where one is wanted."""
+    doubt = flaws.unit_doubt(max(facts.size_mm))
+    own = (*mesh.notes, *flaws.findings(mesh, edges), *([doubt] if doubt else []))
+    if wanted is None:
+        return own
+    return (*own, *findings(facts, *wanted), *mesh_findings(mesh))
+
+
+def solid_pictures(mesh: Mesh) -> Pictures:
+    return {
         "thumbnail": ("thumbnail.png", thumbnail(mesh)),
         "model": ("model.glb", glb(mesh)),
     }
-    return facts, found, pictures
 
 
-def _makeable(facts: Facts, wanted: _Wanted) -> tuple[Finding, ...]:
-    found = findings(facts, *wanted)
+def _refuse(found: Iterable[Finding]) -> None:
     refusals = [f for f in found if f.severity is Severity.REFUSAL]
     if refusals:
         raise DesignRefused(refusals)
-    return found
 
 
 def _named(name: str, found: Iterable[Finding]) -> list[Finding]:

@@ -47,6 +47,16 @@ logging.getLogger("ezdxf").setLevel(logging.CRITICAL)
 
 def read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
     """(lines in mm, notes); raises `Refused`."""
+    try:
+        return _read(path, units)
+    except (Refused, MemoryError):
+        raise
+    except Exception as broken:
+        what = f"it cannot be understood ({type(broken).__name__}: {str(broken)[:60]})"
+        raise Refused(what, "the drawing", _AGAIN) from broken
+
+
+def _read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
     document = _opened(path)
     drawn = [e for e in document.modelspace() if _shown(e, document)]
     _refuse_too_many(drawn, document)

@@ -11,14 +11,14 @@ from typing import BinaryIO, NoReturn
 import numpy as np
 
 from designs.errors import Refused
-from designs.geometry.mesh import MAX_TRIANGLES, REACH_MM, STL_RECORD, Indices, Points
+from designs.geometry.mesh import MAX_TRIANGLES, STL_RECORD, Held, Points, checked
 
 _LONGEST_LINE = 1024
 _AGAIN = "Export the STL again"
 
 
-def read(path: Path) -> list[tuple[Points, Indices]]:
-    """[(corners, faces)] with three corners of their own for each triangle; raises `Refused`."""
+def read(path: Path) -> Held:
+    """One piece, with three corners of their own for each triangle; raises `Refused`."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(84)
@@ -30,7 +30,7 @@ def read(path: Path) -> list[tuple[Points, Indices]]:
             corners = _text(file)
         else:
             _refuse_length(size, count)
-    return [(_checked(corners), np.arange(len(corners)).reshape(-1, 3))]
+    return Held([(checked(corners), np.arange(len(corners)).reshape(-1, 3))])
 
 
 def _refuse_length(size: int, count: int) -> NoReturn:
@@ -113,17 +113,3 @@ def _corners(lines: Iterator[tuple[int, list[bytes]]]) -> Iterator[tuple[int, li
         before = word
     if before != b"endsolid":
         raise Refused("it stops in the middle: cut off", "the last line", _AGAIN)
-
-
-def _checked(corners: Points) -> Points:
-    bad = np.flatnonzero(~np.isfinite(corners).all(axis=1))
-    if len(bad):
-        raise Refused("a corner is not a finite number", f"triangle {bad[0] // 3 + 1}", _AGAIN)
-    far = np.flatnonzero((np.abs(corners) > REACH_MM).any(axis=1))
-    if len(far):
-        raise Refused(
-            f"a corner lies more than {REACH_MM / 1000:.0f} m out",
-            f"triangle {far[0] // 3 + 1}",
-            "Export it in millimetres, near the origin",
-        )
-    return corners

@@ -5,6 +5,7 @@ hidden, clipped away, text or picture is left out and said.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,16 @@ _LENGTH = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Z
 
 def read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
     """(lines in mm, notes); raises `Refused`."""
+    try:
+        return _read(path, units)
+    except (Refused, MemoryError):
+        raise
+    except Exception as broken:
+        what = f"it cannot be understood ({type(broken).__name__})"
+        raise Refused(what, "the drawing", _AGAIN) from broken
+
+
+def _read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
     root = _parsed(path)
     if root.tag != f"{_SVG}svg":
         raise Refused("it is no SVG", "the first element", "Export it as SVG")
@@ -46,7 +57,7 @@ def read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...
         raise _too_much(root)
     walk = _Walk(by_id)
     lines = [line for curve in walk.children(root, page, 0) for line in _flattened(curve, walk)]
-    return lines, (*notes, *walk.left_out())
+    return lines, (*notes, *walk.left_out(), *_taken_out(root))
 
 
 def _parsed(path: Path) -> Element:
@@ -56,7 +67,7 @@ def _parsed(path: Path) -> Element:
         return parser.close()
     except DefusedXmlException:
         raise Refused("it defines XML entities", "its head", "Save it as plain SVG") from None
-    except (ParseError, ValueError) as broken:
+    except (ParseError, ValueError, LookupError) as broken:
         raise Refused(f"its XML is broken ({broken})"[:160], "its XML", _AGAIN) from None
 
 
@@ -153,6 +164,7 @@ class _Walk:
     texts: int = 0
     pictures: int = 0
     clipped: int = 0
+    hidden: int = 0
     _using: list[Element] = field(default_factory=list[Element])
 
     def children(self, element: Element, matrix: Matrix, depth: int) -> Iterator[Curve]:
@@ -163,6 +175,7 @@ class _Walk:
         if depth > MAX_DEPTH:
             raise _too_much(element)
         if _hidden(element):
+            self.hidden += 1
             return
         tag = element.tag.removeprefix(_SVG)
         matrix = _own(element) * matrix
@@ -216,6 +229,55 @@ class _Walk:
                     what="clipping is not applied" if "clip" in name else "they are not cut",
                     do=do,
                 )
+        if self.hidden:
+            yield _note(f"{self.hidden} hidden shapes or groups", "they are not cut")
+
+
+def _taken_out(root: Element) -> Iterator[Finding]:
+    """What could act or fetch in a browser: none of it is followed, kept or sent to a machine."""
+    found: Counter[str] = Counter()
+    for element in root.iter():
+        tag = str(element.tag).rpartition("}")[2].lower()
+        found["scripts"] += tag in {"script", "handler", "listener"}
+        found["embedded pages"] += tag in {"foreignobject", "iframe", "embed", "object"}
+        found["animations"] += tag in {"animate", "animatetransform", "animatemotion", "set"}
+        found["style sheets"] += tag == "style" and bool(_RULES.search(element.text or ""))
+        for name, value in element.attrib.items():
+            found["scripts"] += _is_script(name.rpartition("}")[2].lower(), value)
+            found["links"] += _leads_out(name.rpartition("}")[2].lower(), value)
+    grave = {"scripts", "embedded pages", "animations", "style sheets"}
+    for what, count in found.items():
+        if count and what in grave:
+            yield Finding(
+                severity=Severity.WARNING,
+                where=f"{count} {what}",
+                what="they were taken out: no part of a drawing" + _SO.get(what, ""),
+                do="Save it as plain SVG, and look whether the outline is what you mean",
+            )
+        elif count:
+            yield _note(f"{count} {what} out of the file", "they were taken out, none was followed")
+
+
+_SO = {"style sheets": ", though they may hide or move shapes"}
+_RULES = re.compile(r"@import|url\(|display|visibility|transform|clip-path", re.IGNORECASE)
+_OUTSIDE = re.compile(
+    r"\s*(https?:|ftp:|file:|//|\\\\|\.{0,2}/)|url\(\s*['\"]?(?!#|data:)", re.IGNORECASE
+)
+
+
+def _is_script(name: str, value: str) -> bool:
+    code = re.sub(r"[\s\x00-\x1f]", "", value[:200]).lower()
+    return name.startswith("on") or code.startswith(("javascript:", "vbscript:", "data:text/html"))
+
+
+def _leads_out(name: str, value: str) -> bool:
+    return name in {"href", "src", "style", "fill", "filter", "mask"} and bool(
+        _OUTSIDE.search(value) if name == "style" else _OUTSIDE.match(value)
+    )
+
+
+def _note(where: str, what: str) -> Finding:
+    return Finding(severity=Severity.NOTE, where=where, what=what, do="Nothing to do")
 
 
 def _name(element: Element) -> str:

@@ -5,14 +5,14 @@ Exit statuses: 0 done, 1 refused or failed, 2 wrong usage, 3 needs a person or i
 
 import argparse
 import sys
-
-from orchestrator.cli import broker, designs, keys, labs, makes, orders, serve, store
+from importlib import import_module
 
 _ABOUT = """\
 Design global, manufacture local: routes open designs to fab labs and drives their machines.
 
   cosmolocal serve                                    the orchestrator, with its broker
   cosmolocal labs add "Atelier Nord" --place 41.39,2.19    a lab, and a code for its agent
+  cosmolocal check FOLDER                             whether its files are sound
   cosmolocal publish FOLDER                           a design
   cosmolocal quote DESIGN --place 41.39,2.19          who can make it, and for how much
   cosmolocal order QUOTE --name "Ana Puig"
@@ -22,8 +22,13 @@ Design global, manufacture local: routes open designs to fab labs and drives the
 """
 
 
+_FAMILIES = ("serve", "labs", "check", "designs", "orders", "makes", "broker", "keys", "store")
+_ALONE = {"check"}  # needs nothing of the others, and starts sooner without them
+
+
 def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = parser(_ALONE & set(words[:1])).parse_args(words)
     try:
         return args.run(args)
     except KeyboardInterrupt:
@@ -31,11 +36,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(only: set[str] | None = None) -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="cosmolocal", description=_ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    for family in (serve, labs, designs, orders, makes, broker, keys, store):
-        family.register(commands)
+    for family in only or _FAMILIES:
+        import_module(f"orchestrator.cli.{family}").register(commands)
     return root

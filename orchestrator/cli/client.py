@@ -9,9 +9,10 @@ import os
 import sys
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 DONE, REFUSED, USAGE, NEEDS_PERSON = 0, 1, 2, 3
 Commands = argparse._SubParsersAction  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -52,6 +53,8 @@ def token(args: argparse.Namespace) -> str:
 
 def call(args: argparse.Namespace, method: str, path: str, **request: Any) -> Any:  # noqa: ANN401
     """The parsed JSON answer; raises Answered for a refusal, SystemExit where nobody answers."""
+    import httpx
+
     known = token(args)
     headers = {"Authorization": f"Bearer {known}"} if known else {}
     try:
@@ -80,7 +83,7 @@ def _no_token(args: argparse.Namespace, known: str) -> str:
     )
 
 
-def _problem(answer: httpx.Response) -> dict[str, Any]:
+def _problem(answer: "httpx.Response") -> dict[str, Any]:
     try:
         plain = answer.json()
     except json.JSONDecodeError:
