@@ -48,7 +48,7 @@ def edges(mesh: Mesh) -> Edges:
     first = np.flatnonzero(np.diff(key, prepend=-1))
     count = np.diff(first, append=len(key))
     branched = int((count > 2).sum())
-    doubled = _doubled(mesh.faces) if branched else 0
+    doubled = _doubled(mesh) if branched or mesh.shells > 1 else 0
     return Edges(_open(mesh, n), branched, doubled)
 
 
@@ -63,8 +63,11 @@ def _open(mesh: Mesh, n: np.int64) -> Points:
     return mesh.vertices[np.column_stack([lone // n, lone % n])]
 
 
-def _doubled(faces: Indices) -> int:
-    ordered = np.sort(faces, axis=1)
+def _doubled(mesh: Mesh) -> int:
+    """Triangles in the place of another, of the same piece or of one put into the same place."""
+    places, at = np.unique(mesh.vertices, axis=0, return_inverse=True)
+    apart = len(places) == len(mesh.vertices)
+    ordered = np.sort(mesh.faces if apart else at.ravel()[mesh.faces], axis=1)
     ordered = ordered[np.lexsort(ordered.T)]
     return int((np.diff(ordered, axis=0) == 0).all(axis=1).sum())
 
@@ -108,6 +111,13 @@ def _drawn(unit: str, largest_mm: float, low: float) -> str:
 
 
 def _crossing(mesh: Mesh) -> Iterator[Finding]:
+    if mesh.shells > _MOST_SHELLS:
+        yield Finding(
+            severity=Severity.NOTE,
+            where=f"{mesh.shells:,} pieces",
+            what=f"whether more than {_MOST_SHELLS} pieces run through each other was not looked at",
+            do="Nothing to do",
+        )
     if not 1 < mesh.shells <= _MOST_SHELLS or mesh.gaps:
         return
     shell = shell_of_each_face(len(mesh.vertices), mesh.faces)

@@ -111,7 +111,7 @@ def _placed(scene: Glb) -> Iterator[tuple[str, int, Points]]:
         node = nodes[number]
         matrix = outer @ _matrix(node)
         if "mesh" in node:
-            name = node.get("name") or scene["meshes"][node["mesh"]].get("name") or ""
+            name = scene["meshes"][node["mesh"]].get("name") or node.get("name") or ""
             yield str(name)[:80], int(node["mesh"]), matrix
         waiting += [(int(inner), matrix) for inner in reversed(node.get("children", ()))]
 
