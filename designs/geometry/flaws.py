@@ -115,7 +115,7 @@ def _crossing(mesh: Mesh) -> Iterator[Finding]:
         yield Finding(
             severity=Severity.NOTE,
             where=f"{mesh.shells:,} pieces",
-            what=f"whether more than {_MOST_SHELLS} pieces run through each other was not looked at",
+            what=f"whether more than {_MOST_SHELLS} pieces run through each other is not seen",
             do="Nothing to do",
         )
     if not 1 < mesh.shells <= _MOST_SHELLS or mesh.gaps:

@@ -14,11 +14,12 @@ import numpy as np
 
 from designs.errors import Finding, LimitExceeded, Refused, Severity
 from designs.geometry.mesh import MAX_TRIANGLES, Held, Points, Thing, checked
+from designs.geometry.stl import number
 
 _LONGEST_LINE = 2**16
 _MOST_CORNERS = 1000  # of one polygon
 _MOST_THINGS = 10_000
-_EARS = 30_000_000  # corners looked at while polygons are cut into triangles
+_EARS = 5_000_000  # corners looked at while polygons are cut into triangles
 _AGAIN = "Export the OBJ again"
 _QUIET = {b"vt", b"vn", b"s", b"usemtl", b"g", b"o", b"v", b"f", b"lod", b"d_interp", b"c_interp"}
 _LINKS = {b"mtllib", b"maplib", b"usemap", b"shadow_obj", b"trace_obj"}
@@ -30,8 +31,8 @@ def read(path: Path) -> Held:
     """One piece of all faces, with the names of its objects; raises `Refused`."""
     with path.open("rb") as file:
         content = _Content()
-        for number, words in _lines(file):
-            content.take(number, words)
+        for row, words in _lines(file):
+            content.take(row, words)
         ended = file.seek(-1, 2) >= 0 and file.read(1) in b"\r\n" if path.stat().st_size else False
     vertices, faces = content.geometry()
     notes = content.left_out()
@@ -50,11 +51,11 @@ _UNENDED = Finding(
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
     """(line number, words), lines that go on after a backslash joined, comments left out."""
-    number, before = 0, b""
+    row, before = 0, b""
     while line := file.readline(_LONGEST_LINE):
-        number += 1
+        row += 1
         if len(line) == _LONGEST_LINE or len(before) > _LONGEST_LINE:
-            raise Refused("the line is far too long for an OBJ", f"line {number}", _AGAIN)
+            raise Refused("the line is far too long for an OBJ", f"line {row}", _AGAIN)
         line = before + line.rstrip(b"\r\n")
         before = b""
         if line.endswith(b"\\"):
@@ -62,7 +63,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
             continue
         words = line.split(b"#", 1)[0].split()
         if words:
-            yield number, words
+            yield row, words
 
 
 class _Content:
@@ -75,18 +76,18 @@ class _Content:
         self._name = ""
         self._passed: Counter[bytes] = Counter()
 
-    def take(self, number: int, words: list[bytes]) -> None:
+    def take(self, row: int, words: list[bytes]) -> None:
         match words[0].removeprefix(b"\xef\xbb\xbf"):
             case b"v":
-                self._vertex(number, words)
+                self._vertex(row, words)
             case b"f" | b"fo":
-                self._face(number, words[1:])
+                self._face(row, words[1:])
             case b"o" | b"g" if len(words) > 1:
                 self._name = b" ".join(words[1:]).decode("utf-8", "replace")[:80]
             case word if word in _CURVED:
                 shown = word.decode("ascii")
                 what = f"it holds free-form curves or surfaces ({shown}), which are no triangles"
-                raise Refused(what, f"line {number}", "Export it as a mesh")
+                raise Refused(what, f"line {row}", "Export it as a mesh")
             case word if word in _QUIET:
                 pass
             case word if word in _LINKS | _COMMANDS | {b"l", b"p"}:
@@ -95,22 +96,22 @@ class _Content:
                 self._passed[b"?"] += 1
             case word:
                 shown = word[:20].decode("ascii", "replace")
-                raise Refused(f"{shown!r} cannot stand in an OBJ", f"line {number}", _AGAIN)
+                raise Refused(f"{shown!r} cannot stand in an OBJ", f"line {row}", _AGAIN)
 
-    def _vertex(self, number: int, words: list[bytes]) -> None:
+    def _vertex(self, row: int, words: list[bytes]) -> None:
         try:
-            self._numbers.extend(_float(word) for word in words[1:4])
+            self._numbers.extend(number(word) for word in words[1:4])
         except ValueError:
             words = []
         if len(words) < 4:
-            raise Refused("a corner is not three numbers", f"line {number}", _AGAIN)
+            raise Refused("a corner is not three numbers", f"line {row}", _AGAIN)
         if len(self._numbers) > 9 * MAX_TRIANGLES:
-            raise LimitExceeded("it has too many corners", f"line {number}", "Export it coarser")
+            raise LimitExceeded("it has too many corners", f"line {row}", "Export it coarser")
 
-    def _face(self, number: int, words: list[bytes]) -> None:
+    def _face(self, row: int, words: list[bytes]) -> None:
         if not 3 <= len(words) <= _MOST_CORNERS:
             what = f"a face has {len(words)} corners"
-            raise Refused(what, f"line {number}", "Export it as triangles")
+            raise Refused(what, f"line {row}", "Export it as triangles")
         count = len(self._numbers) // 3
         try:
             named = [int(word.split(b"/", 1)[0]) for word in words]
@@ -119,12 +120,12 @@ class _Content:
             named = [0]
         if 0 in named or count + min(named) < 0:
             what = "a face names a corner that is not there"
-            raise Refused(what, f"line {number}", _AGAIN)
+            raise Refused(what, f"line {row}", _AGAIN)
         self._lengths.append(len(words))
-        self._rows.append(number)
+        self._rows.append(row)
         self._named[self._name] += 1
         if len(self._corners) > 3 * MAX_TRIANGLES or len(self._named) > _MOST_THINGS:
-            raise LimitExceeded("it has too many faces", f"line {number}", "Export it coarser")
+            raise LimitExceeded("it has too many faces", f"line {row}", "Export it coarser")
 
     def geometry(self) -> tuple[Points, np.ndarray[tuple[int, int], np.dtype[np.int64]]]:
         vertices = np.array(self._numbers).reshape(-1, 3)
@@ -175,12 +176,6 @@ class _Content:
             what = "words that say nothing about the shape were passed over"
             found.append(_note(f"{self._passed[b'?']} lines", what))
         return found
-
-
-def _float(word: bytes) -> float:
-    if b"_" in word:
-        raise ValueError("no number")
-    return float(word)
 
 
 def _triangulated(ring: Points) -> list[list[int]] | None:

@@ -44,7 +44,10 @@ def plate_of(mesh: Mesh) -> Plate | None:
     bottom = on_low[mesh.faces].all(axis=1) & (along < 0)
     if not (upright | top | bottom).all():
         return None
-    regions = _outline(mesh, np.flatnonzero(top), axis)
+    try:
+        regions = _outline(mesh, np.flatnonzero(top), axis)
+    except shapely.errors.GEOSException:  # triangles over each other
+        return None
     widest = max(float(np.ptp(np.asarray(r.exterior.coords), axis=0).max()) for r in regions)
     return Plate(regions, round(thickness, 3)) if thickness < SLIMMEST * widest else None
 

@@ -27,8 +27,15 @@ _MM = 1000.0  # cascadio answers in metres, as glTF is
 _SCHEMAS = ("CONFIG_CONTROL_DESIGN", "AUTOMOTIVE_DESIGN", "AP203", "AP214", "AP242")
 _SCHEMA = re.compile(rb"FILE_SCHEMA\s*\(\s*\(\s*'([^']{0,200})'", re.IGNORECASE)
 _ELSEWHERE = re.compile(rb"=\s*(DOCUMENT_FILE|EXTERNALLY_DEFINED_\w+)\s*\(", re.IGNORECASE)
-_REFERENCE = re.compile(rb"#(\d+)")
-_LONGEST_NUMBER = 9
+_STRING = re.compile(rb"'[^']*'")
+_ENDLESS = re.compile(rb"[^;]{262144}")
+_NO_SIZE = re.compile(rb"\b(nan|inf(inity)?)\b|[\d.]e\+?\d{3}", re.IGNORECASE)
+_DEFINED = re.compile(rb"#(\d{1,18})\s*=")
+_NAMED = re.compile(rb"#(\d{1,18})")
+_USED = re.compile(
+    rb"NEXT_ASSEMBLY_USAGE_OCCURRENCE\s*\([^#;]*#(\d{1,18})\s*,\s*#(\d{1,18})", re.IGNORECASE
+)
+_MOST_DEEP = 64
 
 Glb = Mapping[str, Any]
 
@@ -73,6 +80,59 @@ def _refuse_unfit(data: bytes) -> None:
         raise Refused(what, "the assembly", "Export all of it into one STEP file")
     if data.count(b"=") > MAX_ENTITIES:
         raise LimitExceeded("it has too many entities", "DATA", "Export a simpler part")
+    if _ENDLESS.search(data):
+        raise LimitExceeded("one of its entities is very long", "DATA", "Export a simpler part")
+    bare = _STRING.sub(b"''", data)
+    if _NO_SIZE.search(bare):
+        raise Refused("it holds a number that no part has", "DATA", _AGAIN)
+    if _deepest(bare) > _MOST_DEEP:
+        raise Refused("its lists are nested too deep", "DATA", _AGAIN)
+    _refuse_loose_ends(bare)
+    _refuse_explosion(bare)
+
+
+def _deepest(bare: bytes) -> int:
+    deepest = depth = 0
+    for start in range(0, len(bare), 2**22):
+        letters = np.frombuffer(bare[start : start + 2**22], dtype=np.uint8)
+        levels = depth + np.cumsum((letters == ord("(")).astype(np.int32) - (letters == ord(")")))
+        deepest, depth = max(deepest, int(levels.max())), int(levels[-1])
+    return deepest
+
+
+def _refuse_loose_ends(bare: bytes) -> None:
+    """Every entity that is named is there, once."""
+    defined = _DEFINED.findall(bare)
+    numbers = set(map(int, defined))
+    if len(numbers) != len(defined):
+        raise Refused("an entity is there twice", "DATA", _AGAIN)
+    missing = min(set(map(int, _NAMED.findall(bare))) - numbers, default=None)
+    if missing is not None:
+        raise Refused(f"it names #{missing}, which is not there: damaged", "DATA", _AGAIN)
+
+
+def _refuse_explosion(bare: bytes) -> None:
+    """Counts how many parts the assembly places, before it is expanded."""
+    inner: dict[bytes, list[bytes]] = {}
+    for outer, used in _USED.findall(bare):
+        inner.setdefault(outer, []).append(used)
+    known: dict[bytes, int] = {}
+
+    def count(product: bytes, within: tuple[bytes, ...]) -> int:
+        if product in within:
+            raise Refused("an assembly contains itself", f"#{product.decode()}", _AGAIN)
+        if len(within) > _MOST_DEEP:
+            what = "its assemblies are nested too deep"
+            raise LimitExceeded(what, f"#{product.decode()}", "Export a simpler assembly")
+        if product not in known:
+            uses = inner.get(product, ())
+            known[product] = 1 + sum(count(used, (*within, product)) for used in uses)
+        return known[product]
+
+    most = max((count(product, ()) for product in inner), default=0)
+    if most > _MOST_PLACED:
+        what = f"its assembly places {most:,} parts"
+        raise LimitExceeded(what, "the assembly", "Export a simpler assembly")
 
 
 def _converted(data: bytes, strays_mm: float) -> bytes:

@@ -62,13 +62,20 @@ def _text(file: BinaryIO) -> Points:
     numbers = array("d")
     for where, corner in _corners(_words(file)):
         try:
-            numbers.extend(float(word) for word in corner)
+            numbers.extend(number(word) for word in corner)
         except ValueError:
             raise Refused("a corner is not three numbers", f"line {where}", _AGAIN) from None
         if len(numbers) > 9 * MAX_TRIANGLES:
             break
     _refuse_count(len(numbers) // 9)
     return np.array(numbers).reshape(-1, 3)
+
+
+def number(word: bytes) -> float:
+    """A number as programs of every language write it: Python's 1_000 is none."""
+    if b"_" in word:
+        raise ValueError("an underscore in a number")
+    return float(word)
 
 
 def _words(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:

@@ -4,6 +4,7 @@ It parses the XML itself under limits: no entities, no links, no scripts, no sty
 hidden, clipped away, text or picture is left out and said.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,7 +26,9 @@ from designs.geometry.drawing import UNIT_MM, Unit
 
 FLAT_MM = 0.005
 MAX_ELEMENTS = 100_000  # after `use` is expanded
-MAX_POINTS = 2_000_000
+MAX_POINTS = 500_000
+_PATH_BYTES = 4 * 2**20  # of one path
+_PATH_NUMBERS = 200_000
 MAX_DEPTH = 64
 _REACH_MM = 1e6
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -337,8 +340,16 @@ def _line(element: Element) -> Shape:
     return SimpleLine(*(_number(element, n) for n in ("x1", "y1", "x2", "y2")))
 
 
+def _path(element: Element) -> str:
+    text = element.get("d", "")
+    if len(text) > _PATH_BYTES or len(_NUMBER.findall(text)) > _PATH_NUMBERS:
+        raise LimitExceeded("it has too many points", _name(element), "Draw it simpler")
+    return text
+
+
+_NUMBER = re.compile(r"[\d.]+")
 _SHAPES: dict[str, Callable[[Element], Shape]] = {
-    "path": lambda e: Curve(e.get("d", "")),
+    "path": lambda e: Curve(_path(e)),
     "rect": _rect,
     "circle": _circle,
     "ellipse": _ellipse,
@@ -363,11 +374,11 @@ def _flattened(curve: Curve, walk: _Walk) -> Iterator[Line]:
             if len(points) > 1:
                 yield _distinct(points)
             points = []
-        new = [] if segment.end is None else list(_along(segment))
-        walk.points_left -= len(new)
+        steps = 0 if segment.end is None else _steps(segment)
+        walk.points_left -= steps
         if walk.points_left < 0:
             raise LimitExceeded("its curves need too many points", "a path", _AGAIN)
-        points += new
+        points += _along(segment, steps) if steps else []
     if len(points) > 1:
         yield _distinct(points)
 
@@ -379,10 +390,18 @@ def _distinct(points: list[tuple[float, float]]) -> Line:
     return line[keep]
 
 
-def _along(segment: PathSegment) -> Iterator[tuple[float, float]]:
+def _along(segment: PathSegment, steps: int) -> Iterator[tuple[float, float]]:
     """Points of a segment after its start."""
-    for step in range(1, (n := _steps(segment)) + 1):
-        yield _xy(segment.end if step == n else segment.point(step / n))
+    if steps > 1 and isinstance(segment, (CubicBezier, QuadraticBezier)):
+        t = np.linspace(0, 1, steps + 1)[1:, None]
+        level = [_finite([p]) + 0 * t for p in (segment.start, *_controls(segment), segment.end)]
+        while len(level) > 1:  # de Casteljau
+            level = [a + t * (b - a) for a, b in itertools.pairwise(level)]
+        yield from map(tuple, level[0][:-1].tolist())
+        yield _xy(segment.end)
+        return
+    for step in range(1, steps + 1):
+        yield _xy(segment.end if step == steps else segment.point(step / steps))
 
 
 def _steps(segment: PathSegment) -> int:

@@ -25,6 +25,7 @@ from designs.geometry.mesh import MAX_TRIANGLES, REACH_MM, Held, Indices, Points
 
 MAX_PLACED = 10_000
 _MAX_DEPTH = 32
+_LARGEST = 1e12  # in a transform
 _CHUNK = 2**16
 _CORE = "{http://schemas.microsoft.com/3dmanufacturing/core/2015/02}"
 _PATH = "{http://schemas.microsoft.com/3dmanufacturing/production/2015/06}path"
@@ -307,7 +308,7 @@ class _Model:
 
     def _vertex(self, attributes: dict[str, str]) -> None:
         scale = self._scale
-        self._now.numbers.extend(float(attributes[axis]) * scale for axis in "xyz")
+        self._now.numbers.extend(_number(attributes[axis]) * scale for axis in "xyz")
         if len(self._now.numbers) > 9 * MAX_TRIANGLES:
             raise LimitExceeded("it has too many corners", self._name, "Export it coarser")
 
@@ -342,13 +343,19 @@ def _parts_named(build: list[_Placed], objects: dict[Key, _Object]) -> set[str]:
     return {item.key[0] for item in build} | set(inner)
 
 
+def _number(text: str) -> float:
+    if "_" in text or not text.isascii():
+        raise ValueError("no number of XML")
+    return float(text)
+
+
 def _transform(text: str | None, scale: float) -> Transform:
     """Twelve numbers, row by row, as (4, 3); the move in the model's unit."""
     if text is None:
         return np.vstack([np.eye(3), np.zeros(3)])
-    matrix = np.array([float(word) for word in text.split()]).reshape(4, 3)
-    if not np.isfinite(matrix).all() or not np.linalg.det(matrix[:3]):
-        raise ValueError("a transform that flattens")
+    matrix = np.array([_number(word) for word in text.split()]).reshape(4, 3)
+    if not (np.abs(matrix) < _LARGEST).all() or not np.linalg.det(matrix[:3]):
+        raise ValueError("a transform that flattens, or goes too far")
     matrix[3] *= scale
     return matrix
 

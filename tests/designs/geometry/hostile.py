@@ -25,20 +25,19 @@ class Case:
     make: Callable[[], bytes]
     verdict: str
     says: str  # a pattern that one of its findings matches
-    limit: bool = False  # a limit of memory or computing may be what stops it
 
 
 CASES: dict[str, Case] = {}
 
 
-def case(name: str, verdict: str, says: str, content: bytes | Callable[[], bytes], *, limit=False):
+def case(name: str, verdict: str, says: str, content: bytes | Callable[[], bytes]):
     make = content if callable(content) else lambda: content
     assert name not in CASES
-    CASES[name] = Case(make, verdict, says, limit)
+    CASES[name] = Case(make, verdict, says)
 
 
-def rejects(name: str, says: str, content: bytes | Callable[[], bytes], *, limit=False) -> None:
-    case(name, REJECT, says, content, limit=limit)
+def rejects(name: str, says: str, content: bytes | Callable[[], bytes]) -> None:
+    case(name, REJECT, says, content)
 
 
 def reviews(name: str, says: str, content: bytes | Callable[[], bytes]) -> None:
@@ -134,7 +133,7 @@ rejects(
     "corners",
     solids.text_stl(CUBE).replace(b" endloop", b"vertex 1 1 1\nendloop", 1),
 )
-rejects("unclosed.stl", "cut off", solids.text_stl(CUBE)[:-20])
+rejects("unclosed.stl", "cannot stand", solids.text_stl(CUBE)[:-20])
 rejects("zeros_1GB.stl", "larger than 256 MiB", lambda: bytes(256 * 2**20 + 1))
 rejects("too_many.stl", "more than 2,000,000", lambda: grid_stl(np.zeros((2_000_001, 3, 3))))
 rejects("utf16.stl", "no triangles|cut off|short", solids.text_stl(CUBE).decode().encode("utf-16"))
@@ -335,16 +334,13 @@ reviews(
     "through each other",
     model(build=ITEM + TRANSFORM.format("1 0 0 0 1 0 0 0 1 7 7 7")),
 )
-rejects(
+case(
     "long_attribute.3mf",
-    "XML is broken|number|too many|unpacks",
-    lambda: solids.package(
-        solids.model(
-            OBJECT.replace('name="cube"', f'name="{random.Random(1).randbytes(3_000_000).hex()}"'),
-            "",
-        )
+    ACCEPT,
+    "",
+    lambda: model(
+        OBJECT.replace('name="cube"', f'name="{random.Random(1).randbytes(9 * 2**19).hex()}"')
     ),
-    limit=True,
 )
 rejects("truncated.3mf", "damaged", solids.cube_3mf()[:-40])
 rejects("docx.3mf", "no _rels|no 3D model", lambda: archive_of({"word/document.xml": b"<x/>"}))
@@ -386,16 +382,11 @@ rejects("nan.obj", "finite", obj(V.replace("v 0.0", "v nan", 1) + F))
 rejects("1e300.obj", "10 m out", obj(V.replace("v 0.0", "v 1e300", 1) + F))
 rejects("no_faces.obj", "no faces", obj(V))
 rejects("free_form.obj", "free-form", obj(V + F + "cstype bspline\n"))
-rejects(
-    "bow_tie.obj",
-    "crosses itself",
-    obj("v 0 0 0\nv 9 9 0\nv 9 0 0\nv 0 9 0\nv 4 4 9\nf 1 2 3 4 5\n" * 1).replace(
-        b"v 4 4 9", b"v -9 3 0"
-    ),
-)
+rejects("bow_tie.obj", "crosses itself", obj("v 0 0 0\nv 9 9 0\nv 9 0 0\nv 0 9 0\nf 1 2 3 4\n"))
 rejects("long_line.obj", "too long", lambda: obj(V + F + "# " + "x" * 1_000_000 + "\n"))
 rejects("continued.obj", "too long", lambda: obj(V + F + "f " + "1 \\\n" * 200_000))
-reviews("cut.obj", "may be cut off|gaps", obj(V + F)[:-6])
+rejects("cut.obj", "2 corners", obj(V + F)[:-2])
+reviews("no_end.obj", "may be cut off", obj(V + F)[:-1])
 reviews("gap.obj", "gaps", obj(V + "".join(F.splitlines(keepends=True)[:-1])))
 reviews(
     "inches.obj",
@@ -404,7 +395,9 @@ reviews(
 )
 rejects("binary.obj", "nobody here knows|cannot stand|no faces", bytes(range(256)) * 4)
 rejects(
-    "exploding.obj", "too large|crosses itself|computing", lambda: obj(star(999) * 60), limit=True
+    "exploding.obj",
+    "too large|crosses itself",
+    lambda: obj(star(999) * 60),
 )
 
 
@@ -483,16 +476,19 @@ rejects("47_binary_garbage.dxf", "end mark|cannot be read|nobody", random.Random
 rejects("minsert_2e9.dxf", "expand to|damaged", minsert(2**31 - 1, 2**31 - 1))
 rejects("scaled_bomb.dxf", "no sensible|mm large|understood", lambda: inserts(12, 1, 1e6))
 rejects(
-    "spline_1e6_knots.dxf", "too many|points|larger|computing", lambda: knots(200_000), limit=True
+    "spline_1e6_knots.dxf",
+    "too many|points|larger",
+    lambda: knots(60_000),
 )
 rejects(
-    "lines_100k.dxf", "line ends|more than two|points|computing", lambda: lines(100_000), limit=True
+    "lines_14k.dxf",
+    "lines end or fork",
+    lambda: lines(14_000),
 )
 rejects(
     "lines_400k.dxf",
-    "entities|computing|line ends|more than two",
+    "entities|line ends|more than two",
     lambda: lines(400_000),
-    limit=True,
 )
 rejects("binary.dxf", "binary DXF", b"AutoCAD Binary DXF\r\n\x1a\0" + bytes(500))
 rejects("svg_named.dxf", "is an SVG", svg('<rect width="9" height="9"/>'))
@@ -515,7 +511,6 @@ rejects(
     "ellipse_turns.dxf",
     "no sensible|line ends|crosses",
     dxf(lambda s: s.add_ellipse((0, 0), (30, 0), 0.5, 0, 9e5)),
-    limit=True,
 )
 rejects(
     "ellipse_flat.dxf",
@@ -530,7 +525,6 @@ rejects(
     "loop_of_dots.dxf",
     "outlines",
     lambda: dxf(lambda s: [s.add_circle((k % 200 * 3, k // 200 * 3), 1) for k in range(21_000)]),
-    limit=True,
 )
 
 # ── SVG ──────────────────────────────────────────────────────────────────────────────────────
@@ -587,17 +581,15 @@ rejects(
 rejects("elements_1e5.svg", "too many elements", lambda: svg(RECT * 100_001))
 rejects(
     "path_1e6.svg",
-    "points|computing|line ends|crosses|too many",
+    "points|line ends|crosses|too many",
     lambda: svg(
         f'<path d="M0 0{"".join(f"L{k % 997} {k * 7 % 991}" for k in range(1_000_000))}Z"/>'
     ),
-    limit=True,
 )
 rejects(
     "curves_far.svg",
     "too many points|absurdly far",
     svg('<path d="M0 0' + "C 9e5 0 0 9e5 0 0" * 3000 + 'Z"/>'),
-    limit=True,
 )
 rejects("1e300.svg", "absurdly far", svg('<path d="M0 0 L1e300 0 L0 1 Z"/>'))
 rejects(
@@ -625,9 +617,8 @@ rejects("truncated.svg", "XML is broken", svg(RECT)[:-12])
 rejects("html.svg", "web page", b"<!doctype html><html><body>hello</body></html>")
 rejects(
     "attribute_30MB.svg",
-    "unreadable|larger|no closed|XML|computing|memory|line",
+    "too many points",
     lambda: svg(f'<path d="{"M0 0L1 1" * 3_500_000}"/>'),
-    limit=True,
 )
 rejects(
     "ids.svg",
@@ -671,7 +662,7 @@ rejects("60_trunc.step", "cut off", BOX[: len(BOX) // 2])
 rejects("61_garbage.step", "nobody here knows|cut off", random.Random(2).randbytes(4000))
 rejects(
     "middle_gone.step",
-    "damaged|no solid|enclose|loose|no shape|not closed|computing",
+    "damaged|no solid|enclose|loose|no shape|not closed",
     BOX[:900] + BOX[-900:],
 )
 rejects("empty_data.step", "no shape", steps.Step().text())
@@ -683,11 +674,22 @@ rejects(
     tampered(b"#1=", b"#9999=DOCUMENT_FILE('/etc/passwd','','',#1,'','');\n#1="),
 )
 rejects(
-    "itself.step",
-    "damaged|no shape|broke|computing|memory",
-    steps.TAIL.encode() and tampered(b"CLOSED_SHELL('',(", b"CLOSED_SHELL('',(" + b"#99999,"),
-    limit=True,
+    "reference.step", "names #99999", tampered(b"CLOSED_SHELL('',(", b"CLOSED_SHELL('',(#99999,")
 )
+rejects("twice.step", "there twice", tampered(b"#2=", b"#1="))
+
+
+def used_in_itself() -> bytes:
+    step = steps.Step()
+    where = steps.context(step, steps.MM)
+    one = steps.product(step, "A")
+    held = steps.represented(step, one, ["$"], where)
+    zero = step.add(f"AXIS2_PLACEMENT_3D('',{step.point((0, 0, 0))},$,$)")
+    steps.use(step, (one, held), (one, held), "1", (zero, zero))
+    return step.text()
+
+
+rejects("itself.step", "contains itself", used_in_itself)
 rejects(
     "dangling.step",
     "no shape|damaged|no solid|loose|volume",
@@ -695,9 +697,8 @@ rejects(
 )
 rejects(
     "assembly_bomb.step",
-    "too many|computing|memory|faces|longer",
+    "its assembly places",
     lambda: steps.assembly(7, 12),
-    limit=True,
 )
 rejects(
     "entities.step",
@@ -709,34 +710,29 @@ rejects(
 )
 rejects(
     "nan.step",
-    "damaged|no shape|finite|loose|volume|10 m|broke|mm large",
+    "number that no part has",
     tampered(b"(20.000000000,20.000000000,20.000000000)", b"(nan,1.E+400,-1.E+400)"),
-    limit=True,
 )
 rejects(
     "far.step",
-    "10 m out|damaged|loose|volume|computing",
+    "10 m out|loose",
     tampered(b"(20.000000000,20.000000000,20.000000000)", b"(1.E+30,1.E+30,1.E+30)"),
-    limit=True,
 )
 rejects(
     "bspline.step",
-    "loose surfaces|no shape|no volume|computing|memory|damaged",
+    "very long",
     lambda: bspline(200),
-    limit=True,
 )
 rejects("stl_named.step", "is an STL", solids.stl(CUBE))
 rejects(
     "deep_list.step",
-    "damaged|no shape|broke|memory|computing",
+    "nested too deep",
     tampered(b"#1=", b"#90000=PERSON(" + b"(" * 200_000 + b"1" + b")" * 200_000 + b");\n#1="),
-    limit=True,
 )
 rejects(
     "long_string.step",
-    "damaged|no shape|broke|larger|memory|computing",
+    "very long",
     lambda: tampered(b"'Bracket'", b"'" + b"x" * 20_000_000),
-    limit=True,
 )
 
 # ── manifests, pictures and whatever else ────────────────────────────────────────────────────

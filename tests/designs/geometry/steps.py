@@ -71,7 +71,7 @@ def _solid(step: Step, outline: Sequence[tuple[float, float]], height: float) ->
     return step.add(f"MANIFOLD_SOLID_BREP('body',{shell})")
 
 
-def _face(step: Step, corners: list[Corner], loop: list[int], edge) -> str:  # noqa: ANN001
+def _face(step: Step, corners: list[Corner], loop: list[int], edge) -> str:
     sides = [edge(a, b) for a, b in zip(loop, loop[1:] + loop[:1], strict=True)]
     bound = step.add(f"FACE_OUTER_BOUND('',{step.add(_loop(sides))},.T.)")
     a, b = (corners[i] for i in loop[:2])
