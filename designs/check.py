@@ -201,8 +201,9 @@ def _drawing(file: Path, kind: str, wish: _Wish) -> _Seen:
 
     drawing = read_drawing(file, kind)
     facts = drawing_facts(drawing)
-    found = list(inspect.drawn_findings(drawing, facts, wish.made))
     thick = wish.thickness_mm or drawing.thickness_mm
+    made = (*wish.made[:2], thick) if wish.made else None
+    found = list(inspect.drawn_findings(drawing, facts, made))
     told: dict[str, Json] = {
         **_drawn(facts),
         "format": kind,

@@ -1,6 +1,6 @@
 """Looks at one file of a part: facts, findings, pictures. What publishing runs in a bounded child.
 
-It writes only into the folder it is given, and never more than three files.
+It writes only into the folder it is given, and never more than four files.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from designs.errors import DesignRefused, Finding, LimitExceeded, Severity
 from designs.geometry import flaws
 from designs.geometry.drawing import Drawing, as_svg, drawing_facts, read_drawing
 from designs.geometry.makeable import drawing_findings, findings, mesh_findings
-from designs.geometry.mesh import Mesh, mesh_facts, read_mesh
+from designs.geometry.mesh import Mesh, mesh_facts, read_mesh, stl_bytes
 from designs.geometry.picture import glb, sheet_glb, thumbnail
 from designs.kinds import DRAWINGS, called
 from designs.processes import find_process
@@ -27,31 +27,40 @@ def examine(
     out_dir: str,
     name: str = "",
 ) -> dict[str, Json]:
-    """{"facts", "findings", "pictures": {"thumbnail", "model", "outline"?}} of one part's file.
+    """{"facts", "findings", "pictures": {"thumbnail", "model", "outline"?}, "derived"} of a file.
 
-    Pictures are names in `out_dir`: thumbnail.png, model.glb, and outline.svg for a drawing. `name`
-    is put before every place a finding names. Raises `DesignRefused` when the file is broken or the
-    process cannot make it; then nothing is written.
+    Pictures are names in `out_dir`: thumbnail.png, model.glb, and outline.svg for a drawing. Of a
+    STEP, "derived" is {"file", "thickness_mm"}: the STL or outline in `out_dir` that workshops
+    read. `name` is put before every place a finding names. Raises `DesignRefused` when the file is
+    broken or the process cannot make it; then nothing is written.
     """
     kind = called(f".{format.lower().lstrip('.')}")
     look = _drawing if is_drawn(kind, process) else _solid
     wanted = (process, material, thickness_mm)
     try:
-        facts, found, pictures = look(path, kind, wanted)
+        facts, found, pictures, thickness = look(path, kind, wanted)
     except LimitExceeded as over:
         raise LimitExceeded(over.what, _at(name, over.where), over.do) from None
     except DesignRefused as refused:
         raise DesignRefused(_named(name, refused.findings)) from None
+    made = pictures.pop("derived", None)
     return {
         "facts": facts.model_dump(mode="json"),
         "findings": [f.model_dump(mode="json") for f in _named(name, found)],
         "pictures": saved(pictures, out_dir),
+        "derived": _derived(made, thickness, out_dir) if made else None,
     }
+
+
+def _derived(made: tuple[str, bytes], thickness_mm: float | None, out_dir: str) -> Json:
+    file, content = made
+    (Path(out_dir) / file).write_bytes(content)
+    return {"file": file, "thickness_mm": thickness_mm}
 
 
 Wanted = tuple[str, str, float | None]  # process, material, thickness in mm
 Pictures = dict[str, tuple[str, bytes]]
-_Seen = tuple[Facts, tuple[Finding, ...], Pictures]
+_Seen = tuple[Facts, tuple[Finding, ...], Pictures, float | None]  # and the thickness of a plate
 
 
 def is_drawn(kind: str, process: str | None) -> bool:
@@ -72,9 +81,13 @@ def saved(pictures: Pictures, out_dir: str) -> dict[str, Json]:
 def _drawing(path: str, kind: str, wanted: Wanted) -> _Seen:
     drawing = read_drawing(path, kind)
     facts = drawing_facts(drawing)
-    found = drawn_findings(drawing, facts, wanted)
+    process, material, thickness = wanted
+    found = drawn_findings(drawing, facts, (process, material, thickness or drawing.thickness_mm))
     _refuse(found)
-    return facts, found, drawn_pictures(drawing, wanted[2])
+    pictures = drawn_pictures(drawing, thickness)
+    if kind == "step":
+        pictures["derived"] = ("part.svg", pictures["outline"][1])
+    return facts, found, pictures, drawing.thickness_mm
 
 
 def drawn_findings(drawing: Drawing, facts: Facts, wanted: Wanted | None) -> tuple[Finding, ...]:
@@ -118,7 +131,10 @@ def _solid(path: str, kind: str, wanted: Wanted) -> _Seen:
     facts = mesh_facts(mesh)
     found = solid_findings(mesh, facts, flaws.edges(mesh), wanted)
     _refuse(found)
-    return facts, found, solid_pictures(mesh)
+    pictures = solid_pictures(mesh)
+    if kind == "step":
+        pictures["derived"] = ("part.stl", stl_bytes(mesh))
+    return facts, found, pictures, None
 
 
 def solid_findings(

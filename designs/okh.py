@@ -22,7 +22,7 @@ from designs.processes import find_process
 
 MAX_BYTES = 2**20
 _YAML_CHARACTERS, _YAML_BRACKETS = 64_000, 200
-DRAWN = ("stl", "3mf", "dxf", "svg")  # files a part can be made from
+DRAWN = ("stl", "3mf", "dxf", "svg", "obj", "step", "stp")  # a part can be made of it; best first
 _AGAIN = "Correct the manifest, or leave it out and answer the questions instead"
 
 Table: TypeAlias = Mapping[str, Any]
@@ -217,7 +217,8 @@ def _part(entry: Table, own: Table, whole: Table) -> PartEntry:
     said = _table(own.get(title) or own.get(slug(title)))
     codes = [_text(code) for code in _list(entry.get("tsdc") or whole.get("tsdc"))]
     process = next((p.id for code in codes if (p := find_process(code))), None)
-    drawn = [path for path in _paths(entry.get("export")) if path.lower().endswith(DRAWN)]
+    paths = _paths(entry.get("export"))
+    drawn = [path for end in DRAWN for path in paths if path.lower().endswith(f".{end}")]
     material = _text(entry.get("material") or whole.get("material")).lower() or None
     return PartEntry.model_validate(
         {

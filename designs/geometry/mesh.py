@@ -165,12 +165,18 @@ def mesh_facts(mesh: Mesh) -> MeshFacts:
 
 
 def write_stl(mesh: Mesh, path: str | Path) -> None:
+    """`stl_bytes` into a file."""
+    Path(path).write_bytes(stl_bytes(mesh))
+
+
+def stl_bytes(mesh: Mesh) -> bytes:
     """Binary STL holding the geometry and nothing else; equal meshes give equal bytes."""
     records = np.zeros(len(mesh.faces), dtype=STL_RECORD)
     records["corners"] = mesh.triangles
     records["normal"] = normals(mesh)
-    head = b"geometry in mm".ljust(80, b"\0") + len(records).to_bytes(4, "little")
-    Path(path).write_bytes(head + records.tobytes())
+    return (
+        b"geometry in mm".ljust(80, b"\0") + len(records).to_bytes(4, "little") + records.tobytes()
+    )
 
 
 def normals(mesh: Mesh) -> Points:

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from sqlalchemy import select
 
 from designs import bounded, okh
-from designs.design import Facts, File, MeshFacts, Release
-from designs.errors import Finding
+from designs.design import Facts, File, MeshFacts, Release, Role
+from designs.errors import DesignRefused, Finding
 from orchestrator.catalogue import model
 from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.tables import ReleaseRow
@@ -32,12 +32,25 @@ class Published:
     findings: tuple[Finding, ...]
 
 
+class Derived(BaseModel):
+    """What was made of a STEP for the workshops."""
+
+    file: Path
+    thickness_mm: float | None
+
+
 class Examined(BaseModel):
     """One part's file as the bounded reader saw it; `pictures` are files by kind."""
 
     facts: Facts
     findings: tuple[Finding, ...]
     pictures: dict[str, Path]
+    derived: Derived | None = None
+
+
+class _Cleaned(BaseModel):
+    changed: bool
+    findings: tuple[Finding, ...]
 
 
 async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> Published:
@@ -59,12 +72,16 @@ async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> 
         examined = await _examine_all(draft, files, Path(work))
         findings = [finding for seen in examined.values() for finding in seen.findings]
         model.reject(findings)
+        files, taken_out = await asyncio.to_thread(_cleaned, files, draft, Path(work))
+        findings += taken_out
+        draft, files = _derived(draft, files, examined)
         pictures = {
             name: {kind: store.blobs.put(path) for kind, path in seen.pictures.items()}
             for name, seen in examined.items()
         }
+        kept = _keep(store.blobs, files, draft)
     facts = {name: seen.facts for name, seen in examined.items()}
-    release = model.release(draft, licence, facts, _keep(store.blobs, files, draft))
+    release = model.release(draft, licence, facts, kept)
     async with store.unit() as unit:
         await _insert(unit, release, findings, pictures)
     return Published(release, tuple(findings))
@@ -99,9 +116,53 @@ def _examine(part: PartDraft, file: Path, out: Path) -> Examined:
         part.file_name,
     )
     examined = Examined.model_validate(seen)
+    made = examined.derived
     return examined.model_copy(
-        update={"pictures": {kind: out / name for kind, name in examined.pictures.items()}}
+        update={
+            "pictures": {kind: out / name for kind, name in examined.pictures.items()},
+            "derived": made and made.model_copy(update={"file": out / made.file}),
+        }
     )
+
+
+def _derived(
+    draft: Draft, files: Mapping[str, Path], examined: Mapping[str, Examined]
+) -> tuple[Draft, dict[str, Path]]:
+    """Parts whose file no workshop reads are made of what was derived from it, kept beside it."""
+    whole = dict(files)
+    made: dict[str, tuple[str, float | None]] = {}
+    for part in draft.parts:
+        derived = examined[part.name].derived
+        if derived is not None:
+            name = model.beside(part.file_name, derived.file.suffix[1:], whole)
+            whole[name] = derived.file
+            made[part.name] = (name, derived.thickness_mm)
+    return model.made_of(draft, made), whole
+
+
+def _cleaned(
+    files: Mapping[str, Path], draft: Draft, work: Path
+) -> tuple[dict[str, Path], list[Finding]]:
+    """The files with pictures that tell nothing but the picture, and what was taken out."""
+    made_from = [part.file_name for part in draft.parts]
+    clean, found = dict(files), list[Finding]()
+    for number, (name, path) in enumerate(files.items()):
+        if model.role(name, made_from) is not Role.IMAGE:
+            continue
+        copy = work / f"picture-{number}"
+        try:
+            seen = bounded.run("designs.images:clean", str(path), str(copy))
+        except DesignRefused as no:
+            raise DesignRefused(_at(name, no.findings)) from None
+        cleaned = _Cleaned.model_validate(seen)
+        if cleaned.changed:
+            clean[name] = copy
+        found += _at(name, cleaned.findings)
+    return clean, found
+
+
+def _at(name: str, found: Sequence[Finding]) -> list[Finding]:
+    return [f.model_copy(update={"where": f"{name}, {f.where}"}) for f in found]
 
 
 def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, File]:

@@ -92,7 +92,7 @@ def check(args: argparse.Namespace) -> int:
     count: dict[Verdict, int] = {"accept": 0, "review": 0, "reject": 0}
     for seen in _all(args, files):
         count[seen.verdict] += 1
-        print(json.dumps(seen.plain()) if args.json else _told(seen), flush=True)
+        print(json.dumps(seen.plain()) if args.json else _printable(_told(seen)), flush=True)
     if not args.json and len(files) > 1:
         print(", ".join(f"{number} {_WORDS[which]}" for which, number in count.items()))
     worst: Verdict = next(v for v in ("reject", "review", "accept") if count[v])
@@ -225,6 +225,9 @@ def _figures(facts: dict[str, Any] | None) -> str:
 
 def shown(text: str) -> str:
     """Text of strangers as a terminal may have it: what does not print, or turns lines, escaped."""
-    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _printable(text: str) -> str:
     encoding = sys.stdout.encoding or "ascii"
-    return safe.encode(encoding, "backslashreplace").decode(encoding)
+    return text.encode(encoding, "backslashreplace").decode(encoding)

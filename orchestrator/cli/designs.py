@@ -10,7 +10,8 @@ from orchestrator.cli.client import USAGE, Answered, Commands, add_server, ask, 
 
 _EPILOG = """\
 With an OKH manifest (okh.toml or okh.yml) in the folder, its parts are published as it says.
-Without one, every STL, 3MF, DXF or SVG is a part, and the options below (or the questions on a
+Without one, every STL, 3MF, OBJ, DXF or SVG is a part (a STEP only where there is nothing else:
+then workshops get the STL or the outline made of it), and the options below (or the questions on a
 terminal) say what a manifest would. Without a licence the design stays your own private work:
 not listed, but it can be made for you.
 
@@ -19,13 +20,15 @@ not listed, but it can be made for you.
   cosmolocal publish panel.dxf --process laser_cutting --material acrylic --thickness 3
 """
 OWN_WORK = "LicenseRef-OwnWork"
-_TAKEN = {".stl", ".3mf", ".dxf", ".svg", ".step", ".stp", ".py", ".scad"} | {
+_TAKEN = {".stl", ".3mf", ".obj", ".dxf", ".svg", ".step", ".stp", ".py", ".scad"} | {
     ".toml",
     ".yml",
     ".yaml",
     ".md",
     ".png",
     ".jpg",
+    ".jpeg",
+    ".webp",
     ".csv",
     ".pdf",
     ".txt",
@@ -79,7 +82,7 @@ def gather(paths: list[Path]) -> dict[str, Path]:
             if file.is_file() and not _hidden(name) and file.suffix.lower() in _TAKEN:
                 found[name] = file
     if not found:
-        raise wrong("nothing here can be published: add an STL, 3MF, DXF or SVG")
+        raise wrong("nothing here can be published: add an STL, 3MF, OBJ, STEP, DXF or SVG")
     return found
 
 
