@@ -1,15 +1,17 @@
 """Looks at one file of a part: facts, findings, pictures. What publishing runs in a bounded child.
 
-It writes only into the folder it is given: three files, and one for each finding that has a place.
+It writes only into the folder it is given: four files, and one for each finding that has a place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from designs.bounded import Json
-from designs.design import Facts
+from designs.design import DrawingFacts, MeshFacts
 from designs.errors import DesignRefused, Finding, LimitExceeded, Severity
-from designs.geometry.drawing import as_svg, drawing_facts, read_drawing
+from designs.geometry import flaws
+from designs.geometry.drawing import Drawing, as_svg, drawing_facts, read_drawing
 from designs.geometry.makeable import illustrated, remarks
 from designs.geometry.measures import (
     Measures,
@@ -20,10 +22,14 @@ from designs.geometry.measures import (
     solid_measures,
     solid_seen,
 )
-from designs.geometry.mesh import mesh_facts, read_mesh
+from designs.geometry.mesh import Mesh, mesh_facts, read_mesh, stl_bytes
 from designs.geometry.picture import glb, sheet_glb, thumbnail
+from designs.geometry.remark import Remark
+from designs.kinds import DRAWINGS, called
+from designs.processes import find_process
 
-SOLIDS, DRAWINGS = ("stl", "3mf"), ("dxf", "svg")
+Wanted = tuple[str, str, float | None]  # process, material, thickness in mm
+Pictures = dict[str, tuple[str, bytes]]
 
 
 def examine(
@@ -36,33 +42,30 @@ def examine(
     name: str = "",
 ) -> dict[str, Json]:
     """{"facts", "findings", "pictures": {"thumbnail", "model", "outline"?, "finding-1"?…},
-    "measures"} of one part's file.
+    "measures", "derived"} of one part's file.
 
     Pictures are names in `out_dir`: thumbnail.png, model.glb, outline.svg for a drawing, and
     finding-1.png where a finding's `picture` is "finding-1". `measures` are those of
-    `geometry.measures`. `name` is put before every place a finding names.
-
-    Raises `DesignRefused` when the file is broken or the process cannot make it; then nothing is
-    written.
+    `geometry.measures`. Of a STEP, "derived" is {"file", "thickness_mm"}: the STL or outline in
+    `out_dir` that workshops read; None of any other. `name` is put before every place a finding
+    names. Raises `DesignRefused` when the file is broken or the process cannot make it; then
+    nothing is written.
     """
-    kind = format.lower().lstrip(".")
-    look = _drawing if kind in DRAWINGS else _solid
-    wanted = (process, material, thickness_mm)
+    kind = called(f".{format.lower().lstrip('.')}")
     try:
-        facts, found, pictures, measures = look(path, kind, wanted)
+        look = _look(path, kind, (process, material, thickness_mm))
+        _refuse(look.remarks)
     except LimitExceeded as over:
         raise LimitExceeded(over.what, _at(name, over.where), over.do) from None
     except DesignRefused as refused:
         raise DesignRefused(_named(name, refused.findings)) from None
-    files: dict[str, Json] = {}
-    for what, (file, content) in pictures.items():
-        (Path(out_dir) / file).write_bytes(content)
-        files[what] = file
+    findings, pictures = look.shown()
     return {
-        "facts": facts.model_dump(mode="json"),
-        "findings": [f.model_dump(mode="json") for f in _named(name, found)],
-        "pictures": files,
-        "measures": measures.model_dump(mode="json"),
+        "facts": look.facts.model_dump(mode="json"),
+        "findings": [f.model_dump(mode="json") for f in _named(name, findings)],
+        "pictures": saved(pictures, out_dir),
+        "measures": look.measures.model_dump(mode="json"),
+        "derived": _derived(look, out_dir) if kind == "step" else None,
     }
 
 
@@ -76,61 +79,144 @@ def judge(
     """{"facts", "findings", "measures"} as `examine` tells them, refusals among the findings and
     nothing drawn; raises `DesignRefused` only where the file cannot be read.
     """
-    kind = format.lower().lstrip(".")
-    if kind in DRAWINGS:
-        drawing = read_drawing(path, kind)
-        seen, facts, notes = sheet_seen(drawing), drawing_facts(drawing), drawing.notes
-        measures = sheet_measures(seen)
-    else:
-        mesh = read_mesh(path, kind)
-        seen, facts, notes = solid_seen(mesh), mesh_facts(mesh), mesh.notes
-        measures = solid_measures(seen)
-    found = remarks(seen, facts, process, material, thickness_mm)
+    look = _look(path, called(f".{format.lower().lstrip('.')}"), (process, material, thickness_mm))
     return {
-        "facts": facts.model_dump(mode="json"),
-        "findings": [f.model_dump(mode="json") for f in (*notes, *(r.finding for r in found))],
-        "measures": measures.model_dump(mode="json"),
+        "facts": look.facts.model_dump(mode="json"),
+        "findings": [remark.finding.model_dump(mode="json") for remark in look.remarks],
+        "measures": look.measures.model_dump(mode="json"),
     }
 
 
-_Wanted = tuple[str, str, float | None]  # process, material, thickness in mm
-_Seen = tuple[Facts, tuple[Finding, ...], dict[str, tuple[str, bytes]], Measures]
+# ── what is seen of a file
 
 
-def _drawing(path: str, kind: str, wanted: _Wanted) -> _Seen:
-    drawing = read_drawing(path, kind)
-    facts = drawing_facts(drawing)
-    seen = sheet_seen(drawing)
-    found, shown = _judged(seen, facts, wanted)
-    pictures = {
-        "thumbnail": ("thumbnail.png", thumbnail(drawing, thickness_mm=wanted[2])),
-        "model": ("model.glb", sheet_glb(drawing, wanted[2])),
-        "outline": ("outline.svg", as_svg(drawing.regions).encode("ascii")),
-    }
-    return facts, (*drawing.notes, *found), pictures | shown, sheet_measures(seen)
+@dataclass(frozen=True, eq=False)
+class SolidLook:
+    """Of a solid; what a process makes of it is in it only where one is wanted."""
+
+    mesh: Mesh
+    facts: MeshFacts
+    edges: flaws.Edges
+    seen: Solid
+    remarks: tuple[Remark, ...]
+
+    @property
+    def measures(self) -> Measures:
+        return solid_measures(self.seen)
+
+    def shown(self) -> tuple[tuple[Finding, ...], Pictures]:
+        """Findings that name their pictures, and all pictures."""
+        findings, marked = illustrated(self.seen, self.remarks)
+        pictures = {
+            "thumbnail": ("thumbnail.png", thumbnail(self.mesh)),
+            "model": ("model.glb", glb(self.mesh)),
+        }
+        return findings, pictures | _files(marked)
 
 
-def _solid(path: str, kind: str, wanted: _Wanted) -> _Seen:
-    mesh = read_mesh(path, kind)
-    facts = mesh_facts(mesh)
-    seen = solid_seen(mesh)
-    found, shown = _judged(seen, facts, wanted)
-    pictures = {
-        "thumbnail": ("thumbnail.png", thumbnail(mesh)),
-        "model": ("model.glb", glb(mesh)),
-    }
-    return facts, (*mesh.notes, *found), pictures | shown, solid_measures(seen)
+@dataclass(frozen=True, eq=False)
+class SheetLook:
+    """Of a drawing, or of the flat plate that a STEP holds: then with its thickness."""
+
+    drawing: Drawing
+    facts: DrawingFacts
+    seen: Sheet
+    remarks: tuple[Remark, ...]
+    thickness_mm: float | None
+
+    @property
+    def measures(self) -> Measures:
+        return sheet_measures(self.seen)
+
+    def shown(self) -> tuple[tuple[Finding, ...], Pictures]:
+        findings, marked = illustrated(self.seen, self.remarks)
+        drawing, thick = self.drawing, self.thickness_mm
+        pictures = {
+            "thumbnail": ("thumbnail.png", thumbnail(drawing, thickness_mm=thick)),
+            "model": ("model.glb", sheet_glb(drawing, thick)),
+            "outline": ("outline.svg", as_svg(drawing.regions).encode("ascii")),
+        }
+        return findings, pictures | _files(marked)
 
 
-def _judged(
-    seen: Solid | Sheet, facts: Facts, wanted: _Wanted
-) -> tuple[tuple[Finding, ...], dict[str, tuple[str, bytes]]]:
-    found = remarks(seen, facts, *wanted)
+def solid_look(mesh: Mesh, wanted: Wanted | None) -> SolidLook:
+    facts, edges, seen = mesh_facts(mesh), flaws.edges(mesh), solid_seen(mesh)
+    doubt = flaws.unit_doubt(max(facts.size_mm))
+    # Crowded edges are shown with their places where a printer is asked about them.
+    own = (
+        *mesh.notes,
+        *flaws.findings(mesh, edges, branched=wanted is None),
+        *([doubt] if doubt else []),
+    )
+    made = remarks(seen, facts, *wanted) if wanted else ()
+    return SolidLook(mesh, facts, edges, seen, (*map(Remark, own), *made))
+
+
+def sheet_look(drawing: Drawing, wanted: Wanted | None, thickness_mm: float | None) -> SheetLook:
+    facts, seen = drawing_facts(drawing), sheet_seen(drawing)
+    thick = thickness_mm or drawing.thickness_mm
+    made: tuple[Remark, ...] = ()
+    if wanted is not None:
+        process, material, _ = wanted
+        made = remarks(seen, facts, process, material, thick)
+    own = (*drawing.notes, *_thickness(drawing, thickness_mm))
+    return SheetLook(drawing, facts, seen, (*map(Remark, own), *made), thick)
+
+
+def is_drawn(kind: str, process: str | None) -> bool:
+    """Whether a file is taken as a drawing: a STEP is one where a sheet is cut."""
+    known = find_process(process) if process else None
+    return kind in DRAWINGS or (kind == "step" and known is not None and known.takes == "drawing")
+
+
+def saved(pictures: Pictures, out_dir: str) -> dict[str, Json]:
+    """The names of the pictures, written into the folder."""
+    files: dict[str, Json] = {}
+    for what, (file, content) in pictures.items():
+        (Path(out_dir) / file).write_bytes(content)
+        files[what] = file
+    return files
+
+
+def _look(path: str, kind: str, wanted: Wanted) -> SolidLook | SheetLook:
+    if is_drawn(kind, wanted[0]):
+        return sheet_look(read_drawing(path, kind), wanted, wanted[2])
+    return solid_look(read_mesh(path, kind), wanted)
+
+
+def _derived(look: SolidLook | SheetLook, out_dir: str) -> Json:
+    """What workshops read in the place of a STEP, written beside it."""
+    if isinstance(look, SolidLook):
+        file, content, thick = "part.stl", stl_bytes(look.mesh), None
+    else:
+        outline = as_svg(look.drawing.regions).encode("ascii")
+        file, content, thick = "part.svg", outline, look.drawing.thickness_mm
+    (Path(out_dir) / file).write_bytes(content)
+    return {"file": file, "thickness_mm": thick}
+
+
+def _files(marked: dict[str, bytes]) -> Pictures:
+    return {name: (f"{name}.png", png) for name, png in marked.items()}
+
+
+def _thickness(drawing: Drawing, thickness_mm: float | None) -> list[Finding]:
+    drawn = drawing.thickness_mm
+    if drawn is None or thickness_mm is None or abs(drawn - thickness_mm) <= 0.05 * drawn:
+        return []
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            where="thickness",
+            what=f"the solid is {drawn:g} mm thick, but {thickness_mm:g} mm is asked for",
+            do="Say the thickness that the design is drawn for, or redraw it",
+        )
+    ]
+
+
+def _refuse(found: Sequence[Remark]) -> None:
     refusals = [r.finding for r in found if r.finding.severity is Severity.REFUSAL]
     if refusals:
         raise DesignRefused(refusals)
-    findings, pictures = illustrated(seen, found)
-    return findings, {name: (f"{name}.png", png) for name, png in pictures.items()}
 
 
 def _named(name: str, found: Iterable[Finding]) -> list[Finding]:

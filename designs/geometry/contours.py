@@ -15,6 +15,8 @@ from designs.errors import Finding, LimitExceeded, Refused, Severity
 
 JOIN_MM = 0.05  # ends closer than this meet
 MAX_CONTOURS = 20_000
+_MOST_UNCLEAR = 500  # places where lines end or fork, beyond which they are not joined
+_MOST_MENDED = 20_000  # points of an outline that a hair's overlap is looked for in
 _SPECK_MM2 = 0.01
 _ALONG_MM = 0.1  # a line this close to an outline is a second drawing of it,
 _STUB_MM = 1.0  # even if it runs this far beyond
@@ -82,16 +84,19 @@ def _ring(line: Line) -> Polygon:
     polygon = Polygon(LinearRing(np.vstack([line[:-1], line[:1]])))
     if polygon.is_valid:
         return polygon
+    place = shapely.is_valid_reason(polygon).rpartition("[")[2].rstrip("]").split()
+    crossing = Refused(
+        "an outline crosses itself", _at([float(v) for v in place]), "Untangle it and export again"
+    )
+    if len(line) > _MOST_MENDED:
+        raise crossing
     mended = shapely.make_valid(polygon)
     pieces = [p for p in shapely.get_parts(mended) if isinstance(p, Polygon)]
     biggest = max(pieces, key=lambda p: p.area, default=Polygon())
     # A hair's overlap at a joint is no crossing; anything larger is.
     if sum(p.area for p in pieces) - biggest.area <= _SPECK_MM2:
         return Polygon(biggest.exterior)
-    place = shapely.is_valid_reason(polygon).rpartition("[")[2].rstrip("]").split()
-    raise Refused(
-        "an outline crosses itself", _at([float(v) for v in place]), "Untangle it and export again"
-    )
+    raise crossing
 
 
 def _off(rings: list[Polygon], loose: list[Line]) -> list[Line]:
@@ -114,9 +119,28 @@ def _chained(loose: list[Line]) -> list[Line]:
     """The loose pieces strung together where their ends meet, as far as that is unambiguous."""
     if not loose:
         return []
-    whole = shapely.union_all([LineString(line) for line in _ends_joined(loose)])
+    joined = _ends_joined(loose)
+    _refuse_tangle(joined)
+    whole = shapely.union_all([LineString(line) for line in joined])
     merged = shapely.line_merge(whole) if isinstance(whole, MultiLineString) else whole
     return [np.asarray(part.coords) for part in shapely.get_parts(merged)]
+
+
+def _refuse_tangle(lines: list[Line]) -> None:
+    """Joining lines that end nowhere or fork everywhere would take hours, to be refused then."""
+    if len(lines) <= _MOST_UNCLEAR:
+        return
+    single = {
+        line.tobytes() if tuple(line[0]) < tuple(line[-1]) else line[::-1].tobytes(): line
+        for line in lines
+    }
+    ends = np.array([end for line in single.values() for end in (line[0], line[-1])])
+    points, count = np.unique(ends, axis=0, return_counts=True)
+    unclear = points[count != 2]
+    if len(unclear) > _MOST_UNCLEAR:
+        places = "; ".join(_at(p) for p in unclear[:3])
+        what = f"at {len(unclear)} places lines end or fork, so there are no outlines"
+        raise Refused(what, f"{places} and {len(unclear) - 3} more", _AGAIN)
 
 
 def _parted(chains: list[Line], drawn: list[Polygon]) -> tuple[list[Line], list[Line]]:

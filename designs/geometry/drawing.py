@@ -1,4 +1,4 @@
-"""A flat part as closed regions in millimetres: read strictly from DXF or SVG, and measured.
+"""A flat part as closed regions in millimetres: read strictly from DXF, SVG or STEP, and measured.
 
 It never follows a link, runs a script or keeps text; line colours and fills mean nothing to it.
 """
@@ -12,9 +12,11 @@ import numpy as np
 import shapely
 from shapely import LinearRing, Polygon
 
+from designs import kinds
 from designs.design import DrawingFacts
-from designs.errors import Finding, Refused
+from designs.errors import Finding, Refused, Severity
 from designs.geometry.contours import regions
+from designs.geometry.mesh import read_mesh, refuse_misnamed
 
 MAX_FILE_BYTES = 32 * 2**20
 LARGEST_MM, SMALLEST_MM = 5e4, 0.5
@@ -32,10 +34,14 @@ UNIT_MM: dict[Unit, float] = {
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """`regions`: polygons with holes, in mm, lower left corner of all at (0, 0)."""
+    """`regions`: polygons with holes, in mm, lower left corner of all at (0, 0).
+
+    `thickness_mm` is only known where the file is a plate's solid.
+    """
 
     regions: tuple[Polygon, ...]
     notes: tuple[Finding, ...] = ()
+    thickness_mm: float | None = None
 
     @property
     def size_mm(self) -> tuple[float, float]:
@@ -48,13 +54,17 @@ def read_drawing(
     format: str,  # noqa: A002 - the word of the records
     units: Unit | None = None,
 ) -> Drawing:
-    """The regions of a DXF or SVG file; raises `Refused`.
+    """The regions of a DXF or SVG file, or of a STEP file that holds a flat plate.
 
-    `units` says what one unit of the file is; without it the evidence decides, and says so.
+    Raises `Refused`. `units` says what one unit of a drawing is; without it the evidence decides,
+    and says so.
     """
     from designs.geometry import dxf, svg
 
     path = Path(path)
+    declared = kinds.called(f".{format.lower().lstrip('.')}")
+    if declared == "step":
+        return _of_plate(path)
     if path.stat().st_size > MAX_FILE_BYTES:
         raise Refused(
             f"it is larger than {MAX_FILE_BYTES // 2**20} MiB",
@@ -62,15 +72,39 @@ def read_drawing(
             "Export a simpler drawing",
         )
     readers = {"dxf": dxf.read, "svg": svg.read}
-    declared = format.lower().lstrip(".")
     if declared not in readers:
-        raise Refused(f"{declared!r} is no drawing we read", "the file", "Export DXF or SVG")
+        raise Refused(f"{declared[:20]!r} is no drawing we read", "the file", "Export DXF or SVG")
+    refuse_misnamed(path, declared)
     lines, read_notes = readers[declared](path, units)
     if not lines:
         raise Refused("it holds no lines", "the drawing", "Export the outlines of the part")
     _refuse_absurd_size(np.ptp(np.vstack(lines), axis=0))
-    found, joined_notes = regions(lines)
+    try:
+        found, joined_notes = regions(lines)
+    except shapely.errors.GEOSException as broken:
+        what = f"its outlines cannot be told apart ({str(broken)[:80]})"
+        raise Refused(what, "the drawing", "Export it again as plain closed outlines") from broken
     return Drawing(found, (*read_notes, *joined_notes))
+
+
+def _of_plate(path: Path) -> Drawing:
+    from designs.geometry.plate import plate_of
+
+    mesh = read_mesh(path, "step")
+    plate = plate_of(mesh)
+    if plate is None:
+        raise Refused(
+            "it is no flat plate: a sheet cannot be cut into it",
+            "the solid",
+            "Export the outline as DXF, or print or mill it as a solid",
+        )
+    thick = Finding(
+        severity=Severity.NOTE,
+        where="the solid",
+        what=f"it is a flat plate {plate.thickness_mm:g} mm thick; its outline is cut",
+        do="Nothing to do",
+    )
+    return Drawing(plate.regions, (*mesh.notes, thick), plate.thickness_mm)
 
 
 def drawing_facts(drawing: Drawing) -> DrawingFacts:

@@ -5,6 +5,7 @@ header against the size of the part.
 """
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
@@ -29,8 +30,11 @@ from designs.geometry.contours import Line
 from designs.geometry.drawing import UNIT_MM, Unit
 
 FLAT_MM = 0.005  # a curve strays at most this far from its chords
-MAX_ENTITIES = 200_000
-MAX_POINTS = 2_000_000
+MAX_ENTITIES = 200_000  # blocks expanded
+MAX_RECORDS = 60_000  # entities, vertices and tables as written
+MAX_POINTS = 500_000
+_MOST_OF_ONE = 10_000  # points that define one spline
+_RECORD = re.compile(rb"^[ \t]*0[ \t]*\r?$", re.MULTILINE)
 _REACH = 1e6  # drawing units; checked before anything is flattened
 _PLAUSIBLE_MM = (3.0, 3000.0)  # largest side of a part one cuts from a sheet
 _MAX_DEPTH = 16
@@ -47,6 +51,16 @@ logging.getLogger("ezdxf").setLevel(logging.CRITICAL)
 
 def read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
     """(lines in mm, notes); raises `Refused`."""
+    try:
+        return _read(path, units)
+    except (Refused, MemoryError):
+        raise
+    except Exception as broken:
+        what = f"it cannot be understood ({type(broken).__name__}: {str(broken)[:60]})"
+        raise Refused(what, "the drawing", _AGAIN) from broken
+
+
+def _read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
     document = _opened(path)
     drawn = [e for e in document.modelspace() if _shown(e, document)]
     _refuse_too_many(drawn, document)
@@ -68,6 +82,8 @@ def _opened(path: Path) -> Document:
         raise Refused("it is a binary DXF", "the first bytes", "Export it as a text DXF")
     if b"EOF" not in tail.split():
         raise Refused("it has no end mark: cut off, or no DXF", "the last line", _AGAIN)
+    if len(_RECORD.findall(path.read_bytes())) > MAX_RECORDS:
+        raise LimitExceeded("it has too many entities", "the file", "Export a simpler drawing")
     try:
         document, audit = recover.readfile(path)
     except (DXFError, OSError, ValueError, TypeError, KeyError, AttributeError) as broken:
@@ -131,6 +147,9 @@ def _refuse_wild_numbers(entity: DXFGraphic) -> None:
     elif isinstance(entity, Polyline):
         points = np.array([(*v.dxf.location, v.dxf.get("bulge", 0)) for v in entity.vertices])
     elif isinstance(entity, Spline):
+        if max(len(entity.control_points), len(entity.fit_points)) > _MOST_OF_ONE:
+            what = f"a spline of more than {_MOST_OF_ONE:,} points"
+            raise LimitExceeded(what, f"layer {entity.dxf.layer[:40]}", "Draw it simpler")
         points = np.array([*entity.control_points, *entity.fit_points])
     else:
         return

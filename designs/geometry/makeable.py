@@ -84,7 +84,11 @@ def _of_request(
         yield _refusal("process", f"{process_id!r} is none we know", "Say print, mill or laser")
         return
     if process.takes != facts.kind:
-        need = "a solid (STL, 3MF)" if process.takes == "mesh" else "a drawing (DXF, SVG)"
+        need = (
+            "a solid (STL, 3MF, OBJ, STEP)"
+            if process.takes == "mesh"
+            else "a drawing (DXF, SVG, or a flat plate as STEP)"
+        )
         yield _refusal("file", f"{process.title} needs {need}", "Give that file, or change process")
     if material is None:
         yield _refusal("material", f"{material_id!r} is none we know", "Choose one from the list")

@@ -3,13 +3,14 @@
 It never repairs silently: what was changed or looks wrong is in `Mesh.notes`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from designs import kinds
 from designs.design import MeshFacts
 from designs.errors import Finding, Refused, Severity
 
@@ -17,13 +18,32 @@ REACH_MM = 1e4  # no coordinate may lie further out
 MAX_TRIANGLES = 2_000_000
 MAX_FILE_BYTES = 256 * 2**20
 SMALLEST_SIDE_MM = 0.1  # of the largest extent
+SMALLEST_MM3 = 1e-3
 _LOOSE_EDGES = 0.25  # share of open edges from which a "solid" is only loose surfaces
 _WELD_MM = 1e-4
+_AGAIN = "Export the part again"
 
 Points = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 STL_RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+
+
+@dataclass(frozen=True)
+class Thing:
+    """An object as the file names it, and how often it is placed."""
+
+    name: str
+    quantity: int
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What a reader found: the pieces as (vertices in mm, faces), and what it left out."""
+
+    parts: list[tuple[Points, Indices]]
+    notes: tuple[Finding, ...] = ()
+    things: tuple[Thing, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +59,7 @@ class Mesh:
     gaps: int = 0
     shells: int = 1
     notes: tuple[Finding, ...] = ()
+    things: tuple[Thing, ...] = ()
 
     @property
     def triangles(self) -> Points:
@@ -54,11 +75,11 @@ class Mesh:
 
 
 def read_mesh(path: str | Path, format: str) -> Mesh:  # noqa: A002 - the word of the records
-    """The solid in an STL or 3MF file; raises `Refused`.
+    """The solid in an STL, 3MF, OBJ or STEP file; raises `Refused`.
 
     What the file holds decides, not its name: a declared `format` that does not fit is refused.
     """
-    from designs.geometry import stl, threemf
+    from designs.geometry import obj, step, stl, threemf
 
     path = Path(path)
     if path.stat().st_size > MAX_FILE_BYTES:
@@ -67,19 +88,29 @@ def read_mesh(path: str | Path, format: str) -> Mesh:  # noqa: A002 - the word o
             "the file",
             "Export the part with fewer triangles",
         )
-    readers = {"stl": stl.read, "3mf": threemf.read}
-    held = "3mf" if _magic(path) == b"PK\x03\x04" else "stl"
-    declared = format.lower().lstrip(".")
+    readers = {"stl": stl.read, "3mf": threemf.read, "obj": obj.read, "step": step.read}
+    declared = kinds.called(f".{format.lower().lstrip('.')}")
     if declared not in readers:
-        raise Refused(f"{declared!r} is no solid we read", "the file", "Export STL or 3MF")
-    if held != declared:
-        what = "a zip archive" if held == "3mf" else "no zip archive"
         raise Refused(
-            f"it is called {declared} but is {what}",
-            "the first bytes",
-            f"Name it .{held} if that is what it is, or export it again",
+            f"{declared[:20]!r} is no solid we read", "the file", "Export STL, 3MF, OBJ or STEP"
         )
-    return sound(readers[held](path))
+    refuse_misnamed(path, declared)
+    found = readers[declared](path)
+    mesh = sound(found.parts)
+    return replace(mesh, notes=(*found.notes, *mesh.notes), things=found.things)
+
+
+def refuse_misnamed(path: Path, declared: str) -> None:
+    """A file that is plainly something else than it is called; raises `Refused`."""
+    held = kinds.held(path)
+    if held in {"", declared}:
+        return
+    rename = f"Name it .{held} if that is what it is, or export it again"
+    raise Refused(
+        f"it is called {declared} but is {kinds.TITLES[held]}",
+        "the first bytes",
+        rename if held in kinds.SOLIDS + kinds.DRAWINGS else "Export the part again",
+    )
 
 
 def sound(parts: Iterable[tuple[Points, Indices]]) -> Mesh:
@@ -94,11 +125,32 @@ def sound(parts: Iterable[tuple[Points, Indices]]) -> Mesh:
     faces = np.concatenate([f + o for (_, f, _), o in zip(welded, offsets[:-1], strict=True)])
     gaps = sum(open_edges for _, _, open_edges in welded)
     del welded
-    _refuse_absurd_size(vertices)
+    refuse_absurd_size(vertices)
     shell = shell_of_each_face(len(vertices), faces)
+    before = float(volumes_mm3(vertices, faces).sum())
     faces, turned = _turned_outside_out(vertices, faces, shell, gaps)
-    _refuse_what_is_no_solid(vertices, faces, gaps)
-    return Mesh(vertices, faces, gaps, int(shell.max()) + 1, tuple(_notes(gaps, turned)))
+    volume = float(volumes_mm3(vertices, faces).sum()) if turned else before
+    _refuse_what_is_no_solid(volume, faces, gaps)
+    notes = [_open(gaps)] if gaps else []
+    notes += [_turned(turned, before, volume)] if turned else []
+    return Mesh(vertices, faces, gaps, int(shell.max()) + 1, tuple(notes))
+
+
+def checked(corners: Points) -> Points:
+    """The corners of triangles, three by three; raises `Refused` for one no part has."""
+    if corners.min() >= -REACH_MM and corners.max() <= REACH_MM:  # false for nan, too
+        return corners
+    bad = np.flatnonzero(~np.isfinite(corners).all(axis=1))
+    if len(bad):
+        raise Refused("a corner is not a finite number", f"triangle {bad[0] // 3 + 1}", _AGAIN)
+    far = np.flatnonzero((np.abs(corners) > REACH_MM).any(axis=1))
+    if len(far):
+        raise Refused(
+            f"a corner lies more than {REACH_MM / 1000:.0f} m out",
+            f"triangle {far[0] // 3 + 1}",
+            "Export it in millimetres, near the origin",
+        )
+    return corners
 
 
 def mesh_facts(mesh: Mesh) -> MeshFacts:
@@ -115,12 +167,18 @@ def mesh_facts(mesh: Mesh) -> MeshFacts:
 
 
 def write_stl(mesh: Mesh, path: str | Path) -> None:
+    """`stl_bytes` into a file."""
+    Path(path).write_bytes(stl_bytes(mesh))
+
+
+def stl_bytes(mesh: Mesh) -> bytes:
     """Binary STL holding the geometry and nothing else; equal meshes give equal bytes."""
     records = np.zeros(len(mesh.faces), dtype=STL_RECORD)
     records["corners"] = mesh.triangles
     records["normal"] = normals(mesh)
-    head = b"geometry in mm".ljust(80, b"\0") + len(records).to_bytes(4, "little")
-    Path(path).write_bytes(head + records.tobytes())
+    return (
+        b"geometry in mm".ljust(80, b"\0") + len(records).to_bytes(4, "little") + records.tobytes()
+    )
 
 
 def normals(mesh: Mesh) -> Points:
@@ -190,11 +248,6 @@ def shell_of_each_face(vertex_count: int, faces: Indices) -> Indices:
             root = flatter
 
 
-def _magic(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4)
-
-
 def _welded(vertices: Points, faces: Indices) -> tuple[Points, Indices, int]:
     """Equal corners become one vertex; if that leaves gaps, corners closer than 0.1 µm do too."""
     exact, exact_faces = _merged(vertices, faces, vertices + 0.0)  # -0.0 is 0.0
@@ -245,7 +298,7 @@ def _mixed(keys: Points) -> NDArray[np.uint64]:
     return mixed
 
 
-def _refuse_absurd_size(vertices: Points) -> None:
+def refuse_absurd_size(vertices: Points) -> None:
     size = float(np.ptp(vertices, axis=0).max())
     if size < SMALLEST_SIDE_MM:
         raise Refused(
@@ -287,31 +340,33 @@ def _inside_out(
     return turn
 
 
-def _refuse_what_is_no_solid(vertices: Points, faces: Indices, gaps: int) -> None:
+def _refuse_what_is_no_solid(volume: float, faces: Indices, gaps: int) -> None:
     if gaps > _LOOSE_EDGES * 3 * len(faces):
         raise Refused(
             f"{gaps} of its {3 * len(faces)} edges are open: these are loose surfaces, not a solid",
             "the surface",
             "Close the solid in the design program and export it again",
         )
-    if float(volumes_mm3(vertices, faces).sum()) < 1e-3:
+    if volume < SMALLEST_MM3:
         raise Refused(
             "it encloses no volume", "the surface", "Give the surface a thickness, export a solid"
         )
 
 
-def _notes(gaps: int, turned: int) -> Iterator[Finding]:
-    if gaps:
-        yield Finding(
-            severity=Severity.WARNING,
-            where=f"{gaps} open edges",
-            what="the surface has gaps, so its volume is a guess",
-            do="Close it in the design program; the slicer will otherwise close it its own way",
-        )
-    if turned:
-        yield Finding(
-            severity=Severity.NOTE,
-            where="the surface" if turned == 1 else f"{turned} shells",
-            what="it was inside out and has been turned",
-            do="Nothing to do",
-        )
+def _open(gaps: int) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        where=f"{gaps} open edges",
+        what="the surface has gaps, so its volume is a guess",
+        do="Close it in the design program; the slicer will otherwise close it its own way",
+    )
+
+
+def _turned(shells: int, before: float, after: float) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        where="the surface" if shells == 1 else f"{shells} shells",
+        what="it is inside out: its faces look inwards; what is made of it is turned, "
+        f"{after:.0f} mm³ instead of {before:.0f} mm³",
+        do="If that is not what you meant, turn its normals in the design program",
+    )

@@ -11,14 +11,14 @@ from typing import BinaryIO, NoReturn
 import numpy as np
 
 from designs.errors import Refused
-from designs.geometry.mesh import MAX_TRIANGLES, REACH_MM, STL_RECORD, Indices, Points
+from designs.geometry.mesh import MAX_TRIANGLES, STL_RECORD, Held, Points, checked
 
 _LONGEST_LINE = 1024
 _AGAIN = "Export the STL again"
 
 
-def read(path: Path) -> list[tuple[Points, Indices]]:
-    """[(corners, faces)] with three corners of their own for each triangle; raises `Refused`."""
+def read(path: Path) -> Held:
+    """One piece, with three corners of their own for each triangle; raises `Refused`."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(84)
@@ -30,7 +30,7 @@ def read(path: Path) -> list[tuple[Points, Indices]]:
             corners = _text(file)
         else:
             _refuse_length(size, count)
-    return [(_checked(corners), np.arange(len(corners)).reshape(-1, 3))]
+    return Held([(checked(corners), np.arange(len(corners)).reshape(-1, 3))])
 
 
 def _refuse_length(size: int, count: int) -> NoReturn:
@@ -62,13 +62,20 @@ def _text(file: BinaryIO) -> Points:
     numbers = array("d")
     for where, corner in _corners(_words(file)):
         try:
-            numbers.extend(float(word) for word in corner)
+            numbers.extend(number(word) for word in corner)
         except ValueError:
             raise Refused("a corner is not three numbers", f"line {where}", _AGAIN) from None
         if len(numbers) > 9 * MAX_TRIANGLES:
             break
     _refuse_count(len(numbers) // 9)
     return np.array(numbers).reshape(-1, 3)
+
+
+def number(word: bytes) -> float:
+    """A number as programs of every language write it: Python's 1_000 is none."""
+    if b"_" in word:
+        raise ValueError("an underscore in a number")
+    return float(word)
 
 
 def _words(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
@@ -113,19 +120,3 @@ def _corners(lines: Iterator[tuple[int, list[bytes]]]) -> Iterator[tuple[int, li
         before = word
     if before != b"endsolid":
         raise Refused("it stops in the middle: cut off", "the last line", _AGAIN)
-
-
-def _checked(corners: Points) -> Points:
-    if corners.min() >= -REACH_MM and corners.max() <= REACH_MM:  # false for nan, too
-        return corners
-    bad = np.flatnonzero(~np.isfinite(corners).all(axis=1))
-    if len(bad):
-        raise Refused("a corner is not a finite number", f"triangle {bad[0] // 3 + 1}", _AGAIN)
-    far = np.flatnonzero((np.abs(corners) > REACH_MM).any(axis=1))
-    if len(far):
-        raise Refused(
-            f"a corner lies more than {REACH_MM / 1000:.0f} m out",
-            f"triangle {far[0] // 3 + 1}",
-            "Export it in millimetres, near the origin",
-        )
-    return corners

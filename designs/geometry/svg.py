@@ -4,7 +4,9 @@ It parses the XML itself under limits: no entities, no links, no scripts, no sty
 hidden, clipped away, text or picture is left out and said.
 """
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +26,9 @@ from designs.geometry.drawing import UNIT_MM, Unit
 
 FLAT_MM = 0.005
 MAX_ELEMENTS = 100_000  # after `use` is expanded
-MAX_POINTS = 2_000_000
+MAX_POINTS = 500_000
+_PATH_BYTES = 4 * 2**20  # of one path
+_PATH_NUMBERS = 200_000
 MAX_DEPTH = 64
 _REACH_MM = 1e6
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -37,6 +41,16 @@ _LENGTH = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-Z
 
 def read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
     """(lines in mm, notes); raises `Refused`."""
+    try:
+        return _read(path, units)
+    except (Refused, MemoryError):
+        raise
+    except Exception as broken:
+        what = f"it cannot be understood ({type(broken).__name__})"
+        raise Refused(what, "the drawing", _AGAIN) from broken
+
+
+def _read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
     root = _parsed(path)
     if root.tag != f"{_SVG}svg":
         raise Refused("it is no SVG", "the first element", "Export it as SVG")
@@ -46,7 +60,7 @@ def read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...
         raise _too_much(root)
     walk = _Walk(by_id)
     lines = [line for curve in walk.children(root, page, 0) for line in _flattened(curve, walk)]
-    return lines, (*notes, *walk.left_out())
+    return lines, (*notes, *walk.left_out(), *_taken_out(root))
 
 
 def _parsed(path: Path) -> Element:
@@ -56,7 +70,7 @@ def _parsed(path: Path) -> Element:
         return parser.close()
     except DefusedXmlException:
         raise Refused("it defines XML entities", "its head", "Save it as plain SVG") from None
-    except (ParseError, ValueError) as broken:
+    except (ParseError, ValueError, LookupError) as broken:
         raise Refused(f"its XML is broken ({broken})"[:160], "its XML", _AGAIN) from None
 
 
@@ -153,6 +167,7 @@ class _Walk:
     texts: int = 0
     pictures: int = 0
     clipped: int = 0
+    hidden: int = 0
     _using: list[Element] = field(default_factory=list[Element])
 
     def children(self, element: Element, matrix: Matrix, depth: int) -> Iterator[Curve]:
@@ -163,6 +178,7 @@ class _Walk:
         if depth > MAX_DEPTH:
             raise _too_much(element)
         if _hidden(element):
+            self.hidden += 1
             return
         tag = element.tag.removeprefix(_SVG)
         matrix = _own(element) * matrix
@@ -216,6 +232,55 @@ class _Walk:
                     what="clipping is not applied" if "clip" in name else "they are not cut",
                     do=do,
                 )
+        if self.hidden:
+            yield _note(f"{self.hidden} hidden shapes or groups", "they are not cut")
+
+
+def _taken_out(root: Element) -> Iterator[Finding]:
+    """What could act or fetch in a browser: none of it is followed, kept or sent to a machine."""
+    found: Counter[str] = Counter()
+    for element in root.iter():
+        tag = str(element.tag).rpartition("}")[2].lower()
+        found["scripts"] += tag in {"script", "handler", "listener"}
+        found["embedded pages"] += tag in {"foreignobject", "iframe", "embed", "object"}
+        found["animations"] += tag in {"animate", "animatetransform", "animatemotion", "set"}
+        found["style sheets"] += tag == "style" and bool(_RULES.search(element.text or ""))
+        for name, value in element.attrib.items():
+            found["scripts"] += _is_script(name.rpartition("}")[2].lower(), value)
+            found["links"] += _leads_out(name.rpartition("}")[2].lower(), value)
+    grave = {"scripts", "embedded pages", "animations", "style sheets"}
+    for what, count in found.items():
+        if count and what in grave:
+            yield Finding(
+                severity=Severity.WARNING,
+                where=f"{count} {what}",
+                what="they were taken out: no part of a drawing" + _SO.get(what, ""),
+                do="Save it as plain SVG, and look whether the outline is what you mean",
+            )
+        elif count:
+            yield _note(f"{count} {what} out of the file", "they were taken out, none was followed")
+
+
+_SO = {"style sheets": ", though they may hide or move shapes"}
+_RULES = re.compile(r"@import|url\(|display|visibility|transform|clip-path", re.IGNORECASE)
+_OUTSIDE = re.compile(
+    r"\s*(https?:|ftp:|file:|//|\\\\|\.{0,2}/)|url\(\s*['\"]?(?!#|data:)", re.IGNORECASE
+)
+
+
+def _is_script(name: str, value: str) -> bool:
+    code = re.sub(r"[\s\x00-\x1f]", "", value[:200]).lower()
+    return name.startswith("on") or code.startswith(("javascript:", "vbscript:", "data:text/html"))
+
+
+def _leads_out(name: str, value: str) -> bool:
+    return name in {"href", "src", "style", "fill", "filter", "mask"} and bool(
+        _OUTSIDE.search(value) if name == "style" else _OUTSIDE.match(value)
+    )
+
+
+def _note(where: str, what: str) -> Finding:
+    return Finding(severity=Severity.NOTE, where=where, what=what, do="Nothing to do")
 
 
 def _name(element: Element) -> str:
@@ -275,8 +340,16 @@ def _line(element: Element) -> Shape:
     return SimpleLine(*(_number(element, n) for n in ("x1", "y1", "x2", "y2")))
 
 
+def _path(element: Element) -> str:
+    text = element.get("d", "")
+    if len(text) > _PATH_BYTES or len(_NUMBER.findall(text)) > _PATH_NUMBERS:
+        raise LimitExceeded("it has too many points", _name(element), "Draw it simpler")
+    return text
+
+
+_NUMBER = re.compile(r"[\d.]+")
 _SHAPES: dict[str, Callable[[Element], Shape]] = {
-    "path": lambda e: Curve(e.get("d", "")),
+    "path": lambda e: Curve(_path(e)),
     "rect": _rect,
     "circle": _circle,
     "ellipse": _ellipse,
@@ -301,11 +374,11 @@ def _flattened(curve: Curve, walk: _Walk) -> Iterator[Line]:
             if len(points) > 1:
                 yield _distinct(points)
             points = []
-        new = [] if segment.end is None else list(_along(segment))
-        walk.points_left -= len(new)
+        steps = 0 if segment.end is None else _steps(segment)
+        walk.points_left -= steps
         if walk.points_left < 0:
             raise LimitExceeded("its curves need too many points", "a path", _AGAIN)
-        points += new
+        points += _along(segment, steps) if steps else []
     if len(points) > 1:
         yield _distinct(points)
 
@@ -317,10 +390,18 @@ def _distinct(points: list[tuple[float, float]]) -> Line:
     return line[keep]
 
 
-def _along(segment: PathSegment) -> Iterator[tuple[float, float]]:
+def _along(segment: PathSegment, steps: int) -> Iterator[tuple[float, float]]:
     """Points of a segment after its start."""
-    for step in range(1, (n := _steps(segment)) + 1):
-        yield _xy(segment.end if step == n else segment.point(step / n))
+    if steps > 1 and isinstance(segment, (CubicBezier, QuadraticBezier)):
+        t = np.linspace(0, 1, steps + 1)[1:, None]
+        level = [_finite([p]) + 0 * t for p in (segment.start, *_controls(segment), segment.end)]
+        while len(level) > 1:  # de Casteljau
+            level = [a + t * (b - a) for a, b in itertools.pairwise(level)]
+        yield from map(tuple, level[0][:-1].tolist())
+        yield _xy(segment.end)
+        return
+    for step in range(1, steps + 1):
+        yield _xy(segment.end if step == steps else segment.point(step / steps))
 
 
 def _steps(segment: PathSegment) -> int:

@@ -1,12 +1,15 @@
 """Reads the geometry of a 3MF package: every build item, placed, in millimetres.
 
-It reads the root relationships and the model parts they name, and never anything else in the
-package: no metadata, no slicer settings, no thumbnails.
+It takes the model parts that the root relationships name and nothing else: what is taken out
+(settings and commands of a slicer, programs, pictures, metadata) is said.
 """
 
 import posixpath
+import struct
 import zipfile
+import zlib
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +20,20 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from designs.errors import LimitExceeded, Refused
-from designs.geometry.mesh import MAX_TRIANGLES, REACH_MM, Indices, Points
+from designs.geometry import package
+from designs.geometry.mesh import MAX_TRIANGLES, REACH_MM, Held, Indices, Points, Thing
 
-MAX_ENTRIES = 1000
-MAX_ENTRY_BYTES = 320 * 2**20
-MAX_TOTAL_BYTES = 512 * 2**20
-MAX_RATIO = 200  # unpacked / packed, for entries over 1 MiB
 MAX_PLACED = 10_000
 _MAX_DEPTH = 32
+_LARGEST = 1e12  # in a transform
 _CHUNK = 2**16
 _CORE = "{http://schemas.microsoft.com/3dmanufacturing/core/2015/02}"
 _PATH = "{http://schemas.microsoft.com/3dmanufacturing/production/2015/06}path"
 _MODEL_TYPE = "http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel"
-_READABLE_EXTENSIONS = {"p", "m"}  # production (parts in several files), materials (ignored)
+_READABLE_EXTENSIONS = (  # production (parts in several files), materials (ignored)
+    "http://schemas.microsoft.com/3dmanufacturing/production/",
+    "http://schemas.microsoft.com/3dmanufacturing/material/",
+)
 _UNIT_MM = {
     "micron": 1e-3,
     "millimeter": 1.0,
@@ -52,45 +56,59 @@ class _Placed:
 
 @dataclass
 class _Object:
+    name: str = ""
     printable: bool = True
     numbers: "array[float]" = field(default_factory=lambda: array("d"))
     corners: "array[int]" = field(default_factory=lambda: array("q"))
     components: list[_Placed] = field(default_factory=list[_Placed])
 
 
-def read(path: Path) -> list[tuple[Points, Indices]]:
-    """[(vertices, faces)] of each placed mesh; raises `Refused`."""
+def read(path: Path) -> Held:
+    """Each placed mesh, the names of what is built, and what was taken out; raises `Refused`."""
     try:
-        with zipfile.ZipFile(path) as package:
-            return _Package(package).placed()
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as broken:
+        with zipfile.ZipFile(path) as archive:
+            return _Package(archive, path.stat().st_size).held()
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        NotImplementedError,
+        EOFError,
+        OSError,
+        ValueError,
+    ) as broken:
         raise Refused("the archive is damaged", "the file", _AGAIN) from broken
-    except DefusedXmlException as hostile:
-        raise Refused(
-            "it defines XML entities or a document type, which no 3MF needs", "its XML", _AGAIN
-        ) from hostile
-    except ParseError as broken:
-        raise Refused(f"its XML is broken ({broken})", "its XML", _AGAIN) from broken
 
 
 class _Package:
     """The objects of one package, gathered part by part as they are named."""
 
-    def __init__(self, package: zipfile.ZipFile) -> None:
-        self._package = package
-        self._names = _safe_names(package.infolist())
-        self._left = MAX_TOTAL_BYTES
+    def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
+        self._archive = archive
+        self._names = package.safe_names(archive, size)
+        self._left = package.MAX_TOTAL_BYTES
         self._objects: dict[Key, _Object] = {}
         self._build: list[_Placed] = []
+        self._metadata: list[str] = []
 
-    def placed(self) -> list[tuple[Points, Indices]]:
+    def held(self) -> Held:
         root = self._root()
         self._build = self._read_model(root)
-        self._read_named_parts(root)
+        models = {root, *self._read_named_parts(root)}
         if not self._build:
             raise Refused("it builds nothing: no build items", "<build>", _AGAIN)
         _Count(self._objects).refuse_too_many(self._build)
-        return [self._mesh(p) for item in self._build for p in self._expanded(item)]
+        parts = [self._mesh(p) for item in self._build for p in self._expanded(item)]
+        read = {name.casefold() for name in models}
+        notes = package.taken_out(self._archive, read, self._metadata)
+        return Held(parts, tuple(notes), self._things())
+
+    def _things(self) -> tuple[Thing, ...]:
+        built = Counter(item.key for item in self._build if self._objects[item.key].printable)
+        named = (
+            (self._objects[key].name or f"object {key[1][:20]}", n) for key, n in built.items()
+        )
+        return tuple(Thing(name, count) for name, count in named)
 
     def _root(self) -> str:
         relations = _Relations()
@@ -103,28 +121,36 @@ class _Package:
         model = _Model(name)
         self._parse(name, model)
         self._objects |= {(name, id): thing for id, thing in model.objects.items()}  # noqa: A001
+        self._metadata += model.metadata
         return model.build
 
-    def _read_named_parts(self, root: str) -> None:
+    def _read_named_parts(self, root: str) -> set[str]:
         seen, waiting = {root}, _parts_named(self._build, self._objects)
         while new := waiting - seen:
             for name in sorted(new):
                 self._read_model(name)
             seen |= new
             waiting = _parts_named(self._build, self._objects)
+        return seen
 
     def _parse(self, name: str, target: "_Relations | _Model") -> None:
         info = self._names.get(name.casefold())
         if info is None:
             raise Refused(f"it has no {name}", "the archive", _AGAIN)
         parser = DefusedXMLParser(target=target, forbid_dtd=True)
-        with self._package.open(info) as file:
-            for chunk in iter(lambda: file.read(_CHUNK), b""):
-                self._left -= len(chunk)
-                if self._left < 0:
-                    raise LimitExceeded("it unpacks to too much", name, "Export a simpler part")
-                parser.feed(chunk)
-        parser.close()
+        try:
+            with self._archive.open(info) as file:
+                for chunk in iter(lambda: file.read(_CHUNK), b""):
+                    self._left -= len(chunk)
+                    if self._left < 0:
+                        raise LimitExceeded("it unpacks to too much", name, "Export a simpler part")
+                    parser.feed(chunk)
+            parser.close()
+        except DefusedXmlException as hostile:
+            what = "it defines XML entities or a document type, which no 3MF needs"
+            raise Refused(what, name[:80], _AGAIN) from hostile
+        except (ParseError, LookupError) as broken:
+            raise Refused(f"its XML is broken ({broken})"[:160], name[:80], _AGAIN) from broken
 
     def _expanded(self, placed: _Placed) -> Iterator[_Placed]:
         thing = self._objects[placed.key]
@@ -220,8 +246,10 @@ class _Model:
         self._depth = 0
         self._now = _Object()
         self._triangles = 0
+        self._spaces: dict[str, str] = {}
         self.objects: dict[str, _Object] = {}
         self.build: list[_Placed] = []
+        self.metadata: list[str] = []
         self._starts = {
             f"{_CORE}model": self._model,
             f"{_CORE}object": self._object,
@@ -229,7 +257,11 @@ class _Model:
             f"{_CORE}triangle": self._triangle,
             f"{_CORE}component": self._component,
             f"{_CORE}item": self._item,
+            f"{_CORE}metadata": self._names_metadata,
         }
+
+    def start_ns(self, prefix: str, uri: str) -> None:
+        self._spaces[prefix] = uri
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         self._depth += 1
@@ -255,7 +287,10 @@ class _Model:
         if unit not in _UNIT_MM:
             raise Refused(f"the unit {unit[:20]!r} is unknown", self._name, "Export millimetres")
         self._scale = _UNIT_MM[unit]
-        missing = set(attributes.get("requiredextensions", "").split()) - _READABLE_EXTENSIONS
+        needed = attributes.get("requiredextensions", "").split()
+        missing = [
+            p for p in needed if not self._spaces.get(p, "").startswith(_READABLE_EXTENSIONS)
+        ]
         if missing:
             raise Refused(
                 f"it needs 3MF extensions we do not read: {', '.join(sorted(missing))[:60]}",
@@ -267,12 +302,13 @@ class _Model:
         if attributes["id"] in self.objects:
             raise Refused(f"object {attributes['id'][:20]} is there twice", self._name, _AGAIN)
         kind = attributes.get("type", "model")
-        self._now = _Object(printable=kind not in {"support", "solidsupport", "other"})
+        printable = kind not in {"support", "solidsupport", "other"}
+        self._now = _Object(attributes.get("name", "")[:80], printable)
         self.objects[attributes["id"]] = self._now
 
     def _vertex(self, attributes: dict[str, str]) -> None:
         scale = self._scale
-        self._now.numbers.extend(float(attributes[axis]) * scale for axis in "xyz")
+        self._now.numbers.extend(_number(attributes[axis]) * scale for axis in "xyz")
         if len(self._now.numbers) > 9 * MAX_TRIANGLES:
             raise LimitExceeded("it has too many corners", self._name, "Export it coarser")
 
@@ -284,6 +320,10 @@ class _Model:
 
     def _component(self, attributes: dict[str, str]) -> None:
         self._now.components.append(self._placed(attributes))
+
+    def _names_metadata(self, attributes: dict[str, str]) -> None:
+        if len(self.metadata) < 100:
+            self.metadata.append(attributes.get("name", "")[:40])
 
     def _item(self, attributes: dict[str, str]) -> None:
         self.build.append(self._placed(attributes))
@@ -298,44 +338,24 @@ class _Model:
         )
 
 
-def _safe_names(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    if len(entries) > MAX_ENTRIES:
-        raise LimitExceeded(f"it holds {len(entries)} files", "the archive", _AGAIN)
-    for entry in entries:
-        _refuse_unsafe(entry)
-    names = {entry.filename.casefold(): entry for entry in entries}
-    if len(names) != len(entries):
-        raise Refused("two files in it have the same name", "the archive", _AGAIN)
-    if sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
-        raise LimitExceeded("it unpacks to too much", "the archive", "Export a simpler part")
-    return names
-
-
-def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
-    name = entry.filename
-    if name.startswith("/") or "\\" in name or ".." in name.split("/"):
-        raise Refused("a name in it points outside the archive", name[:80], _AGAIN)
-    if entry.flag_bits & 1:
-        raise Refused("it is encrypted", name[:80], "Export it without a password")
-    bomb = entry.file_size > 2**20 and entry.file_size > MAX_RATIO * max(entry.compress_size, 1)
-    if bomb or entry.file_size > MAX_ENTRY_BYTES:
-        raise LimitExceeded(
-            f"it unpacks to {entry.file_size / 2**20:.0f} MiB", name[:80], "Export a simpler part"
-        )
-
-
 def _parts_named(build: list[_Placed], objects: dict[Key, _Object]) -> set[str]:
     inner = (c.key[0] for thing in objects.values() for c in thing.components)
     return {item.key[0] for item in build} | set(inner)
+
+
+def _number(text: str) -> float:
+    if "_" in text or not text.isascii():
+        raise ValueError("no number of XML")
+    return float(text)
 
 
 def _transform(text: str | None, scale: float) -> Transform:
     """Twelve numbers, row by row, as (4, 3); the move in the model's unit."""
     if text is None:
         return np.vstack([np.eye(3), np.zeros(3)])
-    matrix = np.array([float(word) for word in text.split()]).reshape(4, 3)
-    if not np.isfinite(matrix).all() or not np.linalg.det(matrix[:3]):
-        raise ValueError("a transform that flattens")
+    matrix = np.array([_number(word) for word in text.split()]).reshape(4, 3)
+    if not (np.abs(matrix) < _LARGEST).all() or not np.linalg.det(matrix[:3]):
+        raise ValueError("a transform that flattens, or goes too far")
     matrix[3] *= scale
     return matrix
 

@@ -20,7 +20,7 @@ from designs.design import (
     Slug,
 )
 
-DRAWN = ("stl", "3mf", "dxf", "svg")
+DRAWN = ("stl", "3mf", "dxf", "svg", "obj", "step", "stp")
 """Files a part can be made from."""
 Dialect = Literal["1.0", "LOSH", "2.3", "2.4"]
 Plain = dict[str, object]

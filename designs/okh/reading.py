@@ -154,11 +154,11 @@ def _top_words(table: Plain) -> Plain:
 
 def _part_words(entry: Plain) -> Plain:
     title = _text(entry.get("name"), _SHORT) or "part"
-    drawn = (path for path in _paths(entry.get("export")) if path.lower().endswith(DRAWN))
+    drawn = _drawn(entry)
     return {
         "name": slug(title),
         "source": next(iter(_paths(entry.get("source"))), None),
-        "export": next(drawn, None),
+        "export": next(iter(drawn), None),
     }
 
 
@@ -212,6 +212,12 @@ def _part(
     )
 
 
+def _drawn(entry: Plain) -> list[str]:
+    """The exports that a part can be made of; what workshops read as it is comes first."""
+    paths = _paths(entry.get("export"))
+    return [path for end in DRAWN for path in paths if path.lower().endswith(f".{end}")]
+
+
 def _part_fields(
     entry: Plain,
     own: Plain,
@@ -221,7 +227,7 @@ def _part_fields(
     faults: Faults,
 ) -> PartEntry | None:
     process = _process(entry.get("tsdc")) or _process(whole.get("tsdc"), only=True)
-    drawn = [path for path in _paths(entry.get("export")) if path.lower().endswith(DRAWN)]
+    drawn = _drawn(entry)
     material = _text(entry.get("material") or whole.get("material"), _SHORT).lower() or None
     recipe = (
         _rightly(own["recipe"], f"{'.'.join(map(str, where))}.recipe", faults)

@@ -184,7 +184,7 @@ async def adopt(store: Store, release: Release, files: Mapping[str, Path]) -> Pu
     if (licence, private) != (release.licence, release.private):
         raise model.refused("its licence does not go with it", "release.json", _ELSEWHERE)
     return await service.keep(
-        store, draft, files, lambda facts, _: _as_said(release, facts), Terms(exact=True)
+        store, draft, files, lambda _, facts, __: _as_said(release, facts), Terms(exact=True)
     )
 
 

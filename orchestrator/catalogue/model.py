@@ -34,7 +34,7 @@ from orchestrator.catalogue import versions
 
 _NAME: Final = TypeAdapter[str](PlainPath)
 _USUAL = {"mesh": (FDM, "pla", None), "drawing": (LASER, "plywood", 3.0)}
-_MESHES = {"stl", "3mf"}
+_MESHES = {"stl", "3mf", "obj", "step"}
 _DRAWINGS = {"dxf", "svg"}
 FORMATS = _MESHES | _DRAWINGS
 PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
@@ -197,7 +197,8 @@ def file_format(name: str) -> str:
     """By the name's end. What OrcaSlicer sends as `.gcode.3mf` is a program, no solid."""
     if name.lower().endswith(".gcode.3mf"):
         return "gcode_3mf"
-    return PurePosixPath(name).suffix.lower().lstrip(".")
+    ending = PurePosixPath(name).suffix.lower().lstrip(".")
+    return "step" if ending == "stp" else ending
 
 
 def file_name(said: str) -> str:
@@ -214,7 +215,7 @@ def file_name(said: str) -> str:
 
 def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
     """One part a file, by the answers and, where they are silent, by what is usual."""
-    makeable = [name for name in sorted(names) if file_format(name) in FORMATS]
+    makeable = _makeable(names)
     if not makeable:
         kinds = ", ".join(sorted(FORMATS)).upper()
         where = ", ".join(sorted(names)[:5]) or "files"
@@ -230,6 +231,12 @@ def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
         licensor=answers.licensor or "not named",
         parts=tuple(_part(n, s, answers) for n, s in zip(makeable, stems, strict=True)),
     )
+
+
+def _makeable(names: Sequence[str]) -> list[str]:
+    """The files that parts are made of; a STEP beside others is the source that they came from."""
+    every = [name for name in sorted(names) if file_format(name) in FORMATS]
+    return [name for name in every if file_format(name) != "step"] or every
 
 
 def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Answers) -> Draft:
@@ -299,8 +306,11 @@ def unique(names: Sequence[str]) -> list[str]:
 
 def _part(file_name: str, name: str, answers: Answers) -> PartDraft:
     kind = "mesh" if file_format(file_name) in _MESHES else "drawing"
-    process, material, thickness_mm = _USUAL[kind]
-    process = known_process(answers.process or process, file_name)
+    process = known_process(answers.process or _USUAL[kind][0], file_name)
+    flat = file_format(file_name) == "step" and takes(process) == "drawing"
+    _, material, thickness_mm = _USUAL["drawing" if flat else kind]
+    if flat:
+        thickness_mm = None  # the solid has one
     return PartDraft(
         name=name,
         title=PurePosixPath(file_name).stem,
@@ -311,6 +321,39 @@ def _part(file_name: str, name: str, answers: Answers) -> PartDraft:
         tolerance_mm=None,
         file_name=file_name,
     )
+
+
+def takes(process: str) -> str:
+    found = find_process(process)
+    return found.takes if found else "mesh"
+
+
+def made_of(draft: Draft, derived: Mapping[str, tuple[str, float | None]]) -> Draft:
+    """The draft with each part in `derived` made of that file; its thickness where none is said.
+
+    Workshops read meshes and drawings: of a STEP they get what was made of it.
+    """
+    parts = [
+        part
+        if part.name not in derived
+        else part.model_copy(
+            update={
+                "file_name": derived[part.name][0],
+                "thickness_mm": part.thickness_mm or derived[part.name][1],
+            }
+        )
+        for part in draft.parts
+    ]
+    return draft.model_copy(update={"parts": tuple(parts)})
+
+
+def beside(name: str, ending: str, taken: Iterable[str]) -> str:
+    """A free name for what is made of a file: arm.step gives arm.stl, or arm-from-step.stl."""
+    path = PurePosixPath(name)
+    plain = str(path.with_suffix(f".{ending}"))
+    if plain not in set(taken):
+        return plain
+    return str(path.with_name(f"{path.stem}-from-{file_format(name)}.{ending}"))
 
 
 def known_process(name: str, where: str) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy import Select, select
 
 from designs import bounded, okh
 from designs.design import Facts, File, MeshFacts, Release, Role
-from designs.errors import Finding, Refused
+from designs.errors import DesignRefused, Finding, Refused
 from orchestrator.catalogue import lifecycle, lineage, model, versions
 from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
 from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState
@@ -24,12 +24,25 @@ from orchestrator.catalogue.tables import NamedLabRow, ReleaseRow
 from orchestrator.store import Blobs, JsonValue, Store, Unit
 
 
+class Derived(BaseModel):
+    """What was made of a STEP for the workshops."""
+
+    file: Path
+    thickness_mm: float | None
+
+
 class Examined(BaseModel):
     """One part's file as the bounded reader saw it; `pictures` are files by kind."""
 
     facts: Facts
     findings: tuple[Finding, ...]
     pictures: dict[str, Path]
+    derived: Derived | None = None
+
+
+class _Cleaned(BaseModel):
+    changed: bool
+    findings: tuple[Finding, ...]
 
 
 Seen = Callable[[PartDraft], Examined | None]
@@ -89,14 +102,14 @@ async def publish(
         store,
         draft,
         files,
-        lambda facts, kept: model.release(draft, licence, facts, kept),
+        lambda draft, facts, kept: model.release(draft, licence, facts, kept),
         terms,
         notes,
     )
 
 
-Record = Callable[[dict[str, Facts], dict[str, File]], Release]
-"""The release of examined parts and kept files; may refuse."""
+Record = Callable[[Draft, dict[str, Facts], dict[str, File]], Release]
+"""The release of a draft as it is kept, its examined parts and files; may refuse."""
 
 
 async def keep(
@@ -113,12 +126,22 @@ async def keep(
         examined = await examine_all(draft, files, Path(work), terms.seen)
         findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]
         model.reject(findings)
+        sent = files
+        files, taken_out = await asyncio.to_thread(_cleaned, files, draft, Path(work))
+        if terms.exact and files != sent:
+            raise model.refused(
+                "a picture of it tells more than the picture", taken_out[0].where,
+                "publish its files, and what it tells besides is taken out",
+            )  # fmt: skip
+        findings += taken_out
+        draft, files = _derived(draft, files, examined)
         pictures = {
             name: {kind: store.blobs.put(path) for kind, path in seen.pictures.items()}
             for name, seen in examined.items()
         }
+        kept = _keep(store.blobs, files, draft)
     facts = {name: seen.facts for name, seen in examined.items()}
-    release = record(facts, _keep(store.blobs, files, draft))
+    release = record(draft, facts, kept)
     async with store.unit() as unit:
         return await insert(unit, release, findings, pictures, terms)
 
@@ -184,9 +207,53 @@ def examine(part: PartDraft, file: Path, out: Path) -> Examined:
         part.file_name,
     )
     examined = Examined.model_validate(seen)
+    made = examined.derived
     return examined.model_copy(
-        update={"pictures": {kind: out / name for kind, name in examined.pictures.items()}}
+        update={
+            "pictures": {kind: out / name for kind, name in examined.pictures.items()},
+            "derived": made and made.model_copy(update={"file": out / made.file}),
+        }
     )
+
+
+def _derived(
+    draft: Draft, files: Mapping[str, Path], examined: Mapping[str, Examined]
+) -> tuple[Draft, dict[str, Path]]:
+    """Parts whose file no workshop reads are made of what was derived from it, kept beside it."""
+    whole = dict(files)
+    made: dict[str, tuple[str, float | None]] = {}
+    for part in draft.parts:
+        derived = examined[part.name].derived
+        if derived is not None:
+            name = model.beside(part.file_name, derived.file.suffix[1:], whole)
+            whole[name] = derived.file
+            made[part.name] = (name, derived.thickness_mm)
+    return model.made_of(draft, made), whole
+
+
+def _cleaned(
+    files: Mapping[str, Path], draft: Draft, work: Path
+) -> tuple[dict[str, Path], list[Finding]]:
+    """The files with pictures that tell nothing but the picture, and what was taken out."""
+    made_from = [part.file_name for part in draft.parts]
+    clean, found = dict(files), list[Finding]()
+    for number, (name, path) in enumerate(files.items()):
+        if model.role(name, made_from) is not Role.IMAGE:
+            continue
+        copy = work / f"picture-{number}"
+        try:
+            seen = bounded.run("designs.images:clean", str(path), str(copy))
+        except DesignRefused as no:
+            raise DesignRefused(_at(name, no.findings)) from None
+        cleaned = _Cleaned.model_validate(seen)
+        if cleaned.changed:
+            clean[name] = copy
+        found += _at(name, cleaned.findings)
+    return clean, found
+
+
+def _at(name: str, found: Sequence[Finding]) -> list[Finding]:
+    return [f.model_copy(update={"where": f"{name}, {f.where}"}) for f in found]
 
 
 def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, File]:

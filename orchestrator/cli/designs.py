@@ -12,7 +12,8 @@ from orchestrator.cli.client import USAGE, Answered, Commands, add_server, ask, 
 
 _EPILOG = """\
 With an OKH manifest (okh.toml or okh.yml) in the folder, its parts are published as it says.
-Without one, every STL, 3MF, DXF or SVG is a part, and the options below (or the questions on a
+Without one, every STL, 3MF, OBJ, DXF or SVG is a part (a STEP only where there is nothing else:
+then workshops get the STL or the outline made of it), and the options below (or the questions on a
 terminal) say what a manifest would. Without a licence the design stays your own private work:
 not listed, but it can be made for you.
 
@@ -97,7 +98,7 @@ def gather(paths: list[Path]) -> dict[str, Path]:
             if file.is_file() and model.wanted([name]):
                 found[name] = file
     if not found:
-        raise wrong("nothing here can be published: add an STL, 3MF, DXF or SVG")
+        raise wrong("nothing here can be published: add an STL, 3MF, OBJ, STEP, DXF or SVG")
     return found
 
 

@@ -336,7 +336,8 @@ def test_hidden_shapes_are_not_cut_and_words_are_mentioned(tmp_path):
     )
     drawing = read(tmp_path, svg(body))
     assert drawing_facts(drawing).holes == 0
-    assert [note.where for note in drawing.notes] == ["1 texts"]
+    places = [note.where for note in drawing.notes]
+    assert places == ["1 texts", "2 hidden shapes or groups", "1 scripts"]
 
 
 def test_a_document_type_alone_is_harmless(tmp_path):
@@ -370,7 +371,8 @@ def use_bomb(levels: int) -> str:
         (b"<!DOCTYPE x [<!ENTITY a 'ha'>]>" + svg("&a;"), "XML entities"),
         (b"<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>" + svg("&a;"), "XML entities"),
         (b"<svg", "XML is broken"),
-        (b"<html></html>", "no SVG"),
+        (b"<html></html>", "is a web page"),
+        (b"<a xmlns='http://www.w3.org/2000/svg'><svg/></a>", "no SVG"),
     ],
 )
 def test_hostile_and_broken_svg_is_refused(tmp_path, content, what):

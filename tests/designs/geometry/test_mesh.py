@@ -43,10 +43,12 @@ def test_a_cube_has_the_size_and_volume_of_a_cube(tmp_path):
         assert (facts.triangles, facts.shells, facts.watertight) == (12, 1, True)
 
 
-def test_an_stl_may_begin_like_text_or_like_a_picture(tmp_path):
+def test_a_binary_stl_may_begin_like_a_text_but_not_like_a_picture(tmp_path):
     plain = solids.stl(solids.cube())
-    for head in (b"solid cube", b"\x89PNG\r\n\x1a\n"):
-        assert mesh_facts(read(tmp_path, head.ljust(80) + plain[80:])).watertight
+    assert mesh_facts(read(tmp_path, b"solid cube".ljust(80) + plain[80:])).watertight
+    for head in (b"\x89PNG\r\n\x1a\n", b"%PDF-1.7", b"MZ\x90\0", b"<html><script>"):
+        with pytest.raises(Refused, match="is called stl but is"):
+            read(tmp_path, head.ljust(80) + plain[80:])
 
 
 def test_what_was_read_is_written_and_read_again(tmp_path):
@@ -61,7 +63,8 @@ def test_what_was_read_is_written_and_read_again(tmp_path):
 def test_an_inside_out_solid_is_turned_and_said_so(tmp_path):
     mesh = read(tmp_path, solids.stl(solids.cube()[:, ::-1]))
     assert mesh_facts(mesh).volume_mm3 == pytest.approx(8000)
-    assert [note.severity for note in mesh.notes] == [Severity.NOTE]
+    assert [note.severity for note in mesh.notes] == [Severity.WARNING]
+    assert "8000 mm³ instead of -8000 mm³" in mesh.notes[0].what
 
 
 def test_a_hollow_stays_hollow_and_a_neighbour_is_turned(tmp_path):
@@ -108,7 +111,8 @@ def test_corners_that_almost_meet_do(tmp_path):
         (b"solid x\nfacet\nouter loop\nendloop", "cannot stand", "line 4"),
         (b"solid " + b"x" * 5000, "too long", "line 1"),
         (b"solid x\nendsolid x\n", "no triangles", "the file"),
-        (b"ISO-10303-21;" + b" " * 200, "cut off or damaged", "byte 213"),
+        (b"ISO-10303-21;" + b" " * 200, "called stl but is a STEP", "first bytes"),
+        (b"\0" * 213, "says 0 triangles", "byte 213"),
         (solids.cube_3mf(), "called stl but is a zip", "first bytes"),
     ],
 )  # fmt: skip

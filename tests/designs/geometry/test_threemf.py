@@ -132,7 +132,7 @@ def test_hostile_models_are_refused(tmp_path, resources, build, why):
         (solids.cube_3mf(**{f"n{i}": b"" for i in range(1001)}), "1003 files"),
         (solids.cube_3mf()[:-40], "damaged"),
         (b"PK\x03\x04" + b"\0" * 100, "damaged"),
-        (solids.stl(solids.cube()), "is no zip archive"),
+        (solids.stl(solids.cube()), "is called 3mf but is an STL"),
     ],
 )
 def test_hostile_packages_are_refused(tmp_path, content, why):

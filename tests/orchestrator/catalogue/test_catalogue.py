@@ -4,14 +4,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from sqlalchemy import func, select
 
 from designs import library
 from designs.errors import DesignRefused
+from designs.geometry.drawing import read_drawing
+from fablab_agents.prepare.solids import rebuild
 from orchestrator.catalogue import model, service
 from orchestrator.catalogue.model import Answers
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store
+from tests.designs.geometry import hostile, solids, steps
 
 SQUARE = """<svg xmlns="http://www.w3.org/2000/svg" width="40mm" height="40mm" viewBox="0 0 40 40">
 <path d="M0 0H40V40H0Z"/><circle cx="20" cy="20" r="6"/></svg>"""
@@ -117,3 +121,77 @@ async def test_one_bad_part_among_good_ones_publishes_nothing(store: Store, tmp_
 
 def test_twins_get_names_of_their_own() -> None:
     assert model.unique(["a", "b", "a"]) == ["a", "b", "a-2"]
+
+
+async def test_of_a_step_workshops_get_the_stl_made_of_it(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "arm.STP").write_bytes(steps.box(10, 20, 30))
+    published = await service.publish(store, {"arm.STP": tmp_path / "arm.STP"}, OPEN)
+    (part,) = published.release.parts
+    assert (part.file_name, part.format, part.process) == ("arm.stl", "stl", "3d_printing_fdm")
+    assert {(f.name, f.role, f.format) for f in published.release.files} == {
+        ("arm.STP", "source", "step"),
+        ("arm.stl", "export", "stl"),
+    }
+    made = store.blobs.path(part.file_sha256)
+    solid = rebuild(str(made), part.format, str(tmp_path / "ours.stl"), (110, 110))
+    assert isinstance(solid, dict)
+    assert solid["size_mm"] == [10, 20, 30]
+    again = await service.publish(store, {"arm.STP": tmp_path / "arm.STP"}, OPEN)
+    assert again.release.sha256 == published.release.sha256
+
+
+async def test_a_flat_step_is_cut_by_its_outline_and_thickness(
+    store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "plate.step").write_bytes(steps.box(80, 40, 4))
+    laser = OPEN.model_copy(update={"process": "laser_cutting"})
+    published = await service.publish(store, {"plate.step": tmp_path / "plate.step"}, laser)
+    (part,) = published.release.parts
+    assert (part.file_name, part.thickness_mm) == ("plate.svg", 4)
+    drawing = read_drawing(store.blobs.path(part.file_sha256), part.format)
+    assert drawing.size_mm == pytest.approx((80, 40))
+    (tmp_path / "block.step").write_bytes(steps.prism([(0, 0), (9, 0), (0, 9)], 30))
+    with pytest.raises(DesignRefused, match="no flat plate"):
+        await service.publish(store, {"block.step": tmp_path / "block.step"}, laser)
+
+
+async def test_a_step_beside_its_stl_is_the_source(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "arm.step").write_bytes(steps.box(10, 20, 30))
+    (tmp_path / "arm v2.stl").write_bytes(solids.stl(solids.cube()))
+    files = {path.name: path for path in tmp_path.iterdir() if path.suffix in {".step", ".stl"}}
+    published = await service.publish(store, files, OPEN)
+    assert [part.file_name for part in published.release.parts] == ["arm v2.stl"]
+    assert len(published.release.files) == 2
+
+
+async def test_an_obj_is_a_part_that_workshops_read_themselves(
+    store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "cube.obj").write_bytes(hostile.CASES["cube.obj"].make())
+    published = await service.publish(store, {"cube.obj": tmp_path / "cube.obj"}, OPEN)
+    (part,) = published.release.parts
+    assert (part.file_name, part.format) == ("cube.obj", "obj")
+    made = store.blobs.path(part.file_sha256)
+    solid = rebuild(str(made), part.format, str(tmp_path / "ours.stl"), (110, 110))
+    assert isinstance(solid, dict)
+    assert solid["size_mm"] == [20, 20, 20]
+
+
+async def test_a_photograph_is_published_without_where_it_was_taken(
+    store: Store, tmp_path: Path
+) -> None:
+    files = written(tmp_path, "plate.svg", SQUARE)
+    (tmp_path / "photo.jpg").write_bytes(hostile.photo())
+    (tmp_path / "plain.png").write_bytes(hostile.png())
+    files |= {name: tmp_path / name for name in ("photo.jpg", "plain.png")}
+    published = await service.publish(store, files, OPEN)
+    told = {f.where for f in published.findings}
+    assert told == {"photo.jpg, its GPS position", "photo.jpg, its camera data (EXIF)"}
+    kept = {f.name: store.blobs.path(f.sha256) for f in published.release.files}
+    with Image.open(kept["photo.jpg"]) as picture:
+        assert not picture.getexif()
+        assert picture.size == (64, 48)
+    assert kept["plain.png"].read_bytes() == hostile.png()
+    (tmp_path / "photo.jpg").write_bytes(hostile.photo()[:700])
+    with pytest.raises(DesignRefused, match=r"photo\.jpg.*damaged"):
+        await service.publish(store, files, OPEN)
