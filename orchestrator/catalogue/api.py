@@ -191,7 +191,8 @@ async def manifest(sha256: str, request: Request) -> Response:
     """The release as an Open Know-How manifest 2.4, for any other catalogue."""
     store = _store(request)
     async with store.view() as unit:
-        release = await service.release(unit, sha256)
+        row = await seen(unit, request, sha256)
+    release = Release.model_validate_json(row.manifest)
     home = urljoin(str(request.base_url), f"releases/{sha256}")
     text = okh.of_release(
         release,
@@ -199,7 +200,9 @@ async def manifest(sha256: str, request: Request) -> Response:
         address=lambda file: f"{home}/files/{file.sha256}",
         published_with=await asyncio.to_thread(service.manifest_of, store.blobs, release),
     )
-    return Response(text, media_type="application/toml")
+    return Response(
+        text, media_type="application/toml", headers={"Cache-Control": kept_for(row)}
+    )
 
 
 @routes.get("/releases/{sha256}/pictures/{part}/{kind}")

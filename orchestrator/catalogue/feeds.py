@@ -22,6 +22,7 @@ from starlette.responses import Response
 from designs.design import Release
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue import service
+from orchestrator.catalogue.api import seen
 from orchestrator.catalogue.search import index
 from orchestrator.catalogue.search.documents import licence_ids
 from orchestrator.catalogue.tables import ReleaseRow
@@ -304,7 +305,7 @@ async def feed_of_design(design: str, request: Request) -> Response:
 async def package(sha256: str, request: Request) -> dict[str, Any]:
     """The release as a Frictionless data package: its files with hash, bytes, role and licence."""
     async with _store(request).view() as unit:
-        row = await service.row(unit, sha256)
+        row = await seen(unit, request, sha256)
     return data_package(base_of(request), listed(row))
 
 
