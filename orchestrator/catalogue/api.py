@@ -200,9 +200,7 @@ async def manifest(sha256: str, request: Request) -> Response:
         address=lambda file: f"{home}/files/{file.sha256}",
         published_with=await asyncio.to_thread(service.manifest_of, store.blobs, release),
     )
-    return Response(
-        text, media_type="application/toml", headers={"Cache-Control": kept_for(row)}
-    )
+    return Response(text, media_type="application/toml", headers={"Cache-Control": kept_for(row)})
 
 
 @routes.get("/releases/{sha256}/pictures/{part}/{kind}")

@@ -19,7 +19,7 @@ from sqlalchemy import delete, exists, func, select
 
 from designs.design import Facts, Release, Role
 from designs.errors import DesignRefused, Finding, Severity
-from orchestrator.catalogue import lifecycle, model, service, versions
+from orchestrator.catalogue import keys, lifecycle, model, service, versions
 from orchestrator.catalogue.lifecycle import Caller
 from orchestrator.catalogue.model import Answers, PartDraft
 from orchestrator.catalogue.service import Examined, Published, Terms
@@ -107,12 +107,12 @@ class Drafts:
         Raises NoSuchDraft for a key that opens nothing, DraftsFull.
         """
         known = await self.knows(key) if key else None
-        given = key or lifecycle.new_key()
+        given = key or keys.drawn("draft")
         async with self._store.unit() as unit:
             await _make_room(unit)
             row = DraftRow(
                 id=new_id("d"),
-                key_sha256=lifecycle.key_hash(given),
+                key_sha256=keys.kept(given),
                 answers=(known or Answers()).model_dump(mode="json", exclude_defaults=True),
                 began_at=unit.now,
                 used_at=unit.now,
@@ -124,7 +124,7 @@ class Drafts:
 
     async def knows(self, key: str) -> Answers:
         """What the next draft of this key begins with; raises NoSuchDraft for a key of nobody."""
-        hashed = lifecycle.key_hash(key)
+        hashed = keys.kept(key)
         async with self._store.view() as unit:
             rows = select(ReleaseRow).where(ReleaseRow.key_sha256 == hashed)
             last = await unit.session.scalar(rows.order_by(ReleaseRow.published_at.desc()).limit(1))
@@ -140,7 +140,7 @@ class Drafts:
         This is what lets a slicer be told one key for good.
         """
         newest = select(DraftRow.id).where(
-            DraftRow.key_sha256 == lifecycle.key_hash(key), DraftRow.release.is_(None)
+            DraftRow.key_sha256 == keys.kept(key), DraftRow.release.is_(None)
         )
         async with self._store.view() as unit:
             found = await unit.session.scalar(newest.order_by(DraftRow.id.desc()).limit(1))
@@ -153,7 +153,7 @@ class Drafts:
         """Raise NoSuchDraft unless there is such a draft and the caller may open it."""
         async with self._store.view() as unit:
             row = await unit.session.get(DraftRow, draft)
-        if row is None or not (caller.operator or lifecycle.same_key(caller.key, row.key_sha256)):
+        if row is None or not (caller.operator or keys.fits(caller.key, row.key_sha256)):
             raise NoSuchDraft(f"there is no draft {draft[:40]} that this key opens")
 
     # ── what is in it

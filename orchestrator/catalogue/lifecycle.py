@@ -4,9 +4,6 @@ The content never changes; a move and the event that tells who made it and why a
 Deprecating takes nothing from anybody: whatever the licence lets labs make stays orderable.
 """
 
-import hashlib
-import hmac
-import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +13,7 @@ from sqlalchemy import delete, select
 
 from designs.design import OWN_WORK
 from designs.errors import Refused
-from orchestrator.catalogue import model
+from orchestrator.catalogue import keys, model
 from orchestrator.catalogue.model import PUBLIC, ReleaseState, Standing
 from orchestrator.catalogue.search import index
 from orchestrator.catalogue.tables import NamedLabRow, ReleaseRow
@@ -59,20 +56,6 @@ class Wish(BaseModel):
     successor: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 
-def key_hash(key: str) -> str:
-    """Keys are 32 random bytes: their hash needs no slowness."""
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-def new_key() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def same_key(key: str, kept: str | None) -> bool:
-    """Compared in the same time whether it fits or not."""
-    return bool(key) and kept is not None and hmac.compare_digest(key_hash(key), kept)
-
-
 async def find(unit: Unit, sha256: str) -> ReleaseRow:
     found = await unit.session.get(ReleaseRow, sha256)
     if found is None:
@@ -95,9 +78,13 @@ def standing(row: ReleaseRow) -> Standing:
 async def seen(unit: Unit, sha256: str, caller: Caller) -> ReleaseRow:
     """The release, if this caller may see it; raises NoSuchRelease for both reasons alike."""
     row = await find(unit, sha256)
-    if ReleaseState(row.state) in PUBLIC or caller.operator or same_key(caller.key, row.key_sha256):
+    if (
+        ReleaseState(row.state) in PUBLIC
+        or caller.operator
+        or keys.fits(caller.key, row.key_sha256)
+    ):
         return row
-    if any(same_key(caller.key, each.key_sha256) for each in await _named(unit, [sha256])):
+    if any(keys.fits(caller.key, each.key_sha256) for each in await _named(unit, [sha256])):
         return row
     raise NoSuchRelease(f"no release {sha256[:16]} is published here")
 
@@ -175,15 +162,16 @@ async def name_labs(
     _owned(row, caller)
     if ReleaseState(row.state) is not ReleaseState.PRE_RELEASE:
         raise model.IllegalMove("only a pre-release is for named labs: this one is for everybody")
-    keys = {lab: new_key() for lab in checked_labs(labs, known)}
+    fresh = {lab: keys.drawn("lab") for lab in checked_labs(labs, known)}
     await unit.session.execute(delete(NamedLabRow).where(NamedLabRow.release == sha256))
     unit.session.add_all(
-        NamedLabRow(release=sha256, lab=lab, key_sha256=key_hash(key)) for lab, key in keys.items()
+        NamedLabRow(release=sha256, lab=lab, key_sha256=keys.kept(key))
+        for lab, key in fresh.items()
     )
     await unit.session.flush()
-    told: list[JsonValue] = [*keys]
+    told: list[JsonValue] = [*fresh]
     await unit.record("release.labs_named", sha256, by=caller.who, labs=told)
-    return keys
+    return fresh
 
 
 def checked_labs(said: Sequence[str], known: Mapping[str, str]) -> tuple[str, ...]:
@@ -208,7 +196,7 @@ def check_private(licence: str, state: ReleaseState) -> None:
 
 
 def _owned(row: ReleaseRow, caller: Caller) -> None:
-    if not caller.operator and not same_key(caller.key, row.key_sha256):
+    if not caller.operator and not keys.fits(caller.key, row.key_sha256):
         raise NotYours(
             f"{row.design} {row.version} is moved by whoever published it: give the key of its "
             "draft, or the operator's token"

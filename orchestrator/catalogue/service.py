@@ -16,7 +16,7 @@ from sqlalchemy import Select, select
 from designs import bounded, okh
 from designs.design import Facts, File, MeshFacts, Release, Role
 from designs.errors import DesignRefused, Finding, Refused
-from orchestrator.catalogue import lifecycle, lineage, model, versions
+from orchestrator.catalogue import keys, lifecycle, lineage, model, versions
 from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
 from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState
 from orchestrator.catalogue.search import index
@@ -333,11 +333,11 @@ async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
             "a release never changes: publish this one under a new version",
         )
     unit.session.add(row)
-    keys = {lab: lifecycle.new_key() for lab in terms.labs}
+    fresh = {lab: keys.drawn("lab") for lab in terms.labs}
     await unit.session.flush()
     unit.session.add_all(
-        NamedLabRow(release=row.sha256, lab=lab, key_sha256=lifecycle.key_hash(key))
-        for lab, key in keys.items()
+        NamedLabRow(release=row.sha256, lab=lab, key_sha256=keys.kept(key))
+        for lab, key in fresh.items()
     )
     await unit.session.flush()
     named: list[JsonValue] = [*terms.labs]
@@ -347,7 +347,7 @@ async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
     await index.refresh(unit, row.design)
     if row.state == ReleaseState.RELEASED:
         await unit.record("release.published", row.sha256, design=row.design)
-    return keys
+    return fresh
 
 
 async def release(unit: Unit, sha256: str) -> Release:

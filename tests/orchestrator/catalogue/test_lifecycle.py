@@ -15,7 +15,7 @@ from sqlalchemy import select
 from designs import licences
 from designs.design import OWN_WORK
 from designs.errors import DesignRefused, Refused
-from orchestrator.catalogue import lifecycle, model, service, versions
+from orchestrator.catalogue import keys, lifecycle, model, service, versions
 from orchestrator.catalogue.lifecycle import Caller, NoSuchRelease, NotYours, Wish
 from orchestrator.catalogue.model import RELEASE_MOVES, Answers, IllegalMove, ReleaseState
 from orchestrator.catalogue.service import Terms
@@ -110,7 +110,7 @@ async def publish(
 ) -> service.Published:
     said = {"title": "Plate", "licence": "CERN-OHL-W-2.0", "licensor": "Ana", **answers}
     files = {"plate.svg": folder.put("plate.svg", SQUARE)}
-    terms = Terms(Caller(key=key), labs, lifecycle.key_hash(key))
+    terms = Terms(Caller(key=key), labs, keys.kept(key))
     return await service.publish(store, files, Answers.model_validate(said), terms)
 
 
@@ -221,7 +221,7 @@ async def test_a_move_that_may_not_be_changes_nothing(
 async def test_only_who_published_it_moves_it(any_store: Store, folder: Folder):
     sha256 = (await publish(any_store, folder)).release.sha256
     async with any_store.unit() as unit:
-        for stranger in (Caller(), Caller(key="guessed"), Caller(key=lifecycle.key_hash(KEY))):
+        for stranger in (Caller(), Caller(key="guessed"), Caller(key=keys.kept(KEY))):
             with pytest.raises(NotYours, match="key of its draft"):
                 await lifecycle.move(unit, sha256, BROKEN, stranger)
         await lifecycle.move(unit, sha256, BROKEN, Caller(operator=True))
@@ -269,7 +269,7 @@ async def stand(town: Town, state: R, *labs: str) -> str:
     sha256 = town.release.sha256
     async with town.store.unit() as unit:
         row = await service.row(unit, sha256)
-        row.state, row.key_sha256 = R.PRE_RELEASE, lifecycle.key_hash(KEY)
+        row.state, row.key_sha256 = R.PRE_RELEASE, keys.kept(KEY)
         await unit.session.flush()
         if labs:
             await lifecycle.name_labs(unit, sha256, labs, {lab: lab for lab in labs}, OWNER)
