@@ -12,11 +12,21 @@ from typing import Any
 
 from demo import octoprint
 from demo.children import ChildFailed
-from demo.city import CITY, LABS
+from demo.city import CITY, LABS, ORDERED
 from demo.environment import CannotInstallError
 from demo.inspector import Inspector
 from demo.people import People, consoles
-from demo.story import Following, Refused, build_library, order_all, printed, publish, rows
+from demo.story import (
+    Following,
+    Publisher,
+    Refused,
+    build_library,
+    library,
+    order_all,
+    printed,
+    publish,
+    rows,
+)
 from demo.world import PORT_MAX, World, free_port
 
 DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
@@ -73,6 +83,7 @@ class Demo:
     def __init__(self, args: argparse.Namespace, folder: Path) -> None:
         self.args = args
         self.began = time.monotonic()
+        self.others: Publisher | None = None
         self.world = World(
             folder,
             http_port=free_port(args.port),
@@ -93,15 +104,15 @@ class Demo:
             self.open_labs()
             people = None if self.args.by_hand else People(self.world.labs)
             inspector = Inspector(self.world)
-            for thread in (people, inspector):
-                if thread:
-                    thread.start()
+            self.others = None if self.args.design else self.publisher()
+            threads = [each for each in (people, inspector, self.others) if each]
+            for thread in threads:
+                thread.start()
             try:
                 return self.make(releases, inspector)
             finally:
-                for thread in (people, inspector):
-                    if thread:
-                        thread.go_home()
+                for thread in threads:
+                    thread.go_home()
 
     def open_orchestrator(self) -> None:
         if self.world.http_port != self.args.port:
@@ -127,7 +138,7 @@ class Demo:
         if self.args.design:
             return [self.publish_own()]
         releases: list[dict[str, Any]] = []
-        folders = build_library(self.world.folder / "library")
+        folders = build_library(self.world.folder / "library", ORDERED)
         with self.world.api() as api:
             for folder in folders:
                 release = publish(api, sorted(folder.iterdir()), {})
@@ -136,6 +147,10 @@ class Demo:
                 self.say(f"  {title}: {parts} part(s), {licence}")
                 releases.append(release)
         return releases
+
+    def publisher(self) -> Publisher:
+        others = [slug for slug in library() if slug not in ORDERED]
+        return Publisher(self.world.api, self.world.folder / "library", others)
 
     def publish_own(self) -> dict[str, Any]:
         wish = {
@@ -165,8 +180,18 @@ class Demo:
                     raise ChildFailed("the simulated inspector broke off; its words are above")
                 time.sleep(0.3)
             table = rows(api, ordered, labs, self.world.url)
+        self.tell_of_others()
         self.show(table)
         return self.end(table)
+
+    def tell_of_others(self) -> None:
+        if self.others is None:
+            return
+        self.others.join(60)
+        titles = ", ".join(self.others.published)
+        self.say(f"Published meanwhile, to order yourself: {titles}")
+        if self.others.trouble:
+            self.say(f"  and not the rest: {self.others.trouble}")
 
     def show(self, table: list[dict[str, str]]) -> None:
         if self.args.json:

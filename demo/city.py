@@ -74,6 +74,13 @@ LABS = (
 )  # fmt: skip
 
 
+ORDERED = (
+    "cable-comb", "coat-hook", "drawer-divider", "knob", "lantern", "phone-stand", "tool-rack",
+    "trivet",
+)  # fmt: skip
+"""What people order; the library's other designs are published while these are made."""
+
+
 @dataclass(frozen=True)
 class Person:
     """A maker, and where they would like to have it."""

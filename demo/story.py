@@ -1,6 +1,8 @@
 """The demo's story: designs are published, people order, parts are made; then the table."""
 
+import json
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,11 +33,49 @@ class Refused(Exception):
     """The orchestrator refused a design or a quote; the message is its answer."""
 
 
-def build_library(folder: Path) -> list[Path]:
-    """Every design of our own library, made from its parametric source; a folder each."""
-    build = python("designs.library", "build", str(folder))
+def library() -> list[str]:
+    """The names of every design of our own library."""
+    listed = python("designs.library", "list", "--json")
+    done = subprocess.run(listed, check=True, timeout=60, capture_output=True)
+    return json.loads(done.stdout)
+
+
+def build_library(folder: Path, slugs: Sequence[str]) -> list[Path]:
+    """These designs of our own library, made from their parametric source; a folder each."""
+    build = python("designs.library", "build", str(folder), *slugs)
     subprocess.run(build, check=True, timeout=300, stdout=subprocess.DEVNULL)
-    return sorted(path for path in folder.iterdir() if path.is_dir())
+    return [folder / slug for slug in slugs]
+
+
+class Publisher(threading.Thread):
+    """Publishes the designs that nobody orders here, one after the other, while parts are made."""
+
+    def __init__(
+        self, client: Callable[[], httpx.Client], folder: Path, slugs: Sequence[str]
+    ) -> None:
+        super().__init__(name="publisher", daemon=True)
+        self._client = client
+        self._folder = folder
+        self._waiting = list(slugs)
+        self._home = threading.Event()
+        self.published: list[str] = []
+        self.trouble: str | None = None
+
+    def run(self) -> None:
+        try:
+            with self._client() as api:
+                for slug in self._waiting:
+                    if self._home.is_set():
+                        return
+                    (made,) = build_library(self._folder, [slug])
+                    told = publish(api, sorted(made.iterdir()), {})
+                    self.published.append(told["release"]["title"])
+        except (Refused, httpx.HTTPError, OSError, subprocess.SubprocessError) as trouble:
+            self.trouble = str(trouble)
+
+    def go_home(self) -> None:
+        self._home.set()
+        self.join(60)
 
 
 def publish(api: httpx.Client, files: Iterable[Path], answers: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,10 @@ from designs.errors import Finding, Refused, Severity
 from designs.processes import FDM, MATERIALS, Material, find_material, find_process
 
 if TYPE_CHECKING:
+    from designs import okh
+    from designs.geometry.measures import Measures
     from designs.geometry.mesh import Points
+    from designs.inspect import SheetLook, SolidLook
 
 Verdict = Literal["accept", "review", "reject"]
 MANIFESTS = ("toml", "yml", "yaml")
@@ -117,18 +120,9 @@ def _look_by_kind(file: Path, kind: str, wish: _Wish) -> _Seen:
 def _manifest(file: Path) -> _Seen:
     from designs import okh
 
-    if file.stat().st_size > okh.MAX_BYTES:
-        raise Refused("it is larger than 1 MiB", "the manifest", "Shorten it")
-    read = okh.read(file.read_bytes(), file.name)
-    found = [
-        Finding(
-            severity=Severity.WARNING,
-            where=field,
-            what="OKH asks for it, and the manifest does not say it",
-            do=f"Add {field} to the manifest",
-        )
-        for field in read.missing
-    ]
+    content = file.read_bytes() if file.stat().st_size <= okh.MAX_BYTES else b""
+    read = okh.read(content or bytes(okh.MAX_BYTES + 1), file.name)
+    found = [_of_manifest(remark) for remark in okh.lint(content, file.name).remarks]
     facts: dict[str, Json] = {
         "kind": "manifest",
         "dialect": read.dialect,
@@ -140,19 +134,27 @@ def _manifest(file: Path) -> _Seen:
     return facts, found, {}
 
 
+def _of_manifest(remark: "okh.Remark") -> Finding:
+    """What a manifest lacks does not keep its parts from being made: at most a person looks."""
+    from designs import okh
+
+    note = Severity.NOTE if remark.level == okh.Level.NOTE else Severity.WARNING
+    do = f"Write {remark.example}" if remark.example else remark.why
+    return Finding(severity=note, where=remark.field, what=remark.what, do=do)
+
+
 def _solid(file: Path, kind: str, wish: _Wish) -> _Seen:
     from designs import inspect
-    from designs.geometry import flaws
     from designs.geometry.drawing import Drawing, drawing_facts
-    from designs.geometry.mesh import mesh_facts, read_mesh
+    from designs.geometry.mesh import read_mesh
     from designs.geometry.plate import plate_of
 
     mesh = read_mesh(file, kind)
-    facts = mesh_facts(mesh)
-    edges = flaws.edges(mesh)
-    found = [*_too_thin(facts), *inspect.solid_findings(mesh, facts, edges, wish.made)]
+    look = inspect.solid_look(mesh, wish.made)
+    facts, edges = look.facts, look.edges
     told: dict[str, Json] = {
         **facts.model_dump(mode="json"),
+        **_measured(look.measures),
         "format": kind,
         "box_mm": _corners(mesh.bounds_mm),
         "grams": _grams(facts.volume_mm3, _fit(wish, FDM)),
@@ -170,11 +172,25 @@ def _solid(file: Path, kind: str, wish: _Wish) -> _Seen:
             **_drawn(flat),
             "grams": _grams(flat.area_mm2 * thick, _sheets(wish)),
         }
-    return (
-        told,
-        found,
-        inspect.saved(inspect.solid_pictures(mesh), wish.out_dir) if wish.out_dir else {},
-    )
+    found, pictures = _shown(look, wish)
+    return told, [*_too_thin(facts), *found], pictures
+
+
+def _shown(
+    look: "SolidLook | SheetLook", wish: _Wish
+) -> tuple[tuple[Finding, ...], dict[str, Json]]:
+    """The findings, with pictures where somebody wants them."""
+    from designs import inspect
+
+    if not wish.out_dir:
+        return tuple(remark.finding for remark in look.remarks), {}
+    found, pictures = look.shown()
+    return found, inspect.saved(pictures, wish.out_dir)
+
+
+def _measured(measures: "Measures") -> dict[str, Json]:
+    """Estimates of walls, gaps, overhangs, webs, as `geometry.measures` has them."""
+    return {"measures": measures.model_dump(mode="json", exclude={"kind"})}
 
 
 def _corners(box: "tuple[Points, Points] | None") -> Json:
@@ -197,22 +213,20 @@ def _too_thin(facts: MeshFacts) -> list[Finding]:
 
 def _drawing(file: Path, kind: str, wish: _Wish) -> _Seen:
     from designs import inspect
-    from designs.geometry.drawing import drawing_facts, read_drawing
+    from designs.geometry.drawing import read_drawing
 
-    drawing = read_drawing(file, kind)
-    facts = drawing_facts(drawing)
-    thick = wish.thickness_mm or drawing.thickness_mm
-    made = (*wish.made[:2], thick) if wish.made else None
-    found = list(inspect.drawn_findings(drawing, facts, made))
+    look = inspect.sheet_look(read_drawing(file, kind), wish.made, wish.thickness_mm)
+    facts, thick = look.facts, look.thickness_mm
     told: dict[str, Json] = {
         **_drawn(facts),
+        **_measured(look.measures),
         "format": kind,
         "thickness_mm": thick,
         "grams": _grams(facts.area_mm2 * thick, _sheets(wish)) if thick else None,
         "open_ends": 0,
     }
-    pictures = inspect.drawn_pictures(drawing, thick) if wish.out_dir else {}
-    return told, found, inspect.saved(pictures, wish.out_dir)
+    found, pictures = _shown(look, wish)
+    return told, list(found), pictures
 
 
 def _drawn(facts: DrawingFacts) -> dict[str, Json]:

@@ -12,8 +12,9 @@ The tree::
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class Severity(StrEnum):
@@ -23,12 +24,20 @@ class Severity(StrEnum):
 
 
 class Finding(BaseModel):
+    """`picture` names one of the part's pictures, which shows the place; JSON leaves None out."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     severity: Severity
     where: str
     what: str
     do: str
+    picture: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain = handler(self)
+        return plain if self.picture else {k: v for k, v in plain.items() if k != "picture"}
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}. {self.do}."

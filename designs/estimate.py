@@ -12,12 +12,12 @@ taken for the one that does its process, with the wider spread `_STRANGER`.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from designs.design import DrawingFacts, Facts, MeshFacts
+from designs.design import DrawingFacts, Facts, MeshFacts, Recipe
 from designs.errors import Refused
 from designs.processes import FDM, LASER, MILL, Material, find_material
 
@@ -92,6 +92,9 @@ _LASERED = {
     "acrylic": _Cut(180, 1.07),
     "cardboard": _Cut(1500, 2.1),
 }
+_WALLS, _WALL_MM = 2, 0.45
+_LAID = 1.2
+"""Infill laid over infill asked for, as with the usual: crossing lines and their ends are extra."""
 _TIME: Mapping[type, tuple[float, float]] = {
     Printer: (0.85, 1.25),
     Mill: (0.85, 1.25),
@@ -110,9 +113,12 @@ def estimate(
     material: str,
     machine_class: str,
     thickness_mm: float | None = None,
+    recipe: Recipe | None = None,
 ) -> Estimate:
     """One piece of the part on a machine of that class, or of one that does the process where the
     class is a name of the shop's own; raises `Refused` where they do not fit.
+
+    Of a recipe its layers, walls and infill count.
     """
     machine, stuff = MACHINES.get(machine_class, _DOES.get(process)), find_material(material)
     if machine is None or stuff is None or process not in stuff.processes:
@@ -122,7 +128,7 @@ def estimate(
             f"Choose a machine of {', '.join(MACHINES)} and a material that goes with it",
         )
     if isinstance(machine, Printer) and isinstance(facts, MeshFacts):
-        seconds, grams = _printed(facts, stuff, machine)
+        seconds, grams = _printed(facts, stuff, _following(machine, recipe))
     elif not isinstance(machine, Printer) and isinstance(facts, DrawingFacts) and thickness_mm:
         seconds = _cut(facts, stuff, machine, thickness_mm)
         grams = facts.area_mm2 * thickness_mm / 1000 * stuff.density_g_cm3
@@ -134,6 +140,27 @@ def estimate(
         )
     spread = _TIME[type(machine)] if machine_class in MACHINES else _STRANGER
     return _spread(seconds / 60, grams, spread, _MASS[type(machine)])
+
+
+def _following(printer: Printer, recipe: Recipe | None) -> Printer:
+    """The usual has two walls and 15 % infill; a wall is half its skin thick."""
+    if recipe is None:
+        return printer
+    extra = 0.0 if recipe.walls is None else (recipe.walls - _WALLS) * _WALL_MM
+    share = printer.infill if recipe.infill_pct is None else recipe.infill_pct / 100 * _LAID
+    return replace(
+        printer,
+        layer_mm=recipe.layer_mm or printer.layer_mm,
+        skin_mm=printer.skin_mm + extra,
+        infill=min(1.0, share),
+        shell_mm3_s=_slower(printer.shell_mm3_s, recipe, printer),
+        infill_mm3_s=_slower(printer.infill_mm3_s, recipe, printer),
+    )
+
+
+def _slower(mm3_s: float, recipe: Recipe, printer: Printer) -> float:
+    """The nozzle moves as fast; a thinner bead is less plastic."""
+    return mm3_s * (recipe.layer_mm or printer.layer_mm) / printer.layer_mm
 
 
 def _printed(facts: MeshFacts, material: Material, printer: Printer) -> tuple[float, float]:

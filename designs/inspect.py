@@ -1,21 +1,35 @@
 """Looks at one file of a part: facts, findings, pictures. What publishing runs in a bounded child.
 
-It writes only into the folder it is given, and never more than four files.
+It writes only into the folder it is given: four files, and one for each finding that has a place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from designs.bounded import Json
-from designs.design import Facts
+from designs.design import DrawingFacts, MeshFacts
 from designs.errors import DesignRefused, Finding, LimitExceeded, Severity
 from designs.geometry import flaws
 from designs.geometry.drawing import Drawing, as_svg, drawing_facts, read_drawing
-from designs.geometry.makeable import drawing_findings, findings, mesh_findings
+from designs.geometry.makeable import illustrated, remarks
+from designs.geometry.measures import (
+    Measures,
+    Sheet,
+    Solid,
+    sheet_measures,
+    sheet_seen,
+    solid_measures,
+    solid_seen,
+)
 from designs.geometry.mesh import Mesh, mesh_facts, read_mesh, stl_bytes
 from designs.geometry.picture import glb, sheet_glb, thumbnail
+from designs.geometry.remark import Remark
 from designs.kinds import DRAWINGS, called
 from designs.processes import find_process
+
+Wanted = tuple[str, str, float | None]  # process, material, thickness in mm
+Pictures = dict[str, tuple[str, bytes]]
 
 
 def examine(
@@ -27,40 +41,126 @@ def examine(
     out_dir: str,
     name: str = "",
 ) -> dict[str, Json]:
-    """{"facts", "findings", "pictures": {"thumbnail", "model", "outline"?}, "derived"} of a file.
+    """{"facts", "findings", "pictures": {"thumbnail", "model", "outline"?, "finding-1"?…},
+    "measures", "derived"} of one part's file.
 
-    Pictures are names in `out_dir`: thumbnail.png, model.glb, and outline.svg for a drawing. Of a
-    STEP, "derived" is {"file", "thickness_mm"}: the STL or outline in `out_dir` that workshops
-    read. `name` is put before every place a finding names. Raises `DesignRefused` when the file is
-    broken or the process cannot make it; then nothing is written.
+    Pictures are names in `out_dir`: thumbnail.png, model.glb, outline.svg for a drawing, and
+    finding-1.png where a finding's `picture` is "finding-1". `measures` are those of
+    `geometry.measures`. Of a STEP, "derived" is {"file", "thickness_mm"}: the STL or outline in
+    `out_dir` that workshops read; None of any other. `name` is put before every place a finding
+    names. Raises `DesignRefused` when the file is broken or the process cannot make it; then
+    nothing is written.
     """
     kind = called(f".{format.lower().lstrip('.')}")
-    look = _drawing if is_drawn(kind, process) else _solid
-    wanted = (process, material, thickness_mm)
     try:
-        facts, found, pictures, thickness = look(path, kind, wanted)
+        look = _look(path, kind, (process, material, thickness_mm))
+        _refuse(look.remarks)
     except LimitExceeded as over:
         raise LimitExceeded(over.what, _at(name, over.where), over.do) from None
     except DesignRefused as refused:
         raise DesignRefused(_named(name, refused.findings)) from None
-    made = pictures.pop("derived", None)
+    findings, pictures = look.shown()
     return {
-        "facts": facts.model_dump(mode="json"),
-        "findings": [f.model_dump(mode="json") for f in _named(name, found)],
+        "facts": look.facts.model_dump(mode="json"),
+        "findings": [f.model_dump(mode="json") for f in _named(name, findings)],
         "pictures": saved(pictures, out_dir),
-        "derived": _derived(made, thickness, out_dir) if made else None,
+        "measures": look.measures.model_dump(mode="json"),
+        "derived": _derived(look, out_dir) if kind == "step" else None,
     }
 
 
-def _derived(made: tuple[str, bytes], thickness_mm: float | None, out_dir: str) -> Json:
-    file, content = made
-    (Path(out_dir) / file).write_bytes(content)
-    return {"file": file, "thickness_mm": thickness_mm}
+def judge(
+    path: str,
+    format: str,  # noqa: A002
+    process: str,
+    material: str,
+    thickness_mm: float | None,
+) -> dict[str, Json]:
+    """{"facts", "findings", "measures"} as `examine` tells them, refusals among the findings and
+    nothing drawn; raises `DesignRefused` only where the file cannot be read.
+    """
+    look = _look(path, called(f".{format.lower().lstrip('.')}"), (process, material, thickness_mm))
+    return {
+        "facts": look.facts.model_dump(mode="json"),
+        "findings": [remark.finding.model_dump(mode="json") for remark in look.remarks],
+        "measures": look.measures.model_dump(mode="json"),
+    }
 
 
-Wanted = tuple[str, str, float | None]  # process, material, thickness in mm
-Pictures = dict[str, tuple[str, bytes]]
-_Seen = tuple[Facts, tuple[Finding, ...], Pictures, float | None]  # and the thickness of a plate
+# ── what is seen of a file
+
+
+@dataclass(frozen=True, eq=False)
+class SolidLook:
+    """Of a solid; what a process makes of it is in it only where one is wanted."""
+
+    mesh: Mesh
+    facts: MeshFacts
+    edges: flaws.Edges
+    seen: Solid
+    remarks: tuple[Remark, ...]
+
+    @property
+    def measures(self) -> Measures:
+        return solid_measures(self.seen)
+
+    def shown(self) -> tuple[tuple[Finding, ...], Pictures]:
+        """Findings that name their pictures, and all pictures."""
+        findings, marked = illustrated(self.seen, self.remarks)
+        pictures = {
+            "thumbnail": ("thumbnail.png", thumbnail(self.mesh)),
+            "model": ("model.glb", glb(self.mesh)),
+        }
+        return findings, pictures | _files(marked)
+
+
+@dataclass(frozen=True, eq=False)
+class SheetLook:
+    """Of a drawing, or of the flat plate that a STEP holds: then with its thickness."""
+
+    drawing: Drawing
+    facts: DrawingFacts
+    seen: Sheet
+    remarks: tuple[Remark, ...]
+    thickness_mm: float | None
+
+    @property
+    def measures(self) -> Measures:
+        return sheet_measures(self.seen)
+
+    def shown(self) -> tuple[tuple[Finding, ...], Pictures]:
+        findings, marked = illustrated(self.seen, self.remarks)
+        drawing, thick = self.drawing, self.thickness_mm
+        pictures = {
+            "thumbnail": ("thumbnail.png", thumbnail(drawing, thickness_mm=thick)),
+            "model": ("model.glb", sheet_glb(drawing, thick)),
+            "outline": ("outline.svg", as_svg(drawing.regions).encode("ascii")),
+        }
+        return findings, pictures | _files(marked)
+
+
+def solid_look(mesh: Mesh, wanted: Wanted | None) -> SolidLook:
+    facts, edges, seen = mesh_facts(mesh), flaws.edges(mesh), solid_seen(mesh)
+    doubt = flaws.unit_doubt(max(facts.size_mm))
+    # Crowded edges are shown with their places where a printer is asked about them.
+    own = (
+        *mesh.notes,
+        *flaws.findings(mesh, edges, branched=wanted is None),
+        *([doubt] if doubt else []),
+    )
+    made = remarks(seen, facts, *wanted) if wanted else ()
+    return SolidLook(mesh, facts, edges, seen, (*map(Remark, own), *made))
+
+
+def sheet_look(drawing: Drawing, wanted: Wanted | None, thickness_mm: float | None) -> SheetLook:
+    facts, seen = drawing_facts(drawing), sheet_seen(drawing)
+    thick = thickness_mm or drawing.thickness_mm
+    made: tuple[Remark, ...] = ()
+    if wanted is not None:
+        process, material, _ = wanted
+        made = remarks(seen, facts, process, material, thick)
+    own = (*drawing.notes, *_thickness(drawing, thickness_mm))
+    return SheetLook(drawing, facts, seen, (*map(Remark, own), *made), thick)
 
 
 def is_drawn(kind: str, process: str | None) -> bool:
@@ -78,38 +178,25 @@ def saved(pictures: Pictures, out_dir: str) -> dict[str, Json]:
     return files
 
 
-def _drawing(path: str, kind: str, wanted: Wanted) -> _Seen:
-    drawing = read_drawing(path, kind)
-    facts = drawing_facts(drawing)
-    process, material, thickness = wanted
-    found = drawn_findings(drawing, facts, (process, material, thickness or drawing.thickness_mm))
-    _refuse(found)
-    pictures = drawn_pictures(drawing, thickness)
-    if kind == "step":
-        pictures["derived"] = ("part.svg", pictures["outline"][1])
-    return facts, found, pictures, drawing.thickness_mm
+def _look(path: str, kind: str, wanted: Wanted) -> SolidLook | SheetLook:
+    if is_drawn(kind, wanted[0]):
+        return sheet_look(read_drawing(path, kind), wanted, wanted[2])
+    return solid_look(read_mesh(path, kind), wanted)
 
 
-def drawn_findings(drawing: Drawing, facts: Facts, wanted: Wanted | None) -> tuple[Finding, ...]:
-    """All that is to be said of a drawing; what a process makes of it only where one is wanted."""
-    if wanted is None:
-        return drawing.notes
-    made = findings(facts, *wanted)
-    return (
-        *drawing.notes,
-        *made,
-        *_thickness(drawing, wanted[2]),
-        *drawing_findings(drawing, wanted[0]),
-    )
+def _derived(look: SolidLook | SheetLook, out_dir: str) -> Json:
+    """What workshops read in the place of a STEP, written beside it."""
+    if isinstance(look, SolidLook):
+        file, content, thick = "part.stl", stl_bytes(look.mesh), None
+    else:
+        outline = as_svg(look.drawing.regions).encode("ascii")
+        file, content, thick = "part.svg", outline, look.drawing.thickness_mm
+    (Path(out_dir) / file).write_bytes(content)
+    return {"file": file, "thickness_mm": thick}
 
 
-def drawn_pictures(drawing: Drawing, thickness_mm: float | None) -> Pictures:
-    thick = thickness_mm or drawing.thickness_mm
-    return {
-        "thumbnail": ("thumbnail.png", thumbnail(drawing, thickness_mm=thick)),
-        "model": ("model.glb", sheet_glb(drawing, thick)),
-        "outline": ("outline.svg", as_svg(drawing.regions).encode("ascii")),
-    }
+def _files(marked: dict[str, bytes]) -> Pictures:
+    return {name: (f"{name}.png", png) for name, png in marked.items()}
 
 
 def _thickness(drawing: Drawing, thickness_mm: float | None) -> list[Finding]:
@@ -126,37 +213,8 @@ def _thickness(drawing: Drawing, thickness_mm: float | None) -> list[Finding]:
     ]
 
 
-def _solid(path: str, kind: str, wanted: Wanted) -> _Seen:
-    mesh = read_mesh(path, kind)
-    facts = mesh_facts(mesh)
-    found = solid_findings(mesh, facts, flaws.edges(mesh), wanted)
-    _refuse(found)
-    pictures = solid_pictures(mesh)
-    if kind == "step":
-        pictures["derived"] = ("part.stl", stl_bytes(mesh))
-    return facts, found, pictures, None
-
-
-def solid_findings(
-    mesh: Mesh, facts: Facts, edges: flaws.Edges, wanted: Wanted | None
-) -> tuple[Finding, ...]:
-    """All that is to be said of a solid; what a process makes of it only where one is wanted."""
-    doubt = flaws.unit_doubt(max(facts.size_mm))
-    own = (*mesh.notes, *flaws.findings(mesh, edges), *([doubt] if doubt else []))
-    if wanted is None:
-        return own
-    return (*own, *findings(facts, *wanted), *mesh_findings(mesh))
-
-
-def solid_pictures(mesh: Mesh) -> Pictures:
-    return {
-        "thumbnail": ("thumbnail.png", thumbnail(mesh)),
-        "model": ("model.glb", glb(mesh)),
-    }
-
-
-def _refuse(found: Iterable[Finding]) -> None:
-    refusals = [f for f in found if f.severity is Severity.REFUSAL]
+def _refuse(found: Sequence[Remark]) -> None:
+    refusals = [r.finding for r in found if r.finding.severity is Severity.REFUSAL]
     if refusals:
         raise DesignRefused(refusals)
 

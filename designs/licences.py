@@ -1,10 +1,14 @@
-"""What a design's licence lets us do: list it, make it for money or for free, fork it.
+"""What a design's licence lets us do: list it, make it for money or for free, change it, fork it,
+combine it with another; and what goes with every part that is made.
 
-It gives no legal advice and never guesses: a licence it does not know allows nothing.
+It gives no legal advice and never guesses: a licence it does not know allows nothing. What it
+knows stands in licences.toml, each row with the text it is read from.
 """
 
 import re
 import tomllib
+from collections.abc import Callable
+from datetime import date
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -18,17 +22,22 @@ from license_expression import (
     Licensing,
     get_spdx_licensing,
 )
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from designs.design import LICENCE_LONGEST
+from designs.design import LICENCE_LONGEST, Line
+from designs.errors import Refused
 
 ANY = "*"
+_NOTHING = {"NONE", "NOASSERTION", "LICENSEREF-NONE", "LICENSEREF-NOASSERTION"}
 
 
 class Act(StrEnum):
+    """`alter`: make it with changed geometry, scaled for instance; `fork`: publish it changed."""
+
     LIST = "list"
     MAKE_PAID = "make_paid"
     MAKE_FREE = "make_free"
+    ALTER = "alter"
     FORK = "fork"
 
 
@@ -45,9 +54,36 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Grant(_Value):
+    """What a rights holder permits beyond the licence, as recorded.
+
+    `licence` None: whatever the design carries. `until` is the last day. `fee_cents` for each
+    piece and `share_pct` of its price are owed to them: data for whoever settles.
+    """
+
+    number: Line
+    by: Line
+    acts: frozenset[Act] = Field(min_length=1)
+    licence: str | None = None
+    until: date | None = None
+    most_units: int | None = Field(default=None, ge=1)
+    fee_cents: int | None = Field(default=None, ge=0)
+    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
+    share_pct: float | None = Field(default=None, ge=0, le=100)
+
+
+class Asked(_Value):
+    """For what a grant is looked at: on which day, how many, how many it was used for before."""
+
+    on: date
+    units: int = Field(default=1, ge=1)
+    units_before: int = Field(default=0, ge=0)
+
+
 class Verdict(_Value):
     """`licence`: the branch of the expression it stands on. `source_needed`: whoever gets the part
-    must be able to get the source. `fork_as`: what a changed version may carry, "*" for any.
+    must be able to get the source, for `source_years` after they got it. `fork_as`: what a changed
+    version may carry, "*" for any. `grant`: the one that it stands on.
     """
 
     outcome: Outcome
@@ -57,30 +93,125 @@ class Verdict(_Value):
     notices: tuple[str, ...] = ()
     duties: tuple[str, ...] = ()
     source_needed: bool = False
+    source_years: int = 0
     fork_as: frozenset[str] = frozenset()
+    grant: Grant | None = None
 
     @property
     def allowed(self) -> bool:
         return self.outcome is Outcome.ALLOWED
 
 
+class Combined(_Value):
+    """Two licences in one work. `licences`: what the whole may carry, "*" for any that keeps the
+    notices of both; `licence`: the one to take. `apart`: they may still be separate parts of an
+    assembly, each under its own.
+    """
+
+    outcome: Outcome
+    why: str
+    licence: str | None = None
+    licences: frozenset[str] = frozenset()
+    apart: bool = False
+
+
+class Work(_Value):
+    """What notices are about; `until` is the last day that the source is promised for."""
+
+    title: Line
+    version: Line
+    licensor: Line
+    source: str | None = None
+    changes: tuple[str, ...] = ()
+    until: date | None = None
+
+
 class _Row(_Value):
     ids: tuple[str, ...]
-    names: tuple[str, ...] = ()
     cite: str
     open: bool = True
     fork_as: frozenset[str] = frozenset()
+    combine_as: frozenset[str] | None = None
+    never_in: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
     duties: tuple[str, ...] = ()
     source: bool = False
+    source_years: int = 0
     denied: dict[Act, str] = {}
     grant: dict[Act, str] = {}
 
 
-def judge(expression: str | None, act: Act) -> Verdict:
-    """The verdict on an SPDX expression; AND applies every licence, OR the one that serves best."""
+def judge(
+    expression: str | None, act: Act, grant: Grant | None = None, asked: Asked | None = None
+) -> Verdict:
+    """The verdict on an SPDX expression; AND applies every licence, OR the one that serves best.
+
+    A grant lifts what needs one, within its limits; what is denied stays denied. A grant with an
+    end or a limit counts only if `asked` says the day and the number.
+    """
     tree = _parsed(_meant(expression))
-    return _unknown(expression) if tree is None else _judged(tree, act)
+    return _unknown(expression) if tree is None else _judged(tree, act, grant, asked)
+
+
+def forks_as(expression: str | None) -> frozenset[str]:
+    """Every licence that a changed version may carry, by any branch; "*" is any; none if empty."""
+    tree = _parsed(_meant(expression))
+    return frozenset() if tree is None else _reach(tree, _fork_of)
+
+
+def combine(one: str | None, other: str | None) -> Combined:
+    """Whether two works may be merged into one, and what that one may carry."""
+    a, b = _parsed(_meant(one)), _parsed(_meant(other))
+    if a is None or b is None or not (known(one) and known(other)):
+        return Combined(outcome=Outcome.DENIED, why="we do not know both licences")
+    never = _reach_never(a) | _reach_never(b)
+    both = _common([_reach(a, _merge_of), _reach(b, _merge_of)]) - never
+    apart = all(judge(str(tree), Act.LIST).allowed for tree in (a, b))
+    if not both:
+        why = f"no licence satisfies {a} and {b} in one work"
+        if apart:
+            why += "; as separate parts of an assembly each keeps its own"
+        return Combined(outcome=Outcome.DENIED, why=why, apart=apart)
+    licence = _chosen(both, str(a), str(b))
+    return Combined(
+        outcome=Outcome.ALLOWED,
+        why=f"the whole may carry {licence}",
+        licence=licence,
+        licences=both,
+        apart=apart,
+    )
+
+
+def notices(verdict: Verdict, work: Work) -> tuple[str, ...]:
+    """The lines for delivery note and passport; raises Refused where the source is owed and no
+    address of it is known.
+    """
+    if verdict.source_needed and not work.source:
+        raise Refused(
+            f"{verdict.licence} wants whoever gets the part to get the source, and none is named",
+            work.title,
+            "Name an address where the complete source can be had",
+        )
+    lines = [f"{work.title} {work.version}, by {work.licensor}", f"Licence: {verdict.licence}"]
+    lines += [f"{licence}: {address}" for licence, address in _texts(verdict.licence)]
+    if work.source:
+        until = f", until {work.until.isoformat()} at least" if work.until else ""
+        lines.append(f"Complete source: {work.source}{until}")
+    lines += [f"Changed: {change}" for change in work.changes]
+    if verdict.grant:
+        lines.append(f"Made under grant {verdict.grant.number} of {verdict.grant.by}")
+    return tuple(dict.fromkeys([*lines, *verdict.notices]))
+
+
+def source_until(verdict: Verdict, handed_over: date) -> date | None:
+    """The last day that the source has to be reachable; None where no span is set."""
+    if not verdict.source_years:
+        return None
+    year = handed_over.year + verdict.source_years
+    try:
+        return handed_over.replace(year=year)
+    except ValueError:  # 29 February
+        return date(year, 3, 1)
 
 
 def normal(expression: str | None) -> str | None:
@@ -91,30 +222,65 @@ def normal(expression: str | None) -> str | None:
     return str(tree)
 
 
+def known(expression: str | None) -> bool:
+    """Whether each licence in it has a row in the table."""
+    tree = _parsed(_meant(expression))
+    return tree is not None and all(name in _ROWS for name in _leaves(tree))
+
+
+def says_something(expression: str) -> bool:
+    """Whether it names a licence at all: NONE and NOASSERTION do not."""
+    return expression.strip().upper() not in _NOTHING | {""}
+
+
+def is_expression(text: str) -> bool:
+    """Whether it is an SPDX expression as it stands, of SPDX's licences or LicenseRef-…"""
+    tree = _parsed(text.strip()) if len(text) <= LICENCE_LONGEST else None
+    if tree is None:
+        return False
+    strange: list[str] = _spdx().unknown_license_keys(tree)
+    return all(re.fullmatch(r"LicenseRef-[A-Za-z0-9.-]+", key) for key in strange)
+
+
 def citation(licence: str) -> str | None:
     """Where the verdict on one licence id stands written."""
     row = _ROWS.get(licence)
     return row.cite if row else None
 
 
-def _judged(tree: LicenseExpression, act: Act) -> Verdict:
+def table() -> tuple[str, ...]:
+    """Every licence id that the table knows."""
+    return tuple(sorted(_ROWS))
+
+
+def _judged(tree: LicenseExpression, act: Act, grant: Grant | None, asked: Asked | None) -> Verdict:
     if isinstance(tree, (AND, OR)):
-        branches = [_judged(branch, act) for branch in tree.args]
+        branches = [_judged(branch, act, grant, asked) for branch in tree.args]
         if isinstance(tree, OR):
-            return max(branches, key=lambda v: (_STRENGTH[v.outcome], v.open, -len(v.duties)))
+            return max(branches, key=_serves)
         return _both(branches, act, str(tree))
-    return _single(str(tree), act)
+    return _single(str(tree), act, grant, asked)
 
 
-def _single(licence: str, act: Act) -> Verdict:
+def _serves(verdict: Verdict) -> tuple[int, bool, bool, int]:
+    free = verdict.grant is None
+    return _STRENGTH[verdict.outcome], free, verdict.open, -len(verdict.duties)
+
+
+def _single(licence: str, act: Act, grant: Grant | None, asked: Asked | None) -> Verdict:
     row = _ROWS.get(licence)
     if row is None:
         return _unknown(licence)
-    outcome, why = Outcome.ALLOWED, f"{licence} allows it"
+    outcome, why, used = Outcome.ALLOWED, f"{licence} allows it", None
     if act in row.denied:
         outcome, why = Outcome.DENIED, f"{licence}: {row.denied[act]}"
     elif act in row.grant:
         outcome, why = Outcome.NEEDS_GRANT, f"{licence}: {row.grant[act]}"
+        limit = "" if grant is None else _falls_short(grant, licence, act, asked)
+        if grant is not None and not limit:
+            outcome, why, used = Outcome.ALLOWED, f"{grant.by} grants it ({grant.number})", grant
+        elif limit:
+            why = f"{why}; {limit}"
     return Verdict(
         outcome=outcome,
         why=why,
@@ -123,8 +289,27 @@ def _single(licence: str, act: Act) -> Verdict:
         notices=row.notices,
         duties=row.duties,
         source_needed=row.source,
-        fork_as=row.fork_as,
+        source_years=row.source_years,
+        fork_as=frozenset() if Act.FORK in row.denied else row.fork_as,
+        grant=used,
     )
+
+
+def _falls_short(grant: Grant, licence: str, act: Act, asked: Asked | None) -> str:
+    """Why a grant does not cover what is asked; empty if it does."""
+    name = f"grant {grant.number}"
+    if act not in grant.acts:
+        return f"{name} is for something else"
+    if grant.licence is not None and grant.licence != licence:
+        return f"{name} is for {grant.licence}"
+    if asked is None:
+        bounded = grant.until is not None or grant.most_units is not None
+        return f"{name} has limits, and nobody said when and how many" if bounded else ""
+    if grant.until is not None and asked.on > grant.until:
+        return f"{name} ended on {grant.until.isoformat()}"
+    if grant.most_units is not None and asked.units_before + asked.units > grant.most_units:
+        return f"{name} is for {grant.most_units} pieces, {asked.units_before} were made"
+    return ""
 
 
 def _both(parts: list[Verdict], act: Act, licence: str) -> Verdict:
@@ -144,8 +329,41 @@ def _both(parts: list[Verdict], act: Act, licence: str) -> Verdict:
         notices=tuple(dict.fromkeys(n for v in parts for n in v.notices)),
         duties=tuple(dict.fromkeys(d for v in parts for d in v.duties)),
         source_needed=any(v.source_needed for v in parts),
+        source_years=max(v.source_years for v in parts),
         fork_as=fork_as,
+        grant=next((v.grant for v in parts if v.grant), None),
     )
+
+
+# What a result may carry: OR gives the reach of each branch, AND what all of them reach.
+
+
+def _reach(tree: LicenseExpression, of: Callable[[_Row], frozenset[str]]) -> frozenset[str]:
+    if isinstance(tree, AND):
+        return _common([_reach(branch, of) for branch in tree.args])
+    if isinstance(tree, OR):
+        reached = frozenset[str]().union(*(_reach(branch, of) for branch in tree.args))
+        return frozenset({ANY}) if ANY in reached else reached
+    row = _ROWS.get(str(tree))
+    return frozenset() if row is None else of(row)
+
+
+def _fork_of(row: _Row) -> frozenset[str]:
+    return frozenset() if Act.FORK in row.denied else row.fork_as
+
+
+def _merge_of(row: _Row) -> frozenset[str]:
+    whole = row.fork_as if row.combine_as is None else row.combine_as
+    return frozenset() if Act.FORK in row.denied else whole
+
+
+def _reach_never(tree: LicenseExpression) -> frozenset[str]:
+    """Licences that every branch keeps out of."""
+    if isinstance(tree, (AND, OR)):
+        sets = [_reach_never(branch) for branch in tree.args]
+        return frozenset.union(*sets) if isinstance(tree, AND) else frozenset.intersection(*sets)
+    row = _ROWS.get(str(tree))
+    return frozenset() if row is None else row.never_in
 
 
 def _common(sets: list[frozenset[str]]) -> frozenset[str]:
@@ -153,9 +371,29 @@ def _common(sets: list[frozenset[str]]) -> frozenset[str]:
     return frozenset.intersection(*strict) if strict else frozenset({ANY})
 
 
+def _chosen(licences: frozenset[str], one: str, other: str) -> str:
+    """One of the two where that may be, so that nothing third comes in; else the first by name."""
+    if ANY in licences:
+        return one if one == other else f"({one}) AND ({other})"
+    return next((name for name in (one, other) if name in licences), min(licences))
+
+
+def _leaves(tree: LicenseExpression) -> list[str]:
+    if isinstance(tree, (AND, OR)):
+        return [name for branch in tree.args for name in _leaves(branch)]
+    return [str(tree)]
+
+
+def _texts(licence: str) -> list[tuple[str, str]]:
+    tree = _parsed(licence)
+    rows = [(n, _ROWS[n].cite) for n in ([] if tree is None else _leaves(tree)) if n in _ROWS]
+    addresses = [(name, re.match(r"https?://[^\s,]+", cite)) for name, cite in rows]
+    return [(name, found[0]) for name, found in addresses if found]
+
+
 def _unknown(expression: str | None) -> Verdict:
     said = (expression or "").strip()[:80]
-    if not said or said.upper() in {"NONE", "NOASSERTION"}:
+    if not said or said.upper() in _NOTHING:
         why = "no licence is given: ask who made it, or mark it as your own work"
     else:
         why = f"we do not know the licence {said!r}: name it by its SPDX id (https://spdx.org/licenses)"
@@ -169,14 +407,14 @@ def _meant(expression: str | None) -> str:
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[^a-z0-9+]", "", name.lower())
 
 
 def _parsed(expression: str) -> LicenseExpression | None:
     """The expression's tree, None if it is no expression."""
     try:
         return _spdx().parse(expression)
-    except (ExpressionError, ValueError, TypeError, AttributeError, RecursionError):
+    except (ExpressionError, ValueError, TypeError, AttributeError, RecursionError, IndexError):
         return None
 
 
@@ -185,13 +423,14 @@ def _spdx() -> Licensing:
     return get_spdx_licensing()
 
 
-def _table() -> list[_Row]:
+def _read() -> tuple[dict[str, _Row], dict[str, str]]:
     text = resources.files("designs").joinpath("licences.toml").read_text("utf-8")
-    raw: list[Any] = tomllib.loads(text)["licence"]
-    return [_Row.model_validate(row) for row in raw]
+    raw: dict[str, Any] = tomllib.loads(text)
+    rows = [_Row.model_validate(row) for row in raw["licence"]]
+    return {licence: row for row in rows for licence in row.ids}, raw["names"]
 
 
-_ROWS = {licence: row for row in _table() for licence in row.ids}
-_NAMES = {_bare(name): row.ids[0] for row in _ROWS.values() for name in row.names} | {
+_ROWS, _WRITTEN = _read()
+_NAMES = {_bare(name): licence for name, licence in _WRITTEN.items()} | {
     _bare(licence): licence for licence in _ROWS
 }

@@ -25,6 +25,9 @@ class Settings(BaseSettings):
     mqtt_public_host: str | None = None
     """The broker's name as agents see it, if not `mqtt_host`."""
 
+    drafts: Literal["anyone", "operator"] = "anyone"
+    """Who may begin a draft and so publish: anyone, or only who has the operator's token."""
+
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite+aiosqlite:///{self.data_dir.resolve()}/cosmolocal.db"

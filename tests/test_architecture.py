@@ -1,6 +1,7 @@
 """ARCHITECTURE.md against the code: the same rooms, the same states, the same message kinds."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import get_args
 
@@ -8,8 +9,12 @@ import pytest
 
 from fablab_agents.protocol.attempts import MOVES, Actor, State
 from fablab_agents.protocol.messages import Condition, Down, Up
+from orchestrator.catalogue.model import RELEASE_MOVES, ReleaseState
 from orchestrator.labs.model import Session
 from orchestrator.orders.model import JOB_MOVES, ORDER_MOVES, JobState, OrderState
+from orchestrator.proposals.model import PROPOSAL_MOVES, ProposalState
+from orchestrator.recalls.model import MOVES as RECALL_MOVES
+from orchestrator.recalls.model import State as RecallState
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -80,13 +85,19 @@ def test_the_page_draws_the_attempts_that_both_sides_share():
 
 @pytest.mark.parametrize(
     ("title", "states", "moves"),
-    [("### Job", JobState, JOB_MOVES), ("### Order", OrderState, ORDER_MOVES)],
-    ids=["job", "order"],
+    [
+        ("### Job", JobState, JOB_MOVES),
+        ("### Order", OrderState, ORDER_MOVES),
+        ("### Release", ReleaseState, RELEASE_MOVES),
+        ("### Proposal", ProposalState, PROPOSAL_MOVES),
+        ("### Recall", RecallState, RECALL_MOVES),
+    ],
+    ids=["job", "order", "release", "proposal", "recall"],
 )
 def test_the_page_draws_the_moves_of(
-    title: str, states: type[JobState] | type[OrderState], moves: frozenset[tuple[object, object]]
+    title: str, states: type[StrEnum], moves: frozenset[tuple[object, object]]
 ):
-    drawn = {(states(start), states(end)) for start, end, _ in rows(title)}
+    drawn = {(states(start), states(end)) for start, end, *_ in rows(title)}
     assert drawn == moves
 
 

@@ -72,14 +72,15 @@ def _doubled(mesh: Mesh) -> int:
     return int((np.diff(ordered, axis=0) == 0).all(axis=1).sum())
 
 
-def findings(mesh: Mesh, seen: Edges) -> Iterator[Finding]:
+def findings(mesh: Mesh, seen: Edges, *, branched: bool = True) -> Iterator[Finding]:
+    """`branched`: of edges with more than two triangles, too."""
     if seen.doubled:
         yield _warning(
             f"{seen.doubled} triangles",
             "they are there twice, so what they enclose is counted twice",
             "Remove the copy in the design program",
         )
-    elif seen.branched:
+    elif seen.branched and branched:
         yield _warning(
             f"{seen.branched} edges",
             "more than two triangles meet there, so inside and outside are a guess",

@@ -3,22 +3,24 @@
 It judges by rules of thumb of ordinary shop machines; the workshop's own guard has the last word.
 """
 
-from collections.abc import Iterator
-
-import shapely
+from collections.abc import Iterator, Sequence
 
 from designs.design import DrawingFacts, Facts, MeshFacts
 from designs.errors import Finding, Severity
+from designs.geometry.cuttable import CUTTER_MM, LEAST_HOLE_MM, cut_remarks, small_holes
 from designs.geometry.drawing import Drawing
-from designs.geometry.mesh import Mesh, areas_mm2, normals
+from designs.geometry.marked import marked, marked_drawing
+from designs.geometry.measures import Sheet, Solid, sheet_seen, solid_seen
+from designs.geometry.mesh import Mesh
+from designs.geometry.printable import print_remarks
+from designs.geometry.remark import Remark
 from designs.processes import FDM, LASER, MILL, find_material, find_process
 
-CUTTER_MM = 3.175  # the usual small router bit
-THINNEST_MM = {LASER: 1.0, MILL: 2.0}  # what survives between two cuts
 THICKEST_MM = {LASER: 8.0, MILL: 25.0}
 THIN_PRINT_MM = 0.8  # two lines of a 0.4 mm nozzle
-_HANGS = -0.75  # a face whose normal points this far down is flatter than about 40 degrees
-_SHOWS_MM2 = 20.0
+PRINT_ROOM_MM = (220.0, 220.0, 250.0)  # of fdm-220
+MOST_PICTURES = 4
+_SMALLEST_HOLE = "its smallest hole"
 
 
 def findings(
@@ -32,63 +34,46 @@ def findings(
 
 def mesh_findings(mesh: Mesh) -> tuple[Finding, ...]:
     """What a printer will have trouble with in the given orientation."""
-    facing = normals(mesh)[:, 2]
-    area = areas_mm2(mesh)
-    low = mesh.triangles[:, :, 2].min(axis=1) - mesh.vertices[:, 2].min()
-    stands = float(area[(facing < -0.99) & (low < 0.05)].sum())
-    hangs = float(area[(facing < _HANGS) & (low > 0.3)].sum())
-    found: list[Finding] = []
-    if hangs > _SHOWS_MM2:
-        found.append(
-            _warning(
-                f"{hangs:.0f} mm² of its underside",
-                "it hangs over by more than 45 degrees and may sag without supports",
-                "Turn the part, or accept a rougher underside",
-            )
-        )
-    if stands < _SHOWS_MM2:
-        found.append(
-            _warning(
-                f"{stands:.0f} mm² on the bed",
-                "too little stands on the bed, so it may come loose",
-                "Turn it so that a flat face is down",
-            )
-        )
-    return tuple(found)
+    return tuple(remark.finding for remark in print_remarks(solid_seen(mesh)))
 
 
 def drawing_findings(drawing: Drawing, process: str) -> tuple[Finding, ...]:
-    """Webs too thin to survive, and inside corners that a round cutter leaves."""
-    thin = THINNEST_MM.get(process, 1.0)
-    found: list[Finding] = []
-    for region in drawing.regions:
-        core = region.buffer(-thin / 2, quad_segs=4)
-        if len(shapely.get_parts(core)) != 1 or core.is_empty:
-            x, y = region.representative_point().coords[0]
-            found.append(
-                _warning(
-                    f"the piece at x {x:.0f}, y {y:.0f} mm",
-                    f"it is thinner than {thin:g} mm somewhere and may break",
-                    "Make it wider there",
-                )
-            )
-    left = sum(_unreachable_mm2(region) for region in drawing.regions) if process == MILL else 0
-    if left > 0.5:
-        found.append(
-            Finding(
-                severity=Severity.NOTE,
-                where="inside corners",
-                what=f"a {CUTTER_MM} mm cutter leaves {left:.1f} mm² standing there",
-                do="Add dog-bones if something square must fit in",
-            )
-        )
-    return tuple(found)
+    """Webs too thin to survive, slots and inside corners too tight for the tool."""
+    return tuple(remark.finding for remark in cut_remarks(sheet_seen(drawing), process))
 
 
-def _unreachable_mm2(region: shapely.Polygon) -> float:
-    radius = CUTTER_MM / 2
-    swept = region.buffer(radius, quad_segs=16).buffer(-radius, quad_segs=16)
-    return max(0.0, swept.area - region.area)
+def remarks(
+    seen: Solid | Sheet, facts: Facts, process: str, material: str, thickness_mm: float | None
+) -> tuple[Remark, ...]:
+    """Everything: what the facts tell, then what the shape tells, each with its mark if it has one.
+
+    A REFUSAL among them means it cannot be made like this.
+    """
+    of_facts = findings(facts, process, material, thickness_mm)
+    if isinstance(seen, Solid):
+        return (*(Remark(f) for f in of_facts), *print_remarks(seen))
+    shown = {_SMALLEST_HOLE: small_holes(seen, process)}
+    return (*(Remark(f, shown.get(f.where)) for f in of_facts), *cut_remarks(seen, process))
+
+
+def illustrated(
+    seen: Solid | Sheet, found: Sequence[Remark], px: int = 384
+) -> tuple[tuple[Finding, ...], dict[str, bytes]]:
+    """(findings, PNG by name: "finding-1"…); the first `MOST_PICTURES` with a mark have one."""
+    findings: list[Finding] = []
+    pictures: dict[str, bytes] = {}
+    for remark in found:
+        finding = remark.finding
+        if remark.mark is not None and len(pictures) < MOST_PICTURES:
+            name = f"finding-{len(pictures) + 1}"
+            pictures[name] = (
+                marked(seen.mesh, remark.mark, px)
+                if isinstance(seen, Solid)
+                else marked_drawing(seen.drawing, remark.mark, px)
+            )
+            finding = finding.model_copy(update={"picture": name})
+        findings.append(finding)
+    return tuple(findings), pictures
 
 
 def _of_request(
@@ -130,20 +115,35 @@ def _of_mesh(facts: MeshFacts) -> Iterator[Finding]:
             f"it is only {min(facts.size_mm):.2f} mm thin",
             f"Make it at least {THIN_PRINT_MM} mm",
         )
+    yield from _too_large(facts)
+
+
+def _too_large(facts: MeshFacts) -> Iterator[Finding]:
+    x, y, z = facts.size_mm
+    wide, deep, high = PRINT_ROOM_MM
+    if x <= wide and y <= deep and z <= high:
+        return
+    fits = all(a <= b for a, b in zip(sorted(facts.size_mm), sorted(PRINT_ROOM_MM), strict=True))
+    yield _warning(
+        "its bounding box",
+        f"{x:.0f} × {y:.0f} × {z:.0f} mm do not fit {wide:.0f} × {deep:.0f} × {high:.0f} mm, the "
+        "room of most printers here",
+        "Turn it to lie another way: then it fits"
+        if fits
+        else "Divide it, or order where there is a larger printer",
+    )
 
 
 def _of_drawing(facts: DrawingFacts, process: str) -> Iterator[Finding]:
     hole = facts.smallest_hole_mm
     if hole is not None and process == MILL and hole < CUTTER_MM:
         yield _warning(
-            "its smallest hole",
+            _SMALLEST_HOLE,
             f"{hole:.2f} mm is narrower than a {CUTTER_MM} mm cutter",
             "It will be drilled or left out: ask the workshop, or make it wider",
         )
-    if hole is not None and process == LASER and hole < 0.5:
-        yield _warning(
-            "its smallest hole", f"{hole:.2f} mm will burn away", "Make it 0.5 mm or wider"
-        )
+    if hole is not None and process == LASER and hole < LEAST_HOLE_MM[LASER]:
+        yield _warning(_SMALLEST_HOLE, f"{hole:.2f} mm will burn away", "Make it 0.5 mm or wider")
 
 
 def _warning(where: str, what: str, do: str) -> Finding:

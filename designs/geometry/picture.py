@@ -4,10 +4,9 @@ It works within a budget of faces and pixels, whatever it is given; what is over
 """
 
 import io
-import itertools
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +15,15 @@ from PIL import Image, ImageFilter
 
 from designs.geometry.drawing import Drawing
 from designs.geometry.extrude import solid
-from designs.geometry.mesh import Indices, Mesh, Points, normals
+from designs.geometry.mesh import Indices, Mesh, Points, distinct, normals
+from designs.geometry.raster import rastered
 
 SHEET_MM = 3.0  # shown thickness of a sheet part that does not say
-_FRAGMENTS = 16_000_000  # pixels of all triangles, hidden ones included
-_AT_ONCE = 500_000  # rows or pixels held in memory
+GLB_BYTES = 1_000_000
 _GLB_FACES = 60_000
+_SHORT = 65_535  # corners that numbers of two bytes can name; the highest is reserved
+_THUMBNAIL_FACES = 200_000
+_COARSEST = 60  # cells along the longest side
 _LIGHT = np.array([-0.45, 0.55, 0.7]) / np.linalg.norm([-0.45, 0.55, 0.7])  # right, up, to the eye
 _PRINTED = np.array([0.20, 0.56, 0.58])
 _SHEET = np.array([0.87, 0.68, 0.43])
@@ -30,7 +32,9 @@ Image3 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
+    """Where the eye is: turned about z from the front, lifted above the bed (or below it)."""
+
     turn_deg: float
     lift_deg: float
 
@@ -48,35 +52,66 @@ def thumbnail(
     """PNG, px by px, transparent around the part; drawn `over` times larger and averaged."""
     flat = isinstance(thing, Drawing)
     mesh = solid(thing, thickness_mm or SHEET_MM) if isinstance(thing, Drawing) else thing
-    view = _View(turn_deg=28, lift_deg=52 if flat else 32)
-    image = _drawn(mesh, view, px * over, _SHEET if flat else _PRINTED)
-    small = image.resize((px, px), Image.Resampling.BOX)
+    view = View(turn_deg=28, lift_deg=52 if flat else 32)
+    image = scene(coarsened(mesh, _THUMBNAIL_FACES), view, px * over, _SHEET if flat else _PRINTED)
+    return png(image.image.resize((px, px), Image.Resampling.BOX))
+
+
+@dataclass(frozen=True, eq=False)
+class Coloured:
+    """A solid in its place, and its colour: red, green and blue from 0 to 1."""
+
+    mesh: Mesh
+    colour: tuple[float, float, float]
+
+
+def group(pieces: Sequence[Coloured], px: int = 512, lift_deg: float = 32, over: int = 2) -> bytes:
+    """PNG, px by px, of several solids as they stand together; otherwise as `thumbnail`."""
+    offsets = np.cumsum([0, *(len(piece.mesh.vertices) for piece in pieces)])
+    faces = [piece.mesh.faces + o for piece, o in zip(pieces, offsets[:-1], strict=True)]
+    whole = Mesh(np.concatenate([piece.mesh.vertices for piece in pieces]), np.concatenate(faces))
+    colours = np.repeat([p.colour for p in pieces], [len(p.mesh.faces) for p in pieces], axis=0)
+    drawn = scene(whole, View(turn_deg=28, lift_deg=lift_deg), px * over, colours)
+    return png(drawn.image.resize((px, px), Image.Resampling.BOX))
+
+
+def png(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    small.save(out, "PNG", optimize=True)
+    image.save(out, "PNG", compress_level=6)
     return out.getvalue()
 
 
 def glb(mesh: Mesh, colour: tuple[float, ...] | None = None) -> bytes:
-    """A glTF binary in metres, y up, at most about 1.5 MB; large meshes are coarsened.
+    """A glTF binary in metres, y up, of at most `GLB_BYTES`; what is larger is coarsened.
 
     Layout: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 4. Without normals
     a viewer shades each face flat, as printed and cut parts look.
     """
-    small = _coarsened(mesh, _GLB_FACES)
+    most, small = _GLB_FACES, coarsened(mesh, _GLB_FACES)
+    while _data_bytes(small) > GLB_BYTES - 4096:
+        most = most * 3 // 4
+        small = coarsened(small, most)
     x, y, z = (small.vertices - small.vertices.mean(axis=0)).T / 1000
     points = np.column_stack([x, z, -y]).astype("<f4")
-    corners, places = small.faces.astype("<u4").tobytes(), points.tobytes()
+    corners = small.faces.astype("<u2" if len(points) <= _SHORT else "<u4").tobytes()
     scene = _scene(points, len(corners), small.faces.size, colour or tuple(_PRINTED))
     text = json.dumps(scene, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    chunks = _chunk(b"JSON", text) + _chunk(b"BIN\0", corners + places)
+    data = corners + b"\0" * (-len(corners) % 4) + points.tobytes()
+    chunks = _chunk(b"JSON", text) + _chunk(b"BIN\0", data)
     return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
+
+
+def _data_bytes(mesh: Mesh) -> int:
+    return mesh.faces.size * (2 if len(mesh.vertices) <= _SHORT else 4) + 12 * len(mesh.vertices)
 
 
 def _scene(
     points: NDArray[np.float32], corner_bytes: int, corners: int, colour: tuple[float, ...]
 ) -> dict[str, object]:
     """The scene's description: corner numbers first in the buffer, then places."""
+    begins = corner_bytes + -corner_bytes % 4
+    short = corner_bytes == 2 * corners
     matt = {"baseColorFactor": [*colour, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.6}
     return {
         "asset": {"version": "2.0"},
@@ -85,13 +120,18 @@ def _scene(
         "nodes": [{"mesh": 0}],
         "meshes": [{"primitives": [{"attributes": {"POSITION": 1}, "indices": 0, "material": 0}]}],
         "materials": [{"pbrMetallicRoughness": matt}],
-        "buffers": [{"byteLength": corner_bytes + points.nbytes}],
+        "buffers": [{"byteLength": begins + points.nbytes}],
         "bufferViews": [
             {"buffer": 0, "byteLength": corner_bytes, "target": 34963},
-            {"buffer": 0, "byteOffset": corner_bytes, "byteLength": points.nbytes, "target": 34962},
+            {"buffer": 0, "byteOffset": begins, "byteLength": points.nbytes, "target": 34962},
         ],
         "accessors": [
-            {"bufferView": 0, "componentType": 5125, "count": corners, "type": "SCALAR"},
+            {
+                "bufferView": 0,
+                "componentType": 5123 if short else 5125,
+                "count": corners,
+                "type": "SCALAR",
+            },
             {
                 "bufferView": 1,
                 "componentType": 5126,
@@ -112,31 +152,57 @@ def sheet_glb(drawing: Drawing, thickness_mm: float | None = None) -> bytes:
     return glb(solid(drawing, thickness_mm or SHEET_MM), tuple(_SHEET))
 
 
-def _coarsened(mesh: Mesh, most: int) -> Mesh:
-    """Vertices in the same cell of an ever coarser grid become one, until few faces are left."""
-    cell = float(np.ptp(mesh.vertices, axis=0).max()) / 400
-    while len(mesh.faces) > most:
-        keys = np.round(mesh.vertices / cell).astype(np.int64)
-        _, first, where = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        a, b, c = faces = where.ravel()[mesh.faces].T
-        kept = faces.T[(a != b) & (b != c) & (c != a)]
-        mesh = Mesh(mesh.vertices[first], kept)
-        cell *= 1.3
+def coarsened(mesh: Mesh, most: int) -> Mesh:
+    """Vertices in the same cell of an ever coarser grid become one, until few faces are left.
+
+    Where a grid of `_COARSEST` cells does not do, every so many of the faces are kept.
+    """
+    low = mesh.vertices.min(axis=0)
+    largest = float(np.ptp(mesh.vertices, axis=0).max())
+    cells = 1000.0
+    while len(mesh.faces) > most and cells >= _COARSEST:
+        x, y, z = np.round((mesh.vertices - low) * (cells / largest)).astype(np.uint64).T
+        first, where = distinct((x << np.uint64(40)) | (y << np.uint64(20)) | z)
+        a, b, c = faces = where[mesh.faces].T
+        left = faces.T[(a != b) & (b != c) & (c != a)]
+        mesh = Mesh(mesh.vertices[first], left) if len(left) else mesh
+        cells /= min(2.0, max(1.15, 0.9 * (len(mesh.faces) / most) ** 0.5))
+    if len(mesh.faces) > most:
+        used, faces = np.unique(mesh.faces[:: -(-len(mesh.faces) // most)], return_inverse=True)
+        mesh = Mesh(mesh.vertices[used], faces.reshape(-1, 3))
     return mesh
 
 
-def _drawn(mesh: Mesh, view: _View, px: int, colour: Points) -> Image.Image:
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A part as drawn: `owner` is the number of the face at each pixel, -1 for none."""
+
+    image: Image.Image
+    depth: Points
+    owner: Indices
+    seen: Callable[[Points], Points]  # places in mm become column, row, depth
+
+
+def scene(mesh: Mesh, view: View, px: int, colour: Points = _PRINTED) -> Scene:
+    """`colour` is one of all, or (faces, 3) one of each: red, green and blue from 0 to 1."""
     axes = view.axes()
-    seen = mesh.vertices @ axes.T
-    facing = (normals(mesh) @ axes.T)[:, 2] > 0
-    faces = mesh.faces[facing]
+    at = mesh.vertices @ axes.T
+    facing = normals(mesh) @ axes.T
+    towards = np.flatnonzero(facing[:, 2] > 0)
     shadow = _shadow(mesh.vertices, axes)
-    to_pixels, scale = _fit(np.vstack([seen[:, :2], shadow]), px)
-    screen = np.column_stack([to_pixels(seen[:, :2]), seen[:, 2] * scale])
-    depth, owner = _rastered(screen[faces], px)
-    ground = _rastered(np.dstack([to_pixels(shadow)[faces], np.zeros((len(faces), 3))]), px)[1]
-    shade = _shaded(normals(mesh)[facing] @ axes.T, depth, owner, colour)
-    return _composed(shade, owner >= 0, ground >= 0, px)
+    to_pixels, scale = _fit(np.vstack([at[:, :2], shadow]), px)
+
+    def seen(places: Points) -> Points:
+        turned = places @ axes.T
+        return np.column_stack([to_pixels(turned[:, :2]), turned[:, 2] * scale])
+
+    screen = np.column_stack([to_pixels(at[:, :2]), at[:, 2] * scale])
+    depth, owner = rastered(screen[mesh.faces[towards]], px)
+    dropped = np.column_stack([to_pixels(shadow), np.zeros(len(shadow))])
+    ground = rastered(dropped[mesh.faces[towards]], px)[1]
+    owner = np.append(towards, -1)[owner]  # -1 stays -1
+    image = _composed(_shaded(facing, depth, owner, colour), owner >= 0, ground >= 0, px)
+    return Scene(image, depth, owner, seen)
 
 
 def _shadow(vertices: Points, axes: Points) -> Points:
@@ -146,7 +212,7 @@ def _shadow(vertices: Points, axes: Points) -> Points:
     return (dropped @ axes.T)[:, :2]
 
 
-def _fit(points: Points, px: int):  # noqa: ANN202 - (function, scale)
+def _fit(points: Points, px: int) -> tuple[Callable[[Points], Points], float]:
     low, high = points.min(axis=0), points.max(axis=0)
     scale = 0.9 * px / max(float((high - low).max()), 1e-9)
     middle = (low + high) / 2
@@ -157,86 +223,12 @@ def _fit(points: Points, px: int):  # noqa: ANN202 - (function, scale)
     return to_pixels, scale
 
 
-def _rastered(corners: Points, px: int) -> tuple[Points, Indices]:
-    """Depth and number of the nearest of (m, 3 corners, x y depth) triangles; -1 for none."""
-    boxes = np.prod(np.ptp(corners[:, :, :2], axis=1) + 1, axis=1)
-    step = int(np.ceil(boxes.sum() / 2 / _FRAGMENTS)) or 1
-    chosen = np.arange(0, len(corners), step)
-    depth = np.full(px * px, -np.inf)
-    owner = np.full(px * px, -1, dtype=np.int64)
-    for low, high in _portions(np.ptp(corners[chosen, :, 1], axis=1) + 2):
-        part = chosen[low:high]
-        for pixel, z, face in _fragments(corners[part], px):
-            np.maximum.at(depth, pixel, z)
-            won = z >= depth[pixel]
-            owner[pixel[won]] = part[face[won]]
-    return depth.reshape(px, px), owner.reshape(px, px)
-
-
-def _fragments(corners: Points, px: int):  # noqa: ANN202 - yields (pixel, depth, face)
-    """Pixels whose middle a triangle covers: triangles to rows, rows to pixels, all at once."""
-    top = np.clip(np.ceil(corners[:, :, 1].min(axis=1) - 0.5), 0, px).astype(int)
-    bottom = np.clip(np.floor(corners[:, :, 1].max(axis=1) - 0.5), -1, px - 1).astype(int)
-    face, row = _counted(top, bottom - top + 1)
-    left, right = _span(corners[face], (row + 0.5).astype(np.float64))
-    first = np.clip(np.ceil(left - 0.5), 0, px).astype(int)
-    last = np.clip(np.floor(right - 0.5), -1, px - 1).astype(int)
-    width = np.maximum(last - first + 1, 0)
-    slope = _plane(corners)
-    for low, high in _portions(width):
-        which, column = _counted(first[low:high], width[low:high])
-        span = which + low
-        owner, y = face[span], row[span]
-        flat = slope[owner]
-        z = flat[:, 0] * (column + 0.5) + flat[:, 1] * (y + 0.5) + flat[:, 2]
-        yield y * px + column, z, owner
-
-
-def _portions(sizes: NDArray[np.floating | np.integer]) -> Iterator[tuple[int, int]]:
-    """Consecutive (from, to) that hold about `_AT_ONCE` together, each at least one."""
-    number = np.cumsum(sizes) // _AT_ONCE
-    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1), len(sizes)]
-    return ((int(a), int(b)) for a, b in itertools.pairwise(cuts) if b > a)
-
-
-def _counted(start: Indices, count: Indices) -> tuple[Indices, Indices]:
-    """For each i, i and start[i], start[i]+1, … count[i] times."""
-    count = np.maximum(count, 0)
-    which = np.repeat(np.arange(len(count)), count)
-    offset = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
-    return which, start[which] + offset
-
-
-def _span(corners: Points, y: Points) -> tuple[Points, Points]:
-    """Leftmost and rightmost x where the row at height y crosses the triangle."""
-    left, right = np.full(len(y), np.inf), np.full(len(y), -np.inf)
-    for i in range(3):
-        a, b = corners[:, i], corners[:, (i + 1) % 3]
-        rise = b[:, 1] - a[:, 1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            along = (y - a[:, 1]) / rise
-        hit = (rise != 0) & (along >= 0) & (along <= 1)
-        x = a[:, 0] + np.where(hit, along, 0) * (b[:, 0] - a[:, 0])
-        left = np.where(hit, np.minimum(left, x), left)
-        right = np.where(hit, np.maximum(right, x), right)
-    empty = left > right
-    return np.where(empty, 1.0, left), np.where(empty, 0.0, right)
-
-
-def _plane(corners: Points) -> Points:
-    """(m, 3): depth = p x + q y + r over each triangle; flat where it is seen edge-on."""
-    a, b, c = corners.transpose(1, 0, 2)
-    n = np.cross(b - a, c - a)
-    upright = np.abs(n[:, 2]) > 1e-9
-    pq = np.where(upright[:, None], -n[:, :2] / np.where(upright, n[:, 2], 1)[:, None], 0)
-    return np.column_stack([pq, a[:, 2] - (pq * a[:, :2]).sum(axis=1)])
-
-
 def _shaded(facing: Points, depth: Points, owner: Indices, colour: Points) -> Image3:
     """Lambert light from the upper left, a little from the eye, and darker lines at edges."""
     lit = np.clip(facing @ _LIGHT, 0, 1)
     tone = (0.42 + 0.62 * lit + 0.08 * facing[:, 2])[np.maximum(owner, 0)]
-    picture = np.clip(tone[..., None] * colour, 0, 1)
+    of_face = np.broadcast_to(colour, facing.shape)
+    picture = np.clip(tone[..., None] * of_face[np.maximum(owner, 0)], 0, 1)
     return picture * (1 - 0.45 * _edges(facing, depth, owner))[..., None]
 
 

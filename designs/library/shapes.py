@@ -5,20 +5,23 @@ All lengths are millimetres; it never rounds a size to what a machine likes: tha
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import shapely
-from shapely import LineString, Polygon
+from shapely import LineString, Polygon, affinity
 from shapely.geometry import Point, box
 from shapely.geometry.base import BaseGeometry
 
 from designs.geometry.drawing import as_svg
 from designs.geometry.extrude import as_mesh, extruded, rings
-from designs.geometry.mesh import Indices, Points, sound, write_stl
+from designs.geometry.mesh import Indices, Mesh, Points, sound, write_stl
 
 if TYPE_CHECKING:
     from manifold3d import Manifold
+
+Shape: TypeAlias = "Manifold | Polygon"
+"""A printed part as a solid as it lies on the bed, a sheet part as its outline."""
 
 _ROUND = 32  # chords in a quarter of a circle, for sheets
 _COARSE_MM = 0.02  # what printing does not show: fewer facets make shorter programs
@@ -93,12 +96,58 @@ def teardrop(diameter_mm: float) -> Polygon:
     return polygon(disc(diameter_mm).union(roof))
 
 
+def slot(length_mm: float, width_mm: float, x: float = 0, y: float = 0) -> Polygon:
+    """A rectangle in the middle of (x, y), `length_mm` along x."""
+    return box(x - length_mm / 2, y - width_mm / 2, x + length_mm / 2, y + width_mm / 2)
+
+
+def dog_boned(hole: Polygon, cutter_mm: float) -> Polygon:
+    """An upright rectangle whose corners a round cutter can reach; each disc touches its corner."""
+    left, low, right, high = hole.bounds
+    inset = cutter_mm / 2 / np.sqrt(2)
+    corners = [(x, y) for x in (left + inset, right - inset) for y in (low + inset, high - inset)]
+    return polygon(shapely.union_all([hole, *(disc(cutter_mm, x, y) for x, y in corners)]))
+
+
+def across_slots(at: Iterable[float], width_mm: float, low: float, high: float) -> BaseGeometry:
+    """Upright slots of that width at each x, from y `low` to `high`: for crossing sheets."""
+    half = width_mm / 2
+    return shapely.union_all([box(x - half, low, x + half, high) for x in at])
+
+
+def save(shape: Shape, path: Path) -> None:
+    """As the name's ending says: a solid as STL, an outline as DXF or SVG."""
+    if isinstance(shape, Polygon):
+        kept = {".dxf": save_dxf, ".svg": save_svg}[path.suffix]
+        kept([shape], path)
+    else:
+        save_stl(shape, path)
+
+
+def moved_to_corner(shape: Polygon) -> Polygon:
+    """Its lower left corner at (0, 0), as a drawing is read."""
+    left, low, _, _ = shape.bounds
+    return polygon(affinity.translate(shape, -left, -low))
+
+
 def save_stl(body: "Manifold", path: Path) -> None:
     """Standing on z 0, in the first quadrant, triangles in a fixed order."""
+    vertices, faces = _corners(body)
+    vertices = np.round(vertices - vertices.min(axis=0), 4)
+    write_stl(sound([(vertices, _in_order(vertices, faces))]), path)
+
+
+def mesh_of(body: "Manifold") -> Mesh:
+    """The solid where it is, triangles in a fixed order."""
+    vertices, faces = _corners(body)
+    vertices = np.round(vertices, 4)
+    return sound([(vertices, _in_order(vertices, faces))])
+
+
+def _corners(body: "Manifold") -> tuple[Points, Indices]:
     mesh = body.to_mesh64()
     vertices = np.asarray(mesh.vert_properties, dtype=np.float64)[:, :3]
-    vertices = np.round(vertices - vertices.min(axis=0), 4)
-    write_stl(sound([(vertices, _in_order(vertices, np.asarray(mesh.tri_verts)))]), path)
+    return vertices, np.asarray(mesh.tri_verts).astype(np.int64)
 
 
 def save_dxf(regions: Iterable[Polygon], path: Path) -> None:
@@ -124,7 +173,6 @@ def _in_order(vertices: Points, faces: Indices) -> Indices:
     """Each triangle from its lowest corner, and the triangles sorted, whatever made them."""
     rank = np.empty(len(vertices), dtype=np.int64)
     rank[np.lexsort(vertices.T)] = np.arange(len(vertices))
-    faces = faces.astype(np.int64)
     first = rank[faces].argmin(axis=1)
     turned = np.take_along_axis(faces, (first[:, None] + np.arange(3)) % 3, axis=1)
     return turned[np.lexsort(rank[turned].T[::-1])]

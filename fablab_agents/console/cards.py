@@ -48,6 +48,7 @@ def _card(runner: Runner, view: View, bench: Bench) -> Card:
         "process": shown.ticket.recipe.process if shown else None,
         "material": shown.ticket.recipe.material if shown else None,
         "thickness_mm": shown.ticket.recipe.thickness_mm if shown else None,
+        "manner": str(shown.ticket.recipe.manner or "") if shown else "",
         "seconds": shown.program.seconds if shown and shown.program else None,
         "notes": list(shown.program.notes) if shown and shown.program else [],
         "progress": bench.doing.fraction if bench.doing else None,

@@ -25,6 +25,7 @@ def key(order: Order, tool: str) -> str:
         order.profile.model_dump_json(),
         *map(str, (order.part_name, order.format, order.process, order.material)),
         *map(str, (order.thickness_mm, order.quality, order.tool_mm, order.kerf_mm)),
+        order.manner.model_dump_json() if order.manner else "",
         tool,
         _room(),
     ]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from designs.errors import DesignRefused, Finding, Severity
+from fablab_agents.protocol.tickets import Manner
 from firmware_bridge.profiles import MachineProfile
 
 LOST_MM = 3.0  # so much of a layer's outline may lie bare in a good print: sharp tips do
@@ -38,6 +39,7 @@ class Order:
     tool_mm: float | None = None
     kerf_mm: float | None = None
     cache: Path | None = None
+    manner: Manner | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from designs import bounded
 from designs.errors import DesignRefused, Finding
-from fablab_agents.prepare import recipes, sandbox, slicing
+from fablab_agents.prepare import manner, recipes, sandbox, slicing
 from fablab_agents.prepare.order import (
     LOST_MM,
     Judged,
@@ -62,16 +62,20 @@ class _Try:
 def make(order: Order, program: Path) -> Made:
     """The program for this order, written to `program`; raises `DesignRefused`, `SlicerMissing`."""
     slicer = slicing.find_slicer()
-    shared = recipes.print_settings(order.quality)
+    wish = manner.asked(order)
+    shared = recipes.print_settings(order.quality) | wish.settings
     filament = recipes.filament(order.material)
     with tempfile.TemporaryDirectory(prefix="cosmolocal-") as folder:
         stl = Path(folder) / "part.stl"
         solid = _rebuilt(order, stl)
-        config = slicing.settings(shared, filament, order.profile, solid.size_mm)
+        config = slicing.settings(
+            shared, filament, order.profile, solid.size_mm, exact_layers=wish.exact_layers
+        )
         work = _Work(order, slicer, solid, stl, program, config)
         best = _best(work)
         _write(work, best.sliced)
-    return _told(work, best, best.sliced.seconds + filament.heating_s)
+    made = _told(work, best, best.sliced.seconds + filament.heating_s)
+    return made.model_copy(update={"findings": (*wish.notes, *made.findings)})
 
 
 def _best(work: _Work) -> _Try:

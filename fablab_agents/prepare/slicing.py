@@ -69,14 +69,17 @@ def settings(
     filament: Filament,
     profile: MachineProfile,
     solid_mm: Size,
+    *,
+    exact_layers: bool = False,
 ) -> dict[str, str]:
     """The whole PrusaSlicer configuration for this part on this printer, ours to the last key."""
     fdm = profile.fdm
     if fdm is None:
         raise PrepareRefused([refusal(profile.name, "it is not a printer", "choose a printer")])
+    usual = shared["layer_height"]
     return {
         **shared,
-        "layer_height": fitted_layer_mm(shared, solid_mm[2]),
+        "layer_height": usual if exact_layers else fitted_layer_mm(shared, solid_mm[2]),
         **_machine_settings(profile, fdm),
         **_filament_settings(filament, fdm),
         "start_gcode": _gcode(_start(filament, _purge(shared, profile, solid_mm))),

@@ -9,7 +9,7 @@ import binascii
 import json
 import re
 from collections.abc import Callable
-from typing import Annotated, Final, Literal, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -17,8 +17,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
+    model_serializer,
 )
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -61,14 +63,54 @@ class _Signed(BaseModel):
     issued_at: AwareDatetime
 
 
+class Manner(BaseModel):
+    """How the designer would have a part printed; `locked`: exactly so, or the lab refuses.
+
+    `orientation_deg` turns the file about x, then y, then z. None is the workshop's to choose.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    locked: bool = False
+    layer_mm: Annotated[float, Field(gt=0, le=2)] | None = None
+    walls: Annotated[int, Field(ge=1, le=100)] | None = None
+    infill_pct: Annotated[int, Field(ge=0, le=100)] | None = None
+    orientation_deg: tuple[float, float, float] | None = None
+    supports: Literal["none", "where_needed", "everywhere"] | None = None
+    material_grade: Words | None = None
+
+    def __str__(self) -> str:
+        """As a person at the machine reads it; empty if it leaves everything open."""
+        turned = self.orientation_deg
+        said = (
+            f"{self.layer_mm:g} mm layers" if self.layer_mm else "",
+            f"{self.walls} walls" if self.walls else "",
+            f"{self.infill_pct} % infill" if self.infill_pct is not None else "",
+            f"turned by {', '.join(f'{angle:g}°' for angle in turned)}" if turned else "",
+            f"supports: {self.supports.replace('_', ' ')}" if self.supports else "",
+            self.material_grade or "",
+        )
+        words = ", ".join(each for each in said if each)
+        return f"{words} (exactly so)" if words and self.locked else words
+
+
 class Recipe(BaseModel):
-    """How the part is to be made, as far as the release or the maker decides it."""
+    """How the part is to be made, as far as the release or the maker decides it.
+
+    A recipe without a manner is written as before there were any: an older agent takes it. One
+    with a manner it refuses, as it must: it would not keep to it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     process: Slug
     material: Slug
     thickness_mm: float | None = None
     quality: Literal["draft", "normal"] = "normal"
+    manner: Manner | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = write(self)
+        return told if self.manner is not None else {k: told[k] for k in told if k != "manner"}
 
 
 class Ticket(_Signed):

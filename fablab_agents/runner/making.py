@@ -80,4 +80,5 @@ def _order(
         tool_mm=entry.tool_mm,
         kerf_mm=entry.kerf_mm,
         cache=cache,
+        manner=ticket.recipe.manner,
     )

@@ -79,6 +79,7 @@ def _facts(
     yield "Process", ticket.recipe.process
     yield "Material", ticket.recipe.material
     yield "Thickness", _mm(ticket.recipe.thickness_mm)
+    yield "As designed", str(ticket.recipe.manner or "")
     yield "Tool", _mm(entry.tool_mm) if profile.kind == "mill" else ""
     yield "Kerf", _mm(entry.kerf_mm) if profile.kind == "laser" else ""
     yield "Work zero", _ZERO[profile.kind]

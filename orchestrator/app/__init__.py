@@ -4,8 +4,8 @@ It decides nothing: backward flow between rooms is wired here, by event, inside 
 """
 
 import asyncio
-import secrets
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -16,8 +16,23 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.catalogue import api as catalogue_api
+from orchestrator.catalogue import (
+    drafts,
+    drafts_api,
+    feeds,
+    fork_api,
+    fork_pages,
+    lifecycle,
+    lifecycle_api,
+    publish_pages,
+    slicers,
+)
+from orchestrator.catalogue import model as catalogue_model
 from orchestrator.catalogue import pages as catalogue_pages
-from orchestrator.catalogue import service as catalogue
+from orchestrator.catalogue.drafts import Drafts
+from orchestrator.catalogue.search import doors as search_doors
+from orchestrator.catalogue.search import index as search_index
+from orchestrator.catalogue.search.model import Able, Place
 from orchestrator.dispatch import access, census, records
 from orchestrator.dispatch import api as dispatch_api
 from orchestrator.dispatch import pages as dispatch_pages
@@ -30,6 +45,7 @@ from orchestrator.labs import pages as labs_pages
 from orchestrator.labs import service as labs
 from orchestrator.makes import api as makes_api
 from orchestrator.makes import pages as makes_pages
+from orchestrator.makes import recall_api, recall_pages, recalled
 from orchestrator.makes import service as makes
 from orchestrator.orders import api as orders_api
 from orchestrator.orders import model as orders_model
@@ -38,13 +54,24 @@ from orchestrator.orders import service as orders
 from orchestrator.planning import api as planning_api
 from orchestrator.planning import pages as planning_pages
 from orchestrator.planning import service as planning
+from orchestrator.proposals import api as proposals_api
+from orchestrator.proposals import model as proposals_model
+from orchestrator.proposals import pages as proposals_pages
+from orchestrator.proposals import service as proposals
+from orchestrator.recalls import model as recalls_model
+from orchestrator.recalls import service as recalls
 from orchestrator.settings import Settings
 from orchestrator.store import Event, JsonValue, Store, Unit, write_whole
-from orchestrator.web import errors, site
+from orchestrator.web import bodies, errors, keys, site
 from orchestrator.web.pages import Slots
 
 WORDING: Final[errors.Wording] = {
-    catalogue.NoSuchRelease: 404,
+    lifecycle.NoSuchRelease: 404,
+    lifecycle.NotYours: 403,
+    catalogue_model.IllegalMove: 409,
+    drafts.NoSuchDraft: 404,
+    drafts.DraftPublished: 409,
+    drafts.DraftsFull: 507,
     labs.NoSuchLab: 404,
     labs.NoSuchAgent: 404,
     labs.CodeRefused: 403,
@@ -56,14 +83,30 @@ WORDING: Final[errors.Wording] = {
     records.Raced: 409,
     makes.NoSuchMake: 404,
     makes.AlreadyInspected: 409,
+    makes.OtherLot: 409,
+    recalled.RecalledUnit: 409,
+    recalls.NoSuchRecall: 404,
+    recalls.RecallRefused: 422,
+    recalls_model.IllegalMove: 409,
     orders.OrderRefused: 409,
     orders.Raced: 409,
     orders_model.IllegalMove: 409,
     planning.QuoteRefused: 422,
+    proposals.NoSuchProposal: 404,
+    proposals.NotYours: 403,
+    proposals.Raced: 409,
+    proposals_model.Closed: 409,
 }
 
 
 # ── the web application
+
+
+_OWN_KEYS: Final = re.compile(
+    r"/api/(drafts(/.*)?|files/local|releases/[0-9a-f]{64}/(state|labs|fork)"
+    r"|designs/[a-z0-9-]+/proposals|proposals/[a-z0-9-]+/(accept|decline|withdraw))"
+)
+"""Doors that ask for a key of their own, see `web.keys`; and anybody may propose."""
 
 
 class Gate:
@@ -71,7 +114,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
-        self._wanted = f"Bearer {token}".encode()
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._closed(scope):
@@ -87,8 +130,9 @@ class Gate:
     def _closed(self, scope: Scope) -> bool:
         if scope["method"] in {"GET", "HEAD", "OPTIONS"} or not scope["path"].startswith("/api/"):
             return False
-        given = Headers(scope=scope).get("authorization", "").encode()
-        return not secrets.compare_digest(given, self._wanted)
+        if _OWN_KEYS.fullmatch(scope["path"]):
+            return False
+        return not keys.is_token(Headers(scope=scope).get("authorization", ""), self._token)
 
 
 def create_app(
@@ -103,10 +147,14 @@ def create_app(
         openapi_url="/api/openapi.json",
     )
     app.state.store = store
-    app.add_middleware(Gate, token=secret(settings.token_file))
+    app.state.drafts = Drafts(store)
+    app.state.public_url = settings.public_url
+    app.state.operator_token = secret(settings.token_file)
+    app.add_middleware(bodies.Bounded)
+    app.add_middleware(Gate, token=app.state.operator_token)
     errors.install(app, WORDING)
     _include_doors(app, settings, signer)
-    _include_pages(app, signer)
+    _include_pages(app, settings, signer)
     _include_health(app, store, reachable)
     site.furnish(app)
     return app
@@ -125,6 +173,13 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
 
     reach = labs_api.Reach(mqtt, settings.public_url, signer.public, signer.lists, tell_broker)
     app.include_router(catalogue_api.routes)
+    app.include_router(fork_api.routes)
+    app.include_router(proposals_api.routes)
+    app.include_router(lifecycle_api.router(_labs_known))
+    anyone = settings.drafts == "anyone"
+    app.include_router(drafts_api.router(app.state.drafts, _labs_known, anyone))
+    app.include_router(slicers.router(app.state.drafts))
+    app.include_router(feeds.routes)
     app.include_router(labs_api.people_router(reach))
     app.include_router(labs_api.agent_router(reach, records.may_read))
     app.include_router(planning_api.routes)
@@ -132,18 +187,33 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
     app.include_router(dispatch_api.routes)
     app.include_router(dispatch_api.keys_router(signer))
     app.include_router(makes_api.routes)
+    app.include_router(recall_api.routes)
 
 
-def _include_pages(app: FastAPI, signer: Signer) -> None:
+def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
     slots = Slots()
+    fork_pages.fill(slots)
+    proposals_pages.fill(slots)
+    labs_pages.fill(slots)
     planning_pages.fill(slots)
     dispatch_pages.fill(slots)
     makes_pages.fill(slots)
+    recall_pages.fill(slots)
+    app.include_router(search_doors.router(_reach, makes.conforming, slots))
     app.include_router(catalogue_pages.router(slots))
+    app.include_router(fork_pages.routes)
+    app.include_router(proposals_pages.routes)
+    app.state.desk = publish_pages.Desk(app.state.drafts, _labs_known, settings.drafts == "anyone")
+    app.include_router(publish_pages.routes)
     app.include_router(labs_pages.routes)
     app.include_router(planning_pages.router(signer.seal))
     app.include_router(orders_pages.router(slots))
     app.include_router(makes_pages.routes)
+    app.include_router(recall_pages.routes)
+
+
+async def _reach(unit: Unit, place: Place, within_km: float) -> Sequence[Able]:
+    return await planning.able(unit, place.lat, place.lon, within_km)
 
 
 def _include_health(app: FastAPI, store: Store, reachable: Callable[[], bool]) -> None:
@@ -164,12 +234,18 @@ def _include_health(app: FastAPI, store: Store, reachable: Callable[[], bool]) -
         return JSONResponse(body, 503 if reasons else 200)
 
 
+async def _labs_known(unit: Unit) -> dict[str, str]:
+    return {standing.lab.id: standing.lab.name for standing in await labs.labs(unit)}
+
+
 # ── backward flow
 
 
 def wire(store: Store) -> None:
     """What a room further up has to do when something happened further down."""
     store.on("attempt.finished", _record_makes)
+    store.on("job.wanted", lambda unit, told: recalled.stop_again(unit, told.subject))
+    store.on("make.inspected", _count_make)
     store.on("job.cancelled", lambda unit, told: dispatch.stop_cancelled(unit, told.subject))
 
 
@@ -189,8 +265,22 @@ async def _record_makes(unit: Unit, told: Event) -> None:
             operator_minutes=row.minutes,
             simulated=row.simulated,
             attested=row.attested,
+            file=row.file,
+            began_at=row.started_at,
+            ended_at=await records.finished_at(unit, row.id),
+            lot=lot if isinstance(lot := row.evidence.get("lot"), str) else None,
         )
         await makes.record(unit, done)
+
+
+async def _count_make(unit: Unit, told: Event) -> None:
+    make = await makes.find(unit, told.subject)
+    await search_index.recount(unit, make.release, makes.conforming)
+
+
+async def index_designs(store: Store) -> None:
+    """What is published is found, also after a version that looks things up in another way."""
+    await search_index.ensure(store, makes.conforming)
 
 
 # ── secrets

@@ -17,11 +17,12 @@ from pathlib import Path
 import structlog
 import uvicorn
 
-from orchestrator.app import create_app, secret, wire, write_passwords
+from orchestrator.app import create_app, index_designs, secret, wire, write_passwords
 from orchestrator.dispatch import gateway
 from orchestrator.dispatch import loop as dispatch_loop
 from orchestrator.dispatch.access import BrokerSettings
 from orchestrator.dispatch.signing import Signer
+from orchestrator.makes import recall_loop
 from orchestrator.planning import loop as planning_loop
 from orchestrator.settings import Settings
 from orchestrator.store import Store
@@ -44,6 +45,7 @@ async def serve(settings: Settings, say: Callable[[Ready], None]) -> None:
         store = await Store.open(settings.database_url, settings.blobs)
         try:
             wire(store)
+            await index_designs(store)
             await write_passwords(settings, store)
             async with _broker(settings):
                 await _run(settings, store, signer, listener, say)
@@ -72,6 +74,8 @@ async def _run(
             tasks.create_task(link.run(), name="gateway"),
             tasks.create_task(dispatch_loop.run(store, signer), name="dispatch"),
             tasks.create_task(planning_loop.run(store), name="planning"),
+            tasks.create_task(app.state.drafts.keep_tidy(), name="drafts"),
+            tasks.create_task(recall_loop.run(store), name="recalls"),
             tasks.create_task(_say_when_started(server, settings, say), name="greeting"),
         ]
         await server.serve(sockets=[listener])
@@ -175,7 +179,8 @@ def alone(folder: Path) -> Generator[None]:
 @contextlib.contextmanager
 def _listening(settings: Settings) -> Generator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as listener:
+    # With its protocol named asyncio turns Nagle off; else each answer waits 40 ms for an ACK.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((settings.host, settings.port))

@@ -3,21 +3,125 @@
 It reads no files; what a file holds comes in as facts and findings.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from designs import licences, okh
-from designs.design import OWN_WORK, Bought, Check, Facts, File, Part, Recipe, Release, Role
+from designs.design import (
+    OWN_WORK,
+    Alternative,
+    Ancestor,
+    Bought,
+    Check,
+    Contributor,
+    Facts,
+    File,
+    Part,
+    Recipe,
+    Release,
+    Role,
+)
+from designs.design import Path as PlainPath
 from designs.errors import DesignRefused, Finding, Severity
 from designs.processes import FDM, LASER, PROCESSES, find_material, find_process
+from orchestrator.catalogue import versions
 
+_NAME: Final = TypeAdapter[str](PlainPath)
 _USUAL = {"mesh": (FDM, "pla", None), "drawing": (LASER, "plywood", 3.0)}
 _MESHES = {"stl", "3mf", "obj", "step"}
 _DRAWINGS = {"dxf", "svg"}
 FORMATS = _MESHES | _DRAWINGS
+PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
 MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
+MOST_FILES = 200
+KEPT = FORMATS | PROGRAMS | {
+    "step", "stp", "py", "scad", "fcstd", "toml", "yml", "yaml", "md", "png", "jpg", "jpeg", "webp",
+    "csv", "pdf", "txt",
+}  # fmt: skip
+"""What a folder or archive is searched for; anything may be uploaded by its name."""
+_NO_SUFFIX = {"license", "licence", "copying", "notice", "readme"}
+_IMAGES = {"png", "jpg", "jpeg", "webp"}
+_TEXTS = {"md", "pdf", "txt", "csv", "html", "odt"}
+_BOM = re.compile(r"(^|[-_. ])s?bom([-_. ]|$)|bill.of.materials|parts.?list|st(ü|ue)ckliste")
+_INSTRUCTIONS = re.compile(r"assembl|instruction|build.?guide|maker.?guide|making|montage|howto")
+
+
+# ── the life of a release
+
+
+class ReleaseState(StrEnum):
+    """How a release stands with the public. Its content and hash are the same in all of them."""
+
+    DRAFT = "draft"
+    PRE_RELEASE = "pre_release"
+    RELEASED = "released"
+    DEPRECATED = "deprecated"
+
+
+_R = ReleaseState
+RELEASE_MOVES: Final = frozenset(
+    {
+        (_R.DRAFT, _R.PRE_RELEASE),
+        (_R.DRAFT, _R.RELEASED),
+        (_R.PRE_RELEASE, _R.RELEASED),
+        (_R.RELEASED, _R.DEPRECATED),
+        (_R.DEPRECATED, _R.RELEASED),
+    }
+)
+PUBLIC: Final = frozenset({_R.RELEASED, _R.DEPRECATED})
+"""What everybody may see, take and order."""
+
+
+class Standing(BaseModel):
+    """How a release stands, as its pages and quotes say it."""
+
+    model_config = ConfigDict(frozen=True)
+    state: ReleaseState = ReleaseState.RELEASED
+    since: AwareDatetime | None = None
+    reason: str = ""
+    successor: str | None = None
+
+
+class IllegalMove(Exception):
+    """A release cannot become that from where it stands."""
+
+
+def move_release(state: ReleaseState, to: ReleaseState) -> ReleaseState:
+    if (state, to) not in RELEASE_MOVES:
+        said = str(to).replace("_", "-")
+        raise IllegalMove(f"a release that is {str(state).replace('_', '-')} cannot become {said}")
+    return to
+
+
+def precedence(state: ReleaseState, version: str, published_at: datetime) -> tuple[object, ...]:
+    """A key for the public releases of one design: the last is the one its name stands for.
+
+    A released one before any deprecated one, then by semver; of what is no semver the later one.
+    """
+    return (state is _R.RELEASED, versions.rank(version), published_at)
+
+
+def at_version(draft: "Draft") -> tuple["Draft", tuple[Finding, ...]]:
+    """The draft with its version as semver spells it, and a note where that was another one."""
+    version = versions.normal(draft.version)
+    if version == draft.version:
+        return draft, ()
+    note = Finding(
+        severity=Severity.NOTE,
+        where="version",
+        what=f"{draft.version} is published as {version}",
+        do="Write all three numbers next time",
+    )
+    return draft.model_copy(update={"version": version}), (note,)
+
+
+# ── what is being published
 
 
 class Answers(BaseModel):
@@ -35,6 +139,22 @@ class Answers(BaseModel):
     quantity: int = Field(default=1, ge=1, le=1000)
 
 
+def answered(said: Mapping[str, object]) -> Answers:
+    """The answers in these fields, without those that are None; raises DesignRefused."""
+    try:
+        return Answers.model_validate({k: v for k, v in said.items() if v is not None})
+    except ValidationError as wrong:
+        raise DesignRefused(
+            Finding(
+                severity=Severity.REFUSAL,
+                where=".".join(str(step) for step in each["loc"]),
+                what=f"{str(each['input'])[:60]!r} does not fit: {each['msg']}",
+                do="Correct it, or leave it out",
+            )
+            for each in wrong.errors()
+        ) from None
+
+
 class PartDraft(BaseModel):
     """A part before its file was examined."""
 
@@ -49,6 +169,7 @@ class PartDraft(BaseModel):
     file_name: str
     recipe: Recipe | None = None
     inspection: tuple[Check, ...] = ()
+    alternatives: tuple[okh.AlternativeEntry, ...] = ()
 
 
 class Draft(BaseModel):
@@ -65,11 +186,31 @@ class Draft(BaseModel):
     forked_from: str | None = None
     parts: tuple[PartDraft, ...]
     bought: tuple[Bought, ...] = ()
+    ancestor: Ancestor | None = None
+    contributors: tuple[Contributor, ...] = ()
+    first_article: bool = False
+    said_roles: Mapping[str, Role] = {}
+    """What the manifest says that files are for."""
 
 
 def file_format(name: str) -> str:
+    """By the name's end. What OrcaSlicer sends as `.gcode.3mf` is a program, no solid."""
+    if name.lower().endswith(".gcode.3mf"):
+        return "gcode_3mf"
     ending = PurePosixPath(name).suffix.lower().lstrip(".")
     return "step" if ending == "stp" else ending
+
+
+def file_name(said: str) -> str:
+    """A name that a file of a release may have; raises DesignRefused for any other."""
+    try:
+        return _NAME.validate_python(said.strip())
+    except ValidationError:
+        raise refused(
+            f"{said[:80]!r} cannot be a file's name here",
+            "files",
+            "use a plain name such as hook.stl, or folder/hook.stl, of at most 200 characters",
+        ) from None
 
 
 def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
@@ -129,6 +270,10 @@ def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Ans
             "repo": manifest.repo,
             "forked_from": manifest.forked_from,
             "bought": manifest.bought,
+            "ancestor": manifest.ancestor,
+            "contributors": manifest.contributors,
+            "first_article": manifest.first_article,
+            "said_roles": said_roles(manifest),
         }
     )
 
@@ -145,7 +290,7 @@ def _entry(part: okh.PartEntry, answers: Answers) -> PartDraft:
         }
     )
     usual = _part(part.file, part.name, wish)
-    kept = ("title", "tolerance_mm", "recipe", "inspection")
+    kept = ("title", "tolerance_mm", "recipe", "inspection", "alternatives")
     return usual.model_copy(update={name: getattr(part, name) for name in kept})
 
 
@@ -246,13 +391,41 @@ def judge_licence(licence: str | None) -> tuple[str, bool]:
     return licence, False
 
 
+def hindrances(draft: Draft, names: Collection[str]) -> tuple[Finding, ...]:
+    """All that keeps a draft from being published, but for what its files hold, and notes."""
+
+    def version() -> None:
+        noted.extend(at_version(draft)[1])
+
+    noted: list[Finding] = []
+    checks = (version, lambda: judge_licence(draft.licence), lambda: check_sent(draft, names))
+    for check in checks:
+        try:
+            check()
+        except DesignRefused as no:
+            noted.extend(no.findings)
+    return tuple(noted)
+
+
+def check_sent(draft: Draft, names: Collection[str]) -> None:
+    """Raise DesignRefused where a part is to be made from a file that is not there."""
+    missing = [name for name in needed(draft) if name not in names]
+    if missing:
+        raise refused(
+            f"{', '.join(missing)} is named in the manifest but was not sent",
+            "manifest",
+            "add the file, or correct its name in the manifest",
+        )
+
+
 def release(
     draft: Draft, licence: tuple[str, bool], facts: dict[str, Facts], files: dict[str, File]
 ) -> Release:
     """The release that this draft and these examined files make; `facts` by part name."""
     parts = tuple(
         Part(
-            **part.model_dump(exclude={"file_name"}),
+            **part.model_dump(exclude={"file_name", "alternatives"}),
+            alternatives=tuple(_alternative(each, files) for each in part.alternatives),
             file_name=part.file_name,
             file_sha256=files[part.file_name].sha256,
             format=files[part.file_name].format,
@@ -261,26 +434,103 @@ def release(
         for part in draft.parts
     )
     spdx, private = licence
-    return Release(
-        **draft.model_dump(exclude={"parts", "licence", "bought"}),
-        licence=spdx,
-        private=private,
-        parts=parts,
-        files=tuple(files[name] for name in sorted(files)),
-        bought=draft.bought,
+    try:
+        return Release(
+            **draft.model_dump(exclude={"parts", "licence", "bought", "said_roles", "ancestor"}),
+            licence=spdx,
+            private=private,
+            parts=parts,
+            files=tuple(files[name] for name in sorted(files)),
+            bought=draft.bought,
+            ancestor=draft.ancestor,
+        )
+    except ValidationError as wrong:
+        raise DesignRefused(_unfit(each["loc"], each["msg"]) for each in wrong.errors()) from None
+
+
+def _unfit(where: tuple[int | str, ...], what: str) -> Finding:
+    place = ".".join(map(str, where)) or "release"
+    do = "correct it in the manifest or in the answers"
+    return Finding(severity=Severity.REFUSAL, where=place, what=what, do=do)
+
+
+def _alternative(entry: okh.AlternativeEntry, files: Mapping[str, File]) -> Alternative:
+    file = files[entry.file]
+    return Alternative(
+        file_name=file.name,
+        file_sha256=file.sha256,
+        format=file.format,
+        machine_class=entry.machine_class,
     )
 
 
-def role(name: str, made_from: Iterable[str]) -> Role:
-    """What a file of a design is for, by its name and whether a part is made from it."""
+def wanted(names: Iterable[str]) -> list[str]:
+    """Of what lies in a folder or archive, the files of a design: nothing hidden, no caches."""
+    return sorted(name for name in names if not _hidden(name) and _is_kept(name))
+
+
+def _is_kept(name: str) -> bool:
+    return file_format(name) in KEPT or PurePosixPath(name).name.lower() in _NO_SUFFIX
+
+
+def _hidden(name: str) -> bool:
+    return any(step.startswith((".", "__")) for step in name.split("/"))
+
+
+def part_draft(part: Part) -> PartDraft:
+    """A part as it was before its file was examined."""
+    shared = set(PartDraft.model_fields) & set(Part.model_fields) - {"alternatives"}
+    others = tuple(
+        okh.AlternativeEntry(file=each.file_name, machine_class=each.machine_class)
+        for each in part.alternatives
+    )
+    return PartDraft(**{name: getattr(part, name) for name in shared}, alternatives=others)
+
+
+def needed(draft: Draft) -> tuple[str, ...]:
+    """The files that the parts of a draft are made from, alternatives among them."""
+    names = [
+        n for part in draft.parts for n in (part.file_name, *(a.file for a in part.alternatives))
+    ]
+    return tuple(dict.fromkeys(names))
+
+
+def said_roles(manifest: okh.Manifest) -> dict[str, Role]:
+    """What a manifest says its files are for; where it says two things, the later in this list."""
+    lists = (
+        (Role.SOURCE, manifest.sources),
+        (Role.SOURCE, [part.source for part in manifest.parts if part.source]),
+        (Role.EXPORT, manifest.exports),
+        (Role.IMAGE, [manifest.image] if manifest.image else []),
+        (Role.DOCUMENT, [manifest.readme] if manifest.readme else []),
+        (Role.DOCUMENT, manifest.manuals),
+        (Role.INSTRUCTIONS, manifest.instructions),
+        (Role.BOM, manifest.bom),
+    )
+    return {name: role for role, names in lists for name in names}
+
+
+def role(name: str, made_from: Iterable[str], said: Mapping[str, Role] | None = None) -> Role:
+    """What a file of a design is for: a part is made from it, the manifest says so, or its name."""
+    kind = file_format(name)
+    if kind in PROGRAMS:
+        return Role.PROGRAM
     if name in set(made_from):
         return Role.EXPORT
-    kind = file_format(name)
     if name in MANIFESTS:
         return Role.MANIFEST
-    if kind in {"png", "jpg", "jpeg", "webp"}:
+    return (said or {}).get(name) or _role_by_name(name, kind)
+
+
+def _role_by_name(name: str, kind: str) -> Role:
+    stem = PurePosixPath(name).stem.lower()
+    if kind in _IMAGES:
         return Role.IMAGE
-    return Role.DOCUMENT if kind in {"md", "pdf", "txt", "csv"} else Role.SOURCE
+    if kind in {"csv", "tsv", "ods", "xlsx"} and _BOM.search(stem):
+        return Role.BOM
+    if kind in _TEXTS:
+        return Role.INSTRUCTIONS if _INSTRUCTIONS.search(stem) else Role.DOCUMENT
+    return Role.SOURCE
 
 
 def refused(what: str, where: str, do: str) -> DesignRefused:

@@ -1,55 +1,53 @@
-"""Pages of the catalogue: the designs, and one design with its parts in 3D."""
+"""The page of one design, with its parts in 3D; the list of them is `search/doors.py`."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from designs import licences
 from designs.design import OWN_WORK
-from designs.processes import PROCESSES
-from orchestrator.catalogue import service
-from orchestrator.catalogue.api import ReleaseView, release_view
+from orchestrator.catalogue import feeds, service
+from orchestrator.catalogue.api import release_view, seen
+from orchestrator.catalogue.model import PUBLIC
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store, Unit
-from orchestrator.web.pages import Slots, page
+from orchestrator.web.keys import keep_key
+from orchestrator.web.pages import Slots, page, see_other
 
 
 def router(slots: Slots) -> APIRouter:
     """The catalogue's pages; `slots` lets other rooms add to a design's page."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/")
-    async def designs(  # pyright: ignore[reportUnusedFunction]
-        request: Request,
-        q: Annotated[str, Query(max_length=100)] = "",
-        process: Annotated[str, Query(max_length=40)] = "",
-    ) -> HTMLResponse:
-        async with _store(request).view() as unit:
-            releases = [release_view(row) for row in await service.listed(unit)]
-        shown = [view for view in releases if matches(view, q, process)]
-        return page(
-            request,
-            "catalogue/designs.html",
-            releases=shown,
-            total=len(releases),
-            q=q,
-            process=process,
-            processes=PROCESSES,
-        )
-
-    @routes.get("/designs/{design}")
+    @routes.get("/designs/{design}", response_model=None)
     async def design(  # pyright: ignore[reportUnusedFunction]
         design: str, request: Request, version: str | None = None
-    ) -> HTMLResponse:
+    ) -> Response:
+        async with _store(request).view() as unit:
+            row = await service.newest(unit, design, version)
+            if version is not None:
+                return RedirectResponse(_address(row), status_code=301)
+            return await shown(request, unit, row)
+
+    @routes.get("/designs/{design}/versions/{version}")
+    async def one_version(design: str, version: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+        """The stable address of a release: what stands here never changes."""
         async with _store(request).view() as unit:
             return await shown(request, unit, await service.newest(unit, design, version))
 
-    @routes.get("/releases/{sha256}")
-    async def release(sha256: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
-        """The same by the release's hash: the only way to somebody's private work."""
+    @routes.get("/releases/{sha256}", response_model=None)
+    async def release(  # pyright: ignore[reportUnusedFunction]
+        sha256: str, request: Request, key: Annotated[str, Query(max_length=100)] = ""
+    ) -> Response:
+        """The same by the release's hash: the only way to private work and to a pre-release."""
+        if key:
+            answer = see_other(f"/releases/{sha256}")
+            keep_key(request, answer, sha256, key)
+            return answer
         async with _store(request).view() as unit:
-            return await shown(request, unit, await service.row(unit, sha256))
+            return await shown(request, unit, await seen(unit, request, sha256))
 
     async def shown(request: Request, unit: Unit, row: ReleaseRow) -> HTMLResponse:
         view = release_view(row)
@@ -58,24 +56,27 @@ def router(slots: Slots) -> APIRouter:
             "catalogue/design.html",
             view=view,
             release=view.release,
+            metadata=feeds.ld_json(feeds.schema_org(feeds.base_of(request), feeds.listed(row))),
+            canonical=canonical(row, request),
             licence=licence_words(view.release.licence),
+            successor=await _successor(unit, view.standing.successor),
             order=await slots.render("design.order", request, unit, view.sha256),
             makes=await slots.render("design.makes", request, unit, view.sha256),
+            lineage=await slots.render("design.lineage", request, unit, view.sha256),
         )
 
     return routes
 
 
-def matches(view: ReleaseView, words: str, process: str) -> bool:
-    """Every word stands in the title, function or a part; one part is made by the process."""
-    parts = view.release.parts
-    said = " ".join(
-        (view.release.title, view.release.function, *(f"{p.title} {p.material}" for p in parts))
-    )
-    wanted = words.lower().split()
-    return all(word in said.lower() for word in wanted) and (
-        not process or any(part.process == process for part in parts)
-    )
+def _address(row: ReleaseRow) -> str:
+    return f"/designs/{row.design}/versions/{quote(row.version)}"
+
+
+def canonical(row: ReleaseRow, request: Request) -> str:
+    """The address by which this release is to be named; what is not public has only its hash."""
+    named = not row.private and row.state in PUBLIC
+    path = _address(row) if named else f"/releases/{row.sha256}"
+    return feeds.base_of(request) + path
 
 
 def licence_words(licence: str) -> tuple[str, ...]:
@@ -90,6 +91,10 @@ def licence_words(licence: str) -> tuple[str, ...]:
         f"You may change it and publish the change{under}." if fork.allowed else f"{fork.why}.",
         *(f"{duty}." for duty in fork.duties),
     )
+
+
+async def _successor(unit: Unit, sha256: str | None) -> ReleaseRow | None:
+    return None if sha256 is None else await service.row(unit, sha256)
 
 
 def _store(request: Request) -> Store:

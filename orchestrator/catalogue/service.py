@@ -6,30 +6,22 @@ written: a release is there whole or not at all.
 
 import asyncio
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from designs import bounded, okh
 from designs.design import Facts, File, MeshFacts, Release, Role
-from designs.errors import DesignRefused, Finding
-from orchestrator.catalogue import model
-from orchestrator.catalogue.model import Answers, Draft, PartDraft
-from orchestrator.catalogue.tables import ReleaseRow
-from orchestrator.store import Blobs, Store, Unit
-
-
-class NoSuchRelease(Exception):
-    """No release of that name or hash is published here."""
-
-
-@dataclass(frozen=True)
-class Published:
-    release: Release
-    findings: tuple[Finding, ...]
+from designs.errors import DesignRefused, Finding, Refused
+from orchestrator.catalogue import lifecycle, lineage, model, versions
+from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
+from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState
+from orchestrator.catalogue.search import index
+from orchestrator.catalogue.tables import NamedLabRow, ReleaseRow
+from orchestrator.store import Blobs, JsonValue, Store, Unit
 
 
 class Derived(BaseModel):
@@ -53,26 +45,94 @@ class _Cleaned(BaseModel):
     findings: tuple[Finding, ...]
 
 
-async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> Published:
-    """Publish what lies in `files` (name → file on disk).
+Seen = Callable[[PartDraft], Examined | None]
+
+
+def unseen(_: PartDraft) -> None:
+    """Nobody looked before."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """`lab_keys`: by lab, the key that lets it look at a pre-release; told only here.
+
+    `key` is the maintainer's, of a design that nobody has one of yet; told only here, too.
+    """
+
+    release: Release
+    findings: tuple[Finding, ...]
+    lab_keys: Mapping[str, str]
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Who publishes, and to whom: to everybody, or to the labs that are named."""
+
+    caller: Caller = THE_OPERATOR
+    labs: tuple[str, ...] = ()
+    key_sha256: str | None = None
+    """Of the key that will move the release and publish the next version."""
+    seen: Seen = unseen
+    """What was found in the same bytes for the same part just before, where it is known."""
+    then: Callable[[Unit, Release], Awaitable[None]] | None = None
+    """Done in the same transaction as the release."""
+    exact: bool = False
+    """It has to keep its hash: what it is silent about is not added."""
+
+    @property
+    def state(self) -> ReleaseState:
+        to = ReleaseState.PRE_RELEASE if self.labs else ReleaseState.RELEASED
+        return model.move_release(ReleaseState.DRAFT, to)
+
+
+async def publish(
+    store: Store, files: Mapping[str, Path], answers: Answers, terms: Terms | None = None
+) -> Published:
+    """Publish what lies in `files` (name → file on disk), by the operator if no terms are given.
 
     A manifest among them is followed; without one the answers are. Raises DesignRefused with
     every reason at once; the same content twice gives the same release.
     """
-    draft = await asyncio.to_thread(_draft, files, answers)
+    terms = terms or Terms()
+    draft, notes = model.at_version(await asyncio.to_thread(described, files, answers))
     licence = model.judge_licence(draft.licence)
-    missing = [part.file_name for part in draft.parts if part.file_name not in files]
-    if missing:
-        raise model.refused(
-            f"{', '.join(missing)} is named in the manifest but was not sent",
-            "manifest",
-            "add the file, or correct its name in the manifest",
-        )
+    lifecycle.check_private(licence[0], terms.state)
+    return await keep(
+        store,
+        draft,
+        files,
+        lambda draft, facts, kept: model.release(draft, licence, facts, kept),
+        terms,
+        notes,
+    )
+
+
+Record = Callable[[Draft, dict[str, Facts], dict[str, File]], Release]
+"""The release of a draft as it is kept, its examined parts and files; may refuse."""
+
+
+async def keep(
+    store: Store,
+    draft: Draft,
+    files: Mapping[str, Path],
+    record: Record,
+    terms: Terms,
+    notes: Sequence[Finding] = (),
+) -> Published:
+    """Examine and keep what a draft names, and the one row that publishes it."""
+    model.check_sent(draft, files.keys())
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
-        examined = await _examine_all(draft, files, Path(work))
-        findings = [finding for seen in examined.values() for finding in seen.findings]
+        examined = await examine_all(draft, files, Path(work), terms.seen)
+        findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]
         model.reject(findings)
+        sent = files
         files, taken_out = await asyncio.to_thread(_cleaned, files, draft, Path(work))
+        if terms.exact and files != sent:
+            raise model.refused(
+                "a picture of it tells more than the picture", taken_out[0].where,
+                "publish its files, and what it tells besides is taken out",
+            )  # fmt: skip
         findings += taken_out
         draft, files = _derived(draft, files, examined)
         pictures = {
@@ -81,13 +141,40 @@ async def publish(store: Store, files: Mapping[str, Path], answers: Answers) -> 
         }
         kept = _keep(store.blobs, files, draft)
     facts = {name: seen.facts for name, seen in examined.items()}
-    release = model.release(draft, licence, facts, kept)
+    release = record(draft, facts, kept)
     async with store.unit() as unit:
-        await _insert(unit, release, findings, pictures)
-    return Published(release, tuple(findings))
+        return await insert(unit, release, findings, pictures, terms)
 
 
-def _draft(files: Mapping[str, Path], answers: Answers) -> Draft:
+async def insert(
+    unit: Unit,
+    release: Release,
+    findings: Sequence[Finding],
+    pictures: dict[str, dict[str, str]],
+    terms: Terms,
+) -> Published:
+    """The row that publishes a release, with the ancestry and the names that stay with it.
+
+    Raises DesignRefused where the name or the version is taken, or somebody would be lost.
+    """
+    said, release = release, await lineage.settled(unit, release)
+    if terms.exact and release != said:
+        raise model.refused(
+            f"it says nothing of those whom {release.design} names here", "release.json",
+            "publish its files, or take over a release that names them",
+        )  # fmt: skip
+    await _check_name(unit, release, terms)
+    row = _row(unit, release, findings, pictures, terms)
+    is_new = await unit.session.get(ReleaseRow, row.sha256) is None
+    lab_keys = await _insert(unit, row, terms)
+    key = await lineage.remember(unit, row, release) if is_new else None
+    if terms.then is not None:
+        await terms.then(unit, release)
+    return Published(release, tuple(findings), lab_keys, key)
+
+
+def described(files: Mapping[str, Path], answers: Answers) -> Draft:
+    """What a manifest among the files or the answers make of them; reads the manifest alone."""
     manifest = next((name for name in model.MANIFESTS if name in files), None)
     if manifest is None:
         return model.draft_of_files(list(files), answers)
@@ -95,15 +182,19 @@ def _draft(files: Mapping[str, Path], answers: Answers) -> Draft:
     return model.draft_of_manifest(read, list(files), answers)
 
 
-async def _examine_all(draft: Draft, files: Mapping[str, Path], work: Path) -> dict[str, Examined]:
+async def examine_all(
+    draft: Draft, files: Mapping[str, Path], work: Path, seen: Seen = unseen
+) -> dict[str, Examined]:
     """By part name. One child at a time: a shop-sized server has two cores."""
     return {
-        part.name: await asyncio.to_thread(_examine, part, files[part.file_name], work / part.name)
+        part.name: seen(part)
+        or await asyncio.to_thread(examine, part, files[part.file_name], work / part.name)
         for part in draft.parts
     }
 
 
-def _examine(part: PartDraft, file: Path, out: Path) -> Examined:
+def examine(part: PartDraft, file: Path, out: Path) -> Examined:
+    """In a bounded child; its pictures are left in `out`. Raises DesignRefused; blocks."""
     out.mkdir()
     seen = bounded.run(
         "designs.inspect:examine",
@@ -166,94 +257,153 @@ def _at(name: str, found: Sequence[Finding]) -> list[Finding]:
 
 
 def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, File]:
-    made_from = [part.file_name for part in draft.parts]
+    made_from = model.needed(draft)
     return {
         name: File(
             name=name,
             sha256=blobs.put(path),
             size_bytes=path.stat().st_size,
-            role=model.role(name, made_from),
+            role=model.role(name, made_from, draft.said_roles),
             format=model.file_format(name) or "none",
         )
         for name, path in files.items()
     }
 
 
-async def _insert(
+def _row(
     unit: Unit,
     release: Release,
     findings: Sequence[Finding],
     pictures: dict[str, dict[str, str]],
-) -> None:
-    if await unit.session.get(ReleaseRow, release.sha256) is not None:
+    terms: Terms,
+) -> ReleaseRow:
+    return ReleaseRow(
+        sha256=release.sha256,
+        design=release.design,
+        version=release.version,
+        title=release.title,
+        licence=release.licence,
+        private=release.private,
+        published_at=unit.now,
+        manifest=release.canonical().decode(),
+        findings=[finding.model_dump(mode="json") for finding in findings],
+        pictures=pictures,
+        state=terms.state,
+        state_at=unit.now,
+        reason="",
+        key_sha256=terms.key_sha256,
+    )
+
+
+async def _check_name(unit: Unit, release: Release, terms: Terms) -> None:
+    """A design's name belongs to who used it first; raises DesignRefused for anybody else."""
+    if terms.caller.operator:
         return
+    named = select(ReleaseRow.key_sha256).where(
+        ReleaseRow.design == release.design, ReleaseRow.private.is_(False)
+    )
+    taken = set(await unit.session.scalars(named))
+    theirs = taken | {await lineage.kept_key(unit, release.design)}
+    if taken and not release.private and terms.key_sha256 not in theirs - {None}:
+        raise model.refused(
+            f"somebody else's design is called {release.design}",
+            "title",
+            "choose another title; if it is yours, begin the draft with the key of your release",
+        )
+
+
+async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
+    """The keys of the labs that a pre-release is for; none where it is there already."""
+    there = await unit.session.get(ReleaseRow, row.sha256)
+    if there is not None:
+        if there.state == ReleaseState.PRE_RELEASE and not terms.labs:
+            raise model.refused(
+                f"this is a pre-release already, as {row.design} {row.version}",
+                "version",
+                f"open it to everybody: cosmolocal release open {row.sha256[:16]}…",
+            )
+        return {}
     taken = select(ReleaseRow.sha256).where(
-        ReleaseRow.design == release.design, ReleaseRow.version == release.version
+        ReleaseRow.design == row.design, ReleaseRow.version == row.version
     )
     if await unit.session.scalar(taken) is not None:
         raise model.refused(
-            f"{release.design} {release.version} is published already, with other content",
+            f"{row.design} {row.version} is published already, with other content",
             "version",
             "a release never changes: publish this one under a new version",
         )
-    unit.session.add(
-        ReleaseRow(
-            sha256=release.sha256,
-            design=release.design,
-            version=release.version,
-            title=release.title,
-            licence=release.licence,
-            private=release.private,
-            published_at=unit.now,
-            manifest=release.canonical().decode(),
-            findings=[finding.model_dump(mode="json") for finding in findings],
-            pictures=pictures,
-        )
+    unit.session.add(row)
+    keys = {lab: lifecycle.new_key() for lab in terms.labs}
+    await unit.session.flush()
+    unit.session.add_all(
+        NamedLabRow(release=row.sha256, lab=lab, key_sha256=lifecycle.key_hash(key))
+        for lab, key in keys.items()
     )
     await unit.session.flush()
-    await unit.record("release.published", release.sha256, design=release.design)
+    named: list[JsonValue] = [*terms.labs]
+    await unit.record(
+        f"release.{row.state}", row.sha256, design=row.design, by=terms.caller.who, labs=named
+    )
+    await index.refresh(unit, row.design)
+    if row.state == ReleaseState.RELEASED:
+        await unit.record("release.published", row.sha256, design=row.design)
+    return keys
 
 
 async def release(unit: Unit, sha256: str) -> Release:
-    row = await unit.session.get(ReleaseRow, sha256)
-    if row is None:
-        raise NoSuchRelease(f"no release {sha256[:16]} is published here")
-    return Release.model_validate_json(row.manifest)
+    return Release.model_validate_json((await lifecycle.find(unit, sha256)).manifest)
+
+
+def manifest_of(blobs: Blobs, published: Release) -> okh.Manifest | None:
+    """The manifest that a release was published with, if there was one and it still reads."""
+    file = next((f for f in published.files if f.role is Role.MANIFEST), None)
+    if file is None:
+        return None
+    try:
+        return okh.read(blobs.path(file.sha256).read_bytes(), file.name)
+    except Refused:
+        return None
 
 
 async def row(unit: Unit, sha256: str) -> ReleaseRow:
-    found = await unit.session.get(ReleaseRow, sha256)
-    if found is None:
-        raise NoSuchRelease(f"no release {sha256[:16]} is published here")
-    return found
+    return await lifecycle.find(unit, sha256)
 
 
 async def newest(unit: Unit, design: str, version: str | None = None) -> ReleaseRow:
-    """The newest release of a design, or the one of that version; private ones have no name."""
-    named = select(ReleaseRow).where(ReleaseRow.design == design)
-    wanted = named.where(ReleaseRow.private.is_(False))
+    """The newest public release of a design by semver, or the one of that version.
+
+    Released ones come before deprecated ones. Private ones and pre-releases have no name here.
+    """
+    found = (await unit.session.scalars(_public().where(ReleaseRow.design == design))).all()
     if version is not None:
-        wanted = wanted.where(ReleaseRow.version == version)
-    found = await unit.session.scalar(wanted.order_by(ReleaseRow.published_at.desc()).limit(1))
-    if found is None:
+        wanted = {version, versions.spelled(version)}
+        found = [each for each in found if each.version in wanted]
+    if not found:
         name = design if version is None else f"{design} {version}"
         raise NoSuchRelease(
             f"no release of {name} is published here; a private one is asked for by its hash"
         )
-    return found
+    return max(found, key=_precedence)
 
 
 async def listed(unit: Unit) -> Sequence[ReleaseRow]:
-    """The newest release of every design that is not private, newest first."""
-    rows = await unit.session.scalars(
-        select(ReleaseRow)
-        .where(ReleaseRow.private.is_(False))
-        .order_by(ReleaseRow.published_at.desc(), ReleaseRow.sha256)
+    """The newest public release of every design, the one published last first."""
+    best: dict[str, ReleaseRow] = {}
+    for found in await unit.session.scalars(_public()):
+        known = best.get(found.design)
+        if known is None or _precedence(found) > _precedence(known):
+            best[found.design] = found
+    return sorted(best.values(), key=lambda row: (row.published_at, row.sha256), reverse=True)
+
+
+def _public() -> Select[ReleaseRow]:
+    return select(ReleaseRow).where(
+        ReleaseRow.private.is_(False), ReleaseRow.state.in_(sorted(PUBLIC))
     )
-    first: dict[str, ReleaseRow] = {}
-    for found in rows:
-        first.setdefault(found.design, found)
-    return list(first.values())
+
+
+def _precedence(row: ReleaseRow) -> tuple[object, ...]:
+    return model.precedence(ReleaseState(row.state), row.version, row.published_at)
 
 
 def is_solid(facts: Facts) -> bool:

@@ -53,10 +53,21 @@ def token(args: argparse.Namespace) -> str:
 
 def call(args: argparse.Namespace, method: str, path: str, **request: Any) -> Any:  # noqa: ANN401
     """The parsed JSON answer; raises Answered for a refusal, SystemExit where nobody answers."""
+    answer = _answer(args, method, path, **request)
+    return answer.json() if answer.content else None
+
+
+def fetch(args: argparse.Namespace, path: str) -> bytes:
+    """A file as the server has it; raises as `call` does."""
+    return _answer(args, "GET", path).content
+
+
+def _answer(args: argparse.Namespace, method: str, path: str, **request: Any) -> "httpx.Response":  # noqa: ANN401
     import httpx
 
     known = token(args)
-    headers = {"Authorization": f"Bearer {known}"} if known else {}
+    headers: dict[str, str] = {**request.pop("headers", {})}
+    headers |= {"Authorization": f"Bearer {known}"} if known else {}
     try:
         answer = httpx.request(
             method, f"{args.server}{path}", headers=headers, timeout=300, **request
@@ -68,7 +79,7 @@ def call(args: argparse.Namespace, method: str, path: str, **request: Any) -> An
         )
         raise SystemExit(REFUSED) from error
     if answer.is_success:
-        return answer.json() if answer.content else None
+        return answer
     if answer.status_code == HTTPStatus.UNAUTHORIZED:
         raise Answered({"status": answer.status_code, "detail": _no_token(args, known)})
     raise Answered(_problem(answer))

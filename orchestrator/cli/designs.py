@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from designs import archive
+from orchestrator.catalogue import model
 from orchestrator.cli.client import USAGE, Answered, Commands, add_server, ask, call, refused, show
 
 _EPILOG = """\
@@ -18,21 +20,15 @@ not listed, but it can be made for you.
   cosmolocal publish designs/my-lamp
   cosmolocal publish bracket.stl --licence CERN-OHL-W-2.0 --material petg --licensor "Ana Puig"
   cosmolocal publish panel.dxf --process laser_cutting --material acrylic --thickness 3
+
+An archive, a Git bundle or an https address is taken apart by the server; of a large repository
+name the folder that holds the design:
+
+  cosmolocal publish lamp-2.0.0.zip
+  cosmolocal publish https://example.org/lamp.git --folder hardware --ref v2.0.0
 """
 OWN_WORK = "LicenseRef-OwnWork"
-_TAKEN = {".stl", ".3mf", ".obj", ".dxf", ".svg", ".step", ".stp", ".py", ".scad"} | {
-    ".toml",
-    ".yml",
-    ".yaml",
-    ".md",
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".webp",
-    ".csv",
-    ".pdf",
-    ".txt",
-}
+_PACKED = (*archive.SUFFIXES, ".bundle")
 
 
 def register(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -43,7 +39,11 @@ def register(commands: "Commands[argparse.ArgumentParser]") -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a folder, or files")
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="a folder, files, an archive, or an https address"
+    )
+    parser.add_argument("--folder", default="", help="of a repository or archive: what is below it")
+    parser.add_argument("--ref", default="HEAD", help="of a repository: a branch or tag")
     parser.add_argument(
         "--title", help="what the design is called (default: the first file's name)"
     )
@@ -60,13 +60,29 @@ def register(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def publish(args: argparse.Namespace) -> int:
-    files = gather(args.paths)
-    manifest = any(name.startswith("okh.") for name in files)
+    remote = [path for path in args.paths if "://" in path]
+    if remote and len(args.paths) > 1:
+        raise wrong("give one address, and nothing beside it")
     try:
-        answer = upload(args, files, {} if manifest else answers(args))
+        answer = _from(args, remote[0]) if remote else _sent(args)
     except Answered as no:
         return refused(args, no)
     return show(args, answer, told(answer))
+
+
+def _from(args: argparse.Namespace, address: str) -> Any:  # noqa: ANN401
+    where = {"address": address, "folder": args.folder, "ref": args.ref}
+    return call(args, "POST", "/api/designs/from", json=where | given(args))
+
+
+def _sent(args: argparse.Namespace) -> Any:  # noqa: ANN401
+    paths = [Path(path) for path in args.paths]
+    if len(paths) == 1 and paths[0].name.lower().endswith(_PACKED) and paths[0].is_file():
+        wish = {"folder": args.folder, "ref": args.ref} | given(args)
+        return upload(args, {paths[0].name: paths[0]}, wish)
+    files = gather(paths)
+    manifest = any(name.startswith("okh.") for name in files)
+    return upload(args, files, {} if manifest else answers(args))
 
 
 def gather(paths: list[Path]) -> dict[str, Path]:
@@ -79,7 +95,7 @@ def gather(paths: list[Path]) -> dict[str, Path]:
         base = path if path.is_dir() else path.parent
         for file in inside:
             name = file.relative_to(base).as_posix()
-            if file.is_file() and not _hidden(name) and file.suffix.lower() in _TAKEN:
+            if file.is_file() and model.wanted([name]):
                 found[name] = file
     if not found:
         raise wrong("nothing here can be published: add an STL, 3MF, OBJ, STEP, DXF or SVG")
@@ -92,18 +108,19 @@ def wrong(words: str) -> SystemExit:
     return SystemExit(USAGE)
 
 
-def _hidden(name: str) -> bool:
-    return any(step.startswith((".", "__")) for step in name.split("/"))
-
-
 def answers(args: argparse.Namespace) -> dict[str, Any]:
     """The form's fields; what is missing is asked for on a terminal."""
     licence = args.licence or ask("licence (SPDX id; empty keeps it private)", OWN_WORK)
+    return given(args) | {"licence": licence}
+
+
+def given(args: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of the design."""
     form = {
         "title": args.title,
         "version": args.version,
         "function": args.function,
-        "licence": licence,
+        "licence": args.licence,
         "licensor": args.licensor,
         "process": args.process,
         "material": args.material,
@@ -137,6 +154,8 @@ def told(answer: dict[str, Any]) -> str:
     lines += [
         f"  {f['severity']}: {f['where']}: {f['what']}. {f['do']}" for f in answer["findings"]
     ]
+    if answer.get("maintainer_key"):
+        lines.append(f"  its key, shown this once: {answer['maintainer_key']}")
     name = answer["sha256"] if release["private"] else release["design"]
     lines.append(f"ask who makes it with: cosmolocal quote {name} --place LAT,LON")
     return "\n".join(lines)

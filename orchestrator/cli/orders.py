@@ -131,6 +131,9 @@ def quote(args: argparse.Namespace) -> int:
 def told_quote(answer: dict[str, Any]) -> str:
     currency = answer["currency"]
     lines = [f"quote {answer['id']} for {answer['quantity']} × {answer['title']}"]
+    standing = answer.get("standing", {})
+    if standing.get("state") == "deprecated":
+        lines.append(f"  deprecated: {standing['reason']} It can still be ordered.")
     for item in answer["items"]:
         lines += told_item(item, currency)
     if answer["complete"]:

@@ -92,6 +92,7 @@ def _ticket(
                 "material": job.material,
                 "thickness_mm": job.thickness_mm,
                 "quality": job.quality,
+                "manner": part.recipe.model_dump(mode="json") if part.recipe else None,
             }
         ),
         estimate_s=job.estimate_s,

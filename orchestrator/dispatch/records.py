@@ -1,6 +1,7 @@
 """The rows of attempts: read, and changed as `decide` says, in the transaction of the caller."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy import func, select, update
 
@@ -82,6 +83,12 @@ async def reports(unit: Unit, attempt_id: str) -> list[Report]:
     """What the shop said of the attempt, in its order."""
     rows = select(UpRow.body).where(UpRow.attempt == attempt_id).order_by(UpRow.agent, UpRow.seq)
     return [Report.model_validate_json(body) for body in await unit.session.scalars(rows)]
+
+
+async def finished_at(unit: Unit, attempt_id: str) -> datetime | None:
+    """When the attempt was finished by the shop's own clock; None where no report says it."""
+    said = [each.at for each in await reports(unit, attempt_id) if each.state is State.FINISHED]
+    return said[-1] if said else None
 
 
 async def may_read(unit: Unit, agent: str, sha256: str) -> bool:

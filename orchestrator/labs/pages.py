@@ -7,7 +7,7 @@ from orchestrator.labs import service
 from orchestrator.labs.api import LabView, lab_view
 from orchestrator.store import Store, Unit
 from orchestrator.web.live import live
-from orchestrator.web.pages import fragment, page
+from orchestrator.web.pages import Slots, fragment, page
 
 routes = APIRouter(include_in_schema=False)
 
@@ -26,6 +26,16 @@ async def news(request: Request) -> StreamingResponse:
         return _table(await _views(unit))
 
     return live(request, _store(request), look)
+
+
+def fill(slots: Slots) -> None:
+    """Where labs are is where somebody may look for what is made around."""
+    slots.fill("search.places", _places)
+
+
+async def _places(_request: Request, unit: Unit, _subject: str) -> str:
+    labs = [standing.lab for standing in await service.labs(unit)]
+    return fragment("labs/places.html", labs=labs)
 
 
 async def _views(unit: Unit) -> list[LabView]:

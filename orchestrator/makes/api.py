@@ -6,8 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from designs.design import Check
 from orchestrator.makes import service
-from orchestrator.makes.model import Inspection
+from orchestrator.makes.model import Inspection, asked
 from orchestrator.makes.tables import MakeRow
 from orchestrator.store import Store
 
@@ -27,6 +28,10 @@ class MakeView(BaseModel):
     machine: str
     program_sha256: str
     made_at: datetime
+    began_at: datetime
+    ended_at: datetime
+    file: str | None
+    lot: str | None
     machine_s: float | None
     operator: str | None
     operator_minutes: float | None
@@ -52,6 +57,23 @@ async def waiting(request: Request) -> list[MakeView]:
 async def one(make_id: str, request: Request) -> MakeView:
     async with _store(request).view() as unit:
         return make_view(await service.find(unit, make_id))
+
+
+class PlanView(BaseModel):
+    """`checks` are numbered from 1 on; without those in `due` this part cannot be accepted."""
+
+    checks: tuple[Check, ...]
+    asked: tuple[str, ...]
+    due: tuple[int, ...]
+
+
+@routes.get("/api/makes/{make_id}/plan")
+async def plan(make_id: str, request: Request) -> PlanView:
+    """What has to be looked at before this part can be accepted."""
+    async with _store(request).view() as unit:
+        found = await service.plan(unit, await service.find(unit, make_id))
+    words = tuple(asked(check) for check in found.checks)
+    return PlanView(checks=tuple(found.checks), asked=words, due=found.due)
 
 
 @routes.get("/api/orders/{order_id}/makes")

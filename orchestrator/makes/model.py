@@ -1,11 +1,21 @@
-"""Pure decisions about makes: what an inspection means and what a passport says.
+"""Pure decisions about makes: what an inspection means, and whether it keeps to the part's plan.
 
 It never measures anything: readings come from whoever inspected, and say who that was.
 """
 
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from designs.design import Check, Sha256
+from designs.errors import DesignRefused, Finding, Severity
+from orchestrator.recalls.model import Lot
+
+Plan = Sequence[Check]
+"""A part's inspection plan; its checks are numbered from 1 on."""
 
 
 class Verdict(StrEnum):
@@ -21,8 +31,23 @@ class Kind(StrEnum):
     PERSON = "measured by a person"
 
 
+class Reading(BaseModel):
+    """What was found for one check of the plan: a value in mm (of a reading: in its own unit),
+    whether the gauge passed, or the hash of the photo.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    check: int = Field(ge=1, le=100)
+    value: float | None = Field(default=None, ge=-1e9, le=1e9)
+    passed: bool | None = None
+    photo_sha256: Sha256 | None = None
+
+
 class Inspection(BaseModel):
-    """`outline_mm` and `volume_pct` are deviations from the design; None where not determined."""
+    """`outline_mm` and `volume_pct` are deviations from the design; None where not determined.
+
+    `lot`: of the material, where the inspector sees it and the lab's report does not say it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     verdict: Verdict
@@ -34,6 +59,8 @@ class Inspection(BaseModel):
     extra: tuple[str, ...] = ()
     machine_s: float | None = None
     note: str = Field(default="", max_length=2000)
+    readings: tuple[Reading, ...] = Field(default=(), max_length=100)
+    lot: Lot | None = None
 
 
 def shortfall(inspection: Inspection) -> str:
@@ -49,3 +76,129 @@ def shortfall(inspection: Inspection) -> str:
     return (
         f"inspection: {inspection.verdict} ({', '.join(said) or inspection.note or 'no reading'})"
     )
+
+
+# ── the plan
+
+_GIVEN_AS: Final[Mapping[str, str]] = {
+    "dimension": "value",
+    "reading": "value",
+    "gauge": "passed",
+    "photo": "photo_sha256",
+}
+_MEANT: Final[Mapping[str, str]] = {
+    "value": "a number",
+    "passed": "whether the gauge passed",
+    "photo_sha256": "the photo's hash",
+}
+
+
+def due(plan: Plan, accepted: Sequence[Collection[int]]) -> tuple[int, ...]:
+    """The checks, by number, that a part cannot be accepted without.
+
+    `accepted`: for each part of the same order accepted before, in turn, the checks that were read
+    on it. A check for one part in n is due when none of the last n - 1 had it: so the first part
+    has them all, and one that was not accepted counts for nothing.
+    """
+    return tuple(
+        number
+        for number, check in enumerate(plan, 1)
+        if not any(number in read for read in accepted[max(0, len(accepted) - check.every + 1) :])
+    )
+
+
+def hold(plan: Plan, needed: Collection[int], inspection: Inspection, *, simulated: bool) -> None:
+    """Raise DesignRefused, with every reason, for an inspection that the plan does not bear out.
+
+    Readings always have to be of the plan's; only "conforms" needs them, and needs them good.
+    `simulated`: no such part exists, so nothing needs to be read on it; its passport says so.
+    """
+    findings = list(_strange(plan, inspection.readings))
+    if not findings and inspection.verdict is Verdict.CONFORMS:
+        read = {each.check: each for each in inspection.readings}
+        excused = simulated and inspection.kind is Kind.SIMULATED
+        findings += [
+            _missing(number, plan[number - 1])
+            for number in needed
+            if number not in read and not excused
+        ]
+        findings += [
+            Finding(
+                severity=Severity.REFUSAL,
+                where=label(number, plan[number - 1]),
+                what=f"{fault}: such a part cannot be called conforming",
+                do="measure again, or say that it deviates: it is made again at no cost",
+            )
+            for number, reading in read.items()
+            if (fault := wrong(plan[number - 1], reading))
+        ]
+    if findings:
+        raise DesignRefused(findings)
+
+
+def _strange(plan: Plan, readings: Sequence[Reading]) -> Iterator[Finding]:
+    """Readings that are of no check, twice of one, or of another kind than theirs."""
+    seen = set[int]()
+    for reading in readings:
+        number = reading.check
+        if number > len(plan):
+            what = (
+                f"the plan has {len(plan)} checks" if plan else "this part has no inspection plan"
+            )
+            yield _finding(f"check {number}", what, "leave this reading out, or write it as a note")
+        elif number in seen:
+            yield _finding(
+                label(number, plan[number - 1]), "it is read twice", "give the one that counts"
+            )
+        else:
+            wanted = _GIVEN_AS[plan[number - 1].kind]
+            given = [name for name in _MEANT if getattr(reading, name) is not None]
+            if given != [wanted]:
+                said = f"it wants {_MEANT[wanted]} and nothing else"
+                yield _finding(label(number, plan[number - 1]), said, "give that")
+        seen.add(number)
+
+
+def _missing(number: int, check: Check) -> Finding:
+    what = "the plan asks for it on this part, and there is no reading"
+    do = "measure it; if that cannot be done, the verdict is unmeasurable"
+    return _finding(label(number, check), what, do)
+
+
+def _finding(where: str, what: str, do: str) -> Finding:
+    return Finding(severity=Severity.REFUSAL, where=where, what=what, do=do)
+
+
+def wrong(check: Check, reading: Reading) -> str:
+    """What is wrong with the part by this reading; empty when it is as it should be.
+
+    Counted in decimals: 8.1 mm is within 8 mm + 0.1.
+    """
+    if check.kind == "gauge":
+        return "" if reading.passed else f"it does not pass {check.gauge}"
+    if check.kind != "dimension" or reading.value is None:
+        return ""
+    nominal, minus, plus, value = (
+        Decimal(str(each))
+        for each in (check.nominal_mm, check.minus_mm, check.plus_mm, reading.value)
+    )
+    if nominal - minus <= value <= nominal + plus:
+        return ""
+    return f"{value} mm is not within {nominal - minus} to {nominal + plus} mm"
+
+
+def label(number: int, check: Check) -> str:
+    return f"check {number}, {check.what}"
+
+
+def asked(check: Check) -> str:
+    """What a check wants, in a workshop's words."""
+    often = "" if check.every == 1 else f", on one part in {check.every}"
+    if check.kind == "dimension":
+        return (
+            f"{check.what}: {check.nominal_mm:g} mm, "
+            f"\N{MINUS SIGN}{check.minus_mm:g} +{check.plus_mm:g}{often}"
+        )
+    if check.kind == "gauge":
+        return f"{check.what}: passes {check.gauge}{often}"
+    return f"{check.what}: {'a photo' if check.kind == 'photo' else 'a reading'}{often}"

@@ -1,15 +1,14 @@
 """Pages of makes: the passport of a made part, and what other pages show of makes."""
 
-from urllib.parse import urljoin
+import json
+from datetime import UTC, datetime
 
 import segno
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
-from designs import licences
 from orchestrator.catalogue import service as catalogue
-from orchestrator.labs import service as labs
-from orchestrator.makes import service
+from orchestrator.makes import passport, service
 from orchestrator.makes.api import make_view
 from orchestrator.makes.tables import MakeRow
 from orchestrator.store import Store, Unit
@@ -18,34 +17,49 @@ from orchestrator.web.pages import Slots, fragment, page
 routes = APIRouter(include_in_schema=False)
 
 
-@routes.get("/p/{make_id}")
-async def passport(make_id: str, request: Request) -> HTMLResponse:
+@routes.get("/p/{make_id}.json")
+async def record(make_id: str, request: Request) -> JSONResponse:
+    """The passport as data."""
     async with _store(request).view() as unit:
         make = await service.find(unit, make_id)
-        release = await catalogue.release(unit, make.release)
-        verdict = licences.judge(release.licence, licences.Act.MAKE_PAID)
-        part = release.part(make.part)
-        lab, machine = await _maker(unit, make)
-        return page(
-            request,
-            "makes/passport.html",
-            make=make_view(make),
-            machine_s=_machine_s(make),
-            release=release,
-            part=part.title if part else make.part,
-            lab=lab,
-            machine=machine,
-            notices=verdict.notices,
-            address=urljoin(str(request.base_url), f"p/{make_id}"),
-            qr=qr(urljoin(str(request.base_url), f"p/{make_id}")),
-        )
+        known = await passport.record(unit, make, str(request.base_url))
+    return JSONResponse(known, headers={"Cache-Control": "no-cache"})
 
 
-def _machine_s(make: MakeRow) -> float | None:
-    """How long the machine worked; of a simulated one only its own time says anything."""
-    told = (make.inspection or {}).get("machine_s")
-    simulated_s = float(told) if isinstance(told, int | float) else None
-    return simulated_s if make.simulated else make.machine_s
+@routes.get("/p/{make_id}.html")
+async def kept(make_id: str, request: Request) -> HTMLResponse:
+    """The passport as one file that needs nothing of this node, to be kept beside the part."""
+    async with _store(request).view() as unit:
+        make = await service.find(unit, make_id)
+        known = await passport.record(unit, make, str(request.base_url))
+    html = fragment(
+        "makes/kept.html",
+        data=json.dumps(known, ensure_ascii=False, indent=2),
+        kept_at=datetime.now(UTC),
+        **_shown(known),
+    )
+    name = f'attachment; filename="passport-{make.id}.html"'
+    return HTMLResponse(html, headers={"Content-Disposition": name, "Cache-Control": "no-cache"})
+
+
+@routes.get("/p/{make_id}")
+async def shown(make_id: str, request: Request) -> HTMLResponse:
+    async with _store(request).view() as unit:
+        make = await service.find(unit, make_id)
+        known = await passport.record(unit, make, str(request.base_url))
+        parts = len((await catalogue.release(unit, make.release)).parts)
+    html = _shown(known)
+    return page(request, "makes/passport.html", 200, parts=parts, **html)
+
+
+def _shown(known: passport.Record) -> dict[str, object]:
+    address = str(known["address"])
+    return {
+        "record": known,
+        "address": address,
+        "qr": qr(address),
+        "moment": datetime.fromisoformat,
+    }
 
 
 def qr(address: str) -> str:
@@ -67,14 +81,6 @@ async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
 async def _of_release(_request: Request, unit: Unit, release: str) -> str:
     makes = [make_view(make) for make in await service.of_release(unit, release)]
     return fragment("makes/release.html", makes=makes)
-
-
-async def _maker(unit: Unit, make: MakeRow) -> tuple[str, str]:
-    """The lab's name and the machine's, as they are called now."""
-    for known in await labs.machines(unit):
-        if known.id == f"{make.agent}/{make.machine}":
-            return known.lab.name, known.machine.title
-    return make.agent, make.machine
 
 
 def _store(request: Request) -> Store:

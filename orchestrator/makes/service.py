@@ -5,13 +5,16 @@ It never decides conformance: the inspector does, and is named.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from orchestrator.makes import model
-from orchestrator.makes.model import Inspection, Verdict
+from orchestrator.catalogue import service as catalogue
+from orchestrator.makes import model, recalled
+from orchestrator.makes.model import Inspection, Plan, Verdict
 from orchestrator.makes.tables import MakeRow
 from orchestrator.orders import service as orders
+from orchestrator.recalls.model import lot_key, tidy
 from orchestrator.store import Unit, new_id
 
 
@@ -23,9 +26,15 @@ class AlreadyInspected(Exception):
     """This make has its verdict; a correction is a new make, not a new verdict."""
 
 
+class OtherLot(Exception):
+    """The lab's report and the inspector name two lots for one part."""
+
+
 @dataclass(frozen=True)
 class Finished:
-    """What dispatch knows of a finished attempt."""
+    """What dispatch knows of a finished attempt. `file`: the design's, by its hash; `began_at` and
+    `ended_at` as the lab's clock had them; `lot`: of the material, where the lab reports it.
+    """
 
     job_id: str
     attempt: str
@@ -37,6 +46,10 @@ class Finished:
     operator_minutes: float | None
     simulated: bool
     attested: bool = False
+    file: str | None = None
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+    lot: str | None = None
 
 
 async def record(unit: Unit, done: Finished) -> MakeRow:
@@ -47,6 +60,7 @@ async def record(unit: Unit, done: Finished) -> MakeRow:
     if known is not None:
         return known
     job = await orders.job(unit, done.job_id)
+    ended = done.ended_at or unit.now
     make = MakeRow(
         id=new_id("p"),
         job_id=job.id,
@@ -60,30 +74,45 @@ async def record(unit: Unit, done: Finished) -> MakeRow:
         machine=done.machine,
         program_sha256=done.program_sha256,
         made_at=unit.now,
+        began_at=min(done.began_at or ended, ended),
+        ended_at=ended,
+        file=done.file,
         machine_s=done.machine_s,
         operator=done.operator,
         operator_minutes=done.operator_minutes,
         simulated=done.simulated,
         attested=done.attested,
     )
+    _write_lot(make, done.lot)
     unit.session.add(make)
     await unit.session.flush()
     await unit.record("make.recorded", make.id, job=job.id, order=job.order_id)
+    await recalled.note(unit, make)
     return make
+
+
+def _write_lot(make: MakeRow, lot: str | None) -> None:
+    written = tidy(lot or "")[:80]
+    make.lot, make.lot_key = (written, lot_key(written)) if written else (None, None)
 
 
 async def inspected(unit: Unit, make_id: str, inspection: Inspection) -> MakeRow:
     """Write the verdict: the job is received, or wanted again with the reason.
 
     What could not be measured has no verdict yet: the reading is kept and a person is waited for.
+    Raises DesignRefused for a verdict that the part's plan does not bear out, RecalledUnit for one
+    that would accept a recalled part.
     """
     make = await find(unit, make_id)
     if make.verdict is not None:
         raise AlreadyInspected(f"{make_id} was inspected at {make.inspected_at}: {make.verdict}")
+    asked = await plan(unit, make)
+    model.hold(asked.checks, asked.due, inspection, simulated=make.simulated)
     make.inspection = inspection.model_dump(mode="json")
     make.inspected_at = unit.now
     if inspection.verdict is not Verdict.UNMEASURABLE:
         make.verdict = inspection.verdict
+    await _see_to_recalls(unit, make, inspection)
     await unit.session.flush()
     await unit.record("make.inspected", make.id, job=make.job_id, verdict=inspection.verdict)
     match inspection.verdict:
@@ -94,6 +123,56 @@ async def inspected(unit: Unit, make_id: str, inspection: Inspection) -> MakeRow
         case Verdict.UNMEASURABLE:
             await orders.await_person(unit, make.job_id, model.shortfall(inspection))
     return make
+
+
+async def _see_to_recalls(unit: Unit, make: MakeRow, inspection: Inspection) -> None:
+    """Write the lot down, and accept no part that a recall in force meets."""
+    news = make.lot is None and inspection.lot is not None
+    if news:
+        _write_lot(make, inspection.lot)
+    elif inspection.lot is not None and lot_key(inspection.lot) != make.lot_key:
+        raise OtherLot(
+            f"the material's lot is written down as {make.lot} already: look at the label again, "
+            "or leave the lot out and say in the note what you see"
+        )
+    if inspection.verdict is Verdict.CONFORMS:
+        await recalled.require_none(unit, make)
+    if news:
+        await recalled.note(unit, make)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A part's inspection plan, and which of its checks, by number, are due on this one."""
+
+    checks: Plan
+    due: tuple[int, ...]
+
+
+async def plan(unit: Unit, make: MakeRow) -> Asked:
+    part = (await catalogue.release(unit, make.release)).part(make.part)
+    checks = part.inspection if part else ()
+    if not checks:
+        return Asked((), ())
+    accepted = await unit.session.scalars(
+        select(MakeRow)
+        .where(
+            MakeRow.order_id == make.order_id,
+            MakeRow.release == make.release,
+            MakeRow.part == make.part,
+            MakeRow.id != make.id,
+            MakeRow.verdict == Verdict.CONFORMS,
+        )
+        .order_by(MakeRow.inspected_at, MakeRow.id)
+    )
+    return Asked(checks, model.due(checks, [read_on(row) for row in accepted]))
+
+
+def read_on(make: MakeRow) -> set[int]:
+    """The checks that were read on a make."""
+    if make.inspection is None:
+        return set()
+    return {each.check for each in Inspection.model_validate(make.inspection).readings}
 
 
 async def find(unit: Unit, make_id: str) -> MakeRow:
@@ -117,6 +196,14 @@ async def of_release(unit: Unit, release: str) -> Sequence[MakeRow]:
     """Makes that conform: what counts as made."""
     rows = select(MakeRow).where(MakeRow.release == release, MakeRow.verdict == Verdict.CONFORMS)
     return (await unit.session.scalars(rows)).all()
+
+
+async def conforming(unit: Unit, releases: Sequence[str]) -> int:
+    """How many makes of any of these releases conform."""
+    made = select(func.count()).where(
+        MakeRow.release.in_(releases), MakeRow.verdict == Verdict.CONFORMS
+    )
+    return await unit.session.scalar(made) or 0
 
 
 async def uninspected(unit: Unit) -> Sequence[MakeRow]:

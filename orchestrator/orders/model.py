@@ -154,6 +154,8 @@ class Quoted(_Value):
     policy_version: str
     ready_at: AwareDatetime | None
     valid_until: AwareDatetime
+    first_article: bool = False
+    """Of several pieces of a part one is made and accepted before the rest is begun."""
 
     @property
     def total_minor(self) -> int:
@@ -175,6 +177,11 @@ def money(minor: int, currency: str) -> str:
 
 def confirmation_text(quoted: Quoted, maker_name: str) -> str:
     """The words a maker agrees to, the same for a page and a command line."""
+    first = (
+        " Of each part one piece is made and inspected first; the rest once it conforms."
+        if quoted.first_article and any(item.quantity > 1 for item in quoted.items)
+        else ""
+    )
     made_by = "; ".join(
         f"{item.quantity} × {item.part} by {item.lab} for {money(item.minor, quoted.currency)}"
         + (", on a machine driven by hand, attested by a person" if item.by_hand else "")
@@ -183,10 +190,11 @@ def confirmation_text(quoted: Quoted, maker_name: str) -> str:
     return (
         f"{maker_name} orders {quoted.quantity} × {quoted.title} {quoted.version} "
         f"(release {quoted.release[:16]}) for {money(quoted.total_minor, quoted.currency)}: "
-        f"{made_by}. Each lab named here contracts for and invoices its own lines; a part that "
-        "another lab has to make costs the same and that lab takes over its contract. Until a "
-        "machine has started, a part is cancelled free of charge on request. A part that does not "
-        f"conform is made again at no cost. Quote {quoted.id}, policy {quoted.policy_version}."
+        f"{made_by}.{first} Each lab named here contracts for and invoices its own lines; a "
+        "part that another lab has to make costs the same and that lab takes over its contract. "
+        "Until a machine has started, a part is cancelled free of charge on request. A part that "
+        "does not conform is made again at no cost. "
+        f"Quote {quoted.id}, policy {quoted.policy_version}."
     )
 
 
@@ -200,6 +208,23 @@ def pieces(quoted: Quoted) -> Sequence[Item]:
         item.model_copy(update={"quantity": 1, "lines": share(item)})
         for item in quoted.items
         for _ in range(item.quantity)
+    ]
+
+
+AFTER_THE_FIRST: Final = "made once the first piece has been inspected and conforms"
+
+
+def waits_for(asked: Sequence[str], first_article: bool) -> list[int | None]:
+    """For each piece, by the name of its part: the place of the piece that is accepted before.
+
+    None: it waits for nothing.
+    """
+    first: dict[str, int] = {}
+    for place, part in enumerate(asked):
+        first.setdefault(part, place)
+    return [
+        first[part] if first_article and first[part] != place else None
+        for place, part in enumerate(asked)
     ]
 
 

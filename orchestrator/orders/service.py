@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from orchestrator.orders import model
 from orchestrator.orders.model import JobState, Maker, OrderState, Quoted
 from orchestrator.orders.tables import JobRow, OrderRow
+from orchestrator.recalls import service as recalls
 from orchestrator.store import Unit, new_id
 
 
@@ -42,6 +43,8 @@ async def place(unit: Unit, quoted: Quoted, confirmation: Confirmation, seal: Se
     if placed is not None:
         return placed
     text = _agreed_text(unit, quoted, confirmation)
+    if no := await recalls.against(unit, quoted.release, [item.part for item in quoted.items]):
+        raise OrderRefused(no)
     order = OrderRow(
         id=new_id("o"),
         state=OrderState.PLACED,
@@ -85,9 +88,12 @@ def _agreed_text(unit: Unit, quoted: Quoted, confirmation: Confirmation) -> str:
 
 
 async def _want_jobs(unit: Unit, order: OrderRow, quoted: Quoted) -> None:
-    for piece in model.pieces(quoted):
+    pieces = model.pieces(quoted)
+    waits = model.waits_for([piece.part for piece in pieces], quoted.first_article)
+    jobs = [new_id("j") for _ in pieces]
+    for job_id, piece, first in zip(jobs, pieces, waits, strict=True):
         job = JobRow(
-            id=new_id("j"),
+            id=job_id,
             order_id=order.id,
             release=quoted.release,
             part=piece.part,
@@ -96,8 +102,9 @@ async def _want_jobs(unit: Unit, order: OrderRow, quoted: Quoted) -> None:
             thickness_mm=piece.thickness_mm,
             quality=piece.quality,
             quantity=1,
-            after=[],
+            after=[] if first is None else [jobs[first]],
             state=JobState.WANTED,
+            why="" if first is None else model.AFTER_THE_FIRST,
             avoid=[],
             estimate_s=piece.estimate_s,
             price_minor=piece.minor,
@@ -164,7 +171,11 @@ async def planned_jobs(unit: Unit) -> Sequence[JobRow]:
 
 
 async def plan_job(unit: Unit, job_id: str, agent: str, machine: str) -> None:
+    """Give it a place; raises IllegalMove while a job that it comes after is not received."""
     row = await job(unit, job_id)
+    for earlier in row.after:
+        if (await job(unit, earlier)).state != JobState.RECEIVED:
+            raise model.IllegalMove(f"job {job_id} waits until {earlier} has been received")
     await _move(unit, row, JobState.PLANNED, agent=agent, machine=machine)
 
 
@@ -194,7 +205,7 @@ async def adopt_job(
         await job_wanted_again(unit, job_id, "a later attempt is known at a lab", counts=False)
     if row.state == JobState.PLANNED:
         await unplan_job(unit, job_id, "an attempt is known at a lab")
-    await plan_job(unit, job_id, agent, machine)
+    await _move(unit, row, JobState.PLANNED, agent=agent, machine=machine)
     await _move(
         unit, row, JobState.OFFERED, attempt=attempt, fence=fence, tries=row.tries + 1, why=""
     )

@@ -17,8 +17,11 @@ from designs.errors import Refused
 from designs.estimate import estimate
 from designs.processes import MATERIALS, PROCESSES
 from fablab_agents.protocol.messages import Machine
+from orchestrator.catalogue.model import Standing
+from orchestrator.catalogue.search.model import Able
 from orchestrator.orders.model import Item, PriceLine, Quoted, money
 from orchestrator.policy.model import PricePolicy
+from scheduling.routing import distance_m
 
 HORIZON: Final = timedelta(days=30)
 BEGIN_S: Final = 300
@@ -130,6 +133,9 @@ class Quote(BaseModel):
     policy_version: str
     ready_at: AwareDatetime | None
     valid_until: AwareDatetime
+    standing: Standing = Standing()
+    """How the release stood when it was asked for: a deprecated one is quoted, and says why."""
+    first_article: bool = False
 
 
 class Wish(BaseModel):
@@ -158,7 +164,8 @@ def effort(part: Part, machine: Machine) -> Effort | None:
         return None
     kind = machine.model.removeprefix("generic-")  # a shipped profile's name is its class
     try:
-        told = estimate(part.facts, part.process, part.material, kind, part.thickness_mm)
+        asked = (part.facts, part.process, part.material, kind, part.thickness_mm, part.recipe)
+        told = estimate(*asked)
     except Refused:
         return None
     p50_s, p90_s = (max(1, round(60 * x)) for x in (told.minutes_p50, told.minutes_p90))
@@ -207,6 +214,26 @@ def machine_of(bench: Bench) -> scheduling.Machine:
         setup_minor=said.setup_minor,
         unattended=not said.attended,
         thickness_max_um=None if said.thickness_max_mm is None else um(said.thickness_max_mm),
+    )
+
+
+def away_m(place: Place, lat: float, lon: float) -> int:
+    """Metres as the crow flies."""
+    return distance_m((udeg(lat), udeg(lon)), (udeg(place.lat), udeg(place.lon)))
+
+
+def able(bench: Bench) -> Able:
+    """The machine as search looks for it: by the same limits that routing keeps."""
+    machine = machine_of(bench)
+    x, y, z = machine.envelope_um
+    return Able(
+        process=machine.process,
+        materials=machine.materials,
+        x=x,
+        y=y,
+        z=z,
+        tolerance=machine.tolerance_um,
+        thickness=machine.thickness_max_um,
     )
 
 
@@ -392,6 +419,7 @@ def agreed(quote: Quote) -> Quoted | None:
         policy_version=quote.policy_version,
         ready_at=quote.ready_at,
         valid_until=quote.valid_until,
+        first_article=quote.first_article,
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import select
 
 from designs.design import Part, Release
+from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue import service as catalogue
 from orchestrator.labs import service as labs
 from orchestrator.labs.service import LabStanding
@@ -23,6 +24,7 @@ from orchestrator.orders.tables import OrderRow
 from orchestrator.planning import model, service
 from orchestrator.planning.model import Quote, QuotedPart, Wish
 from orchestrator.policy.model import IN_FORCE
+from orchestrator.recalls import service as recalls
 from orchestrator.store import Store, Unit
 from orchestrator.web.pages import Slots, check_form, form_token, fragment, page, plain, see_other
 
@@ -101,6 +103,7 @@ async def _form(request: Request, unit: Unit, release_sha256: str) -> str:
         release=release,
         design=release_sha256,
         refusal=service.refusal(release),
+        recalled=await recalls.against(unit, release_sha256, [each.name for each in release.parts]),
         lat=asked.get("lat", f"{here[0]:.4f}" if here else ""),
         lon=asked.get("lon", f"{here[1]:.4f}" if here else ""),
         part=asked.get("part", ""),
@@ -131,6 +134,7 @@ def router(seal: orders.Seal) -> APIRouter:
     async def ask(asked: Annotated[Asked, Form()], request: Request) -> RedirectResponse:  # pyright: ignore[reportUnusedFunction]
         check_form(request, asked.form_token)
         async with _store(request).unit() as unit:
+            await catalogue_api.seen(unit, request, asked.design)
             given = await service.quote(unit, asked.wish())
         return see_other(f"/quotes/{given.id}")
 

@@ -16,7 +16,9 @@ import scheduling
 from designs import licences
 from designs.design import OWN_WORK, Part, Release
 from designs.licences import Act, Outcome
+from orchestrator.catalogue import lifecycle
 from orchestrator.catalogue import service as catalogue
+from orchestrator.catalogue.search.model import Able
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
 from orchestrator.labs.service import LabStanding
@@ -27,6 +29,7 @@ from orchestrator.planning import model
 from orchestrator.planning.model import Bench, Place, Quote, QuotedPart, WhyNot, Wish
 from orchestrator.planning.tables import AssignmentRow, QuoteRow
 from orchestrator.policy.model import IN_FORCE
+from orchestrator.recalls import service as recalls
 from orchestrator.store import JsonValue, Store, Unit, new_id
 
 _log = structlog.get_logger("planning")
@@ -49,11 +52,16 @@ async def quote(unit: Unit, wish: Wish) -> Quote:
     release = await _release(unit, wish)
     if no := refusal(release):
         raise QuoteRefused(no)
+    parts = _parts(release, wish)
+    if no := await recalls.against(unit, release.sha256, [part.name for part in parts]):
+        raise QuoteRefused(no)
     benches, places = await _benches(unit)
+    named = (await lifecycle.only_labs(unit, [release.sha256])).get(release.sha256)
+    if named is not None:
+        benches = [bench for bench in benches if bench.place.id in named]
+        places = [place for place in places if place.id in named]
     busy = await _busy_until(unit, benches)
-    items = tuple(
-        _quoted_part(wish, part, benches, places, busy, unit.now) for part in _parts(release, wish)
-    )
+    items = tuple(_quoted_part(wish, part, benches, places, busy, unit.now) for part in parts)
     firsts = [item.options[0] for item in items if item.options]
     complete = len(firsts) == len(items)
     given = Quote(
@@ -72,6 +80,8 @@ async def quote(unit: Unit, wish: Wish) -> Quote:
         policy_version=IN_FORCE.version,
         ready_at=max(option.ready_at for option in firsts) if complete else None,
         valid_until=unit.now + timedelta(hours=IN_FORCE.quote_hours),
+        standing=lifecycle.standing(await lifecycle.find(unit, release.sha256)),
+        first_article=release.first_article,
     )
     unit.session.add(
         QuoteRow(
@@ -200,11 +210,13 @@ async def look(unit: Unit) -> Open | None:
     jobs = [*wanted, *planned]
     parts = await _parts_of(unit, jobs)
     agreed = await _agreed(unit, jobs)
+    named = await lifecycle.only_labs(unit, (job.release for job in jobs))
     current = agreed | {job.id: f"{job.agent}/{job.machine}" for job in planned}
     asked = [
         model.job_of(
             job.id, parts[job.id], job.quantity, (job.lat, job.lon),
-            benches=_asked_labs(job, agreed.get(job.id), benches), policy=IN_FORCE,
+            benches=_asked_labs(job, agreed.get(job.id), _allowed(job, named, benches)),
+            policy=IN_FORCE,
             due_at=job.due_at, avoid=job.avoid,
         )
         for job in jobs
@@ -241,9 +253,11 @@ def _solve(problem: scheduling.Problem, seconds: float) -> Planned:
 async def put_in_force(unit: Unit, asked: Open, planned: Planned) -> int:
     """Move jobs where the plan has them; those that moved meanwhile are left alone. How many."""
     moved = 0
+    out = await recalls.machines_out(unit)
     for job_id, version in asked.versions.items():
         job = await orders.job(unit, job_id)
-        if job.version == version:
+        spot = planned.plan.by_job.get(job_id)
+        if job.version == version and (spot is None or spot.machine not in out):
             moved += await _place(unit, job, planned)
     return moved
 
@@ -300,6 +314,14 @@ async def assignments(unit: Unit, job_ids: Iterable[str]) -> dict[str, Assignmen
 # ── what planning knows
 
 
+async def able(unit: Unit, lat: float, lon: float, within_km: float) -> tuple[Able, ...]:
+    """What machines of labs around a place can make now, the nearest first."""
+    benches, _ = await _benches(unit)
+    away = {bench.id: model.away_m(bench.place, lat, lon) for bench in benches}
+    near = [bench for bench in benches if away[bench.id] <= within_km * 1000]
+    return tuple(model.able(b) for b in sorted(near, key=lambda b: (away[b.id], b.id)))
+
+
 async def _benches(unit: Unit) -> tuple[list[Bench], list[Place]]:
     """Machines that can be planned on, and all labs, also those without such a machine."""
     standings = await labs.labs(unit)
@@ -315,7 +337,10 @@ async def _benches(unit: Unit) -> tuple[list[Bench], list[Place]]:
         for standing, place in zip(standings, places, strict=True)
         for each in standing.machines
     ]
-    usable = [bench for bench in found if model.usable(bench, IN_FORCE.currency)]
+    out = await recalls.machines_out(unit)
+    usable = [
+        bench for bench in found if bench.id not in out and model.usable(bench, IN_FORCE.currency)
+    ]
     return [bench for bench in usable if _can_be_planned(bench)], places
 
 
@@ -358,6 +383,14 @@ async def _parts_of(unit: Unit, jobs: Iterable[JobRow]) -> dict[str, Part]:
             raise LookupError(f"release {job.release} has no part {job.part}")
         found[job.id] = part
     return found
+
+
+def _allowed(
+    job: JobRow, named: Mapping[str, frozenset[str]], benches: Sequence[Bench]
+) -> Sequence[Bench]:
+    """A pre-release is made by the labs it is for and by nobody else."""
+    labs_of = named.get(job.release)
+    return benches if labs_of is None else [b for b in benches if b.place.id in labs_of]
 
 
 def _asked_labs(job: JobRow, agreed: str | None, benches: Sequence[Bench]) -> Sequence[Bench]:

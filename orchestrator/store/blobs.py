@@ -6,6 +6,7 @@ It never trusts what it reads: bytes that no longer match their name are refused
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,26 @@ class Blobs:
         spare.replace(place)
         sync_folder(place.parent)
         sync_folder(self._folder)
+
+    def apart(self, *steps: str) -> "Blobs":
+        """Files in a folder of their own beside these, which may be thrown away."""
+        return Blobs(self._folder.parent.joinpath(*steps))
+
+    def folders(self) -> list[Path]:
+        """Those that are kept apart below this one."""
+        return [each for each in self._folder.iterdir() if each.is_dir()]
+
+    def all(self) -> list[str]:
+        """What is kept here."""
+        return [file.name for file in self._folder.glob("??/*") if _SHA256.fullmatch(file.name)]
+
+    def remove(self, sha256: str) -> None:
+        """Only for files kept apart: who else needs a file among all others is not known here."""
+        self._place(sha256).unlink(missing_ok=True)
+
+    def throw_away(self) -> None:
+        """The folder with all that is in it; only for files kept apart."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def has(self, sha256: str) -> bool:
         return self._place(sha256).is_file()

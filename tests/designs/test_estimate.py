@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from designs.design import DrawingFacts, MeshFacts
+from designs.design import DrawingFacts, MeshFacts, Recipe
 from designs.errors import Refused
 from designs.estimate import MACHINES, estimate
 from designs.geometry.drawing import drawing_facts, read_drawing
@@ -157,3 +157,20 @@ def test_cutting_agrees_with_our_programs():
         laser = estimate(facts, LASER, "plywood", "laser-400", 3).minutes_p50
         assert milled / 60 == pytest.approx(mill, rel=0.1), name
         assert lasered / 60 == pytest.approx(laser, rel=0.05), name
+
+
+def test_a_recipe_counts() -> None:
+    def minutes_and_grams(recipe: Recipe | None) -> tuple[float, float]:
+        found = estimate(a_mesh(30), FDM, "pla", "fdm-220", recipe=recipe)
+        return found.minutes_p50, found.grams_p50
+
+    usual = minutes_and_grams(None)
+    assert minutes_and_grams(Recipe()) == usual
+    assert minutes_and_grams(Recipe(walls=2, infill_pct=15, layer_mm=0.2)) == pytest.approx(usual)
+    for more in (Recipe(walls=4), Recipe(infill_pct=60)):
+        assert all(a > b for a, b in zip(minutes_and_grams(more), usual, strict=True))
+    fine = minutes_and_grams(Recipe(layer_mm=0.1))
+    assert fine[0] > 1.8 * usual[0]
+    assert fine[1] == usual[1]
+    solid = minutes_and_grams(Recipe(infill_pct=100))
+    assert solid[1] == pytest.approx(27 * 1.24, rel=0.01)

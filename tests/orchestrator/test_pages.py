@@ -10,12 +10,15 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from designs.design import Contributor
 from orchestrator.app import create_app
+from orchestrator.catalogue import ancestry
 from orchestrator.dispatch.signing import Signer
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import NewLab
 from orchestrator.makes import service as makes
 from orchestrator.makes.model import Inspection, Kind, Verdict
+from orchestrator.makes.tables import MakeRow
 from orchestrator.orders import model as orders_model
 from orchestrator.orders import service as orders
 from orchestrator.orders.tables import OrderRow
@@ -259,11 +262,9 @@ async def test_a_licence_without_paid_making_is_said_before_anybody_asks(site: S
 # ── following
 
 
-async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_it(
-    open_site: Site,
-) -> None:
-    path = await open_site.order()
-    async with open_site.town.store.unit() as unit:
+async def _made(site: Site) -> MakeRow:
+    """The one job of the one order, made and inspected."""
+    async with site.town.store.unit() as unit:
         (row,) = await orders.orders(unit)
         (job,) = await orders.jobs_of(unit, row.id)
         await orders.plan_job(unit, job.id, "lab-near", "printer-1")
@@ -280,6 +281,14 @@ async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_
             volume_pct=-0.4, machine_s=1500,
         )  # fmt: skip
         await makes.inspected(unit, make.id, seen)
+    return make
+
+
+async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_it(
+    open_site: Site,
+) -> None:
+    path = await open_site.order()
+    make = await _made(open_site)
     order = await open_site.get(path)
     assert re.search(r"Fetch it Near : 1 × Hook", order.words)
     assert "1 of 1 part made and inspected" in order.words
@@ -296,9 +305,30 @@ async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_
     assert told.answer.json()["attested"] is True
 
 
+async def test_a_passport_names_everybody_whom_the_design_stands_on(site: Site) -> None:
+    design = {"design": "peg", "title": "Peg", "licensor": "Eva", "licence": "CC-BY-4.0"}
+    await site.town.publish(**design)
+    peg = site.town.release
+    middle = {"design": "pin", "title": "Pin", "licensor": "Cy", "licence": "CC0-1.0"}
+    line = {"ancestor": ancestry.named(peg), "contributors": ancestry.standing(peg)}
+    await site.town.publish(**middle, **line)
+    pin = site.town.release
+    own = {"design": "hook", "title": "Hook", "licensor": "Bo", "licence": "MIT"}
+    named = (*ancestry.standing(pin), Contributor(name="Di"))
+    await site.town.publish(**own, ancestor=ancestry.named(pin), contributors=named)
+    await site.town.open_lab("Near", 1, PRINTER)
+    await site.order()
+    passport = await site.get(f"/p/{(await _made(site)).id}")
+    assert "Contributors: Eva, Di." in passport.words
+    assert "Pin 1.0.0 by Cy, CC0-1.0, with Eva." in passport.words
+    told = "Tell, too: Who made it, its title and a link to it and to the licence; No warranty."
+    assert f"Peg 1.0.0 by Eva, CC-BY-4.0. {told}" in passport.words
+
+
 # ── every page
 
 PAGES = ["/", "/?q=nothing", "/designs/hook", "/labs", "/orders", "/api/docs", "QUOTE", "ORDER"]
+PAGES += ["/publish", "DRAFT"]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -309,12 +339,16 @@ async def test_every_page_can_be_read_by_anybody_and_runs_no_foreign_word(
         path = await open_site.order()
     elif path == "QUOTE":
         path = (await open_site.ask()).answer.url.path
+    elif path == "DRAFT":
+        begun = (await open_site.client.post("/api/drafts")).json()
+        opened = await open_site.client.get(f"/publish/{begun['id']}?key={begun['key']}")
+        path = opened.headers["location"]
     page = await open_site.get(path)
     assert page.all("html")[0]["lang"] == "en"
     assert len(page.all("h1")) == len(page.all("main")) == 1
     assert page.all("nav")[0]["aria-label"]
     shown = [x for x in page.all("input") if x.get("type") != "hidden"]
-    shown += page.all("select")
+    shown += [*page.all("select"), *page.all("textarea")]
     assert [one["name"] for one in shown if one["name"] not in page.labelled] == []
     assert [one for one in page.all("img") if "alt" not in one] == []
     assert [one for one in page.all("script") if "src" not in one] == []

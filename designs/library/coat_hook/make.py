@@ -1,32 +1,58 @@
-"""A coat hook for two 4 mm screws, printed lying on its side, without supports."""
+"""A coat hook for two screws, printed lying on its side, without supports."""
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from manifold3d import Manifold
 
-from designs.library.shapes import disc, prism, save_stl, slab, stroke, teardrop, turned
+from designs.library.built import Design
+from designs.library.parameters import Parameters, length
+from designs.library.shapes import Shape, disc, prism, slab, stroke, teardrop, turned
+from designs.library.written import Stated
 
-THICK, WIDE = 5.5, 12.0  # of the strip; WIDE is the printed height
-CURL = 9.5  # radius of the curl, to the middle of the strip
-SCREW, HEAD = 4.3, 8.4
+if TYPE_CHECKING:
+    from manifold3d import Manifold
+
+THICK = 5.5  # of the strip
+EASE = 0.3
+APART = 10.0  # from screw to screw
 
 
-def build(out_dir: Path) -> None:
+class Wishes(Parameters):
+    width_mm: float = length(12, 12, 25, "how wide the strip is")
+    curl_mm: float = length(9.5, 8, 16, "radius of the curl, to the middle of the strip")
+    screw_mm: float = length(4, 3, 5, "thickness of the screws")
+
+
+def parts(wish: Wishes) -> dict[str, Shape]:
+    curl = wish.curl_mm
     turns = np.radians(np.linspace(180, 360, 48))
-    curl = [(CURL + CURL * np.cos(t), CURL + CURL * np.sin(t)) for t in turns]
-    strip = stroke([(0, 34.0), *curl, (2 * CURL, 14.0)], THICK)
-    knob = disc(7.5, 2 * CURL - 0.4, 14.5)
-    hook = slab(strip.union(knob), WIDE)
-    for height in (21.0, 31.0):
-        hook -= _screw_hole().translate((-THICK / 2, height, WIDE / 2))
-    save_stl(hook, out_dir / "coat-hook.stl")
+    bow = [(curl + curl * float(np.cos(t)), curl + curl * float(np.sin(t))) for t in turns]
+    strip = stroke([(0, curl + 24.5), *bow, (2 * curl, curl + 4.5)], THICK)
+    knob = disc(7.5, 2 * curl - 0.4, curl + 5)
+    hook = slab(strip.union(knob), wish.width_mm)
+    for height in (curl + 11.5, curl + 11.5 + APART):
+        hook -= _screw_hole(wish).translate((-THICK / 2, height, wish.width_mm / 2))
+    return {"coat-hook": hook}
 
 
-def _screw_hole() -> Manifold:
+def _screw_hole(wish: Wishes) -> "Manifold":
     """Along +x from the wall, with room for a countersunk head at the front."""
-    through = prism(teardrop(SCREW), 4 * THICK, -1)
-    depth = (HEAD - SCREW) / 2
+    screw, head = wish.screw_mm + EASE, 2 * wish.screw_mm + 0.4
+    through = prism(teardrop(screw), 4 * THICK, -1)
+    depth = (head - screw) / 2
     rim = THICK + 0.02
-    cone = turned([(0, rim - depth), (SCREW / 2, rim - depth), (HEAD / 2, rim), (0, rim)])
+    cone = turned([(0, rim - depth), (screw / 2, rim - depth), (head / 2, rim), (0, rim)])
     return (through + cone).rotate((0, 90, 0)).rotate((90, 0, 0))
+
+
+def stated(wish: Wishes) -> Stated:
+    return {
+        "coat-hook": {
+            "Width": wish.width_mm,
+            "Thickness of the strip": THICK,
+            "Screw hole, at the wall": wish.screw_mm + EASE,
+        }
+    }
+
+
+DESIGN = Design(Wishes, parts, stated)

@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 from sqlalchemy.types import TypeDecorator
 
+from orchestrator.store.migrations import drawn
 from orchestrator.store.tables import Base, Utc
 
 
@@ -30,6 +31,7 @@ def _run(connection: Connection) -> None:
         render_as_batch=True,
         render_item=_plainly,
         compare_type=_same_type,
+        include_object=drawn,
     )
     context.run_migrations()
 

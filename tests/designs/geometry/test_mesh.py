@@ -2,9 +2,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from designs.errors import Refused, Severity
-from designs.geometry.mesh import mesh_facts, read_mesh, write_stl
+from designs.geometry.mesh import (
+    Mesh,
+    areas_mm2,
+    distinct,
+    mesh_facts,
+    normals,
+    read_mesh,
+    volumes_mm3,
+    write_stl,
+)
 from tests.designs.geometry import solids
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "designs"
@@ -132,3 +143,23 @@ def test_every_real_solid_reads():
     assert facts["ring_x16.3mf"].shells == 16
     ring = facts["ring.stl"].volume_mm3
     assert facts["ring_x16.3mf"].volume_mm3 == pytest.approx(16 * ring, rel=1e-3)
+
+
+@given(st.lists(st.integers(0, 40) | st.integers(2**64 - 20, 2**64 - 1), min_size=1))
+def test_equal_keys_are_found_as_numpy_finds_them(numbers):
+    """Also where keys differ in nothing but the bits in which their places ride."""
+    keys = np.array(numbers, dtype=np.uint64)
+    first, where = distinct(keys)
+    assert len(first) == len(set(numbers))
+    assert np.array_equal(keys[first][where], keys)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_volume_and_areas_are_those_of_the_textbook(seed):
+    corners = np.random.default_rng(seed).uniform(-50, 50, (9, 3))
+    mesh = Mesh(corners, np.arange(9).reshape(-1, 3))
+    a, b, c = (corners - corners.mean(axis=0))[mesh.faces].transpose(1, 0, 2)
+    assert volumes_mm3(corners, mesh.faces) == pytest.approx((a * np.cross(b, c)).sum(1) / 6)
+    twice = np.cross(b - a, c - a)
+    assert areas_mm2(mesh) == pytest.approx(np.linalg.norm(twice, axis=1) / 2)
+    assert normals(mesh) * 2 * areas_mm2(mesh)[:, None] == pytest.approx(twice)

@@ -11,7 +11,7 @@ from shapely.geometry import Point, box
 from designs.geometry.drawing import Drawing
 from designs.geometry.extrude import extruded, solid
 from designs.geometry.mesh import Mesh, mesh_facts, sound
-from designs.geometry.picture import glb, sheet_glb, thumbnail
+from designs.geometry.picture import GLB_BYTES, glb, sheet_glb, thumbnail
 from tests.designs.geometry import solids
 
 PLATE = Drawing((box(0, 0, 60, 40).difference(Point(20, 20).buffer(8)),))
@@ -64,6 +64,18 @@ def test_a_soup_of_triangles_stays_within_the_budget():
     assert time.process_time() - began < 20
 
 
+@pytest.mark.parametrize("count", [1, 21_000, 60_000, 200_000])
+def test_no_model_is_larger_than_its_cap(count):
+    """Triangles that share no corner need most bytes for each."""
+    model = glb(soup(count))
+    assert len(model) <= GLB_BYTES
+    scene, data = scene_of(model)
+    assert scene["buffers"][0]["byteLength"] == len(data)
+    view = scene["bufferViews"][1]
+    places = np.frombuffer(data, "<f4", 3 * scene["accessors"][1]["count"], view["byteOffset"])
+    assert places.reshape(-1, 3).max(axis=0) == pytest.approx(scene["accessors"][1]["max"])
+
+
 def test_extruding_keeps_the_volume_and_closes():
     (region,) = PLATE.regions
     plain = mesh_facts(solid(PLATE, 3))
@@ -89,7 +101,8 @@ def test_the_model_is_a_gltf_in_metres_with_y_up():
     low, high = np.array(places["min"]), np.array(places["max"])
     assert high - low == pytest.approx([0.060, 0.003, 0.040], abs=1e-6)
     assert scene["buffers"][0]["byteLength"] == len(data)
-    corners = np.frombuffer(data, "<u4", scene["accessors"][0]["count"])
+    kind = {5123: "<u2", 5125: "<u4"}[scene["accessors"][0]["componentType"]]
+    corners = np.frombuffer(data, kind, scene["accessors"][0]["count"])
     assert corners.max() == places["count"] - 1
 
 
@@ -107,7 +120,7 @@ def test_a_large_model_is_coarsened():
     torus = Mesh(points, np.concatenate([np.c_[a, b, c], np.c_[a, c, d]]))
     assert len(torus.faces) == 500_000
     model = glb(torus)
-    assert len(model) <= 1_500_000
+    assert len(model) <= GLB_BYTES
     scene, _ = scene_of(model)
     low, high = (np.array(scene["accessors"][1][end]) for end in ("min", "max"))
     assert high - low == pytest.approx([0.098, 0.018, 0.098], rel=0.02)

@@ -3,17 +3,24 @@
 import hashlib
 import json
 import math
+import re
 import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from designs.design import Recipe
 from designs.errors import DesignRefused, Severity
-from fablab_agents.prepare import Prepared, PrepareRefused, cutting, prepare, sheets
+from designs.estimate import estimate
+from designs.geometry.mesh import mesh_facts, read_mesh
+from fablab_agents.prepare import Prepared, PrepareRefused, cutting, prepare, recipes, sheets
 from fablab_agents.prepare.order import Order, save
+from fablab_agents.protocol.tickets import Manner
 
 PRINT, MILL, LASER = "3d_printing_fdm", "cnc_milling", "laser_cutting"
 # Real parts of open projects, where they lie beside this checkout.
@@ -28,6 +35,96 @@ def words(refused: pytest.ExceptionInfo[PrepareRefused]) -> str:
 def placement(made: Prepared) -> dict[str, float]:
     (copy,) = json.loads(made.placement.read_text())["copies"]
     return copy
+
+
+# ── as the designer asks ─────────────────────────────────────────────────────────────────────
+
+
+def heights(made: Prepared) -> list[float]:
+    """Of each layer, in mm: where the program goes up before it lays something down."""
+    z, laid = 0.0, set[float]()
+    for line in made.program.read_text().splitlines():
+        z = float(found[1]) if (found := re.search(r"\bZ([0-9.]+)", line)) else z
+        if re.match(r"G1 X\S+ Y\S+ E[0-9.]", line):
+            laid.add(round(z, 3))
+    return sorted(laid)
+
+
+@pytest.mark.usefixtures("slicer")
+def test_a_locked_recipe_is_kept_to_the_layer(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
+) -> None:
+    file = box_stl(20, 20, 5)
+    locked = Manner(locked=True, layer_mm=0.15, walls=4, infill_pct=100)
+    made = prepare(order(file, PRINT, "pla", manner=locked, quality="draft"), tmp_path / "locked")
+    steps = {round(b - a, 3) for a, b in pairwise(heights(made)[1:])}
+    assert steps == {0.15}
+    solid_g = 20 * 20 * 5 / 1000 * 1.24
+    assert made.grams == pytest.approx(solid_g, rel=0.1)
+    usual = prepare(order(file, PRINT, "pla"), tmp_path / "usual")
+    assert usual.grams < 0.75 * made.grams
+    assert usual.sha256 != made.sha256
+
+
+@pytest.mark.usefixtures("slicer")
+def test_advice_is_followed_where_it_can_be_and_said_where_not(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
+) -> None:
+    advice = Manner(layer_mm=1.0, walls=5, supports="everywhere", material_grade="food")
+    file = box_stl(20, 20, 5)
+    made = prepare(order(file, PRINT, "pla", manner=advice), tmp_path / "advised")
+    told = " ".join(f.what for f in made.findings)
+    assert "layers of 1 mm" in told
+    assert "no supports" in told
+    assert "'food'" in told
+    usual = prepare(order(file, PRINT, "pla"), tmp_path / "usual")
+    assert made.grams > usual.grams
+    draft = order(file, PRINT, "pla", quality="draft")
+    quick = prepare(draft, tmp_path / "draft")
+    as_quick = prepare(replace(draft, manner=advice), tmp_path / "advised draft")
+    assert quick.sha256 == as_quick.sha256
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"layer_mm": 0.5}, "not for a nozzle of 0.4 mm"),
+        ({"orientation_deg": (90, 0, 0)}, "not turned"),
+        ({"supports": "where_needed"}, "no supports"),
+        ({"material_grade": "medical"}, "'medical'"),
+    ],
+)
+@pytest.mark.usefixtures("slicer")
+def test_a_locked_recipe_that_cannot_be_kept_refuses_the_part(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder, wish: dict[str, Any], says: str
+) -> None:
+    locked = Manner(locked=True, **wish)
+    with pytest.raises(PrepareRefused) as refused:
+        prepare(order(box_stl(20, 20, 5), PRINT, "pla", manner=locked), tmp_path / "out")
+    assert says in words(refused)
+    assert not list((tmp_path / "out").iterdir())
+
+
+RECIPES = [
+    Recipe(walls=4, infill_pct=40), Recipe(layer_mm=0.12), Recipe(layer_mm=0.3, walls=3),
+    Recipe(infill_pct=100), Recipe(walls=1, infill_pct=5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=str)
+@pytest.mark.usefixtures("slicer")
+def test_the_quote_of_a_recipe_is_near_its_program(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder, recipe: Recipe
+) -> None:
+    file = box_stl(30, 30, 30)
+    manner = Manner.model_validate(recipe.model_dump(mode="json"))
+    made = prepare(order(file, PRINT, "pla", manner=manner), tmp_path / "out")
+    facts = mesh_facts(read_mesh(file, "stl"))
+    told = estimate(facts, PRINT, "pla", "fdm-220", recipe=recipe)
+    running_s = made.seconds - recipes.filament("pla").heating_s
+    # A program that takes a fifth longer than its quote is not started: rather too long than that.
+    assert 0.85 < told.minutes_p50 * 60 / running_s < 1.4
+    assert 0.8 < told.grams_p50 / made.grams < 1.25
 
 
 # ── printed ──────────────────────────────────────────────────────────────────────────────────

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from designs import design
 from fablab_agents.protocol import tickets
-from fablab_agents.protocol.tickets import BadEnvelope, canonical, strict_json
+from fablab_agents.protocol.tickets import BadEnvelope, Manner, Recipe, canonical, strict_json
 from tests.fablab_agents.conftest import make_ticket
 from tests.fablab_agents.test_journal import grant_of
 
@@ -105,3 +106,24 @@ def test_an_envelope_names_its_key_and_has_one_spelling() -> None:
 def test_a_header_that_says_anything_else_is_refused(header: object) -> None:
     with pytest.raises(BadEnvelope):
         tickets.key_id(f"{spelled(header)}.e30.AA")
+
+
+def test_a_recipe_without_a_manner_is_written_as_agents_of_before_read_it() -> None:
+    plain = Recipe(process="3d_printing_fdm", material="pla")
+    assert "manner" not in plain.model_dump_json()
+    asked = Recipe(process="3d_printing_fdm", material="pla", manner=Manner(locked=True, walls=4))
+    assert Recipe.model_validate_json(asked.model_dump_json()) == asked
+    assert str(asked.manner) == "4 walls (exactly so)"
+
+
+def test_what_a_designer_may_ask_is_what_a_release_holds() -> None:
+    assert set(Manner.model_fields) == set(design.Recipe.model_fields)
+    wish = {
+        "locked": True, "layer_mm": 0.2, "walls": 3, "infill_pct": 0, "supports": "where_needed",
+        "orientation_deg": (90, 0, 45), "material_grade": "PETG, food contact",
+    }  # fmt: skip
+    held = design.Recipe.model_validate(wish)
+    assert str(Manner.model_validate(held.model_dump(mode="json"))) == (
+        "0.2 mm layers, 3 walls, 0 % infill, turned by 90°, 0°, 45°, supports: where needed, "
+        "PETG, food contact (exactly so)"
+    )

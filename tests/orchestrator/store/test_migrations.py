@@ -11,7 +11,8 @@ from orchestrator.store import Base, Store, migrations
 
 
 def _difference(connection: Connection) -> list[object]:
-    found = MigrationContext.configure(connection, opts={"compare_type": False})
+    how = {"compare_type": False, "include_object": migrations.drawn}
+    found = MigrationContext.configure(connection, opts=how)
     ours = {table.name for table in Base.metadata.sorted_tables if "test_" not in table.name}
     return [
         each

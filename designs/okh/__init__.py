@@ -1,0 +1,48 @@
+"""Open Know-How manifests: reads 1.0 (YAML), LOSH, 2.3 and 2.4 (TOML), writes 2.4.
+
+It takes what it understands, keeps the rest word for word, and says what is missing and why that
+matters; it never follows a link or a path.
+
+Fields: OKH 2.4 schema of the Internet of Production Alliance and OKH 1.0. What OKH has no field
+for (process, material, thickness, quantity, tolerance, recipe, inspection plan and alternatives of
+a part; bought items, contributors) rides in a table of our own, `[cosmolocal]`, which other
+readers may ignore. docs/okh.md shows it whole.
+"""
+
+from designs.errors import Refused
+from designs.okh.lint import Level, Remark, Report, convert, lint
+from designs.okh.manifest import DRAWN, AlternativeEntry, Manifest, PartEntry, slug
+from designs.okh.parse import MAX_BYTES, Unreadable, parse
+from designs.okh.reading import interpret
+from designs.okh.release import of_release
+from designs.okh.writing import write
+
+__all__ = [
+    "DRAWN",
+    "MAX_BYTES",
+    "AlternativeEntry",
+    "Level",
+    "Manifest",
+    "PartEntry",
+    "Remark",
+    "Report",
+    "convert",
+    "lint",
+    "of_release",
+    "read",
+    "slug",
+    "write",
+]
+
+_AGAIN = "Correct the manifest, or leave it out and answer the questions instead"
+
+
+def read(manifest: bytes, name: str) -> Manifest:
+    """The manifest in a file of that name; raises `Refused` if it cannot be understood."""
+    try:
+        found, faults = interpret(parse(manifest, name))
+    except Unreadable as broken:
+        raise Refused(str(broken), name, _AGAIN) from None
+    if faults:
+        raise Refused(faults[0].what, name, _AGAIN)
+    return found

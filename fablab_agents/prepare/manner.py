@@ -1,0 +1,72 @@
+"""What a designer asks of a print, as settings of the slicer; what we cannot do is said.
+
+A locked wish that cannot be kept refuses the part; one that was advice becomes a note. It never
+gives half of a locked wish.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from designs.errors import Finding
+from fablab_agents.prepare.order import Order, note, refusal, refuse_if_any
+from fablab_agents.prepare.post import number
+from fablab_agents.protocol.tickets import Manner
+
+_THINNEST, _THICKEST = 0.25, 0.8  # of the nozzle's width: as its makers advise
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Settings by the slicer's names; `exact_layers`: none is stretched to end at the top."""
+
+    settings: dict[str, str]
+    exact_layers: bool
+    notes: tuple[Finding, ...]
+
+
+def asked(order: Order) -> Asked:
+    """The part's own settings; raises `PrepareRefused` where a locked one cannot be kept.
+
+    Whoever orders a draft wants it quick: then advice counts for nothing, what is locked does.
+    """
+    manner = order.manner
+    if manner is None or (order.quality == "draft" and not manner.locked):
+        return Asked({}, False, ())
+    nozzle_mm = order.profile.fdm.nozzle_mm if order.profile.fdm else 0.4
+    say = refusal if manner.locked else note
+    away = tuple(say("the recipe", what, do) for what, do in _impossible(manner, nozzle_mm))
+    notes = refuse_if_any(away)
+    settings = dict(_settings(manner, nozzle_mm))
+    return Asked(settings, manner.locked and "layer_height" in settings, notes)
+
+
+def _settings(manner: Manner, nozzle_mm: float) -> Iterator[tuple[str, str]]:
+    if manner.layer_mm is not None and _can(manner.layer_mm, nozzle_mm):
+        yield "layer_height", number(manner.layer_mm)
+    if manner.walls is not None:
+        yield "perimeters", str(manner.walls)
+        yield "extra_perimeters", "0"
+    if manner.infill_pct is not None:
+        yield "fill_density", f"{manner.infill_pct}%"
+        if manner.infill_pct == 100:
+            yield "fill_pattern", "rectilinear"  # the slicer fills solid with no other
+
+
+def _can(layer_mm: float, nozzle_mm: float) -> bool:
+    return _THINNEST * nozzle_mm <= layer_mm <= _THICKEST * nozzle_mm
+
+
+def _impossible(manner: Manner, nozzle_mm: float) -> Iterator[tuple[str, str]]:
+    """(what cannot be kept, what to do)."""
+    if manner.layer_mm is not None and not _can(manner.layer_mm, nozzle_mm):
+        low, high = _THINNEST * nozzle_mm, _THICKEST * nozzle_mm
+        what = f"layers of {manner.layer_mm:g} mm are not for a nozzle of {nozzle_mm:g} mm"
+        yield what, f"choose a printer with another nozzle, or {low:g} to {high:g} mm"
+    if manner.orientation_deg is not None and any(a % 360 for a in manner.orientation_deg):
+        turned = ", ".join(f"{angle:g}°" for angle in manner.orientation_deg)
+        yield f"parts are not turned ({turned}) here yet", "publish the file as it is to be printed"
+    if manner.supports not in {None, "none"}:
+        yield "no supports are printed here yet", "design the part so that it needs none"
+    if manner.material_grade is not None:
+        grade = manner.material_grade
+        yield f"nobody here vouches for the grade {grade!r}", "ask the lab what it has"

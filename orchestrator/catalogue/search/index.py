@@ -1,0 +1,205 @@
+"""Keeps the index: rows written in the transaction that publishes, or all made again.
+
+Both engines get the same tokens; only where they put them differs (step 0004).
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, delete, func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from designs.design import Release
+from orchestrator.catalogue.model import PUBLIC, ReleaseState, precedence
+from orchestrator.catalogue.search.documents import RULES, Document, Standing, document
+from orchestrator.catalogue.search.tables import FoundCard, FoundDesign, FoundPart, FoundState
+from orchestrator.catalogue.tables import ReleaseRow
+from orchestrator.store import Store, Unit
+
+Makes = Callable[[Unit, Sequence[str]], Awaitable[int]]
+"""How many conforming makes there are of these releases: from the room of makes, far above."""
+_BATCH: Final = 500
+_WEIGHTS: Final = "ABCD"
+_INTO_FTS: Final = text(
+    "INSERT INTO found_words (rowid, title, function, parts, fields) "
+    "VALUES (:id, :title, :function, :parts, :fields)"
+)
+_INTO_VECTOR: Final = text(
+    "INSERT INTO found_words (id, words) VALUES (:id, CAST(:words AS tsvector))"
+)
+_STATE: Final = 1
+
+
+async def refresh(unit: Unit, design: str, makes: Makes | None = None) -> None:
+    """What is listed of this design now is found, and nothing else of it.
+
+    Without `makes` the count stays what it was.
+    """
+    await unit.session.flush()
+    former = await unit.session.scalar(select(FoundCard).where(FoundCard.design == design))
+    made = FoundDesign.made
+    kept = 0
+    if former is not None:
+        kept = await unit.session.scalar(select(made).where(FoundDesign.id == former.id)) or 0
+        await _drop(unit.session, former.id)
+    rows = (await unit.session.scalars(select(ReleaseRow).where(ReleaseRow.design == design))).all()
+    row = listed(rows)
+    if row is None:
+        return
+    count = await makes(unit, [each.sha256 for each in rows]) if makes else kept
+    await put(unit.session, [_document(row, count)])
+
+
+async def recount(unit: Unit, sha256: str, makes: Makes) -> None:
+    """Something of this release was made, or found not to conform."""
+    row = await unit.session.get(ReleaseRow, sha256)
+    if row is not None:
+        await refresh(unit, row.design, makes)
+
+
+def listed(rows: Iterable[ReleaseRow]) -> ReleaseRow | None:
+    """Of the releases of one design the one that its name stands for; None if none is public."""
+    public = [row for row in rows if not row.private and row.state in PUBLIC]
+    return max(
+        public,
+        key=lambda row: precedence(ReleaseState(row.state), row.version, row.published_at),
+        default=None,
+    )
+
+
+def is_public() -> ColumnElement[bool]:
+    """What `listed` may choose from, as a condition."""
+    return ReleaseRow.private.is_(False) & ReleaseRow.state.in_(PUBLIC)
+
+
+def is_deprecated(row: ReleaseRow) -> bool:
+    return row.state == ReleaseState.DEPRECATED
+
+
+async def ensure(store: Store, makes: Makes | None = None) -> int | None:
+    """Make the index if it is not by the rules of this version; how many designs it then holds.
+
+    None if there was nothing to do. Called once at start, before anybody may ask.
+    """
+    async with store.view() as unit:
+        state = await unit.session.get(FoundState, _STATE)
+        if state is not None and state.rules == RULES:
+            return None
+    async with store.unit() as unit:
+        return await rebuild(unit, makes)
+
+
+async def rebuild(unit: Unit, makes: Makes | None = None) -> int:
+    """Make the whole index again from the releases, in the caller's transaction."""
+    for table in (FoundPart, FoundCard, FoundDesign, FoundState):
+        await unit.session.execute(delete(table))
+    await unit.session.execute(text("DELETE FROM found_words"))
+    count = 0
+    async for rows in _designs(unit):
+        counts = [await makes(unit, [r.sha256 for r in each]) if makes else 0 for each in rows]
+        pairs = [
+            (row, made) for each, made in zip(rows, counts, strict=True) if (row := listed(each))
+        ]
+        await put(unit.session, [_document(row, made) for row, made in pairs])
+        count += len(pairs)
+        unit.session.expunge_all()
+    unit.session.add(FoundState(id=_STATE, rules=RULES))
+    await unit.session.flush()
+    return count
+
+
+async def _designs(unit: Unit) -> AsyncGenerator[list[list[ReleaseRow]]]:
+    """All releases, those of one design together, a batch of designs at a time.
+
+    By name, backwards: of one moment the first name gets the last place and is shown first.
+    """
+    design = ReleaseRow.design
+    names = select(design).distinct().order_by(design.desc()).limit(_BATCH)
+    further = names
+    while found := (await unit.session.scalars(further)).all():
+        further = names.where(design < found[-1])
+        rows = await unit.session.scalars(select(ReleaseRow).where(ReleaseRow.design.in_(found)))
+        together: dict[str, list[ReleaseRow]] = {name: [] for name in found}
+        for row in rows:
+            together[row.design].append(row)
+        yield list(together.values())
+
+
+def _document(row: ReleaseRow, made: int) -> Document:
+    standing = Standing(row.sha256, row.published_at, is_deprecated(row), row.pictures, made)
+    return document(Release.model_validate_json(row.manifest), standing)
+
+
+# ── rows
+
+
+async def put(session: AsyncSession, documents: Sequence[Document]) -> None:
+    """Write these; a moment that another design has already becomes the next free one.
+
+    Of designs of one moment the first by name is shown first.
+    """
+    if not documents:
+        return
+    documents = sorted(documents, key=lambda each: each.card.design, reverse=True)
+    ids = await _free(session, documents)
+    designs: list[dict[str, Any]] = []
+    cards: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
+    for each, number in zip(documents, ids, strict=True):
+        card = each.card
+        flags = {"sold": card.may_be_sold, "changed": card.may_be_changed}
+        flags |= {"deprecated": card.deprecated}
+        designs.append({"id": number, "kinds": each.kinds, **each.numbers, **flags})
+        told = card.model_dump_json()
+        cards.append({"id": number, "design": card.design, "card": told})
+        parts += [{"id": number, "n": n, **asdict(part)} for n, part in enumerate(each.parts)]
+    await session.execute(insert(FoundDesign), designs)
+    await session.execute(insert(FoundCard), cards)
+    await session.execute(insert(FoundPart), parts)
+    into, worded = (_INTO_FTS, _fts) if is_sqlite(session) else (_INTO_VECTOR, _vector)
+    pairs = zip(documents, ids, strict=True)
+    await session.execute(into, [{"id": number, **worded(each)} for each, number in pairs])
+
+
+async def _free(session: AsyncSession, documents: Sequence[Document]) -> list[int]:
+    lowest, highest = min(d.id for d in documents), max(d.id for d in documents)
+    near = FoundDesign.id.between(lowest, highest + len(documents))
+    taken = set(await session.scalars(select(FoundDesign.id).where(near)))
+    free: list[int] = []
+    for each in documents:
+        number = each.id
+        while number in taken:
+            number += 1
+        taken.add(number)
+        free.append(number)
+    return free
+
+
+def _fts(each: Document) -> Mapping[str, str]:
+    names = ("title", "function", "parts", "fields")
+    return {name: " ".join(scope) for name, scope in zip(names, each.scopes, strict=True)}
+
+
+def _vector(each: Document) -> Mapping[str, str]:
+    """`'hook':1A,2B 'pr_laser_5f_cutting':4D`: as PostgreSQL writes a tsvector itself."""
+    places: dict[str, list[str]] = {}
+    for place, scope in enumerate(each.scopes):
+        for token in scope:
+            places.setdefault(token, []).append(f"{place + 1}{_WEIGHTS[place]}")
+    return {"words": " ".join(f"'{token}':{','.join(at)}" for token, at in places.items())}
+
+
+async def _drop(session: AsyncSession, number: int) -> None:
+    for table in (FoundPart, FoundCard, FoundDesign):
+        await session.execute(delete(table).where(table.id == number))
+    key = "rowid" if is_sqlite(session) else "id"
+    await session.execute(text(f"DELETE FROM found_words WHERE {key} = :id"), {"id": number})  # noqa: S608 - ours
+
+
+def is_sqlite(session: AsyncSession) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
+
+
+async def count(unit: Unit) -> int:
+    return await unit.session.scalar(select(func.count()).select_from(FoundCard)) or 0

@@ -1,0 +1,216 @@
+"""The passport as a record: what is known of one made unit, and nothing that is not.
+
+What nobody recorded is absent from it, never guessed. The same record is the page, the JSON and
+the file that somebody keeps when this node is gone.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+from urllib.parse import urljoin
+
+from pydantic import JsonValue
+
+from designs import licences
+from designs.design import Part, Release
+from designs.processes import MATERIALS, PROCESSES
+from orchestrator.catalogue import ancestry, lineage
+from orchestrator.catalogue import service as catalogue
+from orchestrator.labs.tables import AgentRow, LabRow, MachineRow
+from orchestrator.makes import model, recalled, service
+from orchestrator.makes.model import Inspection
+from orchestrator.makes.tables import MakeRow
+from orchestrator.recalls.model import WORDS, State, Todo
+from orchestrator.recalls.tables import RecallRow
+from orchestrator.store import Unit
+
+SCHEMA: Final = "cosmolocal passport 1"
+_TITLES: Final = {each.id: each.title for each in (*PROCESSES, *MATERIALS)}
+Record = dict[str, JsonValue]
+
+
+async def record(unit: Unit, make: MakeRow, base: str) -> Record:
+    """Everything that is known; `base` is this node's address, ending in a slash."""
+    release = await catalogue.release(unit, make.release)
+    part = release.part(make.part)
+    met = await recalled.of_make(unit, make)
+    asked = await service.plan(unit, make)
+    return _present(
+        {
+            "schema": SCHEMA,
+            "item_id": make.id,
+            "address": urljoin(base, f"p/{make.id}"),
+            "recalled": any(row.state != State.LIFTED for row in met),
+            "recalls": [recall_record(row) for row in met],
+            "order_sha256": hashlib.sha256(make.order_id.encode()).hexdigest(),
+            "design": _design(release, make, part, base),
+            "made": await _made(unit, make),
+            "material": _material(make, part),
+            "quality": _quality(make, part, asked.checks),
+            "licence_notices": list(_notices(release)),
+            "stands_on": await _stands_on(unit, release),
+            "events": _events(make, met),
+        }
+    )
+
+
+def _present(record: Record) -> Record:
+    """Without what is not known."""
+    return {key: kept for key, value in record.items() if (kept := _kept(value)) is not None}
+
+
+def _kept(value: JsonValue) -> JsonValue:
+    if isinstance(value, dict):
+        return _present(value) or None
+    if isinstance(value, list):
+        return [_kept(each) for each in value] or None
+    return None if value == "" else value
+
+
+def _at(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def recall_record(row: RecallRow) -> Record:
+    return {
+        "id": row.id,
+        "state": row.state,
+        "what": row.what,
+        "reason": row.reason,
+        "do": WORDS[Todo(row.todo)] if row.state != State.LIFTED else None,
+        "opened_at": _at(row.opened_at),
+        "settled_at": _at(row.settled_at),
+        "settled_why": row.settled_why,
+        "lifted_at": _at(row.lifted_at),
+        "lifted_why": row.lifted_why,
+    }
+
+
+def _design(release: Release, make: MakeRow, part: Part | None, base: str) -> Record:
+    ancestor = release.ancestor
+    return {
+        "id": release.design,
+        "title": release.title,
+        "version": release.version,
+        "release_sha256": make.release,
+        "part": make.part,
+        "part_title": part.title if part else None,
+        "made_from_sha256": make.file,
+        "licence": release.licence,
+        "licensor": release.licensor,
+        "contributors": [
+            {"name": each.name, "did": each.did, "share": each.share}
+            for each in release.contributors
+        ],
+        "forked_from": ancestor.model_dump(mode="json") if ancestor else release.forked_from,
+        "source": urljoin(base, f"releases/{make.release}"),
+        "repo": release.repo,
+        "files": [
+            {"name": file.name, "sha256": file.sha256, "role": file.role} for file in release.files
+        ],
+    }
+
+
+async def _made(unit: Unit, make: MakeRow) -> Record:
+    agent = await unit.session.get(AgentRow, make.agent)
+    lab = await unit.session.get(LabRow, agent.lab_id) if agent else None
+    machine = await unit.session.get(MachineRow, (make.agent, make.machine))
+    said: dict[str, JsonValue] = machine.said if machine else {}
+    return {
+        "lab": lab.name if lab else None,
+        "lab_id": lab.id if lab else None,
+        "maker": lab.operator if lab else None,
+        "facility": lab.address if lab else None,
+        "agent": make.agent,
+        "machine": make.machine,
+        "machine_title": said.get("title"),
+        "machine_class": said.get("model"),
+        "simulated": make.simulated,
+        "attested_by_a_person": make.attested,
+        "process": make.process,
+        "process_title": _TITLES.get(make.process),
+        "began_at": _at(make.began_at) if make.began_at < make.ended_at else None,
+        "ended_at": _at(make.ended_at),
+        "machine_s": machine_s(make),
+        "operator": make.operator,
+        "operator_minutes": make.operator_minutes,
+        "program_sha256": make.program_sha256,
+    }
+
+
+def machine_s(make: MakeRow) -> float | None:
+    """How long the machine worked; of a simulated one only its own time says anything."""
+    told = (make.inspection or {}).get("machine_s")
+    simulated_s = float(told) if isinstance(told, int | float) else None
+    return simulated_s if make.simulated else make.machine_s
+
+
+def _material(make: MakeRow, part: Part | None) -> Record:
+    recipe = part.recipe if part else None
+    return {
+        "name": make.material,
+        "title": _TITLES.get(make.material),
+        "grade_asked_for": recipe.material_grade if recipe else None,
+        "thickness_mm": part.thickness_mm if part else None,
+        "lot": make.lot,
+    }
+
+
+def _quality(make: MakeRow, part: Part | None, checks: model.Plan) -> Record:
+    seen = None if make.inspection is None else Inspection.model_validate(make.inspection)
+    found: Record = {
+        "tolerance_mm": part.tolerance_mm if part else None,
+        "plan": [
+            {"check": number, "asked": model.asked(check), **check.model_dump(mode="json")}
+            for number, check in enumerate(checks, 1)
+        ],
+    }
+    if seen is None:
+        return found
+    read: Record = {
+        "verdict": make.verdict or seen.verdict,
+        "kind": seen.kind,
+        "inspector": seen.inspector,
+        "inspected_at": _at(make.inspected_at),
+        "outline_off_mm": seen.outline_mm,
+        "volume_off_pct": seen.volume_pct,
+        "missing": [*seen.missing],
+        "extra": [*seen.extra],
+        "note": seen.note,
+        "readings": [
+            {
+                **each.model_dump(mode="json"),
+                "what": checks[each.check - 1].what,
+                "fault": model.wrong(checks[each.check - 1], each),
+            }
+            for each in seen.readings
+            if each.check <= len(checks)
+        ],
+    }
+    return found | read
+
+
+def _notices(release: Release) -> Iterable[str]:
+    return licences.judge(release.licence, licences.Act.MAKE_PAID).notices
+
+
+async def _stands_on(unit: Unit, release: Release) -> list[JsonValue]:
+    """Who is named for the releases that it was forked from, nearest first."""
+    line = ancestry.credits(release, await lineage.chain(unit, release))
+    return [each.model_dump(mode="json") for each in line[1:]]
+
+
+def _events(make: MakeRow, met: Sequence[RecallRow]) -> list[JsonValue]:
+    """What happened to it, oldest first."""
+    happened: list[tuple[datetime, str, str | None]] = [(make.ended_at, "made", None)]
+    if make.inspected_at is not None:
+        happened.append((make.inspected_at, f"inspected: {make.verdict or 'unmeasurable'}", None))
+    for row in met:
+        happened.append((max(row.opened_at, make.ended_at), "recalled", row.id))
+        if row.settled_at is not None:
+            happened.append((row.settled_at, "recall settled", row.id))
+        if row.lifted_at is not None:
+            happened.append((row.lifted_at, "recall lifted", row.id))
+    happened.sort(key=lambda each: each[0])
+    return [_present({"at": _at(at), "what": what, "recall": of}) for at, what, of in happened]

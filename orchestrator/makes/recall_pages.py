@@ -1,0 +1,59 @@
+"""Pages of recalls, and what the pages of orders say of them.
+
+They change nothing, and name no holder: opening and lifting is done on the command line or by the
+API, with the operator's token.
+"""
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from orchestrator.makes import recalled
+from orchestrator.makes.passport import recall_record
+from orchestrator.makes.recall_api import recall_view
+from orchestrator.recalls import service
+from orchestrator.recalls.model import WORDS, Todo
+from orchestrator.store import Store, Unit
+from orchestrator.web.pages import Slots, fragment, page
+
+SHOWN = 200
+routes = APIRouter(include_in_schema=False)
+
+
+@routes.get("/recalls")
+async def recalls(request: Request) -> HTMLResponse:
+    async with _store(request).view() as unit:
+        views = [await recall_view(unit, row) for row in await service.listed(unit)]
+    return page(request, "makes/recalls.html", recalls=views)
+
+
+@routes.get("/recalls/{recall_id}")
+async def recall(recall_id: str, request: Request) -> HTMLResponse:
+    async with _store(request).view() as unit:
+        row = await service.find(unit, recall_id)
+        view = await recall_view(unit, row)
+        units = await recalled.units(unit, service.value(row), most=SHOWN)
+        jobs = await recalled.jobs(unit, recall_id)
+    return page(
+        request, "makes/recall.html",
+        recall=view, units=units, jobs=jobs, todo=WORDS[Todo(view.todo)],
+    )  # fmt: skip
+
+
+def fill(slots: Slots) -> None:
+    """Tell the holder of an order first."""
+    slots.fill("order.notices", _of_order)
+
+
+async def _of_order(_request: Request, unit: Unit, order_id: str) -> str:
+    found = await recalled.of_order(unit, order_id)
+    return fragment(
+        "makes/order_recalled.html",
+        found=[(recall_record(each.recall), each.passports) for each in found],
+        moment=datetime.fromisoformat,
+    )
+
+
+def _store(request: Request) -> Store:
+    return request.app.state.store

@@ -1,0 +1,342 @@
+"""Pure decisions about proposals: what is changed, whether it still fits, what a release becomes.
+
+It reads no files; what is in them comes in as facts, findings and text.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from designs.design import Line, Part, Path, Release, Sha256
+from designs.errors import Finding
+from designs.geometry.compare import Change, part_difference
+from orchestrator.catalogue import ancestry
+from orchestrator.catalogue.model import (
+    FORMATS,
+    Answers,
+    Draft,
+    PartDraft,
+    draft_of_files,
+    file_format,
+    part_draft,
+    refused,
+)
+
+MOST_OPEN: Final = 50
+"""Open proposals of one design: more are not looked at by anybody."""
+MOST_TEXT: Final = 64 * 1024  # bytes of a text whose lines are compared
+_MOST_LINES: Final = 1000
+_MOST_SHOWN: Final = 400
+_TEXTS: Final = {"md", "txt", "toml", "yml", "yaml", "csv"}
+_KEPT: Final = (
+    *("title", "function", "licence", "licensor", "repo", "forked_from", "bought"),
+    "first_article",
+)
+_PATH: Final = TypeAdapter[str](Path)
+
+Said = Annotated[Line, StringConstraints(strip_whitespace=True)]
+NO_CONTROLS: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # but ends of lines and tabs
+Words = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=NO_CONTROLS),
+]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ── the life of a proposal
+
+
+class ProposalState(StrEnum):
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+
+
+PROPOSAL_MOVES: Final = frozenset(
+    (ProposalState.OPEN, end) for end in ProposalState if end is not ProposalState.OPEN
+)
+
+
+class Closed(Exception):
+    """The proposal is not open any more; the message says what became of it."""
+
+
+def move(state: ProposalState, to: ProposalState) -> ProposalState:
+    if (state, to) not in PROPOSAL_MOVES:
+        raise Closed(f"this proposal is {state} already: nothing was changed")
+    return to
+
+
+class Wish(_Value):
+    """What a proposal says beside its files. `base`: the release that was changed."""
+
+    author: Said
+    message: Words
+    base: Sha256 | None = None
+    removed: tuple[str, ...] = Field(default=(), max_length=1000)
+
+
+class Terms(_Value):
+    """What a maintainer accepts on. `version` None is the next minor one."""
+
+    version: str | None = Field(default=None, pattern=r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,39}$")
+    share: int = Field(ge=0, le=1_000_000)
+    did: Said | None = None
+    reason: str = Field(default="", max_length=4000, pattern=NO_CONTROLS)
+
+
+# ── what is changed
+
+
+class FileChange(_Value):
+    """`before` None: the file is new; `after` None: it is taken away."""
+
+    name: Path
+    before: Sha256 | None
+    after: Sha256 | None
+    size_bytes: int = 0
+
+
+class PartChange(_Value):
+    """One part beside its former self. Pictures are files by their hash."""
+
+    name: str
+    title: str
+    kind: str
+    changes: tuple[Change, ...] = ()
+    sentence: str
+    before: str | None = None
+    after: str | None = None
+
+
+class TextChange(_Value):
+    """A changed text, in the lines of a unified difference."""
+
+    name: str
+    lines: tuple[str, ...]
+
+
+class Seen(_Value):
+    """What we found when it was proposed."""
+
+    parts: tuple[PartChange, ...] = ()
+    texts: tuple[TextChange, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    licence: str = ""
+
+
+def checked_names(names: Sequence[str]) -> None:
+    """Refuse names that are no plain paths, and the same name twice."""
+    for name in names:
+        try:
+            _PATH.validate_python(name)
+        except ValidationError:
+            raise refused(
+                f"{name[:80]!r} is no name for a file of a design", "files",
+                "use a plain path below the design's folder, such as parts/hook.stl",
+            ) from None  # fmt: skip
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise refused(f"{', '.join(twice[:5])} is sent twice", "files", "send each file once")
+
+
+def changes(
+    base: Mapping[str, str], sent: Mapping[str, tuple[str, int]], removed: Sequence[str]
+) -> tuple[FileChange, ...]:
+    """What differs from the files of `base` (name → hash); `sent` has hash and size by name.
+
+    Raises DesignRefused where nothing does, or something is taken away that is not there.
+    """
+    checked_names([*sent, *removed])
+    absent = [name for name in removed if name not in base]
+    if absent:
+        raise refused(
+            f"{', '.join(absent[:5])} is not among the files of the release", "removed",
+            "name a file as the release's page lists it",
+        )  # fmt: skip
+    found = [
+        FileChange(name=name, before=base.get(name), after=sha256, size_bytes=size)
+        for name, (sha256, size) in sent.items()
+        if base.get(name) != sha256
+    ]
+    found += [FileChange(name=name, before=base[name], after=None) for name in removed]
+    if not found:
+        raise refused(
+            "it changes nothing: every file is as the release has it", "files",
+            "send the files that you changed, under the names they have in the release",
+        )  # fmt: skip
+    return tuple(sorted(found, key=lambda change: change.name))
+
+
+def conflicts(proposed: Iterable[FileChange], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Files that were changed both here and in what is published meanwhile (name → hash)."""
+    return tuple(
+        change.name
+        for change in proposed
+        if now.get(change.name) not in {change.before, change.after}
+    )
+
+
+def merged(proposed: Iterable[FileChange], now: Mapping[str, str]) -> dict[str, str]:
+    """The files of `now` with the changes in them."""
+    files = dict(now)
+    for change in proposed:
+        if change.after is None:
+            files.pop(change.name, None)
+        else:
+            files[change.name] = change.after
+    return files
+
+
+# ── what the release becomes
+
+
+def draft(base: Release, names: Sequence[str], was: Draft | None, now: Draft | None) -> Draft:
+    """The release that these files make of `base`: what a manifest changes is changed.
+
+    `was` and `now` are what the manifests before and after say, None where there is none. A
+    proposal changes no name and no licensor.
+    """
+    if now is None:
+        return _plain_draft(base, names)
+    known = was or _draft_of(base)
+    kept = {
+        field: getattr(base, field)
+        for field in _KEPT
+        if getattr(now, field) == getattr(known, field)
+    }
+    said = now.model_copy(update={**kept, "design": base.design, "version": base.version})
+    said = said.model_copy(
+        update={
+            "ancestor": base.ancestor,
+            "contributors": base.contributors,
+            "parts": tuple(_as_published(base, known, part) for part in now.parts),
+        }
+    )
+    _stays(base, said)
+    return said
+
+
+def _as_published(base: Release, known: Draft, part: PartDraft) -> PartDraft:
+    """A part of which the manifest says what it said before is as it was published."""
+    there = base.part(part.name)
+    return part_draft(there) if there is not None and part in known.parts else part
+
+
+def _stays(base: Release, said: Draft) -> None:
+    for field, word in (("title", "title"), ("licensor", "licensor")):
+        if getattr(said, field) != getattr(base, field):
+            raise refused(
+                f"the {word} would be another one: {getattr(said, field)!r}", "manifest",
+                f"leave it {getattr(base, field)!r}; a design of another name is a fork",
+            )  # fmt: skip
+    if said.licence != base.licence:
+        ancestry.fork_licence(base.licence, said.licence)
+
+
+def _draft_of(base: Release) -> Draft:
+    shared = set(Draft.model_fields) & set(Release.model_fields) - {"parts"}
+    said = {name: getattr(base, name) for name in shared}
+    return Draft(**said, parts=tuple(part_draft(part) for part in base.parts))
+
+
+def _plain_draft(base: Release, names: Sequence[str]) -> Draft:
+    """Without a manifest: the parts whose file is there still, and one of each new file."""
+    parts = [part_draft(part) for part in base.parts if part.file_name in names]
+    known = {file.name for file in base.files}
+    fresh = [name for name in names if name not in known and is_drawn(name)]
+    if fresh:
+        taken = {part.name for part in parts}
+        more = draft_of_files(fresh, Answers()).parts
+        parts += [_renamed(part, taken) for part in more]
+    if not parts:
+        raise refused("nothing would be left to make", "files", "leave at least one part in it")
+    return _draft_of(base).model_copy(update={"parts": tuple(parts)})
+
+
+def _renamed(part: PartDraft, taken: set[str]) -> PartDraft:
+    name, number = part.name, 2
+    while name in taken:
+        name, number = f"{part.name[:60]}-{number}", number + 1
+    taken.add(name)
+    return part.model_copy(update={"name": name})
+
+
+def next_version(version: str) -> str | None:
+    """The next minor version; None of what is no such number."""
+    found = re.match(r"^(\d{1,9})\.(\d{1,9})(?:\.\d{1,9})?(?:[-+].*)?$", version)
+    return f"{found[1]}.{int(found[2]) + 1}.0" if found else None
+
+
+# ── what is told of it
+
+
+def part_changes(
+    before: Release, after: Release, pictures: Mapping[str, str], new_pictures: Mapping[str, str]
+) -> tuple[PartChange, ...]:
+    """Parts that differ, by name; pictures are thumbnails by part."""
+    found: list[PartChange] = []
+    for name in dict.fromkeys([p.name for p in (*before.parts, *after.parts)]):
+        was, now = before.part(name), after.part(name)
+        told = _told(was, now)
+        if told is not None:
+            shots = {"before": pictures.get(name) if was else None}
+            shots["after"] = new_pictures.get(name) if now else None
+            found.append(told.model_copy(update=shots))
+    return tuple(found)
+
+
+def _told(was: Part | None, now: Part | None) -> PartChange | None:
+    there = now or was
+    assert there is not None
+    if was is None or now is None:
+        kind = "added" if was is None else "removed"
+        size = " × ".join(f"{side:.1f}" for side in there.facts.size_mm)
+        sentence = f"{there.process}, {there.material}, {size} mm"
+        return PartChange(name=there.name, title=there.title, kind=kind, sentence=sentence)
+    difference = part_difference(was, now)
+    if difference.same and was.file_sha256 == now.file_sha256:
+        return None
+    return PartChange(
+        name=now.name,
+        title=now.title,
+        kind="changed",
+        changes=difference.changes,
+        sentence=difference.sentence,
+    )
+
+
+def is_drawn(name: str) -> bool:
+    return file_format(name) in FORMATS
+
+
+def is_text(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower().lstrip(".") in _TEXTS
+
+
+def text_change(name: str, before: bytes, after: bytes) -> TextChange:
+    """The lines that differ. Of long texts only that they differ: comparing takes too long."""
+    if max(len(before), len(after)) > MOST_TEXT:
+        return TextChange(name=name, lines=("It is too long to be compared here.",))
+    old, new = (text.decode("utf-8", "replace").splitlines() for text in (before, after))
+    if max(len(old), len(new)) > _MOST_LINES:
+        return TextChange(name=name, lines=("It has too many lines to be compared here.",))
+    lines = [line[:400] for line in difflib.unified_diff(old, new, lineterm="", n=2)][2:]
+    if len(lines) > _MOST_SHOWN:
+        lines = [*lines[:_MOST_SHOWN], "… and more"]
+    return TextChange(name=name, lines=tuple(lines))
+
+
+def licence_words(before: str, after: str) -> str:
+    if before == after:
+        return f"It stays under {after}; who proposes gives the change under it."
+    return f"The licence changes from {before} to {after}, which {before} allows."

@@ -1,0 +1,39 @@
+"""No request brings more than the largest upload that any door takes, whatever it says beforehand.
+
+Forms are spooled to the disk before a door sees them: without this one could fill it.
+"""
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BYTES: Final = 144 * 1024 * 1024
+_WORDS: Final = f"a request brings at most {MOST_BYTES >> 20} MB: send less at once"
+
+
+class Bounded:
+    """Ends the reading of a body that is too large; the door's caller is answered 413."""
+
+    def __init__(self, app: ASGIApp, most: int = MOST_BYTES) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        left = self._most
+        said = Headers(scope=scope).get("content-length", "0")
+        announced = int(said) if said.isdecimal() else 0
+
+        async def counted() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0 or announced > self._most:
+                raise HTTPException(413, _WORDS)
+            return message
+
+        await self._app(scope, counted, send)

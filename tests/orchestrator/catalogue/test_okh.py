@@ -1,0 +1,161 @@
+"""From a manifest into a release, and out again as OKH 2.4."""
+
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from designs import okh
+from designs.design import Role
+from designs.errors import DesignRefused
+from orchestrator.app import create_app
+from orchestrator.catalogue import model, service
+from orchestrator.catalogue.model import Answers
+from orchestrator.dispatch.signing import Signer
+from orchestrator.settings import Settings
+from orchestrator.store import Store
+
+SQUARE = """<svg xmlns="http://www.w3.org/2000/svg" width="40mm" height="40mm" viewBox="0 0 40 40">
+<path d="M0 0H40V40H0Z"/></svg>"""
+MANIFEST = """\
+# SPDX-License-Identifier: CC0-1.0
+okhv = "2.4"
+name = "Coaster"
+version = "1.0.0"
+license = "CERN-OHL-S-2.0"
+licensor = ["Ada Lovelace <ada@example.org>"]
+function = "Keeps a table dry."
+manufacturing-instructions = "how.txt"
+bom = "things.csv"
+x-ours = { kept = ["word", "for word"] }
+
+[[part]]
+name = "plate"
+export = "plate.svg"
+tsdc = "LAS"
+
+[cosmolocal]
+first_article = true
+
+[[cosmolocal.contributor]]
+name = "Grace"
+share = 2
+
+[cosmolocal.part.plate]
+material = "plywood"
+thickness_mm = 3
+alternative = [
+  { file = "plate-k40.gcode", machine_class = "k40" },
+  { file = "plate-2.svg" },
+]
+"""
+FILES = {
+    "okh.toml": MANIFEST,
+    "plate.svg": SQUARE,
+    "plate-2.svg": SQUARE.replace("40", "41"),
+    "plate-k40.gcode": "G21\n",
+    "how.txt": "Cut it.",
+    "things.csv": "name,quantity\n",
+    "README.md": "A coaster",
+    "spare.nc": "G21\n",
+}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/test.db", tmp_path / "blobs")
+    yield opened
+    await opened.close()
+
+
+def written(folder: Path, files: dict[str, str]) -> dict[str, Path]:
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return {name: folder / name for name in files}
+
+
+async def test_what_the_manifest_says_is_in_the_release(store: Store, tmp_path: Path) -> None:
+    published = await service.publish(store, written(tmp_path / "d", FILES), Answers())
+    release = published.release
+    (plate,) = release.parts
+    assert [(a.file_name, a.machine_class, a.format) for a in plate.alternatives] == [
+        ("plate-k40.gcode", "k40", "gcode"),
+        ("plate-2.svg", None, "svg"),
+    ]
+    assert release.first_article
+    assert [(c.name, c.share) for c in release.contributors] == [("Grace", 2)]
+    assert {file.name: file.role for file in release.files} == {
+        "okh.toml": Role.MANIFEST,
+        "plate.svg": Role.EXPORT,
+        "plate-2.svg": Role.EXPORT,
+        "plate-k40.gcode": Role.PROGRAM,
+        "how.txt": Role.INSTRUCTIONS,
+        "things.csv": Role.BOM,
+        "README.md": Role.DOCUMENT,
+        "spare.nc": Role.PROGRAM,
+    }
+
+
+async def test_a_missing_alternative_is_named(store: Store, tmp_path: Path) -> None:
+    short = {name: text for name, text in FILES.items() if name != "plate-k40.gcode"}
+    with pytest.raises(DesignRefused, match=r"plate-k40\.gcode"):
+        await service.publish(store, written(tmp_path / "d", short), Answers())
+
+
+async def test_what_no_record_can_hold_is_refused_in_words(store: Store, tmp_path: Path) -> None:
+    long = FILES | {"okh.toml": MANIFEST.replace('"1.0.0"', '"first try"')}
+    with pytest.raises(DesignRefused) as caught:
+        await service.publish(store, written(tmp_path / "d", long), Answers())
+    assert [finding.where for finding in caught.value.findings] == ["version"]
+
+
+async def test_a_release_is_had_as_a_manifest(store: Store, tmp_path: Path) -> None:
+    published = await service.publish(store, written(tmp_path / "d", FILES), Answers())
+    sha256 = published.release.sha256
+    app = create_app(Settings(data_dir=tmp_path), store, Signer.open(tmp_path / "k"), lambda: True)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
+        answer = await client.get(f"/releases/{sha256}/okh.toml")
+        assert (await client.get(f"/releases/{'0' * 64}/okh.toml")).status_code == 404
+        out = tomllib.loads(answer.text)
+        for file in out["cosmolocal"]["file"]:
+            assert (await client.get(file["url"])).content == (
+                tmp_path / "d" / file["name"]
+            ).read_bytes()
+    assert answer.headers["content-type"].startswith("application/toml")
+    assert okh.lint(answer.content, "okh.toml").verdict == "valid"
+    assert out["repo"] == f"http://city.test/releases/{sha256}"
+    assert out["x-ours"] == {"kept": ["word", "for word"]}
+    assert out["licensor"] == ["Ada Lovelace <ada@example.org>"]
+    assert out["cosmolocal"]["release"] == sha256
+    again = model.draft_of_manifest(okh.read(answer.content, "okh.toml"), list(FILES), Answers())
+    assert again.parts[0].alternatives == (
+        okh.AlternativeEntry(file="plate-k40.gcode", machine_class="k40"),
+        okh.AlternativeEntry(file="plate-2.svg"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("BOM.csv", Role.BOM),
+        ("sBoM.csv", Role.BOM),
+        ("Switch_Plate_GoPro_Compatible_BOM.csv", Role.BOM),
+        ("bombs.csv", Role.DOCUMENT),
+        ("readings.csv", Role.DOCUMENT),
+        ("Assembly Guide.pdf", Role.INSTRUCTIONS),
+        ("docs/maker_guide.md", Role.INSTRUCTIONS),
+        ("README.md", Role.DOCUMENT),
+        ("plate.nc", Role.PROGRAM),
+        ("hook.GCODE", Role.PROGRAM),
+        ("hook.FCStd", Role.SOURCE),
+        ("make.py", Role.SOURCE),
+        ("photo.JPG", Role.IMAGE),
+        ("okh.yml", Role.MANIFEST),
+    ],
+)
+def test_what_a_file_is_for_by_its_name(name: str, role: Role) -> None:
+    assert model.role(name, ()) is role

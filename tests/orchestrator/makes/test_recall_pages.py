@@ -1,0 +1,235 @@
+"""Recalls and passports as people and programs get them, on the whole application."""
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from designs.design import Contributor
+from orchestrator.app import secret
+from orchestrator.cli import recalls as cli
+from orchestrator.makes import recall_api
+from orchestrator.makes import service as makes
+from orchestrator.makes.recalled import Listed
+from orchestrator.orders import service as orders
+from orchestrator.settings import Settings
+from tests.orchestrator.dispatch.conftest import PRINTER
+from tests.orchestrator.test_pages import Site, site
+
+__all__ = ["site"]
+
+
+async def made_part(site: Site, lot: str | None = "PLA 2611-A") -> tuple[str, str]:
+    """A passport and its order's page."""
+    people = (Contributor(name="Berta", did="drew it"),)
+    await site.town.publish(contributors=people)
+    agent = await site.town.open_lab("Near", 1, PRINTER)
+    path = await site.order()
+    async with site.town.store.unit() as unit:
+        (row,) = await orders.orders(unit)
+        (job,) = await orders.jobs_of(unit, row.id)
+        await orders.plan_job(unit, job.id, agent, "printer-1")
+        await orders.offer_job(unit, job.id, "a-1")
+        await orders.job_made(unit, job.id, "a-1")
+        done = makes.Finished(
+            job_id=job.id, attempt="a-1", agent=agent, machine="printer-1",
+            program_sha256="a" * 64, machine_s=700, operator=None, operator_minutes=None,
+            simulated=False, lot=lot, file="f" * 64,
+        )  # fmt: skip
+        return (await makes.record(unit, done)).id, path
+
+
+async def post(site: Site, path: str, status: int = 201, **body: Any) -> Any:
+    answer = await site.client.post(path, json=body, headers={"Accept": "application/json"})
+    assert answer.status_code == status, answer.text
+    return answer.json() if answer.content else None
+
+
+@pytest.fixture
+def operator(site: Site, tmp_path: Any) -> Site:
+    site.client.headers["Authorization"] = (
+        f"Bearer {secret(Settings(data_dir=tmp_path).token_file)}"
+    )
+    return site
+
+
+async def test_a_recall_is_told_first_on_passport_order_and_design(operator: Site) -> None:
+    passport, order = await made_part(operator)
+    wish = {"design": "hook", "reason": "it <b>breaks</b>", "by": "Ona", "todo": "return"}
+    assert (await post(operator, "/api/recalls/preview", 200, **wish))["units"] == 1
+    opened = await post(operator, "/api/recalls", **wish)
+    assert (opened["units"], opened["orders"], opened["state"]) == (1, 1, "open")
+    for path in (f"/p/{passport}", f"/p/{passport}.html", order, "/designs/hook"):
+        page = await operator.get(path)
+        assert "it <b>breaks</b>" in page.words, path
+        assert "<b>breaks" not in page.answer.text
+    passport_page = await operator.get(f"/p/{passport}")
+    main = passport_page.answer.text.partition("<main")[2]
+    assert main.index("Recalled: Stop using it and bring it back") < main.index("<h1>")
+    assert not [
+        f for f in (await operator.get("/designs/hook")).all("form") if f.get("action") == "/quotes"
+    ]
+    record = (await operator.get(f"/p/{passport}.json")).answer.json()
+    assert record["recalled"] is True
+    assert record["recalls"][0]["do"] == "Stop using it and bring it back to the lab."
+    recall_page = await operator.get(f"/recalls/{opened['id']}")
+    assert f'href="/p/{passport}"' in recall_page.answer.text
+    assert opened["what"] in (await operator.get("/recalls")).words
+    lifted = await post(operator, f"/api/recalls/{opened['id']}/lift", 200, why="a jest", by="Ona")
+    assert lifted["state"] == "lifted"
+    after = await operator.get(f"/p/{passport}")
+    assert re.search(r"It was recalled .* the recall was lifted .*: a jest", after.words)
+    record = (await operator.get(f"/p/{passport}.json")).answer.json()
+    assert (record["recalled"], record["recalls"][0]["state"]) == (False, "lifted")
+    await post(operator, f"/api/recalls/{opened['id']}/settle", 409, why="x", by="Ona")
+
+
+async def test_holders_are_for_the_operator_alone(operator: Site) -> None:
+    await made_part(operator)
+    opened = await post(operator, "/api/recalls", lot="pla 2611-a", reason="brittle", by="Ona")
+    (holder,) = await post(operator, f"/api/recalls/{opened['id']}/holders", 200)
+    assert holder["name"] == "Ana Puig"
+    how = {"order": holder["order"], "how": "by telephone"}
+    await post(operator, f"/api/recalls/{opened['id']}/told", 204, **how)
+    (holder,) = await post(operator, f"/api/recalls/{opened['id']}/holders", 200)
+    assert holder["told_how"] == "by telephone"
+    for path in ("units", "units.csv", "jobs", ""):
+        shown = await operator.client.get(f"/api/recalls/{opened['id']}/{path}".rstrip("/"))
+        assert shown.status_code == 200
+        assert "Puig" not in shown.text
+    del operator.client.headers["Authorization"]
+    for path in ("", "/preview", f"/{opened['id']}/holders", f"/{opened['id']}/lift"):
+        assert (await operator.client.post(f"/api/recalls{path}", json={})).status_code == 401
+
+
+async def test_the_list_is_the_same_as_data_and_as_a_table(operator: Site) -> None:
+    passport, _ = await made_part(operator, lot="=HYPERLINK(1)")
+    opened = await post(operator, "/api/recalls", design="hook", reason="brittle", by="Ona")
+    units = (await operator.client.get(f"/api/recalls/{opened['id']}/units")).json()
+    table = (await operator.client.get(f"/api/recalls/{opened['id']}/units.csv")).text
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [unit["passport"] for unit in units] == [row["passport"] for row in rows] == [passport]
+    assert (units[0]["lot"], rows[0]["lot"]) == ("=HYPERLINK(1)", "'=HYPERLINK(1)")
+
+
+async def test_an_empty_list_is_an_empty_array(operator: Site) -> None:
+    await made_part(operator)
+    opened = await post(operator, "/api/recalls", lot="none", reason="brittle", by="Ona")
+    assert (await operator.client.get(f"/api/recalls/{opened['id']}/units")).json() == []
+
+
+@pytest.mark.parametrize(
+    "value", ["=1", "+1", "-1", "@a", "\t=1", " =1", "\r=1", "\u00a0=1", "\uff1d1", "\uff0b1"]
+)
+def test_no_cell_is_a_formula(value: str) -> None:
+    assert recall_api.cell(value) == f"'{value}"
+    assert value[0] in recall_api._RISKY
+
+
+async def test_pieces_of_a_list_join_without_seams() -> None:
+    def unit(name: str) -> Listed:
+        from datetime import UTC, datetime
+
+        at = datetime(2026, 11, 3, tzinfo=UTC)
+        return Listed(name, "o", "ready", "hook", "r", "nord", "printer-1", at, None, None)
+
+    async def pieces(*sizes: int) -> Any:
+        for size in sizes:
+            yield [unit(f"p-{number}") for number in range(size)]
+
+    for sizes in ((), (1,), (2, 1), (3, 3, 2)):
+        said = "".join([piece async for piece in recall_api.as_json(pieces(*sizes))])
+        assert len(json.loads(said)) == sum(sizes)
+        table = "".join([piece async for piece in recall_api.as_csv(pieces(*sizes))])
+        assert len(list(csv.reader(io.StringIO(table)))) == 1 + sum(sizes)
+
+
+# ── the passport
+
+
+async def test_a_passport_says_what_is_known_and_leaves_out_what_is_not(site: Site) -> None:
+    passport, order = await made_part(site)
+    record = (await site.get(f"/p/{passport}.json")).answer.json()
+    assert record["address"] == f"http://pages.test/p/{passport}"
+    assert (
+        record["design"]["files"][0]["sha256"] == record["design"]["made_from_sha256"] == "f" * 64
+    )
+    assert record["design"]["contributors"] == [{"name": "Berta", "did": "drew it", "share": 1}]
+    assert record["material"]["lot"] == "PLA 2611-A"
+    assert record["recalled"] is False
+    assert record["events"][0]["what"] == "made"
+    assert record["licence_notices"]
+    assert order.rpartition("/")[2] not in json.dumps(record), "the order is known by its hash"
+    assert "quality" not in record
+    for absent in ("operator", "began_at"):
+        assert absent not in record["made"]
+    assert not {"repo", "forked_from"} & record["design"].keys()
+    assert None not in list(_leaves(record))
+    page = await site.get(f"/p/{passport}")
+    for words in ("PLA 2611-A", "Berta (drew it)", "not inspected yet", "f" * 64):
+        assert words in page.words
+
+
+def _leaves(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    else:
+        yield value
+
+
+async def test_a_kept_passport_needs_nothing_of_the_node(site: Site) -> None:
+    passport, _ = await made_part(site)
+    page = await site.get(f"/p/{passport}.html")
+    assert "attachment" in page.answer.headers["content-disposition"]
+    assert [one for tag in ("script", "link", "img") for one in page.all(tag)] == []
+    assert all((one.get("href") or "").startswith("http") for one in page.all("a"))
+    assert page.all("svg")
+    html = page.answer.text
+    kept = html[html.index('<pre id="record">') + 17 : html.index("</pre>")]
+    import html as entities
+
+    assert json.loads(entities.unescape(kept))["item_id"] == passport
+
+
+@pytest.mark.parametrize("path", ["/p/p-none.json", "/p/p-none.html", "/recalls/r-none"])
+async def test_what_is_not_there_is_said(site: Site, path: str) -> None:
+    answer = await site.client.get(path, headers={"Accept": "application/json"})
+    assert answer.status_code == 404
+    assert isinstance(answer, httpx.Response)
+
+
+# ── times on the command line
+
+
+@pytest.mark.parametrize(
+    ("words", "zone", "meant"),
+    [
+        ("2026-11-03T08:00+01:00", None, "2026-11-03T08:00:00+01:00"),
+        ("2026-11-03T08:00Z", "Europe/Madrid", "2026-11-03T08:00:00+00:00"),
+        ("2026-11-03T08:00", "Europe/Madrid", "2026-11-03T08:00:00+01:00"),
+        ("2026-07-03", "Europe/Madrid", "2026-07-03T00:00:00+02:00"),
+    ],
+)
+def test_a_time_has_a_zone(words: str, zone: str | None, meant: str) -> None:
+    assert cli.moment(words, zone) == meant
+
+
+@pytest.mark.parametrize(
+    ("words", "zone", "said"),
+    [
+        ("2026-11-03T08:00", None, "has no zone"),
+        ("yesterday", None, "is no time"),
+        ("2026-11-03T08:00", "Mars/Base", "no zone Mars/Base"),
+        ("2026-11-03T08:00", "../etc", "no zone"),
+        ("2026-10-25T02:30", "Europe/Madrid", r"twice .*02:30\+02:00 or .*02:30\+01:00"),
+        ("2026-03-29T02:30", "Europe/Madrid", "never was in Europe/Madrid"),
+    ],
+)
+def test_a_time_is_never_guessed(words: str, zone: str | None, said: str) -> None:
+    with pytest.raises(cli.NoMoment, match=said):
+        cli.moment(words, zone)
