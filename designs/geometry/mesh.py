@@ -127,9 +127,13 @@ def sound(parts: Iterable[tuple[Points, Indices]]) -> Mesh:
     del welded
     refuse_absurd_size(vertices)
     shell = shell_of_each_face(len(vertices), faces)
-    before = float(volumes_mm3(vertices, faces).sum())
-    faces, turned = _turned_outside_out(vertices, faces, shell, gaps)
-    volume = float(volumes_mm3(vertices, faces).sum()) if turned else before
+    each = volumes_mm3(vertices, faces)
+    turn = _inside_out(vertices, faces, shell, each, gaps)
+    before, turned = float(each.sum()), int(turn.sum())
+    volume = before
+    if turned:
+        faces = np.where(turn[shell][:, None], faces[:, ::-1], faces)
+        volume = float(np.where(turn[shell], -each, each).sum())
     _refuse_what_is_no_solid(volume, faces, gaps)
     notes = [_open(gaps)] if gaps else []
     notes += [_turned(turned, before, volume)] if turned else []
@@ -156,10 +160,12 @@ def checked(corners: Points) -> Points:
 def mesh_facts(mesh: Mesh) -> MeshFacts:
     low, high = mesh.bounds_mm
     x, y, z = (round(float(v), 3) for v in high - low)
+    a, b, c = (mesh.vertices - mesh.vertices.mean(axis=0))[mesh.faces].transpose(1, 0, 2)
+    cross = np.cross(b - a, c - a)
     return MeshFacts(
         size_mm=(x, y, z),
-        volume_mm3=round(float(volumes_mm3(mesh.vertices, mesh.faces).sum()), 3),
-        area_mm2=round(float(areas_mm2(mesh).sum()), 3),
+        volume_mm3=round(float(np.einsum("ij,ij->i", a, cross).sum()) / 6, 3),
+        area_mm2=round(float(np.sqrt(np.einsum("ij,ij->i", cross, cross)).sum()) / 2, 3),
         triangles=len(mesh.faces),
         shells=mesh.shells,
         watertight=mesh.gaps == 0,
@@ -308,25 +314,15 @@ def refuse_absurd_size(vertices: Points) -> None:
         )
 
 
-def _turned_outside_out(
-    vertices: Points, faces: Indices, shell: Indices, gaps: int
-) -> tuple[Indices, int]:
-    """Shells drawn inside out are turned; a hollow inside another shell stays as it is."""
-    volume: Points = np.bincount(shell, weights=volumes_mm3(vertices, faces)).astype(np.float64)
-    if len(volume) > 10_000 or gaps:
-        turn = np.full(len(volume), volume.sum() < 0)
-    else:
-        turn = _inside_out(vertices, faces, shell, volume)
-    if turn.any():
-        faces = np.where(turn[shell][:, None], faces[:, ::-1], faces)
-    return faces, int(turn.sum())
-
-
 def _inside_out(
-    vertices: Points, faces: Indices, shell: Indices, volume: Points
+    vertices: Points, faces: Indices, shell: Indices, volumes: Points, gaps: int
 ) -> NDArray[np.bool_]:
-    if not (volume < 0).any():
+    """Which shells are drawn inside out; a hollow inside another shell is none of them."""
+    volume: Points = np.bincount(shell, weights=volumes).astype(np.float64)
+    if (volume >= 0).all():
         return np.zeros(len(volume), dtype=bool)
+    if len(volume) > 10_000 or gaps:
+        return np.full(len(volume), volume.sum() < 0)
     corners = vertices[faces]
     low = np.full((len(volume), 3), np.inf)
     high = -low

@@ -523,7 +523,7 @@ reviews("words.dxf", "text is not cut", dxf(lambda s: (square(s), s.add_text("he
 rejects("specks.dxf", "mm large", circle(0.01))
 rejects(
     "loop_of_dots.dxf",
-    "outlines",
+    "too many points",
     lambda: dxf(lambda s: [s.add_circle((k % 200 * 3, k // 200 * 3), 1) for k in range(21_000)]),
 )
 
