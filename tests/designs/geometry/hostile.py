@@ -762,7 +762,19 @@ def png_bomb() -> bytes:
     return bytes(data)
 
 
-OKH = 'okhv = "2.4"\nname = "Hook"\nfunction = "Holds"\nlicense = "CC0-1.0"\nlicensor = "Ana"\nrepo = "https://example.org"\n'
+OKH = """okhv = "2.4"
+name = "Hook"
+version = "1.0.0"
+function = "Holds a coat."
+license = "CC0-1.0"
+licensor = "Ana Puig"
+repo = "https://example.org/hook"
+documentation-language = "en"
+[[part]]
+name = "hook"
+export = "hook.stl"
+tsdc = "3DP"
+"""
 
 case("photo.jpg", ACCEPT, "GPS position", photo)
 case("picture.png", ACCEPT, "", png())
@@ -771,10 +783,8 @@ rejects("bomb.png", "points|damaged", png_bomb)
 rejects("html.png", "web page", b"<html><script>alert(1)</script></html>")
 rejects("cut.jpg", "damaged", lambda: photo()[:700])
 case("okh.toml", ACCEPT, "", OKH.encode())
-reviews("okh-2.toml", "does not say", OKH.replace("licensor", "someone").encode())
-rejects(
-    "t37_yaml_tag/okh.yml", "cannot be read", b"title: !!python/object/apply:os.system ['id']\n"
-)
+reviews("okh-2.toml", "licensor: is missing", OKH.replace("licensor", "someone").encode())
+rejects("t37_yaml_tag/okh.yml", "YAML tag", b"title: !!python/object/apply:os.system ['id']\n")
 rejects("yaml_alias/okh.yml", "aliases", b"title: &a [x]\nb: [*a, *a]\n")
 rejects("document.pdf", "a PDF", b"%PDF-1.7\n" + bytes(100))
 rejects("program.gcode", "program for one machine", b"G28\nM104 S999\nG1 X0\nG1 X1\nG1 X2\n")
