@@ -28,7 +28,7 @@ _LIGHT = np.array([-0.45, 0.55, 0.7]) / np.linalg.norm([-0.45, 0.55, 0.7])  # ri
 _PRINTED = np.array([0.20, 0.56, 0.58])
 _SHEET = np.array([0.87, 0.68, 0.43])
 
-Image3 = NDArray[np.float64]
+Tones = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def scene(mesh: Mesh, view: View, px: int, colour: Points = _PRINTED) -> Scene:
     """`colour` is one of all, or (faces, 3) one of each: red, green and blue from 0 to 1."""
     axes = view.axes()
     at = mesh.vertices @ axes.T
-    facing = normals(mesh) @ axes.T
+    facing = (normals(mesh) @ axes.T).astype(np.float32)  # tones: a pixel has 256
     towards = np.flatnonzero(facing[:, 2] > 0)
     shadow = _shadow(mesh.vertices, axes)
     to_pixels, scale = _fit(np.vstack([at[:, :2], shadow]), px)
@@ -223,35 +223,40 @@ def _fit(points: Points, px: int) -> tuple[Callable[[Points], Points], float]:
     return to_pixels, scale
 
 
-def _shaded(facing: Points, depth: Points, owner: Indices, colour: Points) -> Image3:
+def _shaded(facing: Tones, depth: Points, owner: Indices, colour: Points) -> Tones:
     """Lambert light from the upper left, a little from the eye, and darker lines at edges."""
-    lit = np.clip(facing @ _LIGHT, 0, 1)
-    tone = (0.42 + 0.62 * lit + 0.08 * facing[:, 2])[np.maximum(owner, 0)]
-    of_face = np.broadcast_to(colour, facing.shape)
-    picture = np.clip(tone[..., None] * of_face[np.maximum(owner, 0)], 0, 1)
-    return picture * (1 - 0.45 * _edges(facing, depth, owner))[..., None]
+    lit = np.clip(facing @ _LIGHT.astype(np.float32), 0, 1)
+    tone = 0.42 + 0.62 * lit + 0.08 * facing[:, 2]
+    of_face = np.clip(tone[:, None] * np.broadcast_to(colour, facing.shape), 0, 1)
+    dimmed = np.concatenate([of_face, 0.55 * of_face]).astype(np.float32)
+    # One look-up a pixel: what lies at an edge takes the darker half.
+    return dimmed[np.maximum(owner, 0) + len(of_face) * _edges(facing, depth, owner)]
 
 
-def _edges(facing: Points, depth: Points, owner: Indices) -> Points:
-    """1 where a pixel's neighbour faces elsewhere or lies far behind."""
-    edge = np.zeros(owner.shape)
-    normal = facing[np.maximum(owner, 0)]
+def _edges(facing: Tones, depth: Points, owner: Indices) -> NDArray[np.bool_]:
+    """Where a pixel's neighbour faces elsewhere or lies far behind."""
+    edge = np.zeros(owner.shape, np.bool_)
+    covered = owner >= 0
     jump = 0.012 * owner.shape[0]
     for axis in (0, 1):
-        near, far = (np.delete(owner, i, axis) >= 0 for i in (-1, 0))
-        bend = (np.delete(normal, -1, axis) * np.delete(normal, 0, axis)).sum(axis=-1) < 0.8
-        both = near & far
-        with np.errstate(invalid="ignore"):
-            step = np.abs(np.diff(depth, axis=axis)) > jump
-        found = both & (bend | step) | (near ^ far)
-        for cut in (slice(0, -1), slice(1, None)):
-            place = (cut, slice(None)) if axis == 0 else (slice(None), cut)
-            edge[place] = np.maximum(edge[place], found)
+        first, last = (
+            (cut, slice(None)) if axis == 0 else (slice(None), cut)
+            for cut in (slice(None, -1), slice(1, None))
+        )
+        found = covered[first] ^ covered[last]
+        # Two pixels of one face differ in nothing.
+        place = np.nonzero(covered[first] & covered[last] & (owner[first] != owner[last]))
+        one, other = owner[first][place], owner[last][place]
+        bend = np.einsum("ij,ij->i", facing[one], facing[other]) < 0.8
+        step = np.abs(depth[last][place] - depth[first][place]) > jump
+        found[place] |= bend | step
+        edge[first] |= found
+        edge[last] |= found
     return edge
 
 
 def _composed(
-    picture: Image3, covered: NDArray[np.bool_], dark: NDArray[np.bool_], px: int
+    picture: Tones, covered: NDArray[np.bool_], dark: NDArray[np.bool_], px: int
 ) -> Image.Image:
     """The part over its blurred shadow, on nothing."""
     blur = ImageFilter.GaussianBlur(px / 60)
