@@ -173,7 +173,8 @@ def _solid(file: Path, kind: str, wish: _Wish) -> _Seen:
             "grams": _grams(flat.area_mm2 * thick, _sheets(wish)),
         }
     found, pictures = _shown(look, wish)
-    return told, [*_too_thin(facts), *found], pictures
+    thin = [] if wish.made else _too_thin(facts)
+    return told, [*thin, *found], pictures
 
 
 def _shown(

@@ -22,7 +22,7 @@ from designs.geometry.measures import (
     solid_measures,
     solid_seen,
 )
-from designs.geometry.mesh import Mesh, mesh_facts, read_mesh, stl_bytes
+from designs.geometry.mesh import Mesh, gapped, mesh_facts, read_mesh, stl_bytes
 from designs.geometry.picture import glb, sheet_glb, thumbnail
 from designs.geometry.remark import Remark
 from designs.kinds import DRAWINGS, called
@@ -142,9 +142,10 @@ class SheetLook:
 def solid_look(mesh: Mesh, wanted: Wanted | None) -> SolidLook:
     facts, edges, seen = mesh_facts(mesh), flaws.edges(mesh), solid_seen(mesh)
     doubt = flaws.unit_doubt(max(facts.size_mm))
-    # Crowded edges are shown with their places where a printer is asked about them.
+    # Open and crowded edges are shown with their places where a printer is asked about them.
+    told = gapped(mesh.gaps) if wanted else None
     own = (
-        *mesh.notes,
+        *(note for note in mesh.notes if note != told),
         *flaws.findings(mesh, edges, branched=wanted is None),
         *([doubt] if doubt else []),
     )

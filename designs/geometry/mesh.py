@@ -135,7 +135,7 @@ def sound(parts: Iterable[tuple[Points, Indices]]) -> Mesh:
         faces = np.where(turn[shell][:, None], faces[:, ::-1], faces)
         volume = float(np.where(turn[shell], -each, each).sum())
     _refuse_what_is_no_solid(volume, faces, gaps)
-    notes = [_open(gaps)] if gaps else []
+    notes = [gapped(gaps)] if gaps else []
     notes += [_turned(turned, before, volume)] if turned else []
     return Mesh(vertices, faces, gaps, int(shell.max()) + 1, tuple(notes))
 
@@ -349,7 +349,7 @@ def _refuse_what_is_no_solid(volume: float, faces: Indices, gaps: int) -> None:
         )
 
 
-def _open(gaps: int) -> Finding:
+def gapped(gaps: int) -> Finding:
     return Finding(
         severity=Severity.WARNING,
         where=f"{gaps} open edges",

@@ -6,6 +6,7 @@ It holds no geometry; `sheets` does the work in the child.
 from pathlib import Path
 
 from designs import bounded
+from fablab_agents.prepare import manner
 from fablab_agents.prepare.order import Made, Order, PrepareRefused, Sheet, refusal
 
 TOOL_MM = 3.175
@@ -19,9 +20,11 @@ def tool(order: Order) -> str:
 
 def make(order: Order, program: Path) -> Made:
     """The program for this order, written to `program`; raises `DesignRefused`."""
+    notes = manner.of_sheet(order)
     asked = sheet(order, program).model_dump_json()
     answer = bounded.run("fablab_agents.prepare.sheets:make", asked, limits=bounded.MAKING)
-    return Made.model_validate(answer)
+    made = Made.model_validate(answer)
+    return made.model_copy(update={"findings": (*notes, *made.findings)})
 
 
 def sheet(order: Order, program: Path) -> Sheet:

@@ -40,6 +40,20 @@ def asked(order: Order) -> Asked:
     return Asked(settings, manner.locked and "layer_height" in settings, notes)
 
 
+def of_sheet(order: Order) -> tuple[Finding, ...]:
+    """Notes on what is asked of a part that is cut; raises `PrepareRefused` where it is locked."""
+    manner = order.manner
+    if manner is None:
+        return ()
+    say = refusal if manner.locked else note
+    printed = (manner.layer_mm, manner.walls, manner.infill_pct, manner.supports)
+    away = list(_grade(manner))
+    if any(each is not None for each in printed):
+        what = "layers, walls, infill and supports are asked of a part that is cut from a sheet"
+        away.append((what, "leave them out of its recipe"))
+    return refuse_if_any(say("the recipe", what, do) for what, do in away)
+
+
 def _settings(manner: Manner, nozzle_mm: float) -> Iterator[tuple[str, str]]:
     if manner.layer_mm is not None and _can(manner.layer_mm, nozzle_mm):
         yield "layer_height", number(manner.layer_mm)
@@ -67,6 +81,10 @@ def _impossible(manner: Manner, nozzle_mm: float) -> Iterator[tuple[str, str]]:
         yield f"parts are not turned ({turned}) here yet", "publish the file as it is to be printed"
     if manner.supports not in {None, "none"}:
         yield "no supports are printed here yet", "design the part so that it needs none"
+    yield from _grade(manner)
+
+
+def _grade(manner: Manner) -> Iterator[tuple[str, str]]:
     if manner.material_grade is not None:
         grade = manner.material_grade
         yield f"nobody here vouches for the grade {grade!r}", "ask the lab what it has"

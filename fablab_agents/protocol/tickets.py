@@ -97,7 +97,7 @@ class Recipe(BaseModel):
     """How the part is to be made, as far as the release or the maker decides it.
 
     A recipe without a manner is written as before there were any: an older agent takes it. One
-    with a manner it refuses, as it must: it would not keep to it.
+    with a manner it cannot read, so it starts nothing from it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

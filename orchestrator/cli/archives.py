@@ -6,8 +6,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import httpx
-
 from designs import archive, bounded
 from designs.errors import DesignRefused, Refused
 from orchestrator.cli.client import (
@@ -17,6 +15,7 @@ from orchestrator.cli.client import (
     Commands,
     add_server,
     call,
+    fetch,
     refused,
     show,
 )
@@ -67,19 +66,19 @@ def fetched(args: argparse.Namespace) -> int:
     if out.exists():
         sys.stderr.write(f"cosmolocal download: {out} is there already; name another with --out\n")
         return REFUSED
-    size = _saved(f"{args.server}/releases/{found['sha256']}/archive.zip", out)
+    try:
+        size = _saved(fetch(args, f"/releases/{found['sha256']}/archive.zip"), out)
+    except Answered as no:
+        return refused(args, no)
     told = {"file": str(out), "bytes": size, "release": found["sha256"]}
     return show(args, told, f"{out}: {size / 1e6:.1f} MB, release {found['sha256']}")
 
 
-def _saved(address: str, out: Path) -> int:
+def _saved(content: bytes, out: Path) -> int:
     """Whole under its name, or not there."""
     spare = out.with_name(f"{out.name}.part")
     try:
-        with httpx.stream("GET", address, timeout=300) as answer, spare.open("wb") as file:
-            answer.raise_for_status()
-            for chunk in answer.iter_bytes():
-                file.write(chunk)
+        spare.write_bytes(content)
         return spare.replace(out).stat().st_size
     finally:
         spare.unlink(missing_ok=True)

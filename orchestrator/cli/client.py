@@ -4,12 +4,14 @@ It never shows a traceback for something a person can mend.
 """
 
 import argparse
+import ipaddress
 import json
 import os
 import sys
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import httpx
@@ -38,7 +40,7 @@ def add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         type=Path,
-        default=Path(os.environ.get("COSMOLOCAL_DATA_DIR", "var")),
+        default=_data_dir(),
         metavar="DIR",
         help="where a server on this computer keeps its token (default %(default)s)",
     )
@@ -46,9 +48,25 @@ def add_server(parser: argparse.ArgumentParser) -> None:
 
 
 def token(args: argparse.Namespace) -> str:
+    """The one that was given, or lies in the folder that was named; what lies here by chance goes
+    to this computer's own server only.
+    """
     given = os.environ.get("COSMOLOCAL_TOKEN")
     file: Path = args.data_dir / "token"
-    return given or (file.read_text().strip() if file.exists() else "")
+    meant = args.data_dir != _data_dir() or _is_here(args.server)
+    return given or (file.read_text().strip() if meant and file.exists() else "")
+
+
+def _data_dir() -> Path:
+    return Path(os.environ.get("COSMOLOCAL_DATA_DIR", "var"))
+
+
+def _is_here(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def call(args: argparse.Namespace, method: str, path: str, **request: Any) -> Any:  # noqa: ANN401

@@ -158,6 +158,12 @@ class Wish(BaseModel):
 # ── to scheduling
 
 
+def in_quality(part: Part, quality: str) -> Part:
+    """The part as it will be made: of a draft a workshop keeps to a recipe only if it is locked."""
+    advised = part.recipe is not None and not part.recipe.locked
+    return part.model_copy(update={"recipe": None}) if quality == "draft" and advised else part
+
+
 def effort(part: Part, machine: Machine) -> Effort | None:
     """What one piece takes on this machine; None where it does not do that."""
     if part.process not in machine.processes:

@@ -132,6 +132,7 @@ def _quoted_part(
     busy: Mapping[str, datetime],
     now: datetime,
 ) -> QuotedPart:
+    part = model.in_quality(part, wish.quality)
     pieces = wish.quantity if wish.part is not None else wish.quantity * part.quantity
     job = model.job_of(
         "asked", part, pieces, (wish.lat, wish.lon),
@@ -214,7 +215,8 @@ async def look(unit: Unit) -> Open | None:
     current = agreed | {job.id: f"{job.agent}/{job.machine}" for job in planned}
     asked = [
         model.job_of(
-            job.id, parts[job.id], job.quantity, (job.lat, job.lon),
+            job.id, model.in_quality(parts[job.id], job.quality), job.quantity,
+            (job.lat, job.lon),
             benches=_asked_labs(job, agreed.get(job.id), _allowed(job, named, benches)),
             policy=IN_FORCE,
             due_at=job.due_at, avoid=job.avoid,

@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES: Final = 144 * 1024 * 1024
-_WORDS: Final = f"a request brings at most {MOST_BYTES >> 20} MB: send less at once"
+MOST_JSON_BYTES: Final = 2 * 1024 * 1024
+"""Words are read whole, and cost many times their length once they are."""
 
 
 class Bounded:
@@ -24,16 +25,19 @@ class Bounded:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        left = self._most
-        said = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        form = headers.get("content-type", "").startswith("multipart/")
+        most = self._most if form else min(self._most, MOST_JSON_BYTES)
+        left, said = most, headers.get("content-length", "0")
         announced = int(said) if said.isdecimal() else 0
 
         async def counted() -> Message:
             nonlocal left
             message = await receive()
             left -= len(message.get("body", b""))
-            if left < 0 or announced > self._most:
-                raise HTTPException(413, _WORDS)
+            if left < 0 or announced > most:
+                words = f"a request of this kind brings at most {most >> 20} MB: send less at once"
+                raise HTTPException(413, words)
             return message
 
         await self._app(scope, counted, send)

@@ -3,6 +3,7 @@
 It never logs a key. When there are accounts this is where they come in.
 """
 
+import re
 import secrets
 
 from fastapi import Request, Response
@@ -34,4 +35,5 @@ def keep_key(request: Request, answer: Response, about: str, key: str) -> None:
 
 
 def _cookie(about: str) -> str:
-    return f"cosmolocal_key_{about[:20]}"
+    """Whatever stands in an address: a cookie's name has few letters."""
+    return f"cosmolocal_key_{re.sub(r'[^0-9A-Za-z_-]', '', about)[:20]}"

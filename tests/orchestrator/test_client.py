@@ -22,6 +22,22 @@ class Server:
         return httpx.Response(200, json={"lab": {"id": "lab-nord"}, "code": "c0de"})
 
 
+def test_the_token_that_lies_here_goes_to_no_other_computer(
+    server: "Server", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/token").write_text("secret")
+    main([*ADD])
+    assert server.headers["Authorization"] == "Bearer secret"
+    for elsewhere in ("https://other.example", "http://127.0.0.1.evil.example:80"):
+        main([*ADD, "--server", elsewhere])
+        assert "Authorization" not in server.headers
+    monkeypatch.setenv("COSMOLOCAL_TOKEN", "given")
+    main([*ADD, "--server", "https://other.example"])
+    assert server.headers["Authorization"] == "Bearer given"
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     made = Server()

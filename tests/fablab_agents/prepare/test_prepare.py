@@ -127,6 +127,20 @@ def test_the_quote_of_a_recipe_is_near_its_program(
     assert 0.8 < told.grams_p50 / made.grams < 1.25
 
 
+def test_a_locked_recipe_of_a_sheet_is_not_passed_over(
+    tmp_path: Path, plate_svg: Path, order: MakeOrder
+) -> None:
+    for wish, says in (({"material_grade": "birch BB"}, "'birch BB'"), ({"walls": 3}, "a sheet")):
+        asked = order(
+            plate_svg, LASER, "plywood", thickness_mm=3.0, manner=Manner(locked=True, **wish)
+        )
+        with pytest.raises(PrepareRefused) as refused:
+            prepare(asked, tmp_path / "out")
+        assert says in words(refused)
+        advised = replace(asked, manner=Manner(**wish))
+        assert any(says in f.what for f in prepare(advised, tmp_path / "advised").findings)
+
+
 # ── printed ──────────────────────────────────────────────────────────────────────────────────
 
 
