@@ -154,9 +154,9 @@ class World:
             verify=NO_TLS,
         )  # fmt: skip
 
-    def start_orchestrator(self, within_s: float = 30) -> None:
+    def start_orchestrator(self, within_s: float = 90) -> None:
         self.orchestrator.start()
-        self.orchestrator.wait_until(lambda: answers(f"{self.url}/readyz"), within_s, "it is ready")
+        self.orchestrator.wait_until(lambda: answers(f"{self.url}/readyz"), within_s, "being ready")
 
     def add_lab(self, spec: LabSpec) -> Lab:
         """Simulated machines, a lab at the orchestrator, an enrolled agent; all of it started."""

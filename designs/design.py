@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
     StringConstraints,
     model_validator,
 )
@@ -108,7 +109,7 @@ class Recipe(_Value):
     None is the workshop's to choose.
     """
 
-    locked: bool = False
+    locked: StrictBool = False
     layer_mm: float | None = Field(default=None, gt=0, le=2)
     walls: int | None = Field(default=None, ge=1, le=100)
     infill_pct: int | None = Field(default=None, ge=0, le=100)

@@ -10,7 +10,7 @@ readers may ignore. docs/okh.md shows it whole.
 """
 
 from designs.errors import Refused
-from designs.okh.lint import Level, Remark, Report, convert, lint
+from designs.okh.lint import Level, Remark, Report, convert, finding, lint
 from designs.okh.manifest import DRAWN, AlternativeEntry, Manifest, PartEntry, slug
 from designs.okh.parse import MAX_BYTES, Unreadable, parse
 from designs.okh.reading import interpret
@@ -27,14 +27,22 @@ __all__ = [
     "Remark",
     "Report",
     "convert",
+    "finding",
     "lint",
     "of_release",
     "read",
+    "slips",
     "slug",
     "write",
 ]
 
 _AGAIN = "Correct the manifest, or leave it out and answer the questions instead"
+
+
+def slips(manifest: bytes, name: str) -> tuple[Remark, ...]:
+    """What a recipe says that nobody would follow: a reason not to publish."""
+    found = lint(manifest, name).remarks
+    return tuple(r for r in found if r.level is Level.ESSENTIAL and ".recipe." in r.field)
 
 
 def read(manifest: bytes, name: str) -> Manifest:

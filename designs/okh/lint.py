@@ -12,7 +12,7 @@ from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-from designs.design import OWN_WORK
+from designs.design import OWN_WORK, Recipe
 from designs.errors import DesignRefused, Finding, Severity
 from designs.licences import Act, Outcome, is_expression, judge, known, says_something
 from designs.okh.fields import FIELDS, PART_FIELDS, Field, out_of_reach, path_fault
@@ -332,9 +332,20 @@ class _Look:
             yield from self._strange(
                 ("cosmolocal", "part", name), _table(entry), (*OWN_PART_KEYS, "kept")
             )
+            yield from self._slips(("cosmolocal", "part", name, "recipe"), _table(entry))
         for where in self.source.twice:
             what = "is given twice; the last one counts, the others are kept as overruled"
             yield self.say(Level.WARNING, where, what, "A reader may take either")
+
+    def _slips(self, where: Where, own: Plain) -> Iterator[Remark]:
+        """A slip in a recipe would be kept and not followed: safety may hang on it."""
+        known = tuple(Recipe.model_fields)
+        for key in list(_table(own.get("recipe")))[:200]:
+            if key not in known:
+                near = get_close_matches(key, known, 1, 0.6)
+                what = "is nothing that a recipe says" + (f": is {near[0]} meant?" if near else "")
+                why = f"Nobody would follow it; a recipe has {', '.join(known)}"
+                yield self.say(Level.ESSENTIAL, (*where, key), what, why)
 
     def _strange(
         self, where: Where, table: Mapping[str, object], known_keys: tuple[str, ...]

@@ -178,7 +178,10 @@ def described(files: Mapping[str, Path], answers: Answers) -> Draft:
     manifest = next((name for name in model.MANIFESTS if name in files), None)
     if manifest is None:
         return model.draft_of_files(list(files), answers)
-    read = okh.read(files[manifest].read_bytes(), manifest)
+    content = files[manifest].read_bytes()
+    read = okh.read(content, manifest)
+    if slips := okh.slips(content, manifest):
+        raise DesignRefused(okh.finding(slip) for slip in slips)
     return model.draft_of_manifest(read, list(files), answers)
 
 

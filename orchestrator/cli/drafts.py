@@ -250,7 +250,7 @@ def move(args: argparse.Namespace) -> int:
     try:
         answer = call(
             args, "POST", f"/api/releases/{args.release}/state", json=wish,
-            headers=_keyed(args, args.draft),
+            headers=_designers(args),
         )  # fmt: skip
     except Answered as no:
         return refused(args, no)
@@ -262,7 +262,7 @@ def name_labs(args: argparse.Namespace) -> int:
     try:
         answer = call(
             args, "POST", f"/api/releases/{args.release}/labs", json={"labs": args.lab},
-            headers=_keyed(args, args.draft),
+            headers=_designers(args),
         )  # fmt: skip
     except Answered as no:
         return refused(args, no)
@@ -280,6 +280,15 @@ def _ask(args: argparse.Namespace, method: str, path: str, **request: Any) -> An
 def _keyed(args: argparse.Namespace, draft: str | None) -> dict[str, str]:
     key = getattr(args, "key", None) or (draft and _kept().get(draft))
     return {"X-Api-Key": key} if key else {}
+
+
+def _designers(args: argparse.Namespace) -> dict[str, str]:
+    """The key of the draft that --draft names; raises Answered where nobody kept it here."""
+    found = _keyed(args, args.draft)
+    if args.draft and not found:
+        no = f"no key for {args.draft} is kept on this computer: give it by --key"
+        raise Answered({"detail": no})
+    return found
 
 
 def _keys_file() -> Path:

@@ -38,9 +38,11 @@ Seal = Callable[[bytes], str]
 
 
 async def place(unit: Unit, quoted: Quoted, confirmation: Confirmation, seal: Seal) -> OrderRow:
-    """Place the order and its jobs; the same quote twice gives the same order back."""
+    """Place the order and its jobs; the same quote twice by one maker gives the same order back."""
     placed = await unit.session.scalar(select(OrderRow).where(OrderRow.quote_id == quoted.id))
     if placed is not None:
+        if placed.maker_name != confirmation.maker.name:
+            raise OrderRefused("somebody has ordered from this quote already: ask for another")
         return placed
     text = _agreed_text(unit, quoted, confirmation)
     if no := await recalls.against(unit, quoted.release, [item.part for item in quoted.items]):

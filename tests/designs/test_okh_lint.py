@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from designs import okh
 from designs.errors import Refused
 from designs.okh import Level, lint, read
 from designs.okh.fields import FIELDS, out_of_reach, path_fault, reference_fault
@@ -305,3 +306,20 @@ def _value(text: str) -> object:
     import tomllib
 
     return tomllib.loads(f"x = {text}")["x"]
+
+
+def test_a_slip_in_a_recipe_is_not_kept_in_silence() -> None:
+    """`lock` for `locked`: nobody would follow what is meant to be followed exactly."""
+    manifest = (
+        b'okhv = "2.4"\n[[part]]\nname = "a"\n[cosmolocal.part.a]\n'
+        b"recipe = { lock = true, walls = 3, infil_pct = 100 }\n"
+    )
+    found = {r.field: r.what for r in okh.slips(manifest, "okh.toml")}
+    assert "is locked meant?" in found["cosmolocal.part.a.recipe.lock"]
+    assert "is infill_pct meant?" in found["cosmolocal.part.a.recipe.infil_pct"]
+    assert (
+        okh.slips(manifest.replace(b"lock =", b"locked =").replace(b"infil", b"infill"), "okh.toml")
+        == ()
+    )
+    with pytest.raises(Refused, match="locked"):
+        okh.read(manifest.replace(b"lock = true", b'locked = "yes"'), "okh.toml")
