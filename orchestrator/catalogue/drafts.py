@@ -247,9 +247,10 @@ class Drafts:
             named = lifecycle.checked_labs(labs, known_labs or {}) if labs else ()
             terms = Terms(caller, named, row.key_sha256, self._seen(draft, files), close)
             answers = Answers.model_validate(row.answers)
-            published = await service.publish(
-                self._store, self._paths(draft, files), answers, terms
-            )
+            async with self._looks:
+                published = await service.publish(
+                    self._store, self._paths(draft, files), answers, terms
+                )
             await asyncio.to_thread(self._files(draft).throw_away)
         return published
 
@@ -320,6 +321,8 @@ class Drafts:
         kept, now = self._files(draft), datetime.now(UTC)
 
         def seen(part: PartDraft) -> Examined | None:
+            if model.file_format(part.file_name) == "step":
+                return None  # what is made of it for the workshops is not kept with the draft
             file = files[part.file_name]
             lately = file.looked_at is not None and now - file.looked_at < _LATELY
             if file.facts is None or file.asked != asked_of(part) or not lately:

@@ -129,8 +129,10 @@ def with_manifest(blobs: Blobs, release: Release, text: bytes) -> Release:
 
 
 async def _is_free(unit: Unit, made: Release) -> bool:
-    """Whether nothing else is called so; the same fork once more is no stranger."""
+    """Whether nothing public is called so; the same fork once more is no stranger."""
     if await unit.session.get(ReleaseRow, made.sha256) is not None:
         return True
-    taken = select(ReleaseRow.sha256).where(ReleaseRow.design == made.design)
-    return await unit.session.scalar(taken.limit(1)) is None
+    taken = select(ReleaseRow.sha256).where(
+        ReleaseRow.design == made.design, ReleaseRow.private.is_(False)
+    )
+    return made.private or await unit.session.scalar(taken.limit(1)) is None

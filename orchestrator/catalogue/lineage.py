@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, or_, select, true, update
 from sqlalchemy.orm import aliased
 
 from designs.design import Release
@@ -35,20 +35,36 @@ class Fork:
 # ── at publishing
 
 
-async def settled(unit: Unit, release: Release) -> Release:
-    """The release with the ancestry and names it was silent about; raises DesignRefused."""
-    before = await _before(unit, release)
+async def settled(
+    unit: Unit, release: Release, mine: frozenset[str | None] | None = None
+) -> Release:
+    """The release with the ancestry and names it was silent about; raises DesignRefused.
+
+    Of pre-releases it reads those whose key is in `mine` alone, every one if that is None.
+    """
+    before = await _before(unit, release, mine)
     stated = release.ancestor or (before.ancestor if before else None)
-    ancestor = await find(unit, stated.release) if stated else None
+    told = select(ReleaseRow.manifest).where(_readable(mine))
+    found = stated and await unit.session.scalar(told.where(ReleaseRow.sha256 == stated.release))
+    ancestor = Release.model_validate_json(found) if found else None
     return ancestry.settled(release, before, ancestor)
 
 
-async def _before(unit: Unit, release: Release) -> Release | None:
+def _readable(mine: frozenset[str | None] | None) -> ColumnElement[bool]:
+    if mine is None:
+        return true()
+    known = sorted(key for key in mine if key is not None)
+    return or_(ReleaseRow.state.in_(sorted(PUBLIC)), ReleaseRow.key_sha256.in_(known))
+
+
+async def _before(
+    unit: Unit, release: Release, mine: frozenset[str | None] | None
+) -> Release | None:
     """The same version if it is there, else the newest; private work stands for itself."""
     if release.private:
         return None
     named = select(ReleaseRow.manifest).where(
-        ReleaseRow.design == release.design, ReleaseRow.private.is_(False)
+        ReleaseRow.design == release.design, ReleaseRow.private.is_(False), _readable(mine)
     )
     here = await unit.session.scalar(named.where(ReleaseRow.version == release.version))
     found = here or await unit.session.scalar(

@@ -5,15 +5,17 @@ written: a release is there whole or not at all.
 """
 
 import asyncio
+import hashlib
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel
 from sqlalchemy import Select, select
 
-from designs import bounded, okh
+from designs import bounded, kinds, okh
 from designs.design import Facts, File, MeshFacts, Release, Role
 from designs.errors import DesignRefused, Finding, Refused
 from orchestrator.catalogue import keys, lifecycle, lineage, model, versions
@@ -38,6 +40,9 @@ class Examined(BaseModel):
     findings: tuple[Finding, ...]
     pictures: dict[str, Path]
     derived: Derived | None = None
+
+
+_PICTURES: Final = {*kinds.IMAGES, "bmp", "avif"}
 
 
 class _Cleaned(BaseModel):
@@ -127,7 +132,7 @@ async def keep(
         findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]
         model.reject(findings)
         sent = files
-        files, taken_out = await asyncio.to_thread(_cleaned, files, draft, Path(work))
+        files, taken_out = await asyncio.to_thread(cleaned, files, Path(work))
         if terms.exact and files != sent:
             raise model.refused(
                 "a picture of it tells more than the picture", taken_out[0].where,
@@ -135,13 +140,12 @@ async def keep(
             )  # fmt: skip
         findings += taken_out
         draft, files = _derived(draft, files, examined)
-        pictures = {
-            name: {kind: store.blobs.put(path) for kind, path in seen.pictures.items()}
-            for name, seen in examined.items()
-        }
-        kept = _keep(store.blobs, files, draft)
-    facts = {name: seen.facts for name, seen in examined.items()}
-    release = record(draft, facts, kept)
+        hashed = await asyncio.to_thread(_hashed, files, draft)
+        facts = {name: seen.facts for name, seen in examined.items()}
+        release = record(draft, facts, hashed)
+        async with store.view() as unit:
+            await _checked(unit, release, terms)  # what is refused leaves no file
+        pictures = await asyncio.to_thread(_keep, store.blobs, files, examined)
     async with store.unit() as unit:
         return await insert(unit, release, findings, pictures, terms)
 
@@ -157,13 +161,7 @@ async def insert(
 
     Raises DesignRefused where the name or the version is taken, or somebody would be lost.
     """
-    said, release = release, await lineage.settled(unit, release)
-    if terms.exact and release != said:
-        raise model.refused(
-            f"it says nothing of those whom {release.design} names here", "release.json",
-            "publish its files, or take over a release that names them",
-        )  # fmt: skip
-    await _check_name(unit, release, terms)
+    release = await _checked(unit, release, terms)
     row = _row(unit, release, findings, pictures, terms)
     is_new = await unit.session.get(ReleaseRow, row.sha256) is None
     lab_keys = await _insert(unit, row, terms)
@@ -171,6 +169,32 @@ async def insert(
     if terms.then is not None:
         await terms.then(unit, release)
     return Published(release, tuple(findings), lab_keys, key)
+
+
+async def _checked(unit: Unit, said: Release, terms: Terms) -> Release:
+    """The release as it would be kept; raises DesignRefused where it may not be.
+
+    Nothing is read for it of a design that is somebody else's.
+    """
+    await _check_name(unit, said, terms)
+    caller = terms.caller
+    mine = None if caller.operator else frozenset({keys.kept(caller.key), terms.key_sha256})
+    release = await lineage.settled(unit, said, mine)
+    if terms.exact and release != said:
+        raise model.refused(
+            f"it says nothing of those whom {release.design} names here", "release.json",
+            "publish its files, or take over a release that names them",
+        )  # fmt: skip
+    there = await unit.session.get(ReleaseRow, release.sha256)
+    if there is None:
+        await _check_version(unit, release)
+    elif there.state == ReleaseState.PRE_RELEASE and not terms.labs:
+        raise model.refused(
+            f"this is a pre-release already, as {there.design} {there.version}",
+            "version",
+            f"open it to everybody: cosmolocal release open {there.sha256[:16]}…",
+        )
+    return release
 
 
 def described(files: Mapping[str, Path], answers: Answers) -> Draft:
@@ -234,24 +258,24 @@ def _derived(
     return model.made_of(draft, made), whole
 
 
-def _cleaned(
-    files: Mapping[str, Path], draft: Draft, work: Path
-) -> tuple[dict[str, Path], list[Finding]]:
-    """The files with pictures that tell nothing but the picture, and what was taken out."""
-    made_from = [part.file_name for part in draft.parts]
+def cleaned(files: Mapping[str, Path], work: Path) -> tuple[dict[str, Path], list[Finding]]:
+    """The files with pictures that tell nothing but the picture, and what was taken out.
+
+    Raises DesignRefused for a picture that cannot be cleaned. Blocks; copies are left in `work`.
+    """
     clean, found = dict(files), list[Finding]()
     for number, (name, path) in enumerate(files.items()):
-        if model.role(name, made_from) is not Role.IMAGE:
+        if not _PICTURES & {kinds.called(name), kinds.held(path)}:
             continue
         copy = work / f"picture-{number}"
         try:
             seen = bounded.run("designs.images:clean", str(path), str(copy))
         except DesignRefused as no:
             raise DesignRefused(_at(name, no.findings)) from None
-        cleaned = _Cleaned.model_validate(seen)
-        if cleaned.changed:
+        told = _Cleaned.model_validate(seen)
+        if told.changed:
             clean[name] = copy
-        found += _at(name, cleaned.findings)
+        found += _at(name, told.findings)
     return clean, found
 
 
@@ -259,12 +283,29 @@ def _at(name: str, found: Sequence[Finding]) -> list[Finding]:
     return [f.model_copy(update={"where": f"{name}, {f.where}"}) for f in found]
 
 
-def _keep(blobs: Blobs, files: Mapping[str, Path], draft: Draft) -> dict[str, File]:
+def _keep(
+    blobs: Blobs, files: Mapping[str, Path], examined: Mapping[str, Examined]
+) -> dict[str, dict[str, str]]:
+    """Put them among the files of releases; the pictures of each part, by kind."""
+    for path in files.values():
+        blobs.put(path)
+    return {
+        name: {kind: blobs.put(path) for kind, path in seen.pictures.items()}
+        for name, seen in examined.items()
+    }
+
+
+def file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hashed(files: Mapping[str, Path], draft: Draft) -> dict[str, File]:
     made_from = model.needed(draft)
     return {
         name: File(
             name=name,
-            sha256=blobs.put(path),
+            sha256=file_hash(path),
             size_bytes=path.stat().st_size,
             role=model.role(name, made_from, draft.said_roles),
             format=model.file_format(name) or "none",
@@ -315,26 +356,25 @@ async def _check_name(unit: Unit, release: Release, terms: Terms) -> None:
         )
 
 
-async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
-    """The keys of the labs that a pre-release is for; none where it is there already."""
-    there = await unit.session.get(ReleaseRow, row.sha256)
-    if there is not None:
-        if there.state == ReleaseState.PRE_RELEASE and not terms.labs:
-            raise model.refused(
-                f"this is a pre-release already, as {row.design} {row.version}",
-                "version",
-                f"open it to everybody: cosmolocal release open {row.sha256[:16]}…",
-            )
-        return {}
+async def _check_version(unit: Unit, release: Release) -> None:
+    """Private work has no name, and so takes no version from anybody."""
     taken = select(ReleaseRow.sha256).where(
-        ReleaseRow.design == row.design, ReleaseRow.version == row.version
+        ReleaseRow.design == release.design,
+        ReleaseRow.version == release.version,
+        ReleaseRow.private.is_(False),
     )
-    if await unit.session.scalar(taken) is not None:
+    if not release.private and await unit.session.scalar(taken) is not None:
         raise model.refused(
-            f"{row.design} {row.version} is published already, with other content",
+            f"{release.design} {release.version} is published already, with other content",
             "version",
             "a release never changes: publish this one under a new version",
         )
+
+
+async def _insert(unit: Unit, row: ReleaseRow, terms: Terms) -> dict[str, str]:
+    """The keys of the labs that a pre-release is for; none where it is there already."""
+    if await unit.session.get(ReleaseRow, row.sha256) is not None:
+        return {}
     unit.session.add(row)
     fresh = {lab: keys.drawn("lab") for lab in terms.labs}
     await unit.session.flush()

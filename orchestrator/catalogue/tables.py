@@ -6,7 +6,7 @@ Files of releases live in the store's blobs, those of a draft in a folder of its
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlalchemy import JSON, BigInteger, ForeignKey, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.store import Base, Utc
@@ -16,7 +16,16 @@ class ReleaseRow(Base):
     """`manifest` is the release's canonical JSON: its SHA-256 is the key."""
 
     __tablename__ = "release"
-    __table_args__ = (UniqueConstraint("design", "version"),)
+    __table_args__ = (
+        Index(
+            "one_public_release_of_a_version",
+            "design",
+            "version",
+            unique=True,
+            sqlite_where=text("NOT private"),
+            postgresql_where=text("NOT private"),
+        ),
+    )
 
     sha256: Mapped[str] = mapped_column(primary_key=True)
     design: Mapped[str] = mapped_column(index=True)

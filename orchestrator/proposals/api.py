@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
+from orchestrator.catalogue.drafts_api import may_begin
 from orchestrator.catalogue.keys import LONGEST
 from orchestrator.catalogue.model import refused
 from orchestrator.proposals import model, service
@@ -109,6 +110,7 @@ async def propose(
     files: list[UploadFile] | None = None,
 ) -> ProposalView:
     """Propose changed files to a public release; who has the maintainer's key decides."""
+    may_begin(request, request.app.state.desk.anyone)
     wish = Wish(author=author, message=message, base=base, removed=tuple(removed or ()))
     return await received(_store(request), design, wish, files or [])
 
@@ -154,16 +156,19 @@ async def withdraw(proposal_id: str, asked: TakenBack, request: Request) -> Prop
 
 @routes.get("/proposals/{proposal_id}/files/{sha256}")
 async def file(proposal_id: str, sha256: str, request: Request) -> FileResponse:
-    """One proposed file, to be saved: never shown as a page of ours."""
+    """One proposed file, to be saved: never shown as a page of ours.
+
+    Only of what is open or accepted: what was declined or taken back is not handed on.
+    """
     shown = await look(_store(request), proposal_id)
     found = next((change for change in shown.changes if change.after == sha256), None)
-    if found is None:
+    if found is None or shown.state not in model.SHOWN:
         raise service.NoSuchProposal("this proposal brings no such file")
     return FileResponse(
         _store(request).blobs.path(sha256),
         media_type="application/octet-stream",
         filename=Path(found.name).name,
-        headers={"X-Content-Type-Options": "nosniff", **_FOR_EVER},
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"},
     )
 
 

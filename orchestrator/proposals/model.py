@@ -66,6 +66,10 @@ PROPOSAL_MOVES: Final = frozenset(
 )
 
 
+SHOWN: Final = frozenset({ProposalState.OPEN, ProposalState.ACCEPTED})
+"""What everybody may have the files of."""
+
+
 class Closed(Exception):
     """The proposal is not open any more; the message says what became of it."""
 
@@ -177,6 +181,36 @@ def changes(
     return tuple(sorted(found, key=lambda change: change.name))
 
 
+def check_steps(proposed: Iterable[FileChange], sent: Iterable[str], held: Iterable[str]) -> None:
+    """Refuse a STEP that comes without its export: the two would part ways.
+
+    That is the mesh or drawing of its name; any that is sent where the release has none of it.
+    """
+    drawn, there = _exports(sent), _exports(held)
+    alone = [
+        change.name
+        for change in proposed
+        if change.after
+        and _is_step(change.name)
+        and (stem := PurePosixPath(change.name).stem) not in drawn
+        and (stem in there or not drawn)
+    ]
+    if alone:
+        stem = PurePosixPath(alone[0]).stem
+        raise refused(
+            "it comes without its mesh or outline, which is what workshops make", alone[0],
+            f"a STEP is proposed together with its export: send {stem}.stl or {stem}.svg, too",
+        )  # fmt: skip
+
+
+def _exports(names: Iterable[str]) -> set[str]:
+    return {PurePosixPath(name).stem for name in names if is_drawn(name) and not _is_step(name)}
+
+
+def _is_step(name: str) -> bool:
+    return file_format(name) == "step"
+
+
 def conflicts(proposed: Iterable[FileChange], now: Mapping[str, str]) -> tuple[str, ...]:
     """Files that were changed both here and in what is published meanwhile (name → hash)."""
     return tuple(
@@ -229,7 +263,21 @@ def draft(base: Release, names: Sequence[str], was: Draft | None, now: Draft | N
 def _as_published(base: Release, known: Draft, part: PartDraft) -> PartDraft:
     """A part of which the manifest says what it said before is as it was published."""
     there = base.part(part.name)
-    return part_draft(there) if there is not None and part in known.parts else part
+    if there is not None and part in known.parts:
+        return part_draft(there)
+    was = next((each for each in known.parts if each.name == part.name), None)
+    if not _is_step(part.file_name):
+        return part
+    if there is not None and was is not None and was.file_name == part.file_name:
+        # it is made of what was derived from it then
+        thickness_mm = part.thickness_mm or there.thickness_mm
+        part = part.model_copy(update={"file_name": there.file_name, "thickness_mm": thickness_mm})
+    if _is_step(part.file_name):
+        raise refused(
+            f"{part.name} would be made from a STEP, which workshops do not read", "manifest",
+            "name the mesh or outline of it that you send as the file of that part",
+        )  # fmt: skip
+    return part
 
 
 def _stays(base: Release, said: Draft) -> None:
@@ -253,7 +301,7 @@ def _plain_draft(base: Release, names: Sequence[str]) -> Draft:
     """Without a manifest: the parts whose file is there still, and one of each new file."""
     parts = [part_draft(part) for part in base.parts if part.file_name in names]
     known = {file.name for file in base.files}
-    fresh = [name for name in names if name not in known and is_drawn(name)]
+    fresh = [name for name in names if name not in known and is_drawn(name) and not _is_step(name)]
     if fresh:
         taken = {part.name for part in parts}
         more = draft_of_files(fresh, Answers()).parts

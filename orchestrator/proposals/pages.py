@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from designs.design import Release
 from orchestrator.catalogue import ancestry
 from orchestrator.catalogue import service as releases
+from orchestrator.catalogue.drafts_api import may_begin
 from orchestrator.catalogue.fork_api import shares
 from orchestrator.proposals import model, service
 from orchestrator.proposals.api import Key, ProposalView, look, received, view
@@ -88,6 +89,7 @@ async def propose(  # noqa: PLR0913, PLR0917 - one for each field of the form
     files: list[UploadFile] | None = None,
 ) -> HTMLResponse:
     """The proposal's page, with the key to withdraw it: shown this once."""
+    may_begin(request, request.app.state.desk.anyone)
     check_form(request, token)
     async with _store(request).view() as unit:
         newest = await releases.newest(unit, design)

@@ -5,20 +5,20 @@ in one transaction that holds the release, too; two who accept at once get one r
 """
 
 import asyncio
-import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import func, select
 
 from designs import okh
 from designs.design import File, Part, Release
 from designs.errors import Finding
-from orchestrator.catalogue import ancestry, forks, keys, lineage, manifest
+from orchestrator.catalogue import ancestry, forks, keys, lineage, manifest, versions
 from orchestrator.catalogue import model as catalogue
 from orchestrator.catalogue import service as releases
 from orchestrator.catalogue.lifecycle import Caller
@@ -31,6 +31,8 @@ from orchestrator.proposals.tables import ProposalRow
 from orchestrator.store import Blobs, Store, Unit, new_id
 
 _TRIES: Final = 4
+_AT_ONCE: Final = 2
+_LOOKS: Final = WeakKeyDictionary[Store, asyncio.Semaphore]()
 _ID: Final = re.compile(r"pr-[0-9a-z]{12}")
 
 
@@ -83,13 +85,34 @@ async def propose(
     async with store.view() as unit:
         base = await _base(unit, design, wish.base)
         await _not_too_many(unit, design)
-    release = Release.model_validate_json(base.manifest)
+    model.checked_names([*sent, *wish.removed])
+    with tempfile.TemporaryDirectory(prefix="proposed-") as work:
+        async with _looks(store):
+            sent, taken_out = await asyncio.to_thread(releases.cleaned, sent, Path(work))
+        return await _proposed(store, base, wish, sent, taken_out)
+
+
+def _looks(store: Store) -> asyncio.Semaphore:
+    """Shared by all who have files examined: a shop-sized server has two cores."""
+    return _LOOKS.setdefault(store, asyncio.Semaphore(_AT_ONCE))
+
+
+async def _proposed(
+    store: Store,
+    base: ReleaseRow,
+    wish: Wish,
+    sent: Mapping[str, Path],
+    taken_out: Sequence[Finding],
+) -> tuple[ProposalRow, str]:
+    design, release = base.design, Release.model_validate_json(base.manifest)
     hashed = await asyncio.to_thread(_hashed, sent)
     held = {file.name: file.sha256 for file in release.files}
     changes = model.changes(held, hashed, wish.removed)
+    model.check_steps(changes, sent, held)
     new = {name: path for name, path in sent.items() if any(c.name == name for c in changes)}
     paths = _paths(store.blobs, model.merged(changes, held), new)
-    candidate = await _candidate(store.blobs, base, paths)
+    candidate = await _candidate(store, base, paths)
+    candidate = replace(candidate, findings=(*candidate.findings, *taken_out))
     seen = await asyncio.to_thread(_seen, store.blobs, base, candidate, changes, new)
     for path in new.values():
         await asyncio.to_thread(store.blobs.put, path)
@@ -135,12 +158,7 @@ async def _not_too_many(unit: Unit, design: str) -> None:
 
 
 def _hashed(sent: Mapping[str, Path]) -> dict[str, tuple[str, int]]:
-    found: dict[str, tuple[str, int]] = {}
-    for name, path in sent.items():
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        found[name] = (digest, path.stat().st_size)
-    return found
+    return {name: (releases.file_hash(path), path.stat().st_size) for name, path in sent.items()}
 
 
 def _paths(blobs: Blobs, files: Mapping[str, str], new: Mapping[str, Path]) -> dict[str, Path]:
@@ -188,9 +206,9 @@ def thumbnails(pictures: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 # ── what it would become
 
 
-async def _candidate(blobs: Blobs, base: ReleaseRow, paths: Mapping[str, Path]) -> Candidate:
+async def _candidate(store: Store, base: ReleaseRow, paths: Mapping[str, Path]) -> Candidate:
     """The release of these files. Only what is not in `base` as it is gets examined."""
-    before = Release.model_validate_json(base.manifest)
+    before, blobs = Release.model_validate_json(base.manifest), store.blobs
     draft = await asyncio.to_thread(_draft, blobs, before, paths)
     missing = [name for name in catalogue.needed(draft) if name not in paths]
     if missing:
@@ -202,13 +220,14 @@ async def _candidate(blobs: Blobs, base: ReleaseRow, paths: Mapping[str, Path]) 
     hashed = await asyncio.to_thread(_hashed, paths)
     known = {part.name: _known(before, part, hashed[part.file_name][0]) for part in draft.parts}
     with tempfile.TemporaryDirectory(prefix="proposed-") as work:
-        fresh = await _examined(draft, known, paths, Path(work))
+        async with _looks(store):
+            fresh = await _examined(draft, known, paths, Path(work))
         findings = [f for seen in fresh.values() for f in seen.findings]
         catalogue.reject(findings)
+        facts = {name: part.facts if part else fresh[name].facts for name, part in known.items()}
+        files = _files(draft, hashed)
+        release = _as_before(before, catalogue.release(draft, licence, facts, files))
         pictures = await asyncio.to_thread(_kept_pictures, blobs, base, known, fresh)
-    facts = {name: part.facts if part else fresh[name].facts for name, part in known.items()}
-    files = _files(draft, hashed)
-    release = _as_before(before, catalogue.release(draft, licence, facts, files))
     same = [part for part in known.values() if part is not None]
     older = [f for f in base.findings if any(_is_of(f["where"], part) for part in same)]
     kept = tuple(Finding.model_validate(plain) for plain in older)
@@ -306,7 +325,7 @@ async def accept(store: Store, proposal_id: str, key: str, terms: Terms) -> Prop
             await _may(unit, at.row.design, key)
         if (done := _replayed(at.row, terms)) is not None:
             return done
-        made = await _next(store.blobs, at, terms)
+        made = await _next(store, at, terms)
         async with store.unit() as unit:
             row = await find(unit, proposal_id)
             if (done := _replayed(row, terms)) is not None:
@@ -332,7 +351,7 @@ def _replayed(row: ProposalRow, terms: Terms) -> ProposalRow | None:
     raise AssertionError("unreachable")
 
 
-async def _next(blobs: Blobs, at: Standing, terms: Terms) -> Candidate:
+async def _next(store: Store, at: Standing, terms: Terms) -> Candidate:
     """The release that accepting makes: its version, its author among those who are named."""
     if at.conflicts:
         raise catalogue.refused(
@@ -346,9 +365,10 @@ async def _next(blobs: Blobs, at: Standing, terms: Terms) -> Candidate:
             f"nobody can count on from version {newest.version}", "version",
             "say which version the new release is",
         )  # fmt: skip
+    version, blobs = versions.normal(version), store.blobs
     held = {file.name: file.sha256 for file in newest.files}
     files = model.merged(changes_of(at.row), held)
-    candidate = await _candidate(blobs, at.newest, _paths(blobs, files, {}))
+    candidate = await _candidate(store, at.newest, _paths(blobs, files, {}))
     did = terms.did or f"proposal {at.row.id}"
     named = ancestry.joined(ancestry.standing(newest), at.row.author, terms.share, did)
     named_too = {"version": version, "contributors": named, "ancestor": newest.ancestor}

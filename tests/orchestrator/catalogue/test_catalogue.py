@@ -8,11 +8,14 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from designs import library
+from designs.design import OWN_WORK
 from designs.errors import DesignRefused
 from designs.geometry.drawing import read_drawing
 from fablab_agents.prepare.solids import rebuild
-from orchestrator.catalogue import model, service
+from orchestrator.catalogue import forks, keys, lineage, model, service
+from orchestrator.catalogue.lifecycle import Caller
 from orchestrator.catalogue.model import Answers
+from orchestrator.catalogue.service import Terms
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store
 from tests.designs.geometry import hostile, solids, steps
@@ -195,3 +198,65 @@ async def test_a_photograph_is_published_without_where_it_was_taken(
     (tmp_path / "photo.jpg").write_bytes(hostile.photo()[:700])
     with pytest.raises(DesignRefused, match=r"photo\.jpg.*damaged"):
         await service.publish(store, files, OPEN)
+
+
+async def test_every_kind_of_picture_is_cleaned_or_refused(store: Store, tmp_path: Path) -> None:
+    files = written(tmp_path, "plate.svg", SQUARE)
+    (tmp_path / "photo.dat").write_bytes(hostile.photo())
+    files["photo.dat"] = tmp_path / "photo.dat"
+    release = (await service.publish(store, files, OPEN)).release
+    kept = {f.name: store.blobs.path(f.sha256) for f in release.files}
+    with Image.open(kept["photo.dat"]) as picture:
+        assert not picture.getexif()
+    for name in ("photo.tif", "photo.HEIC", "photo.gif", "photo.bmp"):
+        (tmp_path / name).write_bytes(b"II*\0" + bytes(60))
+        with pytest.raises(DesignRefused, match=name):
+            await service.publish(store, {**files, name: tmp_path / name}, OPEN)
+
+
+def somebody(key: str, *labs: str) -> Terms:
+    return Terms(Caller(key=key), labs, keys.kept(key))
+
+
+async def test_a_stranger_learns_nothing_of_a_pre_release(store: Store, tmp_path: Path) -> None:
+    files = written(tmp_path, "plate.svg", SQUARE)
+    hidden = OPEN.model_copy(update={"title": "Hook", "version": "3.2.1"})
+    first = (await service.publish(store, files, hidden, somebody("ana", "lab"))).release
+    other = Answers(title="Hook", licence="MIT", licensor="Eve")
+    with pytest.raises(DesignRefused) as refused:
+        await service.publish(store, files, other, somebody("eve"))
+    for secret in ("Ana", "3.2.1", "CERN"):
+        assert secret not in str(refused.value)
+    async with store.view() as unit:
+        said = first.model_copy(update={"version": "4.0.0", "licensor": "Eve"})
+        assert await lineage.settled(unit, said, frozenset({keys.kept("eve")})) == said
+        assert await lineage.settled(unit, said, frozenset({keys.kept("ana")})) != said
+
+
+async def test_private_work_takes_no_name_or_version_from_anybody(
+    store: Store, tmp_path: Path
+) -> None:
+    files = written(tmp_path, "plate.svg", SQUARE)
+    hook = OPEN.model_copy(update={"title": "Hook"})
+    base = (await service.publish(store, files, hook, somebody("ana"))).release
+    for title, version in (("Hook", "1.1.0"), ("Hook", "1.0.0"), ("Hook fork", "1.0.0")):
+        own = Answers(title=title, version=version, licence=OWN_WORK, licensor="Eve")
+        await service.publish(store, files, own, somebody("eve"))
+    next_one = hook.model_copy(update={"version": "1.1.0"})
+    made = (await service.publish(store, files, next_one, somebody("ana"))).release
+    assert (made.design, made.version) == ("hook", "1.1.0")
+    assert (await forks.fork(store, base.sha256, forks.Wish(who="Bo"))).release.design == (
+        "hook-fork"
+    )
+
+
+async def test_what_is_refused_leaves_no_file(store: Store, tmp_path: Path) -> None:
+    files = written(tmp_path, "plate.svg", SQUARE)
+    hook = OPEN.model_copy(update={"title": "Hook"})
+    await service.publish(store, files, hook, somebody("ana"))
+    before = sorted(store.blobs.all())
+    other = written(tmp_path, "plate.svg", SQUARE.replace('r="6"', 'r="7"'))
+    for who in ("eve", "ana"):  # the name is taken, the version is taken
+        with pytest.raises(DesignRefused):
+            await service.publish(store, other, hook, somebody(who))
+    assert sorted(store.blobs.all()) == before

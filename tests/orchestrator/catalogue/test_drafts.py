@@ -20,6 +20,7 @@ from orchestrator.catalogue.model import Answers, ReleaseState
 from orchestrator.catalogue.tables import DraftFileRow, DraftRow, ReleaseRow
 from orchestrator.store import Store
 from orchestrator.store.tables import EventRow
+from tests.designs.geometry import steps
 from tests.orchestrator.catalogue.conftest import GCODE, SQUARE, Folder, block
 
 OPEN = {"title": "Wall plate", "licence": "CERN-OHL-W-2.0", "licensor": "Ana Puig"}
@@ -360,3 +361,14 @@ async def test_a_published_draft_leaves_its_release_when_it_is_swept(
     assert await drafts.sweep(datetime.now(UTC) + timedelta(days=91)) == (begun.id,)
     assert any_store.blobs.read(published.release.parts[0].file_sha256).decode() == SQUARE
     assert await drafts.opened_by(begun.key)  # the release keeps the key
+
+
+async def test_a_step_is_made_of_what_is_derived_from_it_through_a_draft_too(
+    drafts: Drafts, folder: Folder
+):
+    begun = await filled(drafts, folder, {"arm.step": steps.box(10, 20, 30).decode()}, **OPEN)
+    assert (await drafts.look(begun.id)).ready
+    published = await drafts.publish(begun.id, Caller(key=begun.key))
+    assert published is not None
+    [part] = published.release.parts
+    assert (part.file_name, part.format) == ("arm.stl", "stl")

@@ -120,7 +120,8 @@ async def test_two_forks_at_once_get_two_names(store: Store, tmp_path: Path) -> 
     [
         ("CERN-OHL-W-2.0", None, "CERN-OHL-W-2.0"),
         ("CERN-OHL-W-2.0", "CERN-OHL-S-2.0", "CERN-OHL-S-2.0"),
-        ("CC-BY-SA-3.0", None, "CC-BY-SA-4.0"),
+        ("CC-BY-SA-3.0", None, "CC-BY-SA-3.0"),
+        ("CC-BY-SA-3.0", "CC-BY-SA-4.0", "CC-BY-SA-4.0"),
         ("CC-BY-4.0", "MIT", "MIT"),
         ("CC0-1.0", None, "CC0-1.0"),
         ("MIT AND CC-BY-4.0", None, "MIT AND CC-BY-4.0"),

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from designs import okh
 from orchestrator.app import create_app
 from orchestrator.catalogue import service as releases
 from orchestrator.catalogue.model import Answers
@@ -270,3 +271,41 @@ async def test_a_form_from_elsewhere_changes_nothing(site: Site) -> None:
         assert (await site.client.post(action, data=said)).status_code == 403
     fork = f"/releases/{made.release.sha256}/fork"
     assert (await site.client.post(fork, data=said)).status_code == 403
+
+
+async def test_files_of_what_was_taken_back_are_not_handed_on(site: Site) -> None:
+    await site.publish()
+    said = {"author": "Cy", "message": "A wider hole"}
+    sent = [("files", ("plate.svg", WIDER.encode()))]
+    path = "/api/designs/plate/proposals"
+    made = (await site.api("POST", path, 201, data=said, files=sent)).json()
+    file = f"/proposals/{made['id']}/files/{made['changes'][0]['after']}"
+    await site.api("GET", file, 200)
+    await site.api("POST", f"/api/proposals/{made['id']}/withdraw", 200, json={"key": made["key"]})
+    await site.api("GET", file, 404)
+    assert file not in (await site.page(f"/proposals/{made['id']}")).answer.text
+
+
+async def test_where_only_the_operator_publishes_nobody_else_proposes(site: Site) -> None:
+    await site.publish()
+    site.app.state.desk = replace(site.app.state.desk, anyone=False)
+    said = {"author": "Cy", "message": "A wider hole"}
+    sent = [("files", ("plate.svg", WIDER.encode()))]
+    path = "/api/designs/plate/proposals"
+    await site.api("POST", path, 401, data=said, files=sent)
+    await site.propose({"plate.svg": WIDER}, 401)
+    site.client.headers["Authorization"] = f"Bearer {site.token}"
+    await site.api("POST", path, 201, data=said, files=sent)
+
+
+async def test_a_page_links_no_repository_that_is_a_script(site: Site) -> None:
+    manifest = okh.Manifest(
+        title="Plate", function="holds", version="1.0.0", licence="MIT", licensor="Eve",
+        repo="javascript:alert(1)",
+    )  # fmt: skip
+    files = {"okh.toml": site.folder / "okh", "plate.svg": site.folder / "svg"}
+    files["okh.toml"].write_text(okh.write(manifest))
+    files["plate.svg"].write_text(SQUARE)
+    made = await releases.publish(site.store, files, Answers())
+    assert made.release.repo == "javascript:alert(1)"
+    assert 'href="javascript' not in (await site.page("/designs/plate")).answer.text

@@ -1,11 +1,13 @@
 """Proposals: looked at before they are kept, accepted whole or not at all, on both databases."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from sqlalchemy import func, select
 
 from designs import okh
@@ -19,6 +21,7 @@ from orchestrator.proposals import model, service
 from orchestrator.proposals.model import PROPOSAL_MOVES, Closed, ProposalState, Seen, Terms, Wish
 from orchestrator.proposals.tables import ProposalRow
 from orchestrator.store import Store
+from tests.designs.geometry import hostile, steps
 
 HOLE = 'r="6"'
 SQUARE = f"""<svg xmlns="http://www.w3.org/2000/svg" width="40mm" height="40mm" viewBox="0 0 40 40">
@@ -421,3 +424,77 @@ def test_long_and_repetitive_texts_are_compared_in_bounded_time() -> None:
     assert "too long" in model.text_change("a.md", b"x" * (model.MOST_TEXT + 1), b"").lines[0]
     odd = model.text_change("a.md", b"\xff\xfe\n", b"<b>\n").lines
     assert "+<b>" in odd
+
+
+# ── what is sent
+
+
+async def test_a_proposed_photograph_tells_nothing_but_the_picture(bench: Bench) -> None:
+    await bench.publish()
+    photo = bench.folder / "photo"
+    photo.write_bytes(hostile.photo())
+    row, _ = await service.propose(bench.store, "plate", CY, {"photo.jpg": photo})
+    [change] = service.changes_of(row)
+    with Image.open(io.BytesIO(bench.store.blobs.read(change.after or ""))) as picture:
+        assert not picture.getexif()
+    told = Seen.model_validate(row.seen).findings
+    assert "photo.jpg, its GPS position" in {finding.where for finding in told}
+    photo.write_bytes(b"GIF89a" + bytes(40))
+    with pytest.raises(DesignRefused, match=r"photo\.gif"):
+        await service.propose(bench.store, "plate", CY, {"photo.gif": photo})
+
+
+async def test_a_step_is_proposed_together_with_its_export(bench: Bench) -> None:
+    await bench.publish()
+    step = steps.box(40, 40, 3).decode()
+    with pytest.raises(DesignRefused, match="together with its export"):
+        await bench.propose({"plate.step": step})
+    manifest = bench.texts(await bench.newest())["okh.toml"].replace("plate.svg", "plate.step")
+    with pytest.raises(DesignRefused, match="which workshops do not read"):
+        await bench.propose({"plate.step": step, "plate.svg": OTHER, "okh.toml": manifest})
+    row = await bench.propose({"plate.step": step, "plate.svg": OTHER})
+    made = await bench.release((await bench.accept(row)).release)
+    assert [part.file_name for part in made.parts] == ["plate.svg"]
+
+
+async def test_a_part_published_as_a_step_keeps_its_export(bench: Bench) -> None:
+    entry = okh.PartEntry(name="plate", title="plate", file="plate.step", material="pla")
+    manifest = okh.write(
+        okh.Manifest(
+            title="Plate", function="Holds cables", version="1.0.0", licence="CERN-OHL-W-2.0",
+            licensor="Ana Puig", parts=(entry,),
+        )
+    )  # fmt: skip
+    files = bench.files({"okh.toml": manifest, "plate.step": steps.box(40, 40, 3).decode()})
+    bench.key = (await releases.publish(bench.store, files, Answers())).key or ""
+    row = await bench.propose({"okh.toml": manifest.replace('"pla"', '"petg"')})
+    made = await bench.release((await bench.accept(row)).release)
+    assert [(part.file_name, part.material) for part in made.parts] == [("plate.stl", "petg")]
+
+
+async def test_a_version_is_spelled_as_everywhere_else(bench: Bench) -> None:
+    await bench.publish()
+    row = await bench.propose({"plate.svg": WIDER})
+    with pytest.raises(DesignRefused, match="is no version"):
+        await bench.accept(row, Terms(share=10, version="newest"))
+    done = await bench.accept(row, Terms(share=10, version="v2"))
+    assert (await bench.release(done.release)).version == "2.0.0"
+
+
+async def test_two_proposals_are_examined_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.publish()
+    running, most = 0, 0
+
+    async def examined(*_: object) -> dict[str, object]:
+        nonlocal running, most
+        running, most = running + 1, max(most, running + 1)
+        await asyncio.sleep(0.05)
+        running -= 1
+        raise DesignRefused([])
+
+    monkeypatch.setattr(releases, "examine_all", examined)
+    asked = [bench.propose({"plate.svg": WIDER}) for _ in range(6)]
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert most == 2

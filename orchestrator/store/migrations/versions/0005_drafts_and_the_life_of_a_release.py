@@ -19,6 +19,14 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("successor", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("key_sha256", sa.String(), nullable=True))
         batch_op.create_index(op.f("ix_release_key_sha256"), ["key_sha256"])
+        batch_op.drop_constraint(op.f("uq_release_design_version"), type_="unique")
+        batch_op.create_index(
+            "one_public_release_of_a_version",
+            ["design", "version"],
+            unique=True,
+            sqlite_where=sa.text("NOT private"),
+            postgresql_where=sa.text("NOT private"),
+        )
     op.create_table(
         "release_lab",
         sa.Column("release", sa.String(), nullable=False),
