@@ -2,11 +2,10 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated
-from urllib.parse import urljoin
 
 from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
 from fastapi.responses import FileResponse, StreamingResponse
@@ -17,7 +16,7 @@ from designs.design import Release
 from designs.errors import Finding
 from orchestrator.catalogue import intake, lifecycle, model, service
 from orchestrator.catalogue.lifecycle import Caller
-from orchestrator.catalogue.model import PUBLIC, Answers, Standing
+from orchestrator.catalogue.model import PUBLIC, Answers, ReleaseState, Standing
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store, Unit
 from orchestrator.web import keys
@@ -62,6 +61,17 @@ def caller(request: Request, sha256: str) -> Caller:
 async def seen(unit: Unit, request: Request, sha256: str) -> ReleaseRow:
     """The release, if whoever asks may see it; otherwise there is none."""
     return await lifecycle.seen(unit, sha256, caller(request, sha256))
+
+
+async def hidden(unit: Unit, request: Request, releases: Iterable[str]) -> dict[str, ReleaseState]:
+    """Those of these releases that are not for whoever asks to find in a list of ours."""
+    return await lifecycle.hidden(unit, releases, lambda sha256: caller(request, sha256))
+
+
+def base_of(request: Request) -> str:
+    """How this server is reached, without a slash at the end."""
+    told = request.app.state.public_url
+    return (told or str(request.base_url)).rstrip("/")
 
 
 def _answers(  # noqa: PLR0913, PLR0917 - one for each field of the form
@@ -193,7 +203,7 @@ async def manifest(sha256: str, request: Request) -> Response:
     async with store.view() as unit:
         row = await seen(unit, request, sha256)
     release = Release.model_validate_json(row.manifest)
-    home = urljoin(str(request.base_url), f"releases/{sha256}")
+    home = f"{base_of(request)}/releases/{sha256}"
     text = okh.of_release(
         release,
         home,

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from designs.design import Release
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue import service
-from orchestrator.catalogue.api import seen
+from orchestrator.catalogue.api import base_of, seen
 from orchestrator.catalogue.search import index
 from orchestrator.catalogue.search.documents import licence_ids
 from orchestrator.catalogue.tables import ReleaseRow
@@ -313,12 +313,6 @@ def listed(row: ReleaseRow) -> Listed:
     pictured = tuple(part for part, kinds in row.pictures.items() if "thumbnail" in kinds)
     release = Release.model_validate_json(row.manifest)
     return Listed(row.sha256, row.published_at, release, pictured)
-
-
-def base_of(request: Request) -> str:
-    """How this server is reached, without a slash at the end."""
-    told = request.app.state.public_url
-    return (told or str(request.base_url)).rstrip("/")
 
 
 async def _newest(unit: Unit, design: str | None = None) -> list[Listed]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from designs.design import Ancestor, Release
 from orchestrator.catalogue import ancestry, forks, lineage, service
 from orchestrator.catalogue.ancestry import Credit
-from orchestrator.catalogue.api import ReleaseView, release_view, seen
+from orchestrator.catalogue.api import ReleaseView, base_of, release_view, seen
 from orchestrator.catalogue.drafts_api import may_begin
 from orchestrator.catalogue.forks import Wish
 from orchestrator.catalogue.lineage import Fork
@@ -108,7 +108,7 @@ async def forked(request: Request, sha256: str, wish: Wish) -> Published:
     may_begin(request, request.app.state.desk.anyone)
     async with _store(request).view() as unit:
         await seen(unit, request, sha256)
-    address = f"{request.base_url}releases/{sha256}"
+    address = f"{base_of(request)}/releases/{sha256}"
     return await forks.fork(_store(request), sha256, wish, address)
 
 

@@ -89,6 +89,29 @@ async def seen(unit: Unit, sha256: str, caller: Caller) -> ReleaseRow:
     raise NoSuchRelease(f"no release {sha256[:16]} is published here")
 
 
+async def hidden(
+    unit: Unit, releases: Iterable[str], caller_of: Callable[[str], Caller]
+) -> dict[str, ReleaseState]:
+    """Private work and pre-releases among these that no key of the caller opens: no place that
+    anybody may look at tells their hashes, because the hash of private work opens it.
+    """
+    rows = await unit.session.execute(
+        select(ReleaseRow.sha256, ReleaseRow.state, ReleaseRow.key_sha256).where(
+            ReleaseRow.sha256.in_(set(releases)), ~index.is_public()
+        )
+    )
+    callers = {row.sha256: (row, caller_of(row.sha256)) for row in rows}
+    closed = {
+        sha256: ReleaseState(row.state)
+        for sha256, (row, caller) in callers.items()
+        if not caller.operator and not keys.fits(caller.key, row.key_sha256)
+    }
+    for each in await _named(unit, list(closed)) if closed else ():
+        if keys.fits(callers[each.release][1].key, each.key_sha256):
+            closed.pop(each.release, None)
+    return closed
+
+
 async def only_labs(unit: Unit, releases: Iterable[str]) -> dict[str, frozenset[str]]:
     """By release, the ids of the labs that alone may make it; public ones are not in it."""
     pre = select(ReleaseRow.sha256).where(

@@ -1,5 +1,6 @@
 """The doors for makes: what was made, its inspection, its passport as data."""
 
+from collections.abc import Container, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,10 +8,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from designs.design import Check
+from orchestrator.catalogue import api as catalogue_api
+from orchestrator.catalogue.lifecycle import NotYours
 from orchestrator.makes import service
 from orchestrator.makes.model import Inspection, asked
 from orchestrator.makes.tables import MakeRow
-from orchestrator.store import Store
+from orchestrator.store import Store, Unit
 
 routes = APIRouter(tags=["makes"])
 
@@ -20,7 +23,8 @@ class MakeView(BaseModel):
     job_id: str
     order_id: str
     attempt: str
-    release: str
+    release: str | None
+    """None, as `file`, where the design is not for whoever asks."""
     part: str
     process: str
     material: str
@@ -42,21 +46,30 @@ class MakeView(BaseModel):
     inspected_at: datetime | None
 
 
-def make_view(row: MakeRow) -> MakeView:
-    return MakeView.model_validate(row, from_attributes=True)
+def make_view(row: MakeRow, hidden: Container[str] = ()) -> MakeView:
+    view = MakeView.model_validate(row, from_attributes=True)
+    if row.release in hidden:
+        return view.model_copy(update={"release": None, "file": None})
+    return view
+
+
+async def _views(unit: Unit, request: Request, rows: Sequence[MakeRow]) -> list[MakeView]:
+    hidden = await catalogue_api.hidden(unit, request, {row.release for row in rows})
+    return [make_view(row, hidden) for row in rows]
 
 
 @routes.get("/api/makes")
 async def waiting(request: Request) -> list[MakeView]:
     """Makes that nobody has inspected yet."""
     async with _store(request).view() as unit:
-        return [make_view(row) for row in await service.uninspected(unit)]
+        return await _views(unit, request, await service.uninspected(unit))
 
 
 @routes.get("/api/makes/{make_id}")
 async def one(make_id: str, request: Request) -> MakeView:
     async with _store(request).view() as unit:
-        return make_view(await service.find(unit, make_id))
+        (view,) = await _views(unit, request, [await service.find(unit, make_id)])
+    return view
 
 
 class PlanView(BaseModel):
@@ -71,7 +84,13 @@ class PlanView(BaseModel):
 async def plan(make_id: str, request: Request) -> PlanView:
     """What has to be looked at before this part can be accepted."""
     async with _store(request).view() as unit:
-        found = await service.plan(unit, await service.find(unit, make_id))
+        make = await service.find(unit, make_id)
+        if await catalogue_api.hidden(unit, request, [make.release]):
+            raise NotYours(
+                "the design of this part is not public: give the key of its release, or the "
+                "operator's token, to see its inspection plan"
+            )
+        found = await service.plan(unit, make)
     words = tuple(asked(check) for check in found.checks)
     return PlanView(checks=tuple(found.checks), asked=words, due=found.due)
 
@@ -79,7 +98,7 @@ async def plan(make_id: str, request: Request) -> PlanView:
 @routes.get("/api/orders/{order_id}/makes")
 async def of_order(order_id: str, request: Request) -> list[MakeView]:
     async with _store(request).view() as unit:
-        return [make_view(row) for row in await service.of_order(unit, order_id)]
+        return await _views(unit, request, await service.of_order(unit, order_id))
 
 
 @routes.post("/api/makes/{make_id}/inspection")

@@ -2,12 +2,15 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 
 import segno
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue import service as catalogue
+from orchestrator.catalogue.api import base_of
 from orchestrator.makes import passport, service
 from orchestrator.makes.api import make_view
 from orchestrator.makes.tables import MakeRow
@@ -22,7 +25,7 @@ async def record(make_id: str, request: Request) -> JSONResponse:
     """The passport as data."""
     async with _store(request).view() as unit:
         make = await service.find(unit, make_id)
-        known = await passport.record(unit, make, str(request.base_url))
+        known = await _record(unit, make, request)
     return JSONResponse(known, headers={"Cache-Control": "no-cache"})
 
 
@@ -31,7 +34,7 @@ async def kept(make_id: str, request: Request) -> HTMLResponse:
     """The passport as one file that needs nothing of this node, to be kept beside the part."""
     async with _store(request).view() as unit:
         make = await service.find(unit, make_id)
-        known = await passport.record(unit, make, str(request.base_url))
+        known = await _record(unit, make, request)
     html = fragment(
         "makes/kept.html",
         data=json.dumps(known, ensure_ascii=False, indent=2),
@@ -46,10 +49,15 @@ async def kept(make_id: str, request: Request) -> HTMLResponse:
 async def shown(make_id: str, request: Request) -> HTMLResponse:
     async with _store(request).view() as unit:
         make = await service.find(unit, make_id)
-        known = await passport.record(unit, make, str(request.base_url))
+        known = await _record(unit, make, request)
         parts = len((await catalogue.release(unit, make.release)).parts)
     html = _shown(known)
     return page(request, "makes/passport.html", 200, parts=parts, **html)
+
+
+async def _record(unit: Unit, make: MakeRow, request: Request) -> passport.Record:
+    hidden = partial(catalogue_api.hidden, unit, request)
+    return await passport.record(unit, make, base_of(request), hidden)
 
 
 def _shown(known: passport.Record) -> dict[str, object]:

@@ -5,10 +5,9 @@ the file that somebody keeps when this node is gone.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
-from urllib.parse import urljoin
 
 from pydantic import JsonValue
 
@@ -17,10 +16,13 @@ from designs.design import Part, Release
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue import ancestry, lineage
 from orchestrator.catalogue import service as catalogue
+from orchestrator.catalogue.model import ReleaseState
 from orchestrator.labs.tables import AgentRow, LabRow, MachineRow
 from orchestrator.makes import model, recalled, service
 from orchestrator.makes.model import Inspection
 from orchestrator.makes.tables import MakeRow
+from orchestrator.recalls import model as recalls_model
+from orchestrator.recalls import service as recalls
 from orchestrator.recalls.model import WORDS, State, Todo
 from orchestrator.recalls.tables import RecallRow
 from orchestrator.store import Unit
@@ -28,28 +30,42 @@ from orchestrator.store import Unit
 SCHEMA: Final = "cosmolocal passport 1"
 _TITLES: Final = {each.id: each.title for each in (*PROCESSES, *MATERIALS)}
 Record = dict[str, JsonValue]
+Hidden = Callable[[Iterable[str]], Awaitable[Mapping[str, ReleaseState]]]
+"""Those of some releases that whoever asks may not see."""
 
 
-async def record(unit: Unit, make: MakeRow, base: str) -> Record:
-    """Everything that is known; `base` is this node's address, ending in a slash."""
+async def record(unit: Unit, make: MakeRow, base: str, hidden: Hidden) -> Record:
+    """Everything that is known and for whoever asks; `base` is this node's address.
+
+    Of work that is not for them it holds no hash, nobody's name and no inspection plan.
+    """
     release = await catalogue.release(unit, make.release)
     part = release.part(make.part)
     met = await recalled.of_make(unit, make)
-    asked = await service.plan(unit, make)
+    scopes = [recalls.value(row).scope for row in met]
+    named = (each for scope in scopes for each in recalls_model.releases_of(scope))
+    closed = await hidden({make.release, *named})
+    state = closed.get(make.release)
+    checks = () if state else (await service.plan(unit, make)).checks
+    told = [
+        recalls_model.shown(scope, row.what, closed)[1]
+        for scope, row in zip(scopes, met, strict=True)
+    ]
+    design = _outline(release, make, part, state) if state else _design(release, make, part, base)
     return _present(
         {
             "schema": SCHEMA,
             "item_id": make.id,
-            "address": urljoin(base, f"p/{make.id}"),
+            "address": f"{base}/p/{make.id}",
             "recalled": any(row.state != State.LIFTED for row in met),
-            "recalls": [recall_record(row) for row in met],
+            "recalls": [recall_record(*each) for each in zip(met, told, strict=True)],
             "order_sha256": hashlib.sha256(make.order_id.encode()).hexdigest(),
-            "design": _design(release, make, part, base),
+            "design": design,
             "made": await _made(unit, make),
             "material": _material(make, part),
-            "quality": _quality(make, part, asked.checks),
+            "quality": _quality(make, part, checks),
             "licence_notices": list(_notices(release)),
-            "stands_on": await _stands_on(unit, release),
+            "stands_on": [] if state else await _stands_on(unit, release),
             "events": _events(make, met),
         }
     )
@@ -72,11 +88,12 @@ def _at(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def recall_record(row: RecallRow) -> Record:
+def recall_record(row: RecallRow, what: str) -> Record:
+    """`what` it withdraws, in words for whoever asks."""
     return {
         "id": row.id,
         "state": row.state,
-        "what": row.what,
+        "what": what,
         "reason": row.reason,
         "do": WORDS[Todo(row.todo)] if row.state != State.LIFTED else None,
         "opened_at": _at(row.opened_at),
@@ -104,11 +121,23 @@ def _design(release: Release, make: MakeRow, part: Part | None, base: str) -> Re
             for each in release.contributors
         ],
         "forked_from": ancestor.model_dump(mode="json") if ancestor else release.forked_from,
-        "source": urljoin(base, f"releases/{make.release}"),
+        "source": f"{base}/releases/{make.release}",
         "repo": release.repo,
         "files": [
             {"name": file.name, "sha256": file.sha256, "role": file.role} for file in release.files
         ],
+    }
+
+
+def _outline(release: Release, make: MakeRow, part: Part | None, state: ReleaseState) -> Record:
+    """What somebody who has the part may know of a design that is not for them."""
+    pre = state is ReleaseState.PRE_RELEASE
+    return {
+        "title": "a design that is not public" if pre else release.title,
+        "version": None if pre else release.version,
+        "part": make.part,
+        "part_title": part.title if part else None,
+        "licence": release.licence,
     }
 
 

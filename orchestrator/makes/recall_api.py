@@ -14,10 +14,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from orchestrator.catalogue import api as catalogue_api
 from orchestrator.makes import recalled
 from orchestrator.makes.recalled import Holder, Listed, StoppedJob
-from orchestrator.recalls import service
-from orchestrator.recalls.model import SCOPE, Scope
+from orchestrator.recalls import model, service
+from orchestrator.recalls.model import Scope
 from orchestrator.recalls.service import Ending, Wish
 from orchestrator.recalls.tables import RecallRow
 from orchestrator.store import Store, Unit
@@ -30,12 +31,14 @@ _RISKY: Final = frozenset((*_FORMULA, " ", "\u00a0"))
 
 
 class RecallView(BaseModel):
-    """`units` and `orders` count what it meets now."""
+    """`units` and `orders` count what it meets now; `scope` is None where it names nothing that
+    whoever asks may see.
+    """
 
     id: str
     state: str
     what: str
-    scope: Scope
+    scope: Scope | None
     reason: str
     todo: str
     by: str
@@ -63,11 +66,18 @@ class Told(BaseModel):
     how: str = Field(min_length=1, max_length=500)
 
 
-async def recall_view(unit: Unit, row: RecallRow) -> RecallView:
+async def recall_view(unit: Unit, row: RecallRow, request: Request) -> RecallView:
     counted = await recalled.count(unit, service.value(row))
     plain = {name: getattr(row, name) for name in RecallView.model_fields if hasattr(row, name)}
-    plain["scope"] = SCOPE.validate_python(row.scope)
+    plain["scope"], plain["what"] = await shown(unit, row, request)
     return RecallView(**plain, units=counted.units, orders=counted.orders)
+
+
+async def shown(unit: Unit, row: RecallRow, request: Request) -> tuple[Scope | None, str]:
+    """What it withdraws, as a value and in words, as far as whoever asks may see it."""
+    scope = service.value(row).scope
+    hidden = await catalogue_api.hidden(unit, request, model.releases_of(scope))
+    return model.shown(scope, row.what, hidden)
 
 
 @routes.post("/api/recalls", status_code=201)
@@ -78,7 +88,7 @@ async def begin(wish: Wish, request: Request) -> RecallView:
     has begun them, what has begun is asked to stop, and each holder stands in the outbox.
     """
     async with _store(request).unit() as unit:
-        return await recall_view(unit, await recalled.begin(unit, wish))
+        return await recall_view(unit, await recalled.begin(unit, wish), request)
 
 
 @routes.post("/api/recalls/preview")
@@ -91,27 +101,27 @@ async def preview(wish: Wish, request: Request) -> PreviewView:
 @routes.get("/api/recalls")
 async def listed(request: Request) -> list[RecallView]:
     async with _store(request).view() as unit:
-        return [await recall_view(unit, row) for row in await service.listed(unit)]
+        return [await recall_view(unit, row, request) for row in await service.listed(unit)]
 
 
 @routes.get("/api/recalls/{recall_id}")
 async def one(recall_id: str, request: Request) -> RecallView:
     async with _store(request).view() as unit:
-        return await recall_view(unit, await service.find(unit, recall_id))
+        return await recall_view(unit, await service.find(unit, recall_id), request)
 
 
 @routes.post("/api/recalls/{recall_id}/settle")
 async def settle(recall_id: str, ending: Ending, request: Request) -> RecallView:
     """What had to be done about the units is done; what was withdrawn stays withdrawn."""
     async with _store(request).unit() as unit:
-        return await recall_view(unit, await service.settle(unit, recall_id, ending))
+        return await recall_view(unit, await service.settle(unit, recall_id, ending), request)
 
 
 @routes.post("/api/recalls/{recall_id}/lift")
 async def lift(recall_id: str, ending: Ending, request: Request) -> RecallView:
     """It may be ordered, made and used again."""
     async with _store(request).unit() as unit:
-        return await recall_view(unit, await service.lift(unit, recall_id, ending))
+        return await recall_view(unit, await service.lift(unit, recall_id, ending), request)
 
 
 @routes.get("/api/recalls/{recall_id}/jobs")
@@ -161,7 +171,22 @@ async def units_csv(recall_id: str, request: Request) -> StreamingResponse:
 async def _pieces(request: Request, recall_id: str) -> AsyncIterator[list[Listed]]:
     async with _store(request).view() as unit:
         recall = service.value(await service.find(unit, recall_id))
-    return recalled.all_units(_store(request), recall)
+    return _for_asker(request, recalled.all_units(_store(request), recall))
+
+
+async def _for_asker(
+    request: Request, pieces: AsyncIterator[list[Listed]]
+) -> AsyncIterator[list[Listed]]:
+    """Without hashes of what whoever asks may not see."""
+    async for found in pieces:
+        async with _store(request).view() as unit:
+            releases = {each.release for each in found if each.release}
+            hidden = await catalogue_api.hidden(unit, request, releases)
+        yield (
+            [each._replace(release=None) if each.release in hidden else each for each in found]
+            if hidden
+            else found
+        )
 
 
 async def as_json(pieces: AsyncIterator[Iterable[Listed]]) -> AsyncIterator[str]:

@@ -12,7 +12,6 @@ from orchestrator.dispatch.records import Raced as AttemptRaced
 from orchestrator.makes import recalled
 from orchestrator.orders.model import IllegalMove
 from orchestrator.orders.service import Raced
-from orchestrator.recalls import service as recalls
 from orchestrator.store import Store, StoreAway
 
 _log = structlog.get_logger("recalls")
@@ -31,8 +30,8 @@ async def run(store: Store) -> NoReturn:
 
 
 async def look(store: Store) -> None:
-    """One look; it takes a writer's turn only where a recall is in force."""
+    """One look; it takes a writer's turn only where something recalled is still open."""
     async with store.view() as unit:
-        standing = await recalls.in_force(unit)
-    if standing:
+        waiting = await recalled.waiting(unit)
+    if waiting:
         await store.run(recalled.press)

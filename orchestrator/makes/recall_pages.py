@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from orchestrator.makes import recalled
 from orchestrator.makes.passport import recall_record
-from orchestrator.makes.recall_api import recall_view
+from orchestrator.makes.recall_api import recall_view, shown
 from orchestrator.recalls import service
 from orchestrator.recalls.model import WORDS, Todo
 from orchestrator.store import Store, Unit
@@ -24,7 +24,7 @@ routes = APIRouter(include_in_schema=False)
 @routes.get("/recalls")
 async def recalls(request: Request) -> HTMLResponse:
     async with _store(request).view() as unit:
-        views = [await recall_view(unit, row) for row in await service.listed(unit)]
+        views = [await recall_view(unit, row, request) for row in await service.listed(unit)]
     return page(request, "makes/recalls.html", recalls=views)
 
 
@@ -32,7 +32,7 @@ async def recalls(request: Request) -> HTMLResponse:
 async def recall(recall_id: str, request: Request) -> HTMLResponse:
     async with _store(request).view() as unit:
         row = await service.find(unit, recall_id)
-        view = await recall_view(unit, row)
+        view = await recall_view(unit, row, request)
         units = await recalled.units(unit, service.value(row), most=SHOWN)
         jobs = await recalled.jobs(unit, recall_id)
     return page(
@@ -46,11 +46,14 @@ def fill(slots: Slots) -> None:
     slots.fill("order.notices", _of_order)
 
 
-async def _of_order(_request: Request, unit: Unit, order_id: str) -> str:
+async def _of_order(request: Request, unit: Unit, order_id: str) -> str:
     found = await recalled.of_order(unit, order_id)
+    records = [
+        recall_record(each.recall, (await shown(unit, each.recall, request))[1]) for each in found
+    ]
     return fragment(
         "makes/order_recalled.html",
-        found=[(recall_record(each.recall), each.passports) for each in found],
+        found=[(told, each.passports) for told, each in zip(records, found, strict=True)],
         moment=datetime.fromisoformat,
     )
 

@@ -55,7 +55,7 @@ class Listed(NamedTuple):
     order: str
     order_state: str
     part: str
-    release: str
+    release: str | None
     agent: str
     machine: str
     ended_at: datetime
@@ -239,6 +239,14 @@ async def press(unit: Unit) -> None:
     """
     for recall in await recalls.in_force(unit):
         await _stop(unit, recall)
+
+
+async def waiting(unit: Unit) -> bool:
+    """Whether there is anything for `press` to stop."""
+    for recall in await recalls.in_force(unit):
+        async for _ in _open_jobs(unit, recall):
+            return True
+    return False
 
 
 async def stop_again(unit: Unit, job_id: str) -> None:

@@ -3,12 +3,14 @@
 They parse and answer; what may happen is decided in `service` and `model`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from orchestrator.catalogue import api as catalogue_api
+from orchestrator.catalogue.model import ReleaseState
 from orchestrator.orders import model, service
 from orchestrator.orders.model import Maker, PriceLine, Quoted
 from orchestrator.orders.tables import JobRow, OrderRow
@@ -52,12 +54,15 @@ class ItemView(BaseModel):
 
 
 class OrderView(BaseModel):
-    """Contracting labs stand in `items`; the maker's name is in the confirmation alone."""
+    """Contracting labs stand in `items`; the maker's name is in the confirmation alone.
+
+    `release` is None where the design is not for whoever asks.
+    """
 
     id: str
     state: str
     title: str
-    release: str
+    release: str | None
     quantity: int
     total_minor: int
     currency: str
@@ -81,6 +86,19 @@ def order_view(row: OrderRow, jobs: list[JobRow]) -> OrderView:
     )
     plain = {name: getattr(row, name) for name in OrderView.model_fields if hasattr(row, name)}
     return OrderView(**plain, items=items, jobs=tuple(job_view(job) for job in jobs))
+
+
+async def order_views(unit: Unit, request: Request, rows: Sequence[OrderRow]) -> list[OrderView]:
+    """A list that anybody may look at: it does not tell what pre-releases are called."""
+    hidden = await catalogue_api.hidden(unit, request, {row.release for row in rows})
+    views: list[OrderView] = []
+    for row in rows:
+        view = order_view(row, list(await service.jobs_of(unit, row.id)))
+        told: dict[str, str | None] = {"release": None} if row.release in hidden else {}
+        if hidden.get(row.release) is ReleaseState.PRE_RELEASE:
+            told |= {"title": "a design that is not public", "confirmation": ""}
+        views.append(view.model_copy(update=told))
+    return views
 
 
 def confirmed(wish: OrderWish) -> service.Confirmation:
@@ -116,7 +134,7 @@ def router(book: QuoteBook, seal: service.Seal) -> APIRouter:
     async def newest(request: Request) -> list[OrderView]:  # pyright: ignore[reportUnusedFunction]
         async with _store(request).view() as unit:
             rows = await service.orders(unit)
-            return [order_view(row, list(await service.jobs_of(unit, row.id))) for row in rows]
+            return await order_views(unit, request, rows)
 
     @routes.get("/api/orders/{order_id}")
     async def one(order_id: str, request: Request) -> OrderView:  # pyright: ignore[reportUnusedFunction]
@@ -124,7 +142,9 @@ def router(book: QuoteBook, seal: service.Seal) -> APIRouter:
             row = await service.order(unit, order_id)
             if row is None:
                 raise KeyError(order_id)
-            return order_view(row, list(await service.jobs_of(unit, order_id)))
+            view = order_view(row, list(await service.jobs_of(unit, order_id)))
+            hidden = await catalogue_api.hidden(unit, request, [row.release])
+        return view.model_copy(update={"release": None}) if hidden else view
 
     @routes.post("/api/orders/{order_id}/collected", status_code=204)
     async def collected(order_id: str, request: Request) -> None:  # pyright: ignore[reportUnusedFunction]

@@ -13,7 +13,7 @@ from orchestrator.catalogue import service as catalogue
 from orchestrator.labs import service as labs
 from orchestrator.labs.tables import LabRow
 from orchestrator.orders import service
-from orchestrator.orders.api import order_view
+from orchestrator.orders.api import order_view, order_views
 from orchestrator.orders.model import JobState, OrderState
 from orchestrator.orders.tables import JobRow, OrderRow
 from orchestrator.store import Store, Unit
@@ -29,7 +29,7 @@ def router(slots: Slots) -> APIRouter:
     async def orders(request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         async with _store(request).view() as unit:
             rows = await service.orders(unit)
-            views = [order_view(row, list(await service.jobs_of(unit, row.id))) for row in rows]
+            views = await order_views(unit, request, rows)
         return page(request, "orders/orders.html", orders=views)
 
     @routes.get("/orders/{order_id}")

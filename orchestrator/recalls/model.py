@@ -4,7 +4,6 @@ It never reads a store or a clock. Spans of time are half-open and compared in U
 `makes.recalled` says the same as `affected` here, and a test holds one against the other.
 """
 
-import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -22,8 +21,10 @@ from pydantic import (
     TypeAdapter,
     model_validator,
 )
+from semver import Version
 
 from designs.design import Sha256, Slug, Word
+from orchestrator.catalogue import versions
 
 MOST_RELEASES: Final = 1000
 
@@ -219,6 +220,28 @@ def forbids(recall: Recall, release: str, part: str, files: Collection[str]) -> 
             return False
 
 
+def releases_of(scope: OfReleases | OfPart | OfLot | OfMachine) -> tuple[str, ...]:
+    """The releases that it names."""
+    match scope:
+        case OfReleases(releases=releases):
+            return releases
+        case OfPart(release=release):
+            return (release,)
+        case _:
+            return ()
+
+
+def shown(
+    scope: OfReleases | OfPart | OfLot | OfMachine, what: str, hidden: Collection[str]
+) -> tuple[OfReleases | OfPart | OfLot | OfMachine | None, str]:
+    """What everybody is told of it: no hash and no title of the `hidden` releases."""
+    named = releases_of(scope)
+    left = tuple(each for each in named if each not in hidden)
+    if len(left) == len(named):
+        return scope, what
+    return (OfReleases(releases=left), what) if left else (None, "work that is not public")
+
+
 def machines_out(recalls: Iterable[Recall], now: datetime) -> set[str]:
     """`agent/machine` of those on which nothing is to be made now."""
     return {
@@ -239,24 +262,11 @@ def refusal(what: str, recall: Recall) -> str:
 
 # ── versions in their order
 
-_VERSION: Final = re.compile(r"^v?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?$")
-_Key = tuple[tuple[int, ...], bool, tuple[tuple[bool, int, str], ...]]
 
-
-def version_key(version: str) -> _Key | None:
-    """Sorts versions as semver.org section 11 does; None for one that has no place in an order."""
-    found = _VERSION.match(version)
-    if found is None:
-        return None
-    numbers = tuple(int(number) for number in found[1].split("."))
-    while len(numbers) > 1 and numbers[-1] == 0:
-        numbers = numbers[:-1]
-    words = tuple(
-        (not word.isdecimal(), int(word) if word.isdecimal() else 0, word)
-        for word in (found[2] or "").split(".")
-        if word
-    )
-    return numbers, not words, words
+def version_key(version: str) -> Version | None:
+    """Sorts versions as semver.org section 11 does; None for what the catalogue reads as none."""
+    read, _, key = versions.rank(versions.spelled(version))
+    return key if read else None
 
 
 def within(version: str, first: str | None, last: str | None) -> bool | None:

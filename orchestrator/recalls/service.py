@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from designs.design import Part, Release, Sha256, Slug, Word
 from orchestrator.catalogue import service as catalogue
+from orchestrator.catalogue.model import PUBLIC
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.labs import service as labs
 from orchestrator.labs.tables import MachineRow
@@ -230,11 +231,12 @@ async def _versions(
     unit: Unit, design: str, first: str | None, last: str | None
 ) -> tuple[OfReleases, str]:
     rows = await unit.session.execute(
-        select(ReleaseRow.sha256, ReleaseRow.version)
-        .where(ReleaseRow.design == design)
+        select(ReleaseRow.sha256, ReleaseRow.version, ReleaseRow.state)
+        .where(ReleaseRow.design == design, ReleaseRow.private.is_(False))
         .order_by(ReleaseRow.published_at, ReleaseRow.sha256)
     )
-    known = [(row.sha256, row.version) for row in rows]
+    found = rows.all()
+    known = [(row.sha256, row.version) for row in found]
     if not known:
         raise RecallRefused(f"no design {design} is published here: look at its page for its name")
     meant = known
@@ -249,9 +251,17 @@ async def _versions(
             f"{len(meant)} releases at once: recall at most {model.MOST_RELEASES} by one recall, "
             "in several ranges of versions"
         )
-    words = f"{design} {', '.join(version for _, version in meant[:20])}"
-    more = f" and {len(meant) - 20} more versions" if len(meant) > 20 else ""
-    return OfReleases(releases=tuple(sha256 for sha256, _ in meant)), words + more
+    scope = OfReleases(releases=tuple(sha256 for sha256, _ in meant))
+    public = {row.sha256 for row in found if row.state in PUBLIC}
+    return scope, _listed(design, [version for sha256, version in meant if sha256 in public])
+
+
+def _listed(design: str, versions: Sequence[str]) -> str:
+    """In words, of which everybody can see all."""
+    if not versions:
+        return f"pre-releases of {design}"
+    more = f" and {len(versions) - 20} more versions" if len(versions) > 20 else ""
+    return f"{design} {', '.join(versions[:20])}{more}"
 
 
 def _orderable(versions: Collection[str]) -> None:

@@ -47,7 +47,7 @@ async def refresh(unit: Unit, design: str, makes: Makes | None = None) -> None:
     row = listed(rows)
     if row is None:
         return
-    count = await makes(unit, [each.sha256 for each in rows]) if makes else kept
+    count = await makes(unit, [each.sha256 for each in _public(rows)]) if makes else kept
     await put(unit.session, [_document(row, count)])
 
 
@@ -60,12 +60,15 @@ async def recount(unit: Unit, sha256: str, makes: Makes) -> None:
 
 def listed(rows: Iterable[ReleaseRow]) -> ReleaseRow | None:
     """Of the releases of one design the one that its name stands for; None if none is public."""
-    public = [row for row in rows if not row.private and row.state in PUBLIC]
     return max(
-        public,
+        _public(rows),
         key=lambda row: precedence(ReleaseState(row.state), row.version, row.published_at),
         default=None,
     )
+
+
+def _public(rows: Iterable[ReleaseRow]) -> list[ReleaseRow]:
+    return [row for row in rows if not row.private and row.state in PUBLIC]
 
 
 def is_public() -> ColumnElement[bool]:
@@ -97,9 +100,10 @@ async def rebuild(unit: Unit, makes: Makes | None = None) -> int:
     await unit.session.execute(text("DELETE FROM found_words"))
     count = 0
     async for rows in _designs(unit):
-        counts = [await makes(unit, [r.sha256 for r in each]) if makes else 0 for each in rows]
+        public = [each for every in rows if (each := _public(every))]
+        counts = [await makes(unit, [r.sha256 for r in each]) if makes else 0 for each in public]
         pairs = [
-            (row, made) for each, made in zip(rows, counts, strict=True) if (row := listed(each))
+            (row, made) for each, made in zip(public, counts, strict=True) if (row := listed(each))
         ]
         await put(unit.session, [_document(row, made) for row, made in pairs])
         count += len(pairs)

@@ -120,6 +120,9 @@ async def test_a_release_is_had_as_a_manifest(store: Store, tmp_path: Path) -> N
     async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
         answer = await client.get(f"/releases/{sha256}/okh.toml")
         assert (await client.get(f"/releases/{'0' * 64}/okh.toml")).status_code == 404
+        app.state.public_url = "https://made.example"
+        public = tomllib.loads((await client.get(f"/releases/{sha256}/okh.toml")).text)
+        assert public["repo"] == f"https://made.example/releases/{sha256}"
         out = tomllib.loads(answer.text)
         for file in out["cosmolocal"]["file"]:
             assert (await client.get(file["url"])).content == (

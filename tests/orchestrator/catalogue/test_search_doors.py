@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -13,6 +13,7 @@ import pytest
 from orchestrator.app import create_app, wire
 from orchestrator.catalogue import feeds, service
 from orchestrator.catalogue.search import index
+from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.cli import search as command
 from orchestrator.dispatch.signing import Signer
 from orchestrator.settings import Settings
@@ -149,6 +150,29 @@ async def test_a_make_counts_only_while_it_conforms(
     assert (await client.get("/api/designs", params={"made": "4"})).json()["total"] == 0
     await publish(store, tmp_path, version="2.0.0", function="Other words.")
     assert (await client.get("/api/designs", params={"made": "3"})).json()["total"] == 1
+
+
+async def test_private_makes_of_a_stranger_are_not_counted(
+    client: httpx.AsyncClient, store: Store, tmp_path: Path
+) -> None:
+    sha = await publish(store, tmp_path)
+    async with store.unit() as unit:
+        row = await unit.session.get_one(ReleaseRow, sha)
+        words = {c.name: getattr(row, c.name) for c in ReleaseRow.__table__.columns}
+        private = {"sha256": "e" * 64, "version": "9.0.0", "private": True}
+        unit.session.add(ReleaseRow(**(words | private)))
+
+    async def all_of_them(_unit: object, releases: Sequence[str]) -> int:
+        return len(releases)
+
+    async with store.unit() as unit:
+        await index.refresh(unit, row.design, all_of_them)
+    for asked, found in (("1", 1), ("2", 0)):
+        told = (await client.get("/api/designs", params={"made": asked})).json()
+        assert told["total"] == found
+    async with store.unit() as unit:
+        await index.rebuild(unit, all_of_them)
+    assert (await client.get("/api/designs", params={"made": "2"})).json()["total"] == 0
 
 
 # ── feeds and metadata

@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from designs.design import Contributor
+from designs.design import OWN_WORK, Contributor
 from orchestrator.app import secret
+from orchestrator.catalogue import keys
+from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.cli import recalls as cli
 from orchestrator.makes import recall_api
 from orchestrator.makes import service as makes
@@ -233,3 +235,83 @@ def test_a_time_has_a_zone(words: str, zone: str | None, meant: str) -> None:
 def test_a_time_is_never_guessed(words: str, zone: str | None, said: str) -> None:
     with pytest.raises(cli.NoMoment, match=said):
         cli.moment(words, zone)
+
+
+# ── what is not for everybody
+
+
+KEY = "maintainer-of-the-hook"
+
+
+async def closed(site: Site, kind: str) -> tuple[str, str, str]:
+    """A made part of work that is not public: its passport, its order, its release's hash."""
+    passport, path = await made_part(site)
+    sha256 = site.town.release.sha256
+    async with site.town.store.unit() as unit:
+        row = await unit.session.get_one(ReleaseRow, sha256)
+        row.private, row.key_sha256 = kind == "private", keys.kept(KEY)
+        row.state = "pre_release" if kind == "pre-release" else "released"
+    return passport, path.rpartition("/")[2], sha256
+
+
+@pytest.mark.parametrize("kind", ["private", "pre-release"])
+async def test_what_is_not_public_does_not_come_out_through_orders_and_passports(
+    site: Site, operator: Site, kind: str
+) -> None:
+    passport, order, sha256 = await closed(operator, kind)
+    opened = await post(operator, "/api/recalls", release=sha256, reason="it breaks", by="Ona")
+    doors = [
+        "/api/orders", f"/api/orders/{order}", f"/api/orders/{order}/makes", "/api/makes",
+        f"/api/makes/{passport}", f"/p/{passport}.json", f"/p/{passport}.html", f"/p/{passport}",
+        "/api/recalls", f"/api/recalls/{opened['id']}", f"/api/recalls/{opened['id']}/units",
+        f"/api/recalls/{opened['id']}/units.csv",
+    ]  # fmt: skip
+    pages = ["/orders", f"/orders/{order}", "/recalls", f"/recalls/{opened['id']}"]
+    token = operator.client.headers.pop("Authorization")
+    for door in doors + pages:
+        said = (await site.get(door)).answer.text
+        for secret_one in (sha256, "f" * 64, "Berta"):
+            assert secret_one not in said, (door, secret_one)
+    record = (await site.get(f"/p/{passport}.json")).answer.json()
+    assert record["design"]["part_title"] == "Hook"
+    assert (record["design"]["title"] == "Hook") is (kind == "private")
+    assert (await site.get(f"/api/orders/{order}")).answer.json()["title"] == "Hook"
+    (listed,) = (await site.get("/api/orders")).answer.json()
+    assert (listed["title"] == "Hook") is (kind == "private")
+    await site.get(f"/api/makes/{passport}/plan", 403)
+    for headers in ({"Authorization": token}, {"X-Api-Key": KEY}):
+        for door in doors[:-4]:
+            said = (await site.client.get(door, headers=headers)).text
+            assert sha256 in said, door
+        plan = await site.client.get(f"/api/makes/{passport}/plan", headers=headers)
+        assert plan.status_code == 200
+    told = (await site.client.get("/api/recalls", headers={"Authorization": token})).json()
+    assert told[0]["scope"]["releases"] == [sha256]
+
+
+async def test_a_recall_by_name_leaves_private_work_alone(operator: Site) -> None:
+    await operator.town.publish()
+    mine = operator.town.release.sha256
+    await operator.town.publish(version="2.0.0", licence=OWN_WORK, private=True)
+    opened = await post(operator, "/api/recalls", design="hook", reason="it breaks", by="Ona")
+    assert opened["scope"]["releases"] == [mine]
+    assert opened["what"] == "hook 1.0.0"
+
+
+async def test_a_range_with_a_version_that_is_none_is_refused(operator: Site) -> None:
+    for version in ("1.0.0", "2026-11-30"):
+        await operator.town.publish(version=version)
+    wish = {"design": "hook", "first_version": "1.0.0", "reason": "it breaks", "by": "Ona"}
+    no = await post(operator, "/api/recalls", 422, **wish)
+    assert "version 2026-11-30 has no place in an order" in no["detail"]
+    assert "by their hashes" in no["detail"]
+
+
+async def test_a_passport_has_the_address_that_the_server_is_known_by(site: Site) -> None:
+    passport, _ = await made_part(site)
+    sha256 = site.town.release.sha256
+    app = site.client._transport.app  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType, reportUnknownMemberType]
+    app.state.public_url = "https://made.example/"
+    record = (await site.get(f"/p/{passport}.json")).answer.json()
+    assert record["address"] == f"https://made.example/p/{passport}"
+    assert record["design"]["source"] == f"https://made.example/releases/{sha256}"

@@ -174,6 +174,19 @@ async def test_while_labs_are_awaited_nothing_is_called_stopped_and_then_it_is(c
     assert (await city.attempt(attempt)).state == "withdrawn"
 
 
+async def test_a_look_takes_no_turn_to_write_where_nothing_is_open(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recall = await withdraw(city, release=release(city))
+    assert {each[0] for each in await did(city, recall.id)} == {Did.CANCELLED}
+
+    async def never(_work: object) -> None:
+        raise AssertionError("it took the writer's turn")
+
+    monkeypatch.setattr(city.store, "run", never)
+    await recall_loop.look(city.store)
+
+
 # ── what may be ordered
 
 

@@ -146,6 +146,9 @@ def test_versions_are_in_the_order_of_semver_org() -> None:
         ("1.0.0-rc.1", "1.0.0", None, False),
         ("draft", "1.0.0", None, None),
         ("1.0.0", None, "latest", None),
+        ("2026-11-30", "1.0.0", None, None),
+        ("1.5.0-rc.1", "1.0.0", "2.0.0", True),
+        ("1.4.0", "v1.2", "2", True),
     ],
 )
 def test_a_range_takes_both_its_ends_in(
