@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.catalogue import lifecycle
-from orchestrator.catalogue.api import ReleaseView, release_view
+from orchestrator.catalogue.api import ReleaseView, base_of, release_view
 from orchestrator.catalogue.lifecycle import Caller, LabsKnown, Wish
 from orchestrator.store import Store
 from orchestrator.web import keys
@@ -52,7 +52,7 @@ def by_header(request: Request) -> Caller:
 
 
 def addresses(request: Request, sha256: str, lab_keys: dict[str, str]) -> dict[str, str]:
-    base = str(request.base_url).rstrip("/")
+    base = base_of(request)
     return {lab: f"{base}/releases/{sha256}?key={key}" for lab, key in lab_keys.items()}
 
 

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from designs import licences
-from designs.design import OWN_WORK
+from designs.design import OWN_WORK, Recipe
+from fablab_agents.protocol.tickets import Manner
 from orchestrator.catalogue import feeds, service
 from orchestrator.catalogue.api import release_view, seen
 from orchestrator.catalogue.model import PUBLIC
@@ -59,6 +60,8 @@ def router(slots: Slots) -> APIRouter:
             metadata=feeds.ld_json(feeds.schema_org(feeds.base_of(request), feeds.listed(row))),
             canonical=canonical(row, request),
             licence=licence_words(view.release.licence),
+            recipe=recipe_words,
+            versions=await service.versions_of(unit, row.design),
             successor=await _successor(unit, view.standing.successor),
             order=await slots.render("design.order", request, unit, view.sha256),
             makes=await slots.render("design.makes", request, unit, view.sha256),
@@ -77,6 +80,11 @@ def canonical(row: ReleaseRow, request: Request) -> str:
     named = not row.private and row.state in PUBLIC
     path = _address(row) if named else f"/releases/{row.sha256}"
     return feeds.base_of(request) + path
+
+
+def recipe_words(recipe: Recipe) -> str:
+    """As the person at the machine reads it."""
+    return str(Manner.model_validate(recipe.model_dump(mode="json")))
 
 
 def licence_words(licence: str) -> tuple[str, ...]:

@@ -429,6 +429,17 @@ async def newest(unit: Unit, design: str, version: str | None = None) -> Release
     return max(found, key=_precedence)
 
 
+async def versions_of(unit: Unit, design: str) -> Sequence[ReleaseRow]:
+    """The public releases of a design, the one that its name stands for first."""
+    public = select(ReleaseRow).where(
+        ReleaseRow.design == design,
+        ReleaseRow.private.is_(False),
+        ReleaseRow.state.in_(PUBLIC),
+    )
+    rows = (await unit.session.scalars(public)).all()
+    return sorted(rows, key=_precedence, reverse=True)
+
+
 async def listed(unit: Unit) -> Sequence[ReleaseRow]:
     """The newest public release of every design, the one published last first."""
     best: dict[str, ReleaseRow] = {}

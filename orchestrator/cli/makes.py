@@ -186,16 +186,24 @@ def passport(args: argparse.Namespace) -> int:
 
 def told_passport(known: dict[str, Any]) -> str:
     design, made, material = known["design"], known["made"], known["material"]
+    of = f"{design.get('title', 'a design that is not public')} {design.get('version', '')}".strip()
+    licence = f"  {design['licence']} by {design.get('licensor', 'not told here')}"
+    said = {"simulated": made.get("simulated"), "attested": made.get("attested_by_a_person")}
     lines = [
         f"RECALLED ({each['id']}): {each['reason']}. {each['do']}"
         for each in known.get("recalls", [])
         if each["state"] != "lifted"
     ]
     lines += [
-        f"{known['item_id']}: {design['part']} of {design['title']} {design['version']}",
+        f"{known['item_id']}: {design['part']} of {of}{labelled(said)}",
         f"  made {made['ended_at']} on {made['agent']}/{made['machine']}",
         f"  {material['name']}, lot {material.get('lot', 'not written down')}",
         f"  inspection: {known.get('quality', {}).get('verdict', 'none yet')}",
-        f"  {design['licence']} by {design['licensor']}: {design['source']}",
+        licence + (f": {design['source']}" if "source" in design else ""),
+    ]
+    lines += [
+        f"  recalled once and lifted ({each['id']}): {each['reason']}"
+        for each in known.get("recalls", [])
+        if each["state"] == "lifted"
     ]
     return "\n".join(lines)
