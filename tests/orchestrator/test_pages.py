@@ -29,7 +29,6 @@ from orchestrator.store import Store
 from tests.orchestrator.dispatch.conftest import PRINTER
 from tests.orchestrator.planning.test_planning import LASER, Town
 
-
 TELLING = {"canonical", "alternate", "describedby"}
 """Links that a browser fetches nothing by."""
 
