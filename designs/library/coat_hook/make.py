@@ -20,7 +20,7 @@ APART = 10.0  # from screw to screw
 class Wishes(Parameters):
     width_mm: float = length(12, 12, 25, "how wide the strip is")
     curl_mm: float = length(9.5, 8, 16, "radius of the curl, to the middle of the strip")
-    screw_mm: float = length(4, 3, 5, "thickness of the screws")
+    screw_mm: float = length(4, 3, 4.5, "thickness of the screws")
 
 
 def parts(wish: Wishes) -> dict[str, Shape]:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from designs.geometry.mesh import Mesh, mesh_facts, open_edges
@@ -41,9 +41,10 @@ def test_what_is_closed_needs_no_repair():
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sets(st.integers(0, len(BALL.faces) - 1), min_size=1, max_size=6))
+@given(st.sets(st.integers(0, len(BALL.faces) - 1), min_size=1, max_size=4))
 def test_small_holes_are_closed_and_the_volume_stays(missing):
     mesh = with_faces(np.delete(BALL.faces, list(missing), axis=0))
+    assume(mesh_facts(mesh).shells == 1)  # else a triangle was cut off from all others
     found = propose(mesh)
     assert found is not None
     assert found.after.watertight
