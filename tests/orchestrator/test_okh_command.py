@@ -116,7 +116,7 @@ def test_a_file_that_is_not_there_is_wrong_usage(tmp_path, capsys):
 
 def test_it_starts_without_server_broker_or_solver():
     code = (
-        "import sys; from orchestrator.cli import parser; parser('okh');"
+        "import sys; from orchestrator.cli import parser; parser({'okh'});"
         "heavy = {'httpx', 'sqlalchemy', 'fastapi', 'ortools', 'joserfc', 'numpy'};"
         "sys.exit(' '.join(heavy & sys.modules.keys()) or None)"
     )
