@@ -27,7 +27,8 @@ class Bounded:
             return
         headers = Headers(scope=scope)
         form = headers.get("content-type", "").startswith("multipart/")
-        most = self._most if form else min(self._most, MOST_JSON_BYTES)
+        file = scope.get("method") == "PUT" and "/files/" in scope.get("path", "")
+        most = self._most if form or file else min(self._most, MOST_JSON_BYTES)
         left, said = most, headers.get("content-length", "0")
         announced = int(said) if said.isdecimal() else 0
 

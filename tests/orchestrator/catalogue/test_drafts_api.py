@@ -131,6 +131,16 @@ async def test_a_body_without_end_is_cut_off_before_it_fills_the_disk():
     assert sent <= 11_000
 
 
+async def test_words_are_kept_shorter_than_files(city: City):
+    draft, key = await begun(city)
+    door, large = f"/api/drafts/{draft}", b" " * (3 << 20)
+    file = await city.client.put(f"{door}/files/notes.txt", content=large, headers=key)
+    assert file.status_code == 200
+    headers = {**key, "Content-Type": "application/json"}
+    words = await city.client.patch(f"{door}/answers", content=large, headers=headers)
+    assert words.status_code == 413
+
+
 async def test_where_the_operator_begins_drafts_a_visitor_cannot(tmp_path: Path):
     async for city in served(tmp_path, drafts="operator"):
         assert (await city.client.post("/api/drafts")).status_code == 401
