@@ -17,7 +17,7 @@ from designs.processes import FDM, MATERIALS, Material, find_material, find_proc
 if TYPE_CHECKING:
     from designs import okh
     from designs.geometry.measures import Measures
-    from designs.geometry.mesh import Points
+    from designs.geometry.mesh import Mesh, Points
     from designs.inspect import SheetLook, SolidLook
 
 Verdict = Literal["accept", "review", "reject"]
@@ -174,7 +174,26 @@ def _solid(file: Path, kind: str, wish: _Wish) -> _Seen:
         }
     found, pictures = _shown(look, wish)
     thin = [] if wish.made else _too_thin(facts)
-    return told, [*thin, *found], pictures
+    repair, file_of_it = _repair(mesh, wish)
+    return told, [*thin, *found, *repair], pictures | file_of_it
+
+
+def _repair(mesh: "Mesh", wish: _Wish) -> tuple[list[Finding], dict[str, Json]]:
+    """A proposal beside the pictures, with what it changes; the file itself stays as it is."""
+    from designs.geometry.mesh import write_stl
+    from designs.geometry.repair import propose
+
+    proposal = propose(mesh) if wish.out_dir else None
+    if proposal is None:
+        return [], {}
+    write_stl(proposal.mesh, Path(wish.out_dir) / "repair.stl")
+    note = Finding(
+        severity=Severity.NOTE,
+        where="a repair is proposed",
+        what=proposal.statement.removesuffix("."),
+        do="Look at the file …-repair.stl; take it if it is what you meant",
+    )
+    return [note], {"repair": "repair.stl"}
 
 
 def _shown(

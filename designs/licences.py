@@ -242,6 +242,12 @@ def is_expression(text: str) -> bool:
     return all(re.fullmatch(r"LicenseRef-[A-Za-z0-9.-]+", key) for key in strange)
 
 
+def named(expression: str) -> tuple[str, ...]:
+    """The licences that an expression names, each once; a WITH stays together."""
+    told = re.split(r"\s+(?:AND|OR)\s+|[()]", expression, flags=re.IGNORECASE)
+    return tuple(dict.fromkeys(each.strip() for each in told if each.strip()))
+
+
 def citation(licence: str) -> str | None:
     """Where the verdict on one licence id stands written."""
     row = _ROWS.get(licence)

@@ -23,6 +23,9 @@ _SHOWS_MM2 = 20.0
 _SHARE = 0.01  # of the volume that may overlap without a word
 
 
+_REPAIR = ", or look at what `cosmolocal check FILE --pictures DIR` proposes"
+
+
 def print_remarks(seen: Solid) -> Iterator[Remark]:
     yield from _seams(seen)
     yield from _walls(seen)
@@ -37,14 +40,14 @@ def _seams(seen: Solid) -> Iterator[Remark]:
         yield warning(
             f"{_many(found, 'hole')} in the surface, the longest at {worst}",
             f"the surface is open there, {worst.length_mm:.1f} mm around",
-            "Close it in the design program, or look at the repair we propose",
+            f"Close it in the design program{_REPAIR}",
             _edges(mesh.vertices[seen.seams.open], worst),
         )
     if found := holes(mesh, seen.seams.twisted):
         yield warning(
             f"{_many(found, 'place')}, the largest at {found[0]}",
             "triangles are turned inside out there, so inside and outside cannot be told",
-            "Recalculate the normals in the design program, or look at the repair we propose",
+            f"Recalculate the normals in the design program{_REPAIR}",
             _edges(mesh.vertices[seen.seams.twisted], found[0]),
         )
     if found := holes(mesh, seen.seams.crowded):

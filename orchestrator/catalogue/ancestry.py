@@ -4,7 +4,6 @@ It promises that nobody who was named once is lost, by a fork, a proposal or a n
 would lose somebody is refused, with what to put back.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -142,7 +141,7 @@ def fork_licence(licence: str, wanted: str | None) -> str:
     if wanted is None:
         return _usual(licence, allowed)
     chosen = licences.normal(wanted) or wanted
-    parts = _ids(chosen)
+    parts = frozenset(licences.named(chosen))
     free = licences.ANY in allowed and OWN_WORK not in parts
     if free:
         model.judge_licence(chosen)
@@ -165,7 +164,7 @@ def choices(licence: str) -> tuple[str, ...]:
 
 
 def _usual(licence: str, allowed: frozenset[str]) -> str:
-    if licences.ANY in allowed or _ids(licence) <= allowed:
+    if licences.ANY in allowed or set(licences.named(licence)) <= allowed:
         return licence
     return min(allowed)
 
@@ -176,12 +175,6 @@ def _told(allowed: frozenset[str]) -> str:
     if OWN_WORK in allowed:
         return f"{OWN_WORK}, or publish the original under a licence first"
     return " or ".join(sorted(allowed))
-
-
-def _ids(expression: str) -> frozenset[str]:
-    """Every licence an expression names: whoever takes the fork may choose any branch of it."""
-    words = re.split(r"\s+(?:AND|OR)\s+|[()]", expression, flags=re.IGNORECASE)
-    return frozenset(word.strip() for word in words if word.strip())
 
 
 # ── nobody is lost

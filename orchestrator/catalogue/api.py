@@ -19,7 +19,7 @@ from orchestrator.catalogue.lifecycle import Caller
 from orchestrator.catalogue.model import PUBLIC, Answers, ReleaseState, Standing
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store, Unit
-from orchestrator.web import keys
+from orchestrator.web import keys, uploads
 
 MOST_BYTES = 128 * 1024 * 1024
 _CHUNK = 1 << 20
@@ -241,28 +241,13 @@ async def _save(files: list[UploadFile], folder: Path) -> dict[str, Path]:
         raise model.refused(
             f"{len(files)} files at once", "upload", f"publish at most {model.MOST_FILES} files"
         )
-    saved: dict[str, Path] = {}
-    left = MOST_BYTES
+    size, saved = 0, dict[str, Path]()
     for number, upload in enumerate(files):
-        path = folder / f"{number}"
-        left -= await _save_one(upload, path, left)
-        saved[model.file_name(upload.filename or f"file-{number}")] = path
+        name, path = upload.filename or f"file-{number}", folder / f"{number}"
+        sent = uploads.pieces(upload)
+        size = await uploads.received(sent, path, name, most=MOST_BYTES, before=size)
+        saved[model.file_name(name)] = path
     return saved
-
-
-async def _save_one(upload: UploadFile, path: Path, left: int) -> int:
-    size = 0
-    with path.open("wb") as out:
-        while chunk := await upload.read(_CHUNK):
-            size += len(chunk)
-            if size > left:
-                raise model.refused(
-                    f"the upload is larger than {MOST_BYTES >> 20} MB",
-                    upload.filename or "upload",
-                    "leave out what is not needed to make the parts",
-                )
-            out.write(chunk)
-    return size
 
 
 def _store(request: Request) -> Store:

@@ -4,7 +4,6 @@ Each draft is opened by its own key (header X-Api-Key); the operator's token ope
 """
 
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +16,9 @@ from orchestrator.catalogue.api import ReleaseView, release_view
 from orchestrator.catalogue.drafts import MOST_BYTES, Drafts, DraftView
 from orchestrator.catalogue.lifecycle import LabsKnown
 from orchestrator.catalogue.lifecycle_api import addresses, by_header
-from orchestrator.catalogue.model import refused
 from orchestrator.catalogue.service import Published
 from orchestrator.store import Store
-from orchestrator.web import keys
+from orchestrator.web import keys, uploads
 
 _Text = Annotated[str, StringConstraints(max_length=2000)]
 
@@ -99,7 +97,7 @@ def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
         await drafts.check(draft, by_header(request))
         with tempfile.TemporaryDirectory(prefix="draft-") as folder:
             path = Path(folder) / "file"
-            await received(request.stream(), path, name)
+            await uploads.received(request.stream(), path, name, most=MOST_BYTES)
             await drafts.add(draft, name, path)
         return await drafts.look(draft)
 
@@ -133,21 +131,6 @@ def may_begin(request: Request, anyone: bool) -> None:
         raise HTTPException(
             401, "drafts are begun here with the operator's token alone: ask who runs this server"
         )
-
-
-async def received(chunks: AsyncIterator[bytes], path: Path, name: str) -> None:
-    """Write what arrives to the file; raises DesignRefused when it is more than a draft holds."""
-    size = 0
-    with path.open("wb") as out:
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > MOST_BYTES:
-                raise refused(
-                    f"it is larger than {MOST_BYTES >> 20} MB",
-                    name[:80],
-                    "leave out what is not needed to make the parts",
-                )
-            out.write(chunk)
 
 
 def drawn(path: Path) -> FileResponse:

@@ -19,12 +19,12 @@ from pydantic import JsonValue
 from sqlalchemy import select
 from starlette.responses import Response
 
+from designs import licences
 from designs.design import Release
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue import service
 from orchestrator.catalogue.api import base_of, seen
 from orchestrator.catalogue.search import index
-from orchestrator.catalogue.search.documents import licence_ids
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store, Unit
 
@@ -107,7 +107,7 @@ def _entry(base: str, each: Listed) -> ET.Element:
     _link(entry, "alternate", design_address(base, release), "text/html")
     package = f"{base}/releases/{each.sha256}/datapackage.json"
     _link(entry, "describedby", package, "application/json")
-    for licence in licence_ids(release.licence):
+    for licence in licences.named(release.licence):
         if address := licence_address(licence):
             _link(entry, "license", address, "text/html")
     for process in dict.fromkeys(part.process for part in release.parts):
@@ -145,8 +145,8 @@ def schema_org(base: str, each: Listed) -> dict[str, JsonValue]:
     """The release as a Product that is a CreativeWork, too, with its files as encodings."""
     release = each.release
     address = design_address(base, release)
-    licences: list[JsonValue] = [
-        licence_address(licence) or licence for licence in licence_ids(release.licence)
+    terms: list[JsonValue] = [
+        licence_address(licence) or licence for licence in licences.named(release.licence)
     ]
     images: list[JsonValue] = [
         f"{base}/releases/{each.sha256}/pictures/{part}/thumbnail" for part in each.pictured
@@ -160,7 +160,7 @@ def schema_org(base: str, each: Listed) -> dict[str, JsonValue]:
         "description": release.function,
         "version": release.version,
         "datePublished": _moment(each.published_at),
-        "license": licences[0] if len(licences) == 1 else licences,
+        "license": terms[0] if len(terms) == 1 else terms,
         "copyrightHolder": _named(release.licensor),
         "author": [_named(name) for name in _makers(release)],
         "material": [_TITLES.get(m, m) for m in dict.fromkeys(p.material for p in release.parts)],
@@ -233,7 +233,7 @@ def data_package(base: str, each: Listed) -> dict[str, JsonValue]:
         "version": release.version,
         "created": _moment(each.published_at),
         "homepage": design_address(base, release),
-        "licenses": [_licensed(licence) for licence in licence_ids(release.licence)],
+        "licenses": [_licensed(licence) for licence in licences.named(release.licence)],
         "contributors": [
             {"title": release.licensor, "roles": ["rightsHolder"]},
             *({"title": c.name, "roles": ["creator"]} for c in release.contributors),

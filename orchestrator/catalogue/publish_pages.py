@@ -5,7 +5,7 @@ is in its link once and in a cookie afterwards.
 """
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -22,16 +22,15 @@ from designs.licences import Act
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue import service
 from orchestrator.catalogue.drafts import MOST_BYTES, MOST_FILES, DraftPublished, Drafts
-from orchestrator.catalogue.drafts_api import drawn, may_begin, received
+from orchestrator.catalogue.drafts_api import drawn, may_begin
 from orchestrator.catalogue.lifecycle import Caller, LabsKnown
 from orchestrator.catalogue.lifecycle_api import addresses
 from orchestrator.catalogue.model import Answers, ReleaseState
 from orchestrator.catalogue.pages import licence_words
 from orchestrator.store import Store
-from orchestrator.web import keys
+from orchestrator.web import keys, uploads
 from orchestrator.web.pages import check_form, form_token, fragment, page, see_other
 
-_CHUNK: Final = 1 << 20
 _PIECE: Final = "x-piece"
 """With this header a form is answered with the piece of the page that changed."""
 _FIELDS: Final = ("title", "version", "function", "licensor", "process", "material", "quantity")
@@ -241,13 +240,8 @@ async def _add(drafts: Drafts, draft: str, form: FormData) -> None:
             continue
         with tempfile.TemporaryDirectory(prefix="publish-") as folder:
             path = Path(folder) / "file"
-            await received(_chunks(sent), path, sent.filename)
+            await uploads.received(uploads.pieces(sent), path, sent.filename, most=MOST_BYTES)
             await drafts.add(draft, sent.filename, path)
-
-
-async def _chunks(sent: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await sent.read(_CHUNK):
-        yield chunk
 
 
 def _check(request: Request, form: FormData) -> None:

@@ -8,7 +8,7 @@ PrusaSlicer (2.5 to 2.9) and OrcaSlicer ask for the version and then send the fi
 
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +17,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 
-from orchestrator.catalogue.drafts import Drafts, NoSuchDraft
-from orchestrator.catalogue.drafts_api import received
-from orchestrator.web import keys
+from orchestrator.catalogue.drafts import MOST_BYTES, Drafts, NoSuchDraft
+from orchestrator.web import keys, uploads
 
 ASKED_TO_PRINT: Final = "the slicer asked to print it: nothing was started, a draft starts nothing"
-_CHUNK: Final = 1 << 20
 _FIELDS: Final = 20
 
 
@@ -53,7 +51,7 @@ def router(drafts: Drafts) -> APIRouter:
             name, sent = _named(form)
             with tempfile.TemporaryDirectory(prefix="slicer-") as folder:
                 path = Path(folder) / "file"
-                await received(_chunks(sent), path, name)
+                await uploads.received(uploads.pieces(sent), path, name, most=MOST_BYTES)
                 asked = _yes(form, "print") or _yes(form, "select")
                 await drafts.add(draft, name, path, ASKED_TO_PRINT if asked else "")
         return _taken(request, draft, name)
@@ -81,11 +79,6 @@ def _named(form: FormData) -> tuple[str, UploadFile]:
 
 def _yes(form: FormData, field: str) -> bool:
     return str(form.get(field, "")).lower() in {"true", "yes", "y", "1"}
-
-
-async def _chunks(sent: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await sent.read(_CHUNK):
-        yield chunk
 
 
 def _taken(request: Request, draft: str, name: str) -> JSONResponse:

@@ -79,7 +79,12 @@ def register(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument("--process", help=f"judge it for {', '.join(p.id for p in PROCESSES)}")
     parser.add_argument("--material", help="pla, petg, plywood, acrylic, …")
     parser.add_argument("--thickness", type=float, metavar="MM", help="of sheet material")
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw what was read, in there")
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="DIR",
+        help="draw what was read, and write repairs, in there",
+    )
     parser.set_defaults(run=check)
 
 

@@ -16,10 +16,10 @@ from orchestrator.proposals import model, service
 from orchestrator.proposals.model import FileChange, ProposalState, Seen, Terms, Wish
 from orchestrator.proposals.service import Standing
 from orchestrator.store import Store
+from orchestrator.web import uploads
 
 MOST_FILES: Final = 50
 MOST_BYTES: Final = 64 * 1024 * 1024
-_CHUNK: Final = 1 << 20
 _FOR_EVER: Final = {"Cache-Control": "max-age=31536000, immutable"}
 
 Key = Annotated[str, Field(max_length=LONGEST)]
@@ -192,26 +192,13 @@ async def _save(files: list[UploadFile], folder: Path) -> dict[str, Path]:
             f"{len(given)} files at once", "files", f"change at most {MOST_FILES} in one proposal"
         )
     model.checked_names([name for name, _ in given])
-    left, saved = MOST_BYTES, dict[str, Path]()
+    size, saved = 0, dict[str, Path]()
     for number, (name, upload) in enumerate(given):
         saved[name] = folder / str(number)
-        left -= await _save_one(upload, saved[name], left)
+        size = await uploads.received(
+            uploads.pieces(upload), saved[name], name, most=MOST_BYTES, before=size
+        )
     return saved
-
-
-async def _save_one(upload: UploadFile, path: Path, left: int) -> int:
-    size = 0
-    with path.open("wb") as out:
-        while chunk := await upload.read(_CHUNK):
-            size += len(chunk)
-            if size > left:
-                raise refused(
-                    f"the files are larger than {MOST_BYTES >> 20} MB together",
-                    upload.filename or "files",
-                    "send only the files that you changed",
-                )
-            out.write(chunk)
-    return size
 
 
 def _store(request: Request) -> Store:

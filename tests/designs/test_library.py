@@ -116,7 +116,6 @@ def test_a_manifest_says_all_that_open_know_how_asks_for(slug):
         assert entry.inspection
 
 
-@pytest.mark.skipif(not hasattr(okh, "lint"), reason="this Open Know-How reader has no lint")
 @pytest.mark.parametrize("slug", slugs())
 def test_nothing_can_be_said_against_a_manifest(slug, built):
     folder = built[0][slug]

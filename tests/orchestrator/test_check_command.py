@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import trimesh
 
 from orchestrator.cli.check import shown
 from tests.designs.geometry import hostile, solids
@@ -122,3 +123,18 @@ def test_with_a_process_it_is_judged_for_it_and_drawn(tmp_path: Path) -> None:
     assert (ran["facts"]["contours"], ran["facts"]["cut_length_mm"]) == (1, 400)
     assert set(ran["pictures"]) == {"thumbnail", "model", "outline"}
     assert Path(ran["pictures"]["thumbnail"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_small_hole_comes_with_a_repair_to_look_at(tmp_path: Path) -> None:
+    """The file stays as it is; what the repair changes is said, and the repair is sound."""
+    file, seen = tmp_path / "holed.stl", tmp_path / "seen"
+    whole = trimesh.creation.icosphere(subdivisions=3, radius=20)
+    file.write_bytes(solids.stl(whole.triangles[1:]))
+    before = file.read_bytes()
+    ran = check("--json", "--process", "fdm", "--pictures", seen, file)
+    told = json.loads(ran.stdout)
+    [words] = [f for f in told["findings"] if f["where"] == "a repair is proposed"]
+    assert "small hole closed" in words["what"]
+    assert "Volume" in words["what"]
+    assert file.read_bytes() == before
+    assert check(told["pictures"]["repair"]).returncode == 0

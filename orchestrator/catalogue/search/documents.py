@@ -1,6 +1,5 @@
 """What is looked up of a release: a pure translation from the record to rows, tokens and a card."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -98,7 +97,7 @@ def document(release: Release, standing: Standing) -> Document:
     kinds = [
         *(f"p:{each}" for each in card.processes),
         *(f"m:{each}" for each in card.materials),
-        *(f"l:{each}" for each in licence_ids(release.licence)),
+        *(f"l:{each}" for each in licences.named(release.licence)),
     ]
     return Document(
         id=moment_id(standing.published_at),
@@ -121,12 +120,6 @@ def moment_id(moment: datetime) -> int:
 
 def um(mm: float) -> int:
     return round(min(max(mm, 0.0), 1e6) * 1000)
-
-
-def licence_ids(expression: str) -> tuple[str, ...]:
-    """The licences that an SPDX expression names, each once; a WITH stays together."""
-    told = re.split(r"\s+(?:AND|OR)\s+|[()]", expression, flags=re.IGNORECASE)
-    return tuple(dict.fromkeys(each.strip() for each in told if each.strip()))
 
 
 def bed(parts: Iterable[PartSizes]) -> int | None:
@@ -244,7 +237,7 @@ def _tags(release: Release, card: Card) -> Iterable[str]:
     yield from tags("pr", card.processes)
     yield from tags("ma", card.materials)
     yield from (tag("pm", part.process, part.material) for part in release.parts)
-    yield from tags("li", (release.licence, *licence_ids(release.licence)))
+    yield from tags("li", (release.licence, *licences.named(release.licence)))
     yield from tags("fo", (part.format for part in release.parts))
     yield from tags("fo", (a.format for part in release.parts for a in part.alternatives))
     yield from tags("fo", (file.format for file in release.files))
