@@ -148,6 +148,8 @@ def _zipped(archive: Path) -> Iterator[_Entry]:
 
 
 def _tarred(archive: Path) -> Iterator[_Entry]:
+    if not tarfile.is_tarfile(archive):
+        raise Refused("it is no .zip and no .tar", _SAY, _PACK_AGAIN)
     with tarfile.open(archive, "r:*") as packed:
         for info in packed:
             kind = "file" if info.isfile() else "folder" if info.isdir() else "other"

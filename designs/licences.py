@@ -337,7 +337,7 @@ def _both(parts: list[Verdict], act: Act, licence: str) -> Verdict:
         source_needed=any(v.source_needed for v in parts),
         source_years=max(v.source_years for v in parts),
         fork_as=fork_as,
-        grant=next((v.grant for v in parts if v.grant), None),
+        grant=next((v.grant for v in parts if v.grant and outcome is Outcome.ALLOWED), None),
     )
 
 

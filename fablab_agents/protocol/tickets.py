@@ -80,12 +80,14 @@ class Manner(BaseModel):
 
     def __str__(self) -> str:
         """As a person at the machine reads it; empty if it leaves everything open."""
-        turned = self.orientation_deg
+        angles = self.orientation_deg
+        turned = angles and f"turned by {', '.join(f'{angle:g}°' for angle in angles)}"
+        lies = "lying as in the file" if angles and not any(angles) else turned
         said = (
             f"{self.layer_mm:g} mm layers" if self.layer_mm else "",
             f"{self.walls} walls" if self.walls else "",
             f"{self.infill_pct} % infill" if self.infill_pct is not None else "",
-            f"turned by {', '.join(f'{angle:g}°' for angle in turned)}" if turned else "",
+            lies or "",
             f"supports: {self.supports.replace('_', ' ')}" if self.supports else "",
             self.material_grade or "",
         )
