@@ -487,7 +487,7 @@ def _next_version(last: Release) -> Answers:
     """What its designer said of the release before, with the next number."""
     return Answers(
         title=last.title,
-        version=versions.bumped(last.version),
+        version=versions.following(last.version) or "1.0.0",
         function=last.function,
         licence=last.licence,
         licensor=last.licensor,

@@ -42,9 +42,12 @@ def spelled(asked: str) -> str:
         return asked
 
 
-def bumped(version: str) -> str:
-    """What would come next, where something is new."""
-    return str(Version.parse(version).bump_minor()) if Version.is_valid(version) else "1.0.0"
+def following(version: str) -> str | None:
+    """What would come next, where something is new; None after what is no version."""
+    try:
+        return str(Version.parse(normal(version)).bump_minor())
+    except Refused:
+        return None
 
 
 def rank(version: str) -> Rank:

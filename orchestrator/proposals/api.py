@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
+from orchestrator.catalogue import versions
 from orchestrator.catalogue.drafts_api import may_begin
 from orchestrator.catalogue.keys import LONGEST
 from orchestrator.catalogue.model import refused
@@ -83,7 +84,7 @@ def view(at: Standing, key: str | None = None) -> ProposalView:
         newest_version=at.newest.version,
         stale=at.stale,
         conflicts=at.conflicts,
-        next_version=model.next_version(at.newest.version),
+        next_version=versions.following(at.newest.version),
         changes=service.changes_of(row),
         seen=Seen.model_validate(row.seen),
         closed_at=row.closed_at,

@@ -4,7 +4,6 @@ It reads no files; what is in them comes in as facts, findings and text.
 """
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -317,12 +316,6 @@ def _renamed(part: PartDraft, taken: set[str]) -> PartDraft:
         name, number = f"{part.name[:60]}-{number}", number + 1
     taken.add(name)
     return part.model_copy(update={"name": name})
-
-
-def next_version(version: str) -> str | None:
-    """The next minor version; None of what is no such number."""
-    found = re.match(r"^(\d{1,9})\.(\d{1,9})(?:\.\d{1,9})?(?:[-+].*)?$", version)
-    return f"{found[1]}.{int(found[2]) + 1}.0" if found else None
 
 
 # ── what is told of it

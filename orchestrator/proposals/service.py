@@ -359,7 +359,7 @@ async def _next(store: Store, at: Standing, terms: Terms) -> Candidate:
             "files", "ask its author to propose it again, to the newest release",
         )  # fmt: skip
     newest = Release.model_validate_json(at.newest.manifest)
-    version = terms.version or model.next_version(newest.version)
+    version = terms.version or versions.following(newest.version)
     if version is None:
         raise catalogue.refused(
             f"nobody can count on from version {newest.version}", "version",
