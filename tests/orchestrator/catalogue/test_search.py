@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
+from designs import licences
 from designs.design import (
     Ancestor,
     Check,
@@ -27,7 +28,7 @@ from designs.design import (
 )
 from orchestrator.catalogue import service
 from orchestrator.catalogue.search import finder, index, words
-from orchestrator.catalogue.search.documents import Standing, document, licence_ids
+from orchestrator.catalogue.search.documents import Standing, document
 from orchestrator.catalogue.search.model import Able, Query, read
 from orchestrator.catalogue.search.tables import ENDLESS, FoundCard, FoundDesign, FoundPart
 from orchestrator.catalogue.tables import ReleaseRow
@@ -204,7 +205,7 @@ def _fits_fields(each: Made, query: Query) -> bool:
     release, standing = each.release, each.standing
     processes = {part.process for part in release.parts}
     makers = {_folded(n) for n in (release.licensor, *(c.name for c in release.contributors))}
-    licences = {_folded(n) for n in (release.licence, *licence_ids(release.licence))}
+    allowed = {_folded(n) for n in (release.licence, *licences.named(release.licence))}
     return all(
         (
             set(query.process) <= processes,
@@ -216,7 +217,7 @@ def _fits_fields(each: Made, query: Query) -> bool:
                 )
                 for material in query.material
             ),
-            {_folded(one) for one in query.licence} <= licences,
+            {_folded(one) for one in query.licence} <= allowed,
             not query.sold or "NC" not in release.licence,
             set(query.format) <= {file.format for file in release.files},
             query.thickness is None or query.thickness in {p.thickness_mm for p in release.parts},
