@@ -20,7 +20,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapter, WriterAdapter
 from amqtt.broker import Broker
@@ -244,13 +244,10 @@ async def _sent(sending: Any) -> Any:  # noqa: ANN401 - amqtt's coroutine, passe
 
 
 async def serve(settings: BrokerSettings) -> None:
-    """Run until cancelled."""
+    """Run for as long as the process does."""
     broker = SafeBroker(settings)
     await _start(broker)
-    try:
-        await broker.watch_passwords()
-    finally:
-        await broker.shutdown()
+    await broker.watch_passwords()
 
 
 async def _start(broker: SafeBroker) -> None:
@@ -272,16 +269,14 @@ def run(settings: BrokerSettings, parent: int | None = None) -> None:
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     if parent is not None:
         _die_with_parent(parent)
-    asyncio.run(_until_stopped(settings))
-
-
-async def _until_stopped(settings: BrokerSettings) -> None:
-    serving = asyncio.create_task(serve(settings), name="broker")
-    loop = asyncio.get_running_loop()
     for stop in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(stop, serving.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
+        signal.signal(stop, _leave)
+    asyncio.run(serve(settings))
+
+
+def _leave(*_: object) -> NoReturn:
+    """Nothing is stored here, so an orderly end, which a client can hold up, would save nothing."""
+    os._exit(0)
 
 
 def _die_with_parent(parent: int) -> None:
