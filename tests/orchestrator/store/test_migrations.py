@@ -1,13 +1,17 @@
 """The steps of the database lead to the tables of the code, on both engines."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 import orchestrator.app  # noqa: F401 - all rooms' tables
 from orchestrator.store import Base, Store, migrations
+from tests.conftest import stepwise
 
 
 def _difference(connection: Connection) -> list[object]:
@@ -21,9 +25,9 @@ def _difference(connection: Connection) -> list[object]:
     ]
 
 
-async def test_from_empty_the_steps_lead_to_our_tables(database_url: str, tmp_path: Path):
+async def test_from_empty_the_steps_lead_to_our_tables(empty_database_url: str, tmp_path: Path):
     """If this fails: .venv/bin/python tools/migration.py "what changes"."""
-    store = await Store.open(database_url, tmp_path / "blobs")
+    store = await Store.open(empty_database_url, tmp_path / "blobs")
     async with store._engine.connect() as connection:
         assert await connection.run_sync(_difference) == []
         at = await connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -31,21 +35,21 @@ async def test_from_empty_the_steps_lead_to_our_tables(database_url: str, tmp_pa
     assert at == migrations.head()
 
 
-async def test_opening_again_changes_nothing(database_url: str, tmp_path: Path):
+async def test_opening_again_changes_nothing(empty_database_url: str, tmp_path: Path):
     for _ in range(2):
-        store = await Store.open(database_url, tmp_path / "blobs")
+        store = await Store.open(empty_database_url, tmp_path / "blobs")
         async with store.unit() as unit:
             await unit.record("opened", "store")
         await store.close()
-    store = await Store.open(database_url, tmp_path / "blobs")
+    store = await Store.open(empty_database_url, tmp_path / "blobs")
     assert await store.last_event() == 2
     await store.close()
 
 
 async def test_the_one_live_attempt_stands_in_the_database_itself(
-    database_url: str, tmp_path: Path
+    empty_database_url: str, tmp_path: Path
 ):
-    store = await Store.open(database_url, tmp_path / "blobs")
+    store = await Store.open(empty_database_url, tmp_path / "blobs")
     tables = {"sqlite": "sqlite_master", "postgresql": "pg_indexes"}
     column = {"sqlite": ("sql", "name"), "postgresql": ("indexdef", "indexname")}
     name = store._engine.dialect.name
@@ -57,3 +61,21 @@ async def test_the_one_live_attempt_stands_in_the_database_itself(
     assert "unique" in index
     assert "where" in index
     assert "live" in index
+
+
+async def test_the_tables_that_tests_begin_with_are_those_of_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """conftest.py makes SQLite's at once; PostgreSQL's are copied by PostgreSQL itself."""
+    await (await Store.open(f"sqlite+aiosqlite:///{tmp_path}/copied.db", tmp_path)).close()
+    monkeypatch.setattr(migrations, "upgrade", stepwise)
+    await (await Store.open(f"sqlite+aiosqlite:///{tmp_path}/made.db", tmp_path)).close()
+    copied, made = (_everything(tmp_path / name) for name in ("copied.db", "made.db"))
+    assert copied == made
+
+
+def _everything(file: Path) -> list[list[str]]:
+    """Every statement as a bag of lines: alembic writes a table's constraints in any order."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        said = sorted(database.iterdump())
+    return sorted(sorted(line.rstrip(",") for line in each.splitlines()) for each in said)
