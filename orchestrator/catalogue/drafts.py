@@ -7,7 +7,7 @@ is: its solids and drawings are looked at in bounded children, its programs are 
 import asyncio
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -20,8 +20,8 @@ from sqlalchemy import delete, exists, func, select
 from designs.design import Facts, Release, Role
 from designs.errors import DesignRefused, Finding, Severity
 from orchestrator.catalogue import keys, lifecycle, model, service, versions
-from orchestrator.catalogue.lifecycle import Caller
-from orchestrator.catalogue.model import Answers, PartDraft
+from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller
+from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.service import Examined, Published, Terms
 from orchestrator.catalogue.tables import DraftFileRow, DraftRow, ReleaseRow
 from orchestrator.store import Blobs, Store, Unit, new_id
@@ -197,8 +197,11 @@ class Drafts:
             row.answers = kept.model_dump(mode="json", exclude_defaults=True)
             row.used_at = unit.now
 
-    async def look(self, draft: str) -> DraftView:
-        """The draft as it is; what was added or asked for otherwise since is looked at first."""
+    async def look(self, draft: str, caller: Caller = THE_OPERATOR) -> DraftView:
+        """The draft as it is for who would publish it.
+
+        What was added or asked for otherwise since is looked at first.
+        """
         async with self._lock(draft):
             row, files = await self._load(draft)
             paths = self._paths(draft, files)
@@ -209,6 +212,10 @@ class Drafts:
                     await self._look_at(seen, part, paths[part.file_name])
         async with self._store.view() as unit:
             now = unit.now
+            if plan.draft is not None:
+                terms = Terms(caller, key_sha256=row.key_sha256)
+                taken = await service.taken(unit, plan.draft, terms)
+                plan = plan.also(taken)
         if now - row.used_at > _A_USE and row.release is None:
             await self.answer(draft, {})
         return _view(row, files.values(), plan)
@@ -425,10 +432,15 @@ async def _check_room(unit: Unit, draft: str, name: str, size: int) -> None:
 
 @dataclass(frozen=True)
 class _Plan:
-    """By file, the part that is made of it; and what stands in the way."""
+    """By file, the part that is made of it; and what stands in the way of the whole."""
 
     parts: Mapping[str, PartDraft]
     hindrances: tuple[Finding, ...]
+    draft: Draft | None = None
+
+    def also(self, found: Sequence[Finding]) -> "_Plan":
+        said = set(self.hindrances)
+        return replace(self, hindrances=(*self.hindrances, *(f for f in found if f not in said)))
 
 
 def _planned(paths: Mapping[str, Path], row: DraftRow) -> _Plan:
@@ -444,7 +456,7 @@ def _planned(paths: Mapping[str, Path], row: DraftRow) -> _Plan:
     for part in draft.parts:
         if part.file_name in paths:
             parts.setdefault(part.file_name, part)
-    return _Plan(parts, model.hindrances(draft, paths.keys()))
+    return _Plan(parts, model.hindrances(draft, paths.keys()), draft)
 
 
 def _view(row: DraftRow, files: Iterable[DraftFileRow], plan: _Plan) -> DraftView:

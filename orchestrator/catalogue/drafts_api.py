@@ -75,7 +75,7 @@ def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
     @routes.get("/api/drafts/{draft}")
     async def one(draft: str, request: Request) -> DraftView:  # pyright: ignore[reportUnusedFunction]
         await drafts.check(draft, by_header(request))
-        return await drafts.look(draft)
+        return await drafts.look(draft, by_header(request))
 
     @routes.delete("/api/drafts/{draft}", status_code=204)
     async def drop(draft: str, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
@@ -89,7 +89,7 @@ def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
     async def answer(draft: str, said: Said, request: Request) -> DraftView:  # pyright: ignore[reportUnusedFunction]
         await drafts.check(draft, by_header(request))
         await drafts.answer(draft, said.model_dump(exclude_unset=True))
-        return await drafts.look(draft)
+        return await drafts.look(draft, by_header(request))
 
     @routes.put("/api/drafts/{draft}/files/{name:path}")
     async def put(draft: str, name: str, request: Request) -> DraftView:  # pyright: ignore[reportUnusedFunction]
@@ -99,13 +99,13 @@ def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
             path = Path(folder) / "file"
             await uploads.received(request.stream(), path, name, most=MOST_BYTES)
             await drafts.add(draft, name, path)
-        return await drafts.look(draft)
+        return await drafts.look(draft, by_header(request))
 
     @routes.delete("/api/drafts/{draft}/files/{name:path}")
     async def remove(draft: str, name: str, request: Request) -> DraftView:  # pyright: ignore[reportUnusedFunction]
         await drafts.check(draft, by_header(request))
         await drafts.remove(draft, name)
-        return await drafts.look(draft)
+        return await drafts.look(draft, by_header(request))
 
     @routes.get("/api/drafts/{draft}/pictures/{sha256}")
     async def picture(draft: str, sha256: str, request: Request) -> FileResponse:  # pyright: ignore[reportUnusedFunction]

@@ -180,7 +180,7 @@ async def shown(
     pieced = _PIECE in request.headers
     if after and not pieced:
         return see_other(f"/publish/{draft}#{after}")
-    view = await _desk(request).drafts.look(draft)
+    view = await _desk(request).drafts.look(draft, _caller(request, draft))
     if view.release is not None:
         return await _published(request, draft)
     status = 422 if refused else 200
@@ -253,9 +253,13 @@ def _check(request: Request, form: FormData) -> None:
 
 async def _opened(request: Request, draft: str) -> Caller:
     """Whoever asks, if they may open this draft; raises NoSuchDraft."""
-    caller = Caller(keys.is_operator(request), keys.key_of(request, draft))
+    caller = _caller(request, draft)
     await _desk(request).drafts.check(draft, caller)
     return caller
+
+
+def _caller(request: Request, draft: str) -> Caller:
+    return Caller(keys.is_operator(request), keys.key_of(request, draft))
 
 
 async def _labs(request: Request) -> Mapping[str, str]:

@@ -250,6 +250,15 @@ async def test_one_key_goes_on_from_version_to_version(
     await drafts.add(second, "plate.svg", folder.put("plate.svg", SQUARE.replace("6", "7")))
     assert await drafts.publish(second, Caller(key=begun.key))
     assert await rows(any_store, ReleaseRow) == 2
+    third = await drafts.opened_by(begun.key)
+    await drafts.add(third, "plate.svg", folder.put("plate.svg", SQUARE.replace("6", "8")))
+    await drafts.answer(third, {"version": "v1"})
+    taken = await drafts.look(third, Caller(key=begun.key))
+    assert not taken.ready
+    assert "wall-plate 1.0.0 is published already" in str(taken.findings[-1])
+    assert "publish this one as 1.2.0" in str(taken.findings[-1])
+    await drafts.answer(third, {"version": "1.2.0"})
+    assert (await drafts.look(third, Caller(key=begun.key))).ready
     with pytest.raises(NoSuchDraft):
         await drafts.opened_by("somebody else's")
 
@@ -260,6 +269,9 @@ async def test_the_name_of_a_design_belongs_to_who_used_it_first(
     first = await filled(drafts, folder, {"plate.svg": SQUARE}, **OPEN)
     await drafts.publish(first.id, Caller(key=first.key))
     thief = await filled(drafts, folder, {"plate.svg": SQUARE}, **OPEN, version="9.0.0")
+    seen = await drafts.look(thief.id, Caller(key=thief.key))
+    assert not seen.ready
+    assert "somebody else's design" in str(seen.findings[-1])
     with pytest.raises(DesignRefused, match="somebody else's design is called wall-plate"):
         await drafts.publish(thief.id, Caller(key=thief.key))
     assert await drafts.publish(thief.id, Caller(operator=True))
