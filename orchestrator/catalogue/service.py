@@ -109,7 +109,7 @@ async def publish(
         files,
         lambda draft, facts, kept: model.release(draft, licence, facts, kept),
         terms,
-        notes,
+        (*notes, *draft.assumed),
     )
 
 
@@ -243,6 +243,12 @@ def examine(part: PartDraft, file: Path, out: Path) -> Examined:
             "derived": made and made.model_copy(update={"file": out / made.file}),
         }
     )
+
+
+def drawn_of(refused: DesignRefused, out: Path) -> dict[str, Path]:
+    """The pictures that `examine` left of what is refused."""
+    named = {finding.picture for finding in refused.findings if finding.picture}
+    return {name: out / f"{name}.png" for name in sorted(named)}
 
 
 def _derived(

@@ -23,6 +23,7 @@ from orchestrator.store.tables import EventRow
 from tests.designs.geometry import steps
 from tests.orchestrator.catalogue.conftest import GCODE, SQUARE, Folder, block
 
+OPEN_SQUARE = SQUARE.replace("H40V40H0Z", "H40V40H0")
 OPEN = {"title": "Wall plate", "licence": "CERN-OHL-W-2.0", "licensor": "Ana Puig"}
 
 
@@ -60,19 +61,27 @@ def folders(tmp_path: Path) -> list[str]:
 
 async def test_a_draft_says_what_it_found_and_what_is_missing(drafts: Drafts, folder: Folder):
     begun = await filled(
-        drafts, folder, {"plate.svg": SQUARE, "broken.stl": "solid x\nfacet", "notes.md": "# hi"}
+        drafts, folder, {"plate.svg": SQUARE, "open.svg": OPEN_SQUARE, "notes.md": "# hi"}
     )
     seen = await drafts.look(begun.id)
     files = {file.name: file for file in seen.files}
     assert files["plate.svg"].looked_at
     assert files["plate.svg"].facts is not None
     assert files["plate.svg"].thumbnail
-    assert [f.severity for f in files["broken.stl"].findings] == ["refusal"]
-    assert files["broken.stl"].facts is None
+    [refused] = files["open.svg"].findings
+    assert (refused.severity, files["open.svg"].facts) == ("refusal", None)
+    place = await drafts.picture(begun.id, files["open.svg"].pictures[refused.picture or ""])
+    assert place.read_bytes().startswith(b"\x89PNG")
     assert (files["notes.md"].role, files["notes.md"].looked_at) == (Role.DOCUMENT, False)
     assert not seen.ready
-    assert [finding.where for finding in seen.findings] == ["licence"]
-    picture = await drafts.thumbnail(begun.id, files["plate.svg"].thumbnail or "")
+    assert [(finding.where, str(finding.severity)) for finding in seen.findings] == [
+        ("open.svg", "warning"), ("plate.svg", "warning"), ("licensor", "warning"),
+        ("licence", "refusal"),
+    ]  # fmt: skip
+    assert seen.findings[1].what == (
+        "nobody said its process, material and thickness: Laser cutting, Plywood and 3 mm are taken"
+    )
+    picture = await drafts.picture(begun.id, files["plate.svg"].thumbnail or "")
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
