@@ -58,8 +58,7 @@ def _own(_: str, told: Mapping[str, Any]) -> tuple[str, str]:
     return what, do or "correct it"
 
 
-_JSON: Final = "the request is no JSON that can be read", "send one JSON object, in UTF-8"
-_TEXT: Final = _wants("text (in quotes)")
+_JSON: Final = "it is no JSON that can be read", "send one JSON object, in UTF-8"
 _TABLE: Final = _wants("an object or table with named fields")
 _TIME: Final = _wants("a time with its zone, such as 2026-11-30T14:00:00Z")
 _KINDS: Final[Sequence[tuple[str, _Words]]] = (
@@ -72,7 +71,7 @@ _KINDS: Final[Sequence[tuple[str, _Words]]] = (
     ("string_pattern_mismatch", _formed),
     ("string_too_long", _counted("at most {} characters", "max_length")),
     ("string_too_short", _counted("at least {} characters", "min_length")),
-    ("string_", _TEXT),
+    ("string_", lambda given, _: (f"{given} is not text", "give it in quotes")),
     ("int_", _wants("a whole number")),
     ("float_", _wants("a number")),
     ("decimal_", _wants("a number")),
@@ -107,7 +106,7 @@ def told(errors: Iterable[Mapping[str, Any]], *, whole: str, without: int = 0) -
             severity=Severity.REFUSAL,
             where=place(each["loc"][without:]) or whole,
             what=what,
-            do=do,
+            do=do[:1].upper() + do[1:],
         )
         for each in list(errors)[:_MOST]
         for what, do in (words(each),)
@@ -140,5 +139,7 @@ def _shown(given: object) -> str:
         return "a list" if not isinstance(given, dict) else "an object"
     if isinstance(given, bool):
         return str(given).lower()
+    if isinstance(given, (int, float)):
+        return str(given)
     said = " ".join(str(given).split())
     return f"{said[:_LONGEST]!r}{'…' if len(said) > _LONGEST else ''}" if said else "an empty text"
