@@ -78,7 +78,7 @@ async def test_our_own_library_publishes_by_its_manifest(store: Store, tmp_path:
 async def test_a_version_never_changes(store: Store, tmp_path: Path) -> None:
     await service.publish(store, written(tmp_path, "plate.svg", SQUARE), OPEN)
     other = SQUARE.replace('r="6"', 'r="7"')
-    with pytest.raises(DesignRefused, match="publish this one as 1.1.0"):
+    with pytest.raises(DesignRefused, match=r"publish this one as 1\.1\.0"):
         await service.publish(store, written(tmp_path, "plate.svg", other), OPEN)
 
 
