@@ -21,6 +21,7 @@ from typing import IO, Final, NamedTuple
 
 from pydantic import ValidationError
 
+from designs import misfits
 from designs.bounded import Json
 from designs.design import Release
 from designs.errors import Refused
@@ -234,8 +235,9 @@ def verify(folder: Path) -> tuple[Release, dict[str, Path]]:
     try:
         release = Release.model_validate_json(content)
     except ValidationError as wrong:
+        first = misfits.told(wrong.errors(), whole="the record")[0]
         raise Refused(
-            f"its record cannot be read ({wrong.errors()[0]['msg']})", RELEASE_NAME, _AGAIN
+            f"its record cannot be read ({first.where}: {first.what})", RELEASE_NAME, _AGAIN
         ) from None
     if release.canonical() != content:
         raise Refused(

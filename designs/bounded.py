@@ -120,9 +120,9 @@ def _told(answer: dict[str, Any]) -> Json:
     if "crashed" in answer:
         raise _crashed(answer["crashed"])
     findings = [Finding.model_validate(f) for f in answer["refused"]]
-    if len(findings) != 1:
-        raise DesignRefused(findings)
     only = findings[0]
+    if len(findings) != 1 or only.picture:
+        raise DesignRefused(findings)
     kind = LimitExceeded if answer["limit"] else Refused
     raise kind(only.what, only.where, only.do)
 

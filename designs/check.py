@@ -3,6 +3,7 @@
 `look` is a child's work under limits. It repairs nothing, and what it leaves out it says.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -235,7 +236,9 @@ def _drawing(file: Path, kind: str, wish: _Wish) -> _Seen:
     from designs import inspect
     from designs.geometry.drawing import read_drawing
 
-    look = inspect.sheet_look(read_drawing(file, kind), wish.made, wish.thickness_mm)
+    with inspect.misdrawn_shown(wish.out_dir) if wish.out_dir else contextlib.nullcontext():
+        drawing = read_drawing(file, kind)
+    look = inspect.sheet_look(drawing, wish.made, wish.thickness_mm)
     facts, thick = look.facts, look.thickness_mm
     told: dict[str, Json] = {
         **_drawn(facts),

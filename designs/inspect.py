@@ -3,7 +3,8 @@
 It writes only into the folder it is given: four files, and one for each finding that has a place.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from designs.bounded import Json
 from designs.design import DrawingFacts, MeshFacts
 from designs.errors import DesignRefused, Finding, LimitExceeded, Severity
 from designs.geometry import flaws
+from designs.geometry.contours import Misdrawn
 from designs.geometry.drawing import Drawing, as_svg, drawing_facts, read_drawing
 from designs.geometry.makeable import illustrated, remarks
+from designs.geometry.marked import Mark, marked_lines
 from designs.geometry.measures import (
     Measures,
     Sheet,
@@ -23,6 +26,7 @@ from designs.geometry.measures import (
     solid_seen,
 )
 from designs.geometry.mesh import Mesh, gapped, mesh_facts, read_mesh, stl_bytes
+from designs.geometry.overlay import overlay
 from designs.geometry.picture import glb, sheet_glb, thumbnail
 from designs.geometry.remark import Remark
 from designs.kinds import DRAWINGS, called
@@ -48,13 +52,14 @@ def examine(
     finding-1.png where a finding's `picture` is "finding-1". `measures` are those of
     `geometry.measures`. Of a STEP, "derived" is {"file", "thickness_mm"}: the STL or outline in
     `out_dir` that workshops read; None of any other. `name` is put before every place a finding
-    names. Raises `DesignRefused` when the file is broken or the process cannot make it; then
-    nothing is written.
+    names. Raises `DesignRefused` when the file is broken or the process cannot make it; then only
+    the pictures that these findings name are written.
     """
     kind = called(f".{format.lower().lstrip('.')}")
     try:
-        look = _look(path, kind, (process, material, thickness_mm))
-        _refuse(look.remarks)
+        with misdrawn_shown(out_dir):
+            look = _look(path, kind, (process, material, thickness_mm))
+        _refuse(look, out_dir)
     except LimitExceeded as over:
         raise LimitExceeded(over.what, _at(name, over.where), over.do) from None
     except DesignRefused as refused:
@@ -85,6 +90,24 @@ def judge(
         "findings": [remark.finding.model_dump(mode="json") for remark in look.remarks],
         "measures": look.measures.model_dump(mode="json"),
     }
+
+
+def overlaid(
+    before: str, before_format: str, after: str, after_format: str, process: str, out: str
+) -> bool:
+    """Whether a picture of two versions of a part, one over the other, was written to `out`.
+
+    Raises `DesignRefused` for a file that cannot be read.
+    """
+    kinds = [called(f".{each}") for each in (before_format, after_format)]
+    one, other = (
+        read_drawing(path, kind) if is_drawn(kind, process) else read_mesh(path, kind)
+        for path, kind in zip((before, after), kinds, strict=True)
+    )
+    drawn = overlay(one, other)
+    if drawn is not None:
+        Path(out).write_bytes(drawn)
+    return drawn is not None
 
 
 # ── what is seen of a file
@@ -214,10 +237,24 @@ def _thickness(drawing: Drawing, thickness_mm: float | None) -> list[Finding]:
     ]
 
 
-def _refuse(found: Sequence[Remark]) -> None:
-    refusals = [r.finding for r in found if r.finding.severity is Severity.REFUSAL]
+def _refuse(look: SolidLook | SheetLook, out_dir: str) -> None:
+    refusals = [r for r in look.remarks if r.finding.severity is Severity.REFUSAL]
     if refusals:
-        raise DesignRefused(refusals)
+        findings, marked = illustrated(look.seen, refusals)
+        saved(_files(marked), out_dir)
+        raise DesignRefused(findings)
+
+
+@contextlib.contextmanager
+def misdrawn_shown(out_dir: str) -> Generator[None]:
+    """Draws into the folder where outlines could not be told, and says so in what is raised."""
+    try:
+        yield
+    except Misdrawn as no:
+        picture = marked_lines(no.lines, Mark(spots=no.spots, ring=no.spots[:1]))
+        saved(_files({"finding-1": picture}), out_dir)
+        shown = [finding.model_copy(update={"picture": "finding-1"}) for finding in no.findings]
+        raise DesignRefused(shown) from None
 
 
 def _named(name: str, found: Iterable[Finding]) -> list[Finding]:

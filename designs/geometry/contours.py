@@ -5,6 +5,7 @@ what does not close is refused with the place.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -25,11 +26,65 @@ _AGAIN = "Close the outline in the drawing program and export it again"
 Line = NDArray[np.float64]  # (n, 2) in mm
 
 
-def regions(lines: Sequence[Line]) -> tuple[tuple[Polygon, ...], tuple[Finding, ...]]:
-    """Regions in mm with their lower left corner at (0, 0), and what was noticed.
+@dataclass(frozen=True)
+class Frame:
+    """How a file counts places, y upwards in ours: from `corner_mm`, and downwards if `y_down`.
 
-    Raises `Refused` for open, crossing or missing outlines, with their coordinates.
+    What is counted downwards is counted from the upper left corner of the page, as people see it.
     """
+
+    corner_mm: tuple[float, float] = (0.0, 0.0)
+    y_down: bool = False
+
+    def counted(self, places: Line) -> Line:
+        """Places (n, 2 or more) as the file's author reads them in the drawing program."""
+        at = places[:, :2] + np.array(self.corner_mm)
+        return at * np.array([1.0, -1.0]) + 0.0 if self.y_down else at
+
+    @property
+    def said(self) -> str:
+        return ", counted from the upper left corner of the page" if self.y_down else ""
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """`regions` in mm with their lower left corner at (0, 0), which in the lines is `corner_mm`."""
+
+    regions: tuple[Polygon, ...]
+    notes: tuple[Finding, ...]
+    corner_mm: tuple[float, float]
+
+
+class Misdrawn(Refused):
+    """Outlines that cannot be told: `spots` (k, 2) says where, `lines` is all that was drawn."""
+
+    def __init__(
+        self,
+        what: str,
+        spots: Line,
+        do: str,
+        lines: Sequence[Line] = (),
+        frame: Frame | None = None,
+    ) -> None:
+        frame = frame or Frame()
+        places = "; ".join(f"x {x:.2f}, y {y:.2f} mm" for x, y in frame.counted(spots[:3]))
+        more = f" and {len(spots) - 3} more" if len(spots) > 3 else ""
+        super().__init__(what, places + more + frame.said, do)
+        self.spots, self.lines = spots, lines
+
+
+def regions(lines: Sequence[Line], frame: Frame | None = None) -> Joined:
+    """What the lines enclose; raises `Refused` for open, crossing or missing outlines.
+
+    `frame` is how the places of a refusal are counted.
+    """
+    try:
+        return _joined(lines)
+    except Misdrawn as no:
+        raise Misdrawn(no.what, no.spots, no.do, lines, frame) from None
+
+
+def _joined(lines: Sequence[Line]) -> Joined:
     closed = [line for line in lines if _closes(line)]
     loose = [line for line in lines if not _closes(line) and _length(line) > JOIN_MM]
     drawn = [_ring(line) for line in closed]
@@ -51,7 +106,10 @@ def regions(lines: Sequence[Line]) -> tuple[tuple[Polygon, ...], tuple[Finding, 
         ),
         _STRAY if stray else None,
     ]
-    return _to_origin(_nested(single)), tuple(note for note in notes if note)
+    nested = _nested(single)
+    left, low, _, _ = shapely.total_bounds(nested)
+    at_origin = tuple(shapely.transform(p, lambda points: points - (left, low)) for p in nested)
+    return Joined(at_origin, tuple(note for note in notes if note), (float(left), float(low)))
 
 
 def _note(count: int, what: str) -> Finding | None:
@@ -76,18 +134,13 @@ def _length(line: Line) -> float:
     return float(np.hypot(*np.diff(line, axis=0).T).sum())
 
 
-def _at(point: Sequence[float] | NDArray[np.float64]) -> str:
-    return f"x {point[0]:.2f}, y {point[1]:.2f} mm"
-
-
 def _ring(line: Line) -> Polygon:
     polygon = Polygon(LinearRing(np.vstack([line[:-1], line[:1]])))
     if polygon.is_valid:
         return polygon
     place = shapely.is_valid_reason(polygon).rpartition("[")[2].rstrip("]").split()
-    crossing = Refused(
-        "an outline crosses itself", _at([float(v) for v in place]), "Untangle it and export again"
-    )
+    spot = np.array([[float(v) for v in place]])
+    crossing = Misdrawn("an outline crosses itself", spot, "Untangle it and export again")
     if len(line) > _MOST_MENDED:
         raise crossing
     mended = shapely.make_valid(polygon)
@@ -138,9 +191,8 @@ def _refuse_tangle(lines: list[Line]) -> None:
     points, count = np.unique(ends, axis=0, return_counts=True)
     unclear = points[count != 2]
     if len(unclear) > _MOST_UNCLEAR:
-        places = "; ".join(_at(p) for p in unclear[:3])
         what = f"at {len(unclear)} places lines end or fork, so there are no outlines"
-        raise Refused(what, f"{places} and {len(unclear) - 3} more", _AGAIN)
+        raise Misdrawn(what, unclear, _AGAIN)
 
 
 def _parted(chains: list[Line], drawn: list[Polygon]) -> tuple[list[Line], list[Line]]:
@@ -175,13 +227,11 @@ def _refuse_open(chains: list[Line]) -> None:
         return
     points, count = np.unique(np.array(open_ends), axis=0, return_counts=True)
     forks, dangles = points[count > 1], points[count == 1]
-    places = "; ".join(_at(p) for p in [*dangles, *forks][:3])
-    more = f" and {len(points) - 3} more" if len(points) > 3 else ""
     if len(dangles):
         what = f"{len(dangles)} line ends meet nothing, so the outline is open"
     else:
         what = "more than two lines meet, so inside and outside cannot be told"
-    raise Refused(what, places + more, _AGAIN)
+    raise Misdrawn(what, np.vstack([dangles, forks]), _AGAIN)
 
 
 def _without_doubles(polygons: list[Polygon]) -> list[Polygon]:
@@ -229,10 +279,5 @@ def _holds(outer: Polygon, inner: Polygon) -> bool:
         return False
     cross = shapely.intersection(outer.exterior, inner.exterior)
     place = cross if not cross.is_empty else shared
-    where = _at(np.asarray(place.representative_point().coords)[0])
-    raise Refused("two outlines cross each other", where, "Cut one out of the other, export again")
-
-
-def _to_origin(polygons: list[Polygon]) -> tuple[Polygon, ...]:
-    low = np.min([p.bounds[:2] for p in polygons], axis=0)
-    return tuple(shapely.transform(p, lambda points: points - low) for p in polygons)
+    spot = np.asarray(place.representative_point().coords)
+    raise Misdrawn("two outlines cross each other", spot, "Cut one out of the other, export again")

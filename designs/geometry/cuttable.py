@@ -39,7 +39,7 @@ def _webs(seen: Sheet, process: str) -> Iterator[Remark]:
     thin = seen.webs.under(least)
     if float(thin.along_mm.sum()) > SHOWS_MM:
         yield warning(
-            _where(thin),
+            _where(seen, thin),
             f"it is thinner than {least:g} mm there (from {_least(thin)} mm on) and may break",
             "Make it wider there",
             _spots(thin),
@@ -55,7 +55,7 @@ def _slots(seen: Sheet, process: str) -> Iterator[Remark]:
     if float(narrow.along_mm.sum()) > SHOWS_MM:
         what = f"a {tool} mm cutter does" if process == MILL else f"the {tool} mm of the beam do"
         yield warning(
-            _where(narrow),
+            _where(seen, narrow),
             f"only {_least(narrow)} mm lie between two cuts there, and {what} not fit in",
             f"Leave at least {tool} mm",
             _spots(narrow),
@@ -90,9 +90,10 @@ def _room(seen: Sheet, process: str) -> Iterator[Remark]:
         left, low, right, high = region.bounds
         sides = sorted((right - left, high - low), reverse=True)
         if any(side > most for side, most in zip(sides, sorted(room, reverse=True), strict=True)):
-            x, y = region.representative_point().coords[0]
+            frame = seen.drawing.frame
+            [(x, y)] = frame.counted(np.asarray(region.representative_point().coords))
             yield warning(
-                f"the piece at x {x:.0f}, y {y:.0f} mm",
+                f"the piece at x {x:.0f}, y {y:.0f} mm{frame.said}",
                 f"{sides[0]:.0f} × {sides[1]:.0f} mm are more than the {room[0]:g} × {room[1]:g} "
                 "mm of the machines we know",
                 "Ask for a workshop with a larger machine, or divide it",
@@ -131,10 +132,11 @@ def _unreachable_mm2(region: shapely.Polygon) -> float:
     return max(0.0, swept.area - region.area)
 
 
-def _where(found: Widths) -> str:
-    groups = near_each_other(found.middle, 2.0)
+def _where(seen: Sheet, found: Widths) -> str:
+    frame = seen.drawing.frame
+    groups = near_each_other(frame.counted(found.middle), 2.0)
     many = f"{len(groups)} place{'s' * (len(groups) > 1)}"
-    return f"{many}, the longest at {groups[0]}"
+    return f"{many}, the longest at {groups[0]}{frame.said}"
 
 
 def _least(found: Widths) -> str:

@@ -15,7 +15,7 @@ from shapely import LinearRing, Polygon
 from designs import kinds
 from designs.design import DrawingFacts
 from designs.errors import Finding, Refused, Severity
-from designs.geometry.contours import regions
+from designs.geometry.contours import Frame, regions
 from designs.geometry.mesh import read_mesh, refuse_misnamed
 
 MAX_FILE_BYTES = 32 * 2**20
@@ -32,16 +32,20 @@ UNIT_MM: dict[Unit, float] = {
 }
 
 
+_FROM_CORNER = Frame()
+
+
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """`regions`: polygons with holes, in mm, lower left corner of all at (0, 0).
+    """`regions`: polygons with holes, in mm, y upwards, lower left corner of all at (0, 0).
 
-    `thickness_mm` is only known where the file is a plate's solid.
+    `thickness_mm` is only known where the file is a plate's solid. `frame` is how the file counts.
     """
 
     regions: tuple[Polygon, ...]
     notes: tuple[Finding, ...] = ()
     thickness_mm: float | None = None
+    frame: Frame = _FROM_CORNER
 
     @property
     def size_mm(self) -> tuple[float, float]:
@@ -80,11 +84,12 @@ def read_drawing(
         raise Refused("it holds no lines", "the drawing", "Export the outlines of the part")
     _refuse_absurd_size(np.ptp(np.vstack(lines), axis=0))
     try:
-        found, joined_notes = regions(lines)
+        joined = regions(lines, Frame(y_down=declared == "svg"))
     except shapely.errors.GEOSException as broken:
         what = f"its outlines cannot be told apart ({str(broken)[:80]})"
         raise Refused(what, "the drawing", "Export it again as plain closed outlines") from broken
-    return Drawing(found, (*read_notes, *joined_notes))
+    frame = Frame(joined.corner_mm, y_down=declared == "svg")
+    return Drawing(joined.regions, (*read_notes, *joined.notes), frame=frame)
 
 
 def _of_plate(path: Path) -> Drawing:

@@ -5,7 +5,7 @@ Marks differ from the part by pattern and outline, not by colour alone. It never
 `MARKS` of each kind, and meshes are coarsened first where they are large.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from designs.geometry.picture import Scene, View, coarsened, png, scene
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 MARKS = 400
+_POINTS = 100_000  # of lines that are drawn
 _OVER = 2  # drawn so many times larger, then averaged
 _FACES = 60_000
 _WIDE = 0.35  # of the picture
@@ -70,20 +71,44 @@ def marked(mesh: Mesh, mark: Mark, px: int = 384) -> bytes:
     return png(image.resize((px, px), Image.Resampling.BOX))
 
 
+_Seen = Callable[[Points], Points]
+
+
 def marked_drawing(drawing: Drawing, mark: Mark, px: int = 384) -> bytes:
     """PNG, px by px, from above."""
-    size = px * _OVER
-    scale = 0.86 * size / max(*drawing.size_mm, 1e-9)
-    off = (np.array([size, size]) - np.array(drawing.size_mm) * scale) / 2
-
-    def seen(points: Points) -> Points:
-        at = points[:, :2] * scale + off
-        return np.column_stack([at[:, 0], size - at[:, 1]])
-
-    image = Image.new("RGBA", (size, size), (0, 0, 0, 0))
+    image, seen = from_above(np.zeros(2), np.array(drawing.size_mm), px * _OVER)
     pen = ImageDraw.Draw(image)
     for region in drawing.regions:
         _sheet(pen, region, seen)
+    return _marked_flat(image, mark, seen, px)
+
+
+def marked_lines(lines: Sequence[Points], mark: Mark, px: int = 384) -> bytes:
+    """PNG, px by px, of lines (n, 2) in mm that enclose nothing."""
+    every = np.vstack(lines)
+    image, seen = from_above(every.min(axis=0), every.max(axis=0), px * _OVER)
+    pen = ImageDraw.Draw(image)
+    step = 1 + len(every) // _POINTS
+    for line in lines:
+        shown = np.vstack([line[:-1:step], line[-1:]])
+        pen.line([(float(x), float(y)) for x, y in seen(shown)], fill=_LINE, width=_OVER)
+    return _marked_flat(image, mark, seen, px)
+
+
+def from_above(low: Points, high: Points, size: int) -> tuple[Image.Image, _Seen]:
+    """An empty picture, size by size, that holds this box (mm); and where a place is in it."""
+    scale = 0.86 * size / max(float((high - low).max()), 1e-9)
+    off = (np.array([size, size]) - (high - low) * scale) / 2
+
+    def seen(points: Points) -> Points:
+        at = (points[:, :2] - low) * scale + off
+        return np.column_stack([at[:, 0], size - at[:, 1]])
+
+    return Image.new("RGBA", (size, size), (0, 0, 0, 0)), seen
+
+
+def _marked_flat(image: Image.Image, mark: Mark, seen: _Seen, px: int) -> bytes:
+    pen, size = ImageDraw.Draw(image), px * _OVER
     for line in _thinned(mark.lines):
         ends = [(float(x), float(y)) for x, y in seen(line)]
         pen.line(ends, fill=_INK, width=7 * _OVER // 2)
@@ -97,7 +122,7 @@ def marked_drawing(drawing: Drawing, mark: Mark, px: int = 384) -> bytes:
     return png(image.resize((px, px), Image.Resampling.BOX))
 
 
-def _sheet(pen: ImageDraw.ImageDraw, region: Polygon, seen: Callable[[Points], Points]) -> None:
+def _sheet(pen: ImageDraw.ImageDraw, region: Polygon, seen: _Seen) -> None:
     def corners(ring: LinearRing) -> list[tuple[float, float]]:
         return [(float(x), float(y)) for x, y in seen(np.asarray(ring.coords))]
 

@@ -105,7 +105,7 @@ def _page(root: Element, units: Unit | None) -> tuple[Matrix, list[Finding]]:
     if box is None or (width is None and height is None):
         return flip * Matrix.scale(UNIT_MM["px"]), [] if width or height else [_NO_SIZE]
     scales = [s / b for s, b in zip((width, height), box[2:], strict=True) if s is not None]
-    return flip * Matrix.scale(min(scales)), []
+    return Matrix.translate(-box[0], -box[1]) * flip * Matrix.scale(min(scales)), []
 
 
 _NO_SIZE = Finding(

@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from designs import misfits
 from designs.design import Ancestor, Bought, Check, Contributor, Recipe
 from designs.licences import normal
 from designs.okh.fields import FIELDS, PART_FIELDS, RENAMED, Field
@@ -355,8 +356,8 @@ def _valid(kind: type[_V], plain: Mapping[str, object], where: Where, faults: Fa
     except ValidationError as wrong:
         for each in wrong.errors()[:20]:
             steps = tuple(each["loc"])
-            said = ".".join(map(str, steps)) or str(where[-1])
-            faults.add((*where, *steps), f"{said}: {each['msg']}")
+            what, do = misfits.words(dict(each))
+            faults.add((*where, *steps), f"{misfits.place(steps) or where[-1]}: {what}: {do}")
         return None
 
 

@@ -7,7 +7,7 @@ is: its solids and drawings are looked at in bounded children, its programs are 
 import asyncio
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -20,13 +20,15 @@ from sqlalchemy import delete, exists, func, select
 from designs.design import Facts, Release, Role
 from designs.errors import DesignRefused, Finding, Severity
 from orchestrator.catalogue import keys, lifecycle, model, service, versions
-from orchestrator.catalogue.lifecycle import Caller
-from orchestrator.catalogue.model import Answers, PartDraft
+from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller
+from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.service import Examined, Published, Terms
 from orchestrator.catalogue.tables import DraftFileRow, DraftRow, ReleaseRow
 from orchestrator.store import Blobs, Store, Unit, new_id
 
 MOST_DRAFTS: Final = 1000
+MOST_OF_ONE_KEY: Final = 20
+MOST_OF_ONE_SENDER: Final = 50
 MOST_FILES: Final = 100
 MOST_BYTES: Final = 128 * 1024 * 1024
 MOST_BYTES_OF_ALL: Final = 8 * 1024**3
@@ -52,6 +54,10 @@ class DraftsFull(Exception):
     """This server holds as many drafts, or as many bytes of them, as it may."""
 
 
+class YourDraftsFull(Exception):
+    """This key, or this sender, has as many open drafts as one may; others can go on."""
+
+
 @dataclass(frozen=True)
 class Begun:
     """A new draft; its key is told only here."""
@@ -72,6 +78,8 @@ class FileView(BaseModel):
     facts: Facts | None
     findings: tuple[Finding, ...]
     thumbnail: str | None
+    pictures: dict[str, str]
+    """By kind, those that are shown: the thumbnail, and where a finding is."""
 
 
 class DraftView(BaseModel):
@@ -98,18 +106,21 @@ class Drafts:
         self._store = store
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._looks = asyncio.Semaphore(_AT_ONCE)
+        self._begun_by: dict[str, set[str]] = {}
+        """By sender, the drafts begun since this server started; no address is written down."""
 
     # ── who opens what
 
-    async def begin(self, key: str = "") -> Begun:
+    async def begin(self, key: str = "", sender: str = "") -> Begun:
         """A new draft; with a key of a release or draft here it is for that design's next version.
 
-        Raises NoSuchDraft for a key that opens nothing, DraftsFull.
+        `sender` is whoever's drafts are counted together, "" for nobody's. Raises NoSuchDraft for a
+        key that opens nothing, DraftsFull, YourDraftsFull.
         """
         known = await self.knows(key) if key else None
         given = key or keys.drawn("draft")
         async with self._store.unit() as unit:
-            await _make_room(unit)
+            await _make_room(unit, keys.kept(given), self._begun_by.get(sender, ()))
             row = DraftRow(
                 id=new_id("d"),
                 key_sha256=keys.kept(given),
@@ -120,6 +131,8 @@ class Drafts:
             unit.session.add(row)
             await unit.session.flush()
             await unit.record("draft.began", row.id)
+        if sender:
+            self._begun_by.setdefault(sender, set()).add(row.id)
         return Begun(row.id, given)
 
     async def knows(self, key: str) -> Answers:
@@ -197,8 +210,11 @@ class Drafts:
             row.answers = kept.model_dump(mode="json", exclude_defaults=True)
             row.used_at = unit.now
 
-    async def look(self, draft: str) -> DraftView:
-        """The draft as it is; what was added or asked for otherwise since is looked at first."""
+    async def look(self, draft: str, caller: Caller = THE_OPERATOR) -> DraftView:
+        """The draft as it is for who would publish it.
+
+        What was added or asked for otherwise since is looked at first.
+        """
         async with self._lock(draft):
             row, files = await self._load(draft)
             paths = self._paths(draft, files)
@@ -209,14 +225,18 @@ class Drafts:
                     await self._look_at(seen, part, paths[part.file_name])
         async with self._store.view() as unit:
             now = unit.now
+            if plan.draft is not None:
+                terms = Terms(caller, key_sha256=row.key_sha256)
+                taken = await service.taken(unit, plan.draft, terms)
+                plan = plan.also(taken)
         if now - row.used_at > _A_USE and row.release is None:
             await self.answer(draft, {})
         return _view(row, files.values(), plan)
 
-    async def thumbnail(self, draft: str, sha256: str) -> Path:
-        """The picture we drew of a file in it; raises KeyError."""
+    async def picture(self, draft: str, sha256: str) -> Path:
+        """A PNG we drew of a file in it; raises KeyError."""
         _, files = await self._load(draft)
-        if sha256 not in {file.pictures.get("thumbnail") for file in files.values()}:
+        if sha256 not in {each for file in files.values() for each in _shown(file).values()}:
             raise KeyError("picture in this draft")
         return self._files(draft).path(sha256)
 
@@ -236,6 +256,8 @@ class Drafts:
         async with self._lock(draft):
             row, files = await self._load(draft)
             if row.release is not None:
+                if labs:
+                    raise _released_already(row.release)
                 return None
 
             async def close(unit: Unit, release: Release) -> None:
@@ -271,6 +293,8 @@ class Drafts:
             )
             unused = set(await unit.session.scalars(old)) | set(await unit.session.scalars(empty))
             known = set(await unit.session.scalars(select(DraftRow.id)))
+        left = {sender: begun & known for sender, begun in self._begun_by.items()}
+        self._begun_by = {sender: begun for sender, begun in left.items() if begun}
         for draft in sorted(unused):
             await self.drop(draft, "nobody used it")
             _log.info("a draft that nobody used is removed", draft=draft)
@@ -337,19 +361,18 @@ class Drafts:
     async def _look_at(self, file: DraftFileRow, part: PartDraft, path: Path) -> None:
         """Examine one file, in a child, and keep what was seen."""
         kept = self._files(file.draft)
-        file.facts, file.pictures = None, {}
+        file.facts = None
         with tempfile.TemporaryDirectory(prefix="draft-") as work:
             try:
                 async with self._looks:
                     seen = await asyncio.to_thread(service.examine, part, path, Path(work) / "out")
                 file.facts = seen.facts.model_dump(mode="json")
-                found = seen.findings
-                file.pictures = {
-                    kind: await asyncio.to_thread(kept.put, picture)
-                    for kind, picture in seen.pictures.items()
-                }
+                found, drawn = seen.findings, seen.pictures
             except DesignRefused as refused:
-                found = refused.findings
+                found, drawn = refused.findings, service.drawn_of(refused, Path(work) / "out")
+            file.pictures = {
+                kind: await asyncio.to_thread(kept.put, picture) for kind, picture in drawn.items()
+            }
         file.findings = [finding.model_dump(mode="json") for finding in found]
         file.asked = asked_of(part)
         async with self._store.unit() as unit:
@@ -381,6 +404,14 @@ async def _open(unit: Unit, draft: str) -> DraftRow:
     return row
 
 
+def _released_already(release: str) -> DraftPublished:
+    return DraftPublished(
+        f"this draft is published as release {release[:16]}, so no labs are named for it here: the "
+        f"labs of a pre-release are named anew with cosmolocal release labs {release} --lab NAME; "
+        "what is open to everybody stays so"
+    )
+
+
 def _named(draft: str, name: str):  # noqa: ANN202 - sqlalchemy's own
     return delete(DraftFileRow).where(DraftFileRow.draft == draft, DraftFileRow.name == name)
 
@@ -391,9 +422,23 @@ async def _forget(unit: Unit, draft: str, why: str) -> None:
     await unit.record("draft.removed", draft, why=why)
 
 
-async def _make_room(unit: Unit) -> None:
-    """Raise DraftsFull where there is none."""
+_TILL_GONE: Final = (
+    f"publish or remove one. By themselves empty ones are gone after {EMPTY.days} day, others when "
+    f"nobody opened them for {UNUSED.days} days"
+)
+
+
+async def _make_room(unit: Unit, key_sha256: str, begun: Collection[str]) -> None:
+    """Raise DraftsFull where there is none, YourDraftsFull where others still have some."""
     still_open = select(func.count()).select_from(DraftRow).where(DraftRow.release.is_(None))
+    of_key = await unit.session.scalar(still_open.where(DraftRow.key_sha256 == key_sha256)) or 0
+    if of_key >= MOST_OF_ONE_KEY:
+        raise YourDraftsFull(f"{of_key} drafts of this key are open: {_TILL_GONE}")
+    of_sender = await unit.session.scalar(still_open.where(DraftRow.id.in_(begun))) or 0
+    if of_sender >= MOST_OF_ONE_SENDER:
+        raise YourDraftsFull(
+            f"{of_sender} drafts that were begun from where you are are open: {_TILL_GONE}"
+        )
     count = await unit.session.scalar(still_open) or 0
     if count >= MOST_DRAFTS:
         raise DraftsFull(
@@ -425,10 +470,15 @@ async def _check_room(unit: Unit, draft: str, name: str, size: int) -> None:
 
 @dataclass(frozen=True)
 class _Plan:
-    """By file, the part that is made of it; and what stands in the way."""
+    """By file, the part that is made of it; and what stands in the way of the whole."""
 
     parts: Mapping[str, PartDraft]
     hindrances: tuple[Finding, ...]
+    draft: Draft | None = None
+
+    def also(self, found: Sequence[Finding]) -> "_Plan":
+        said = set(self.hindrances)
+        return replace(self, hindrances=(*self.hindrances, *(f for f in found if f not in said)))
 
 
 def _planned(paths: Mapping[str, Path], row: DraftRow) -> _Plan:
@@ -444,7 +494,7 @@ def _planned(paths: Mapping[str, Path], row: DraftRow) -> _Plan:
     for part in draft.parts:
         if part.file_name in paths:
             parts.setdefault(part.file_name, part)
-    return _Plan(parts, model.hindrances(draft, paths.keys()))
+    return _Plan(parts, model.hindrances(draft, paths.keys()), draft)
 
 
 def _view(row: DraftRow, files: Iterable[DraftFileRow], plan: _Plan) -> DraftView:
@@ -476,7 +526,13 @@ def _file_view(file: DraftFileRow, plan: _Plan) -> FileView:
         facts=_FACTS.validate_python(file.facts) if made else None,
         findings=tuple(Finding.model_validate(each) for each in file.findings) if made else (),
         thumbnail=file.pictures.get("thumbnail") if made else None,
+        pictures=_shown(file) if made else {},
     )
+
+
+def _shown(file: DraftFileRow) -> dict[str, str]:
+    pictures = file.pictures.items()
+    return {k: v for k, v in pictures if k == "thumbnail" or k.startswith("finding-")}
 
 
 def asked_of(part: PartDraft) -> list[JsonValue]:

@@ -3,6 +3,7 @@
 Each draft is opened by its own key (header X-Api-Key); the operator's token opens all of them.
 """
 
+import ipaddress
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -67,7 +68,7 @@ def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
     async def begin(request: Request) -> BegunView:  # pyright: ignore[reportUnusedFunction]
         """A new draft. With the key of an earlier one: for the next version of its design."""
         may_begin(request, anyone)
-        begun = await drafts.begin(request.headers.get(keys.HEADER, ""))
+        begun = await drafts.begin(request.headers.get(keys.HEADER, ""), sender(request))
         base = str(request.base_url).rstrip("/")
         page = f"{base}/publish/{begun.id}?key={begun.key}"
         return BegunView(id=begun.id, key=begun.key, page=page)
@@ -75,7 +76,7 @@ def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
     @routes.get("/api/drafts/{draft}")
     async def one(draft: str, request: Request) -> DraftView:  # pyright: ignore[reportUnusedFunction]
         await drafts.check(draft, by_header(request))
-        return await drafts.look(draft)
+        return await drafts.look(draft, by_header(request))
 
     @routes.delete("/api/drafts/{draft}", status_code=204)
     async def drop(draft: str, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
@@ -89,7 +90,7 @@ def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
     async def answer(draft: str, said: Said, request: Request) -> DraftView:  # pyright: ignore[reportUnusedFunction]
         await drafts.check(draft, by_header(request))
         await drafts.answer(draft, said.model_dump(exclude_unset=True))
-        return await drafts.look(draft)
+        return await drafts.look(draft, by_header(request))
 
     @routes.put("/api/drafts/{draft}/files/{name:path}")
     async def put(draft: str, name: str, request: Request) -> DraftView:  # pyright: ignore[reportUnusedFunction]
@@ -99,19 +100,19 @@ def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
             path = Path(folder) / "file"
             await uploads.received(request.stream(), path, name, most=MOST_BYTES)
             await drafts.add(draft, name, path)
-        return await drafts.look(draft)
+        return await drafts.look(draft, by_header(request))
 
     @routes.delete("/api/drafts/{draft}/files/{name:path}")
     async def remove(draft: str, name: str, request: Request) -> DraftView:  # pyright: ignore[reportUnusedFunction]
         await drafts.check(draft, by_header(request))
         await drafts.remove(draft, name)
-        return await drafts.look(draft)
+        return await drafts.look(draft, by_header(request))
 
     @routes.get("/api/drafts/{draft}/pictures/{sha256}")
     async def picture(draft: str, sha256: str, request: Request) -> FileResponse:  # pyright: ignore[reportUnusedFunction]
         """The thumbnail of a file in it."""
         await drafts.check(draft, by_header(request))
-        return drawn(await drafts.thumbnail(draft, sha256))
+        return drawn(await drafts.picture(draft, sha256))
 
     @routes.post("/api/drafts/{draft}/publish", status_code=201)
     async def publish(draft: str, wish: PublishWish, request: Request) -> PublishedView:  # pyright: ignore[reportUnusedFunction]
@@ -131,6 +132,18 @@ def may_begin(request: Request, anyone: bool) -> None:
         raise HTTPException(
             401, "drafts are begun here with the operator's token alone: ask who runs this server"
         )
+
+
+def sender(request: Request) -> str:
+    """Whose drafts are counted together: a network of one household, nobody on this computer."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    if address.is_loopback or keys.is_operator(request):
+        return ""
+    return str(ipaddress.ip_network((host, 64), strict=False)) if address.version == 6 else host
 
 
 def drawn(path: Path) -> FileResponse:

@@ -4,7 +4,7 @@ It reads no files; what a file holds comes in as facts and findings.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from designs import licences, okh
+from designs import licences, misfits, okh
 from designs.design import (
     OWN_WORK,
     Alternative,
@@ -35,8 +35,8 @@ from orchestrator.catalogue import versions
 _NAME: Final = TypeAdapter[str](PlainPath)
 _USUAL = {"mesh": (FDM, "pla", None), "drawing": (LASER, "plywood", 3.0)}
 _MESHES = {"stl", "3mf", "obj", "step"}
-_DRAWINGS = {"dxf", "svg"}
-FORMATS = _MESHES | _DRAWINGS
+DRAWINGS = {"dxf", "svg"}
+FORMATS = _MESHES | DRAWINGS
 PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
 MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
 MOST_FILES = 200
@@ -144,15 +144,7 @@ def answered(said: Mapping[str, object]) -> Answers:
     try:
         return Answers.model_validate({k: v for k, v in said.items() if v is not None})
     except ValidationError as wrong:
-        raise DesignRefused(
-            Finding(
-                severity=Severity.REFUSAL,
-                where=".".join(str(step) for step in each["loc"]),
-                what=f"{str(each['input'])[:60]!r} does not fit: {each['msg']}",
-                do="Correct it, or leave it out",
-            )
-            for each in wrong.errors()
-        ) from None
+        raise DesignRefused(misfits.told(wrong.errors(), whole="the answers")) from None
 
 
 class PartDraft(BaseModel):
@@ -191,6 +183,8 @@ class Draft(BaseModel):
     first_article: bool = False
     said_roles: Mapping[str, Role] = {}
     """What the manifest says that files are for."""
+    assumed: tuple[Finding, ...] = ()
+    """What nobody said of its parts, with the value that is taken."""
 
 
 def file_format(name: str) -> str:
@@ -222,6 +216,7 @@ def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
         raise refused("there is nothing to make here", where, f"add at least one file of {kinds}")
     title = answers.title or PurePosixPath(makeable[0]).stem
     stems = unique([okh.slug(PurePosixPath(name).stem) for name in makeable])
+    parts = tuple(_part(n, s, answers) for n, s in zip(makeable, stems, strict=True))
     return Draft(
         design=okh.slug(title),
         version=answers.version,
@@ -229,7 +224,8 @@ def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
         function=answers.function or f"{title}: published without a description.",
         licence=answers.licence,
         licensor=answers.licensor or "not named",
-        parts=tuple(_part(n, s, answers) for n, s in zip(makeable, stems, strict=True)),
+        parts=parts,
+        assumed=(*_assumed((part, answers) for part in parts), *_unnamed(answers)),
     )
 
 
@@ -261,12 +257,16 @@ def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Ans
         exports = [name for name in manifest.exports if file_format(name) in FORMATS]
         entries, files = [], exports or list(names)
     draft = draft_of_files(files, said)
-    parts = tuple(_entry(part, said) for part in entries) or draft.parts
+    wishes = [_wish(part, said) for part in entries]
+    parts = tuple(_entry(part, wish) for part, wish in zip(entries, wishes, strict=True))
     return draft.model_copy(
         update={
             "design": okh.slug(said.title or draft.title),
             "title": said.title or draft.title,
-            "parts": parts,
+            "parts": parts or draft.parts,
+            "assumed": (*_assumed(zip(parts, wishes, strict=True)), *_unnamed(said))
+            if parts
+            else draft.assumed,
             "repo": manifest.repo,
             "forked_from": manifest.forked_from,
             "bought": manifest.bought,
@@ -278,10 +278,9 @@ def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Ans
     )
 
 
-def _entry(part: okh.PartEntry, answers: Answers) -> PartDraft:
-    """A manifest's part; what it leaves open is as usual for its kind of file."""
-    assert part.file is not None
-    wish = answers.model_copy(
+def _wish(part: okh.PartEntry, answers: Answers) -> Answers:
+    """What is said of a manifest's part, by it or else by the answers."""
+    return answers.model_copy(
         update={
             "process": part.process or answers.process,
             "material": part.material or answers.material,
@@ -289,6 +288,11 @@ def _entry(part: okh.PartEntry, answers: Answers) -> PartDraft:
             "quantity": part.quantity,
         }
     )
+
+
+def _entry(part: okh.PartEntry, wish: Answers) -> PartDraft:
+    """A manifest's part; what is left open is as usual for its kind of file."""
+    assert part.file is not None
     usual = _part(part.file, part.name, wish)
     kept = ("title", "tolerance_mm", "recipe", "inspection", "alternatives")
     return usual.model_copy(update={name: getattr(part, name) for name in kept})
@@ -321,6 +325,55 @@ def _part(file_name: str, name: str, answers: Answers) -> PartDraft:
         tolerance_mm=None,
         file_name=file_name,
     )
+
+
+def _assumed(parts: Iterable[tuple[PartDraft, Answers]]) -> tuple[Finding, ...]:
+    """One finding for each part of which process, material or sheet is taken without being said.
+
+    A warning where a sheet is cut: another sheet fits nowhere. Printing in PLA disappoints nobody.
+    """
+    found: dict[Finding, None] = {}
+    for part, said in parts:
+        process, material = find_process(part.process), find_material(part.material)
+        taken = (
+            ("process", said.process, process.title if process else ""),
+            ("material", said.material, material.title if material else ""),
+            (
+                "thickness",
+                said.thickness_mm,
+                f"{part.thickness_mm:g} mm" if part.thickness_mm else "",
+            ),
+        )
+        silent = {name: value for name, given, value in taken if value and not given}
+        if silent:
+            found[_taken(part, silent)] = None
+    return tuple(found)
+
+
+def _unnamed(answers: Answers) -> Iterator[Finding]:
+    if not answers.licensor and answers.licence != OWN_WORK:
+        yield Finding(
+            severity=Severity.WARNING,
+            where="licensor",
+            what="nobody is named who holds the rights, and so nobody wherever it is made",
+            do="Say who does: you, or whoever let you publish it",
+        )
+
+
+def _taken(part: PartDraft, silent: Mapping[str, str]) -> Finding:
+    sheet = takes(part.process) == "drawing" and set(silent) != {"process"}
+    return Finding(
+        severity=Severity.WARNING if sheet else Severity.NOTE,
+        where=part.file_name,
+        what=f"nobody said its {_listed(silent)}: {_listed(silent.values())} "
+        f"{'is' if len(silent) == 1 else 'are'} taken",
+        do="Say it before you publish, if it is not so",
+    )
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def takes(process: str) -> str:
@@ -397,7 +450,7 @@ def hindrances(draft: Draft, names: Collection[str]) -> tuple[Finding, ...]:
     def version() -> None:
         noted.extend(at_version(draft)[1])
 
-    noted: list[Finding] = []
+    noted: list[Finding] = [*draft.assumed]
     checks = (version, lambda: judge_licence(draft.licence), lambda: check_sent(draft, names))
     for check in checks:
         try:
@@ -436,7 +489,7 @@ def release(
     spdx, private = licence
     try:
         return Release(
-            **draft.model_dump(exclude={"parts", "licence", "bought", "said_roles", "ancestor"}),
+            **draft.model_dump(exclude={"parts", "licence", "bought", "ancestor", *_UNRECORDED}),
             licence=spdx,
             private=private,
             parts=parts,
@@ -445,13 +498,10 @@ def release(
             ancestor=draft.ancestor,
         )
     except ValidationError as wrong:
-        raise DesignRefused(_unfit(each["loc"], each["msg"]) for each in wrong.errors()) from None
+        raise DesignRefused(misfits.told(wrong.errors(), whole="the release")) from None
 
 
-def _unfit(where: tuple[int | str, ...], what: str) -> Finding:
-    place = ".".join(map(str, where)) or "release"
-    do = "correct it in the manifest or in the answers"
-    return Finding(severity=Severity.REFUSAL, where=place, what=what, do=do)
+_UNRECORDED: Final = ("said_roles", "assumed")
 
 
 def _alternative(entry: okh.AlternativeEntry, files: Mapping[str, File]) -> Alternative:

@@ -16,13 +16,13 @@ from fastapi.responses import FileResponse, HTMLResponse
 from starlette.datastructures import FormData, UploadFile
 
 from designs import licences
-from designs.design import OWN_WORK
+from designs.design import OWN_WORK, Release
 from designs.errors import DesignRefused, Finding
 from designs.licences import Act
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue import service
 from orchestrator.catalogue.drafts import MOST_BYTES, MOST_FILES, DraftPublished, Drafts
-from orchestrator.catalogue.drafts_api import drawn, may_begin
+from orchestrator.catalogue.drafts_api import drawn, may_begin, sender
 from orchestrator.catalogue.lifecycle import Caller, LabsKnown
 from orchestrator.catalogue.lifecycle_api import addresses
 from orchestrator.catalogue.model import Answers, ReleaseState
@@ -89,7 +89,7 @@ async def begin(request: Request) -> Response:
     may_begin(request, desk.anyone)
     async with request.form(max_files=MOST_FILES) as form:
         _check(request, form)
-        begun = await desk.drafts.begin()
+        begun = await desk.drafts.begin(sender=sender(request))
         await _add(desk.drafts, begun.id, form)
     answer = see_other(f"/publish/{begun.id}")
     keys.keep_key(request, answer, begun.id, begun.key)
@@ -161,13 +161,15 @@ async def publish(draft: str, request: Request) -> Response:
         told = addresses(request, done.release.sha256, dict(done.lab_keys))
         pairs = [(known.get(lab, lab), link) for lab, link in told.items()]
         return page(request, "catalogue/pre_released.html", release=done.release, labs=pairs)
+    if done is not None and caller.key:
+        return await _key_told(request, done.release, caller.key)
     return await _published(request, draft)
 
 
 @routes.get("/publish/{draft}/pictures/{sha256}")
 async def picture(draft: str, sha256: str, request: Request) -> FileResponse:
     await _opened(request, draft)
-    return drawn(await _desk(request).drafts.thumbnail(draft, sha256))
+    return drawn(await _desk(request).drafts.picture(draft, sha256))
 
 
 # ── what is answered
@@ -180,7 +182,7 @@ async def shown(
     pieced = _PIECE in request.headers
     if after and not pieced:
         return see_other(f"/publish/{draft}#{after}")
-    view = await _desk(request).drafts.look(draft)
+    view = await _desk(request).drafts.look(draft, _caller(request, draft))
     if view.release is not None:
         return await _published(request, draft)
     status = 422 if refused else 200
@@ -198,17 +200,30 @@ async def shown(
     return whole
 
 
+async def _key_told(request: Request, release: Release, key: str) -> Response:
+    """What was published, and this once the key that it is kept by; never in an address."""
+    place = await _place(request, release.sha256)
+    answer = page(request, "catalogue/published.html", release=release, place=place, key=key)
+    answer.headers["Cache-Control"] = "no-store"
+    keys.keep_key(request, answer, release.sha256, key)
+    return answer
+
+
 async def _published(request: Request, draft: str) -> Response:
     """To the page of what became of it."""
     sha256 = (await _desk(request).drafts.look(draft)).release
     assert sha256 is not None
+    answer = see_other(await _place(request, sha256))
+    keys.keep_key(request, answer, sha256, keys.key_of(request, draft))
+    return answer
+
+
+async def _place(request: Request, sha256: str) -> str:
     async with _store(request).view() as unit:
         row = await service.row(unit, sha256)
     public = not row.private and row.state == ReleaseState.RELEASED
     named = f"/designs/{row.design}?version={quote(row.version)}"
-    answer = see_other(named if public else f"/releases/{sha256}")
-    keys.keep_key(request, answer, sha256, keys.key_of(request, draft))
-    return answer
+    return named if public else f"/releases/{sha256}"
 
 
 def said(form: FormData) -> dict[str, object]:
@@ -253,9 +268,13 @@ def _check(request: Request, form: FormData) -> None:
 
 async def _opened(request: Request, draft: str) -> Caller:
     """Whoever asks, if they may open this draft; raises NoSuchDraft."""
-    caller = Caller(keys.is_operator(request), keys.key_of(request, draft))
+    caller = _caller(request, draft)
     await _desk(request).drafts.check(draft, caller)
     return caller
+
+
+def _caller(request: Request, draft: str) -> Caller:
+    return Caller(keys.is_operator(request), keys.key_of(request, draft))
 
 
 async def _labs(request: Request) -> Mapping[str, str]:

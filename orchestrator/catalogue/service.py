@@ -109,7 +109,7 @@ async def publish(
         files,
         lambda draft, facts, kept: model.release(draft, licence, facts, kept),
         terms,
-        notes,
+        (*notes, *draft.assumed),
     )
 
 
@@ -176,7 +176,8 @@ async def _checked(unit: Unit, said: Release, terms: Terms) -> Release:
 
     Nothing is read for it of a design that is somebody else's.
     """
-    await _check_name(unit, said, terms)
+    if not said.private:
+        await _check_name(unit, said.design, terms)
     caller = terms.caller
     mine = None if caller.operator else frozenset({keys.kept(caller.key), terms.key_sha256})
     release = await lineage.settled(unit, said, mine)
@@ -187,7 +188,8 @@ async def _checked(unit: Unit, said: Release, terms: Terms) -> Release:
         )  # fmt: skip
     there = await unit.session.get(ReleaseRow, release.sha256)
     if there is None:
-        await _check_version(unit, release)
+        if not release.private:  # private work has no name, and so takes no version from anybody
+            await _check_version(unit, release.design, release.version)
     elif there.state == ReleaseState.PRE_RELEASE and not terms.labs:
         raise model.refused(
             f"this is a pre-release already, as {there.design} {there.version}",
@@ -241,6 +243,12 @@ def examine(part: PartDraft, file: Path, out: Path) -> Examined:
             "derived": made and made.model_copy(update={"file": out / made.file}),
         }
     )
+
+
+def drawn_of(refused: DesignRefused, out: Path) -> dict[str, Path]:
+    """The pictures that `examine` left of what is refused."""
+    named = {finding.picture for finding in refused.findings if finding.picture}
+    return {name: out / f"{name}.png" for name in sorted(named)}
 
 
 def _derived(
@@ -339,35 +347,46 @@ def _row(
     )
 
 
-async def _check_name(unit: Unit, release: Release, terms: Terms) -> None:
+async def taken(unit: Unit, draft: Draft, terms: Terms) -> tuple[Finding, ...]:
+    """Why a draft that has other content than any release cannot have its name or its version."""
+    try:
+        if not model.judge_licence(draft.licence)[1]:
+            await _check_name(unit, draft.design, terms)
+            await _check_version(unit, draft.design, versions.normal(draft.version))
+    except DesignRefused as no:
+        return no.findings
+    return ()
+
+
+async def _check_name(unit: Unit, design: str, terms: Terms) -> None:
     """A design's name belongs to who used it first; raises DesignRefused for anybody else."""
     if terms.caller.operator:
         return
     named = select(ReleaseRow.key_sha256).where(
-        ReleaseRow.design == release.design, ReleaseRow.private.is_(False)
+        ReleaseRow.design == design, ReleaseRow.private.is_(False)
     )
     taken = set(await unit.session.scalars(named))
-    theirs = taken | {await lineage.kept_key(unit, release.design)}
-    if taken and not release.private and terms.key_sha256 not in theirs - {None}:
+    theirs = taken | {await lineage.kept_key(unit, design)}
+    if taken and terms.key_sha256 not in theirs - {None}:
         raise model.refused(
-            f"somebody else's design is called {release.design}",
+            f"somebody else's design is called {design}",
             "title",
             "choose another title; if it is yours, begin the draft with the key of your release",
         )
 
 
-async def _check_version(unit: Unit, release: Release) -> None:
-    """Private work has no name, and so takes no version from anybody."""
-    taken = select(ReleaseRow.sha256).where(
-        ReleaseRow.design == release.design,
-        ReleaseRow.version == release.version,
-        ReleaseRow.private.is_(False),
+async def _check_version(unit: Unit, design: str, version: str) -> None:
+    """Raise DesignRefused, with the version that is free, where this one is not."""
+    published = select(ReleaseRow.version).where(
+        ReleaseRow.design == design, ReleaseRow.private.is_(False)
     )
-    if not release.private and await unit.session.scalar(taken) is not None:
+    there = set(await unit.session.scalars(published))
+    if version in there:
+        free = versions.following(max(there, key=versions.rank))
         raise model.refused(
-            f"{release.design} {release.version} is published already, with other content",
+            f"{design} {version} is published already, with other content",
             "version",
-            "a release never changes: publish this one under a new version",
+            f"a release never changes: publish this one as {free}",
         )
 
 

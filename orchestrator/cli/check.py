@@ -162,16 +162,20 @@ class _Progress:
 
 def _look(args: argparse.Namespace, file: str, number: int) -> Seen:
     named = name_findings(os.path.basename(file))  # noqa: PTH119
-    try:
-        _refuse_no_file(file)
-        with tempfile.TemporaryDirectory(prefix="check-") as work:
+    with tempfile.TemporaryDirectory(prefix="check-") as work:
+        try:
+            _refuse_no_file(file)
             process = find_process(args.process).id if args.process else None  # pyright: ignore[reportOptionalMemberAccess]
             out = work if args.pictures else ""
             wanted = (process, args.material, args.thickness, out)
             answer: Any = bounded.run("designs.check:look", file, *wanted, limits=LIMITS)
             kept = _kept(answer["pictures"], Path(work), args.pictures, file, number)
-    except DesignRefused as refused:
-        return Seen(file, "reject", (*named, *refused.findings), None)
+        except DesignRefused as refused:
+            drawn: dict[str, Json] = {
+                f.picture: f"{f.picture}.png" for f in refused.findings if f.picture
+            }
+            kept = _kept(drawn, Path(work), args.pictures, file, number) if drawn else None
+            return Seen(file, "reject", (*named, *refused.findings), None, kept)
     found = (*named, *(Finding.model_validate(f) for f in answer["findings"]))
     return Seen(file, verdict(found), found, answer["facts"], kept)
 

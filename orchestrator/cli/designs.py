@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def _sent(args: argparse.Namespace) -> Any:  # noqa: ANN401
         return upload(args, {paths[0].name: paths[0]}, wish)
     files = gather(paths)
     manifest = any(name.startswith("okh.") for name in files)
-    return upload(args, files, {} if manifest else answers(args))
+    return upload(args, files, {} if manifest else answers(args, files))
 
 
 def gather(paths: list[Path]) -> dict[str, Path]:
@@ -108,10 +109,17 @@ def wrong(words: str) -> SystemExit:
     return SystemExit(USAGE)
 
 
-def answers(args: argparse.Namespace) -> dict[str, Any]:
+def answers(args: argparse.Namespace, files: Iterable[str]) -> dict[str, Any]:
     """The form's fields; what is missing is asked for on a terminal."""
-    licence = args.licence or ask("licence (SPDX id; empty keeps it private)", OWN_WORK)
-    return given(args) | {"licence": licence}
+    form = given(args)
+    form["licence"] = args.licence or ask("licence (SPDX id; empty keeps it private)", OWN_WORK)
+    form["licensor"] = args.licensor or ask("who holds the rights (empty: not named)")
+    if all(
+        kind in model.DRAWINGS for kind in map(model.file_format, files) if kind in model.FORMATS
+    ):
+        form["material"] = args.material or ask("material of the sheet (empty: plywood)")
+        form["thickness_mm"] = args.thickness or ask("its thickness in mm (empty: 3)")
+    return {key: value for key, value in form.items() if value}
 
 
 def given(args: argparse.Namespace) -> dict[str, Any]:

@@ -174,6 +174,7 @@ def told_key(answer: dict[str, Any]) -> list[str]:
 def _write_fork(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
+    from designs import misfits
     from designs.design import Release
     from designs.errors import DesignRefused
     from orchestrator.catalogue import forks
@@ -188,7 +189,8 @@ def _write_fork(args: argparse.Namespace) -> int:
         findings = [finding.model_dump(mode="json") for finding in no.findings]
         raise Answered({"detail": str(no), "findings": findings}) from None
     except ValidationError as wrong:
-        sys.stderr.write(f"cosmolocal fork: {wrong.errors()[0]['msg']}\n")
+        what, do = misfits.words(dict(wrong.errors()[0]))
+        sys.stderr.write(f"cosmolocal fork: {what}: {do}\n")
         return USAGE
     folder: Path = args.into or Path(made.design)
     if folder.exists() and any(folder.iterdir()):

@@ -3,6 +3,7 @@
 They parse and answer; what may happen is decided in `service` and `model`.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from orchestrator.orders import model, service
 from orchestrator.orders.model import Maker, PriceLine, Quoted
 from orchestrator.orders.tables import JobRow, OrderRow
 from orchestrator.store import Store, Unit
+from orchestrator.web import keys
 
 QuoteBook = Callable[[Unit, str], Awaitable[Quoted | None]]
 """Finds a quote by its id: planning's, handed in by the application."""
@@ -54,9 +56,11 @@ class ItemView(BaseModel):
 
 
 class OrderView(BaseModel):
-    """Contracting labs stand in `items`; the maker's name is in the confirmation alone.
+    """Contracting labs stand in `items`.
 
-    `release` is None where the design is not for whoever asks.
+    Only the operator and whoever has the seal, which is told once to who places the order, read
+    who ordered: for others the confirmation names nobody and `seal` is empty. `release` is None
+    where the design is not for whoever asks.
     """
 
     id: str
@@ -88,12 +92,22 @@ def order_view(row: OrderRow, jobs: list[JobRow]) -> OrderView:
     return OrderView(**plain, items=items, jobs=tuple(job_view(job) for job in jobs))
 
 
+def shown(request: Request, row: OrderRow, jobs: list[JobRow]) -> OrderView:
+    """The order as whoever asks may see it."""
+    view = order_view(row, jobs)
+    owner = secrets.compare_digest(keys.key_of(request, row.id).encode(), row.seal.encode())
+    if owner or keys.is_operator(request):
+        return view
+    words = model.unnamed(row.confirmation, row.maker_name)
+    return view.model_copy(update={"confirmation": words, "seal": ""})
+
+
 async def order_views(unit: Unit, request: Request, rows: Sequence[OrderRow]) -> list[OrderView]:
     """A list that anybody may look at: it does not tell what pre-releases are called."""
     hidden = await catalogue_api.hidden(unit, request, {row.release for row in rows})
     views: list[OrderView] = []
     for row in rows:
-        view = order_view(row, list(await service.jobs_of(unit, row.id)))
+        view = shown(request, row, list(await service.jobs_of(unit, row.id)))
         told: dict[str, str | None] = {"release": None} if row.release in hidden else {}
         if hidden.get(row.release) is ReleaseState.PRE_RELEASE:
             told |= {"title": "a design that is not public", "confirmation": ""}
@@ -142,7 +156,7 @@ def router(book: QuoteBook, seal: service.Seal) -> APIRouter:
             row = await service.order(unit, order_id)
             if row is None:
                 raise KeyError(order_id)
-            view = order_view(row, list(await service.jobs_of(unit, order_id)))
+            view = shown(request, row, list(await service.jobs_of(unit, order_id)))
             hidden = await catalogue_api.hidden(unit, request, [row.release])
         return view.model_copy(update={"release": None}) if hidden else view
 

@@ -198,6 +198,11 @@ def confirmation_text(quoted: Quoted, maker_name: str) -> str:
     )
 
 
+def unnamed(confirmation: str, maker_name: str) -> str:
+    """The same words as others may read them."""
+    return f"Somebody{confirmation.removeprefix(maker_name)}"
+
+
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 

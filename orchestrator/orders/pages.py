@@ -13,7 +13,7 @@ from orchestrator.catalogue import service as catalogue
 from orchestrator.labs import service as labs
 from orchestrator.labs.tables import LabRow
 from orchestrator.orders import service
-from orchestrator.orders.api import order_view, order_views
+from orchestrator.orders.api import order_view, order_views, shown
 from orchestrator.orders.model import JobState, OrderState
 from orchestrator.orders.tables import JobRow, OrderRow
 from orchestrator.store import Store, Unit
@@ -36,7 +36,7 @@ def router(slots: Slots) -> APIRouter:
     async def order(order_id: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         async with _store(request).view() as unit:
             row = await _order(unit, order_id)
-            view = order_view(row, list(await service.jobs_of(unit, order_id)))
+            view = shown(request, row, list(await service.jobs_of(unit, order_id)))
             progress = await _progress(request, unit, slots, order_id)
             titles = await _titles(unit, row)
         return page(request, "orders/order.html", order=view, progress=progress, titles=titles)

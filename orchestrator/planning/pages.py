@@ -26,6 +26,7 @@ from orchestrator.planning.model import Quote, QuotedPart, Wish
 from orchestrator.policy.model import IN_FORCE
 from orchestrator.recalls import service as recalls
 from orchestrator.store import Store, Unit
+from orchestrator.web import keys
 from orchestrator.web.pages import Slots, check_form, form_token, fragment, page, plain, see_other
 
 _Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
@@ -166,7 +167,9 @@ def router(seal: orders.Seal) -> APIRouter:
             quoted = await _quoted(unit, quote_id)
             confirmation = orders.Confirmation(maker, agreed.agreed_sha256)
             placed = await orders.place(unit, quoted, confirmation, seal)
-        return see_other(f"/orders/{placed.id}")
+        answer = see_other(f"/orders/{placed.id}")
+        keys.keep_key(request, answer, placed.id, placed.seal)
+        return answer
 
     return routes
 

@@ -109,8 +109,18 @@ class FileChange(_Value):
     size_bytes: int = 0
 
 
+class Side(_Value):
+    """The file that one version of a part is made from."""
+
+    sha256: Sha256
+    format: str
+
+
 class PartChange(_Value):
-    """One part beside its former self. Pictures are files by their hash."""
+    """One part beside its former self. Pictures are files by their hash.
+
+    `sides`, where the shape may differ: what a picture of one over the other is drawn from.
+    """
 
     name: str
     title: str
@@ -119,6 +129,8 @@ class PartChange(_Value):
     sentence: str
     before: str | None = None
     after: str | None = None
+    process: str = ""
+    sides: tuple[Side, Side] | None = None
 
 
 class TextChange(_Value):
@@ -353,7 +365,13 @@ def _told(was: Part | None, now: Part | None) -> PartChange | None:
         kind="changed",
         changes=difference.changes,
         sentence=difference.sentence,
+        process=now.process,
+        sides=None if was.file_sha256 == now.file_sha256 else (_side(was), _side(now)),
     )
+
+
+def _side(part: Part) -> Side:
+    return Side(sha256=part.file_sha256, format=part.format)
 
 
 def is_drawn(name: str) -> bool:

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import func, select
 
-from designs import okh
+from designs import bounded, okh
 from designs.design import File, Part, Release
 from designs.errors import Finding
 from orchestrator.catalogue import ancestry, forks, keys, lineage, manifest, versions
@@ -26,7 +26,7 @@ from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.service import Examined
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.proposals import model
-from orchestrator.proposals.model import FileChange, ProposalState, Seen, Terms, Wish
+from orchestrator.proposals.model import FileChange, PartChange, ProposalState, Seen, Terms, Wish
 from orchestrator.proposals.tables import ProposalRow
 from orchestrator.store import Blobs, Store, Unit, new_id
 
@@ -201,6 +201,31 @@ def _text(path: Path) -> bytes:
 
 def thumbnails(pictures: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     return {part: kinds["thumbnail"] for part, kinds in pictures.items() if "thumbnail" in kinds}
+
+
+async def overlaid(store: Store, proposal: str, change: PartChange) -> Path | None:
+    """A picture of a part's two versions, one over the other; drawn when it is first asked for.
+
+    None where there is nothing to lay over each other.
+    """
+    if change.sides is None:
+        return None
+    kept = store.blobs.apart("overlays", f"{proposal}-{change.name}")
+    async with _looks(store):
+        if not kept.all() and not await asyncio.to_thread(_overlay, store.blobs, change, kept):
+            return None
+    return kept.path(kept.all()[0])
+
+
+def _overlay(blobs: Blobs, change: PartChange, kept: Blobs) -> bool:
+    assert change.sides is not None
+    told = [each for side in change.sides for each in (str(blobs.path(side.sha256)), side.format)]
+    with tempfile.TemporaryDirectory(prefix="overlay-") as work:
+        out = Path(work) / "overlay.png"
+        drawn = bool(bounded.run("designs.inspect:overlaid", *told, change.process, str(out)))
+        if drawn:
+            kept.put(out)
+    return drawn
 
 
 # ── what it would become

@@ -220,6 +220,13 @@ def forbids(recall: Recall, release: str, part: str, files: Collection[str]) -> 
             return False
 
 
+def same(one: Scope, other: Scope) -> bool:
+    """Whether two scopes withdraw the same, a lot in whatever way it is written."""
+    if isinstance(one, OfLot) and isinstance(other, OfLot):
+        return (lot_key(one.lot), one.material) == (lot_key(other.lot), other.material)
+    return one == other
+
+
 def releases_of(scope: OfReleases | OfPart | OfLot | OfMachine) -> tuple[str, ...]:
     """The releases that it names."""
     match scope:

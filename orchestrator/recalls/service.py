@@ -43,6 +43,10 @@ class RecallRefused(Exception):
     """A wish that names nothing we know, or too much; the message says what to write instead."""
 
 
+class RecallIsOpen(Exception):
+    """The same is withdrawn already; the message names the recall that does it."""
+
+
 class Wish(BaseModel):
     """What somebody wants withdrawn: exactly one of release, design, lot or machine.
 
@@ -162,8 +166,16 @@ async def machines_out(unit: Unit) -> set[str]:
 
 
 async def open_one(unit: Unit, wish: Wish) -> RecallRow:
-    """Write the recall down; raises RecallRefused where the wish names nothing."""
+    """Write the recall down; raises RecallRefused where the wish names nothing, RecallIsOpen."""
     scope, what = await scope_of(unit, wish)
+    open_ones = select(RecallRow).where(RecallRow.state == State.OPEN, RecallRow.kind == scope.kind)
+    for same in await unit.session.scalars(open_ones):
+        if model.same(value(same).scope, scope):
+            raise RecallIsOpen(
+                f"{what} is recalled already, by {same.id} of {same.opened_at:%Y-%m-%d}: "
+                f"{same.reason}. Look at it with cosmolocal recall show {same.id}; if there is "
+                "another reason, settle it and open the next: it stays withdrawn meanwhile"
+            )
     row = RecallRow(
         id=new_id("r"),
         state=State.OPEN,

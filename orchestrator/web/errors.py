@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from designs import misfits
 from designs.errors import DesignRefused
 from orchestrator.store import MissingBlob, StoreAway
 from orchestrator.web.pages import page
@@ -20,6 +21,13 @@ from orchestrator.web.pages import page
 Wording = Mapping[type[Exception], int]
 """Which errors of the rooms are whose fault: their message is the answer, with this status."""
 _log = structlog.get_logger("web")
+_FRAMEWORKS: Final = {
+    "Not Found": "there is nothing at this address: see /docs for those that there are",
+    "Method Not Allowed": "this address is not asked in this way: see /docs",
+    "There was an error parsing the body": "the request cannot be read: send JSON in UTF-8, or a "
+    "form as browsers send it",
+}
+"""What the framework says by itself, and our words for it."""
 _COMMON: Final[Wording] = {MissingBlob: 404, StoreAway: 503}
 
 
@@ -76,16 +84,15 @@ async def _refused_design(request: Request, error: Exception) -> Response:
 
 async def _malformed(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    said = [
-        f"{'.'.join(str(step) for step in each['loc'][1:]) or 'request'}: {each['msg']}"
-        for each in error.errors()
-    ]
-    return problem(request, 422, "; ".join(said))
+    found = misfits.told(error.errors(), whole="the request", without=1)
+    findings = [finding.model_dump(mode="json") for finding in found]
+    return problem(request, 422, "; ".join(map(str, found)), findings=findings)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(request, error.status_code, str(error.detail), error.headers)
+    said = _FRAMEWORKS.get(str(error.detail), str(error.detail))
+    return problem(request, error.status_code, said, error.headers)
 
 
 async def _defect(request: Request, error: Exception) -> Response:

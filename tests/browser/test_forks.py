@@ -59,7 +59,7 @@ def test_fork_propose_look_and_accept_without_scripts(
     expect(page.locator("code.key")).to_contain_text("proposal-")
     page.get_by_role("link", name="its own page").click()
     parts = page.locator("section[aria-labelledby=parts]")
-    expect(parts.locator("img")).to_have_count(2)
+    expect(parts.locator("img").nth(2)).to_have_js_property("naturalWidth", 960, timeout=60_000)
     row = parts.locator("tr", has_text=re.compile("volume"))
     expect(row).to_contain_text("+20.0 %")
     shoot(page, "proposal")

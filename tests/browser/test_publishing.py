@@ -65,8 +65,14 @@ def test_two_files_are_dropped_one_is_corrected_and_the_design_is_published(look
     fits(page)
     page.get_by_label("make, sell and change it; changes to your files stay open").check()
     expect(page.locator("#missing")).to_have_text("Ready to publish", timeout=60_000)
+    key = page.locator("[aria-labelledby=back] code").last.inner_text()
     page.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.locator(".key")).to_have_text(key, timeout=60_000)
+    assert key not in page.url
+    fits(page)
+    page.get_by_role("link", name="Look at its page").click()
     expect(page).to_have_url(re.compile("/designs/plate-with-a-hook"), timeout=60_000)
+    expect(page.locator("main")).not_to_contain_text(key)
     expect(page.get_by_role("heading", level=1)).to_have_text("Plate with a hook")
     expect(page.locator("main")).to_contain_text("CERN-OHL-W-2.0, by Ana Puig")
     page.goto("/", wait_until="domcontentloaded")
@@ -91,10 +97,11 @@ def test_the_same_story_by_keyboard_and_without_scripts(look: Look, tmp_path: Pa
     page.get_by_role("button", name="Add", exact=True).press("Enter")
     page.get_by_role("button", name="Remove extra.svg").press("Enter")
     expect(page.locator("#files")).not_to_contain_text("extra.svg")
+    draft = page.url
     page.get_by_role("button", name="Publish", exact=True).press("Enter")
+    page.get_by_role("link", name="Look at its page").press("Enter")
     expect(page).to_have_url(re.compile("/designs/shelf"))
-    page.go_back()
-    page.reload()  # a draft that was published leads to what it became
+    page.goto(draft)  # a draft that was published leads to what it became
     expect(page).to_have_url(re.compile("/designs/shelf"))
 
 

@@ -101,7 +101,7 @@ def test_every_field_explains_itself_and_its_example_fits():
         ('export = "..\\\\x.dxf"', Level.REFUSAL, "part.0.export", 16, "plain"),
         ('material = "unobtainium"', Level.ESSENTIAL, "cosmolocal.part.screen.material", 20, "nobody"),
         ('thickness_mm = "three"', Level.REFUSAL, "cosmolocal.part.screen.thickness_mm", 21, "number"),
-        ("thickness_mm = -3", Level.REFUSAL, "cosmolocal.part.screen.thickness_mm", 21, "greater"),
+        ("thickness_mm = -3", Level.REFUSAL, "cosmolocal.part.screen.thickness_mm", 21, "above 0"),
         ("thickness_mm = true", Level.REFUSAL, "cosmolocal.part.screen.thickness_mm", 21, "true"),
     ],
 )  # fmt: skip
@@ -142,7 +142,7 @@ def test_what_is_wrong_is_said_with_its_line(line, level, field, at, word):
             "[[cosmolocal.bought]]\nquantity = 2",
             Level.REFUSAL,
             "cosmolocal.bought.0.name",
-            "required",
+            "name: it is missing",
         ),
         ('[[part]]\nname = "post"', Level.ESSENTIAL, "part.1", "no file"),
         ('[[part]]\nname = "SCREEN"\nexport = "x.dxf"', Level.REFUSAL, "part.1", "two parts"),

@@ -155,6 +155,12 @@ async def test_from_a_design_to_an_order_without_any_script(open_site: Site) -> 
     assert text in order.words
     assert (row.confirmation, row.maker_name, row.quantity) == (text, "Ana Puig", 2)
     assert row.seal.count(".") == 2
+    open_site.client.cookies.clear()
+    for other in (f"/orders/{row.id}", f"/api/orders/{row.id}", "/orders", "/api/orders"):
+        told = (await open_site.client.get(other)).text
+        assert row.id in told
+        assert "Ana" not in told
+        assert row.seal not in told
     assert "0 of 2 parts made" in order.words
 
 

@@ -1,17 +1,22 @@
 import io
 import time
+from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from shapely.geometry import Point, box
 
-from designs.geometry.drawing import Drawing
+from designs.errors import DesignRefused
+from designs.geometry.drawing import Drawing, read_drawing
 from designs.geometry.makeable import MOST_PICTURES, illustrated
 from designs.geometry.marked import Mark, marked, marked_drawing
 from designs.geometry.measures import sheet_seen, solid_seen
 from designs.geometry.mesh import normals
 from designs.geometry.picture import thumbnail
 from designs.geometry.remark import note, warning
+from designs.inspect import examine, sheet_look
+from designs.processes import LASER
 from tests.designs.geometry.shapes import block, mesh_of
 from tests.designs.geometry.test_picture import soup
 
@@ -119,3 +124,35 @@ def test_drawings_are_illustrated_too():
 
 def test_a_thumbnail_is_not_marked():
     assert len(painted(thumbnail(CUBE, 128))) == 0
+
+
+# ── drawings as their authors see them
+
+_PAGE = """<svg xmlns="http://www.w3.org/2000/svg" width="200mm" height="100mm"
+viewBox="-50 -20 200 100">{}</svg>"""
+_NOTCHED = '<path d="M-40-10H140V70H-40Z M-30 0H-20V40H-30Z M-19.6 0H-10V40H-19.6Z"/>'
+_GAP = '<path d="M-40-10H140V70H-40V-5"/>'
+
+
+def test_the_places_of_an_svg_are_its_authors_from_the_upper_left_corner(tmp_path: Path):
+    """The web between the holes is 30.2 mm from the left of the page and 20 to 60 from above."""
+    file = tmp_path / "panel.svg"
+    file.write_text(_PAGE.format(_NOTCHED))
+    look = sheet_look(read_drawing(file, "svg"), (LASER, "plywood", 3.0), 3.0)
+    [thin] = [each for each in look.remarks if "thinner than" in each.finding.what]
+    assert "x 30.2, y 20" in thin.finding.where
+    assert thin.finding.where.endswith("…59.9 mm, counted from the upper left corner of the page")
+
+
+def test_where_a_refused_drawing_is_open_is_drawn_at_its_place(tmp_path: Path):
+    file = tmp_path / "panel.svg"
+    file.write_text(_PAGE.format(_GAP))
+    with pytest.raises(DesignRefused) as no:
+        examine(str(file), "svg", LASER, "plywood", 3.0, str(tmp_path), "panel.svg")
+    [finding] = no.value.findings
+    assert finding.where.startswith("panel.svg, x 10.00, y 15.00 mm; x 10.00, y 10.00 mm")
+    assert finding.picture == "finding-1"
+    dots = painted((tmp_path / "finding-1.png").read_bytes())
+    assert len(dots) > 20
+    assert dots[:, 1].max() < 0.15 * 384  # at the left,
+    assert dots[:, 0].max() < 192  # and in the upper half, as the author sees it

@@ -78,7 +78,7 @@ async def test_our_own_library_publishes_by_its_manifest(store: Store, tmp_path:
 async def test_a_version_never_changes(store: Store, tmp_path: Path) -> None:
     await service.publish(store, written(tmp_path, "plate.svg", SQUARE), OPEN)
     other = SQUARE.replace('r="6"', 'r="7"')
-    with pytest.raises(DesignRefused, match="new version"):
+    with pytest.raises(DesignRefused, match=r"publish this one as 1\.1\.0"):
         await service.publish(store, written(tmp_path, "plate.svg", other), OPEN)
 
 
@@ -189,7 +189,11 @@ async def test_a_photograph_is_published_without_where_it_was_taken(
     files |= {name: tmp_path / name for name in ("photo.jpg", "plain.png")}
     published = await service.publish(store, files, OPEN)
     told = {f.where for f in published.findings}
-    assert told == {"photo.jpg, its GPS position", "photo.jpg, its camera data (EXIF)"}
+    assert told == {
+        "photo.jpg, its GPS position",
+        "photo.jpg, its camera data (EXIF)",
+        "plate.svg",  # of which nobody said the sheet
+    }
     kept = {f.name: store.blobs.path(f.sha256) for f in published.release.files}
     with Image.open(kept["photo.jpg"]) as picture:
         assert not picture.getexif()

@@ -23,6 +23,7 @@ from orchestrator.store.tables import EventRow
 from tests.designs.geometry import steps
 from tests.orchestrator.catalogue.conftest import GCODE, SQUARE, Folder, block
 
+OPEN_SQUARE = SQUARE.replace("H40V40H0Z", "H40V40H0")
 OPEN = {"title": "Wall plate", "licence": "CERN-OHL-W-2.0", "licensor": "Ana Puig"}
 
 
@@ -60,19 +61,27 @@ def folders(tmp_path: Path) -> list[str]:
 
 async def test_a_draft_says_what_it_found_and_what_is_missing(drafts: Drafts, folder: Folder):
     begun = await filled(
-        drafts, folder, {"plate.svg": SQUARE, "broken.stl": "solid x\nfacet", "notes.md": "# hi"}
+        drafts, folder, {"plate.svg": SQUARE, "open.svg": OPEN_SQUARE, "notes.md": "# hi"}
     )
     seen = await drafts.look(begun.id)
     files = {file.name: file for file in seen.files}
     assert files["plate.svg"].looked_at
     assert files["plate.svg"].facts is not None
     assert files["plate.svg"].thumbnail
-    assert [f.severity for f in files["broken.stl"].findings] == ["refusal"]
-    assert files["broken.stl"].facts is None
+    [refused] = files["open.svg"].findings
+    assert (refused.severity, files["open.svg"].facts) == ("refusal", None)
+    place = await drafts.picture(begun.id, files["open.svg"].pictures[refused.picture or ""])
+    assert place.read_bytes().startswith(b"\x89PNG")
     assert (files["notes.md"].role, files["notes.md"].looked_at) == (Role.DOCUMENT, False)
     assert not seen.ready
-    assert [finding.where for finding in seen.findings] == ["licence"]
-    picture = await drafts.thumbnail(begun.id, files["plate.svg"].thumbnail or "")
+    assert [(finding.where, str(finding.severity)) for finding in seen.findings] == [
+        ("open.svg", "warning"), ("plate.svg", "warning"), ("licensor", "warning"),
+        ("licence", "refusal"),
+    ]  # fmt: skip
+    assert seen.findings[1].what == (
+        "nobody said its process, material and thickness: Laser cutting, Plywood and 3 mm are taken"
+    )
+    picture = await drafts.picture(begun.id, files["plate.svg"].thumbnail or "")
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -250,6 +259,15 @@ async def test_one_key_goes_on_from_version_to_version(
     await drafts.add(second, "plate.svg", folder.put("plate.svg", SQUARE.replace("6", "7")))
     assert await drafts.publish(second, Caller(key=begun.key))
     assert await rows(any_store, ReleaseRow) == 2
+    third = await drafts.opened_by(begun.key)
+    await drafts.add(third, "plate.svg", folder.put("plate.svg", SQUARE.replace("6", "8")))
+    await drafts.answer(third, {"version": "v1"})
+    taken = await drafts.look(third, Caller(key=begun.key))
+    assert not taken.ready
+    assert "wall-plate 1.0.0 is published already" in str(taken.findings[-1])
+    assert "publish this one as 1.2.0" in str(taken.findings[-1])
+    await drafts.answer(third, {"version": "1.2.0"})
+    assert (await drafts.look(third, Caller(key=begun.key))).ready
     with pytest.raises(NoSuchDraft):
         await drafts.opened_by("somebody else's")
 
@@ -260,6 +278,9 @@ async def test_the_name_of_a_design_belongs_to_who_used_it_first(
     first = await filled(drafts, folder, {"plate.svg": SQUARE}, **OPEN)
     await drafts.publish(first.id, Caller(key=first.key))
     thief = await filled(drafts, folder, {"plate.svg": SQUARE}, **OPEN, version="9.0.0")
+    seen = await drafts.look(thief.id, Caller(key=thief.key))
+    assert not seen.ready
+    assert "somebody else's design" in str(seen.findings[-1])
     with pytest.raises(DesignRefused, match="somebody else's design is called wall-plate"):
         await drafts.publish(thief.id, Caller(key=thief.key))
     assert await drafts.publish(thief.id, Caller(operator=True))

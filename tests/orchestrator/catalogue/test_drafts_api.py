@@ -11,6 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from orchestrator.catalogue import drafts as room
 from orchestrator.catalogue import drafts_api
 from orchestrator.catalogue.slicers import ASKED_TO_PRINT
 from orchestrator.catalogue.tables import DraftRow
@@ -48,6 +49,7 @@ async def test_from_a_new_draft_to_a_release_over_the_api(city: City):
     published = await city.client.post(f"{door}/publish", json={}, headers=key)
     assert published.status_code == 201
     sha256 = published.json()["sha256"]
+    assert "Plywood and 3 mm are taken" in published.json()["findings"][0]["what"]
     assert (await city.client.get("/api/designs/plate")).json()["sha256"] == sha256
     again = await city.client.post(f"{door}/publish", json={}, headers=key)
     assert (again.status_code, again.json()["sha256"]) == (201, sha256)
@@ -141,6 +143,25 @@ async def test_words_are_kept_shorter_than_files(city: City):
     assert words.status_code == 413
 
 
+async def test_a_sender_or_key_with_many_drafts_is_told_so_and_others_go_on(
+    city: City, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(room, "MOST_OF_ONE_KEY", 2)
+    monkeypatch.setattr(room, "MOST_OF_ONE_SENDER", 3)
+    _, key = await begun(city)
+    assert (await city.client.post("/api/drafts", headers=key)).status_code == 201
+    full = await city.client.post("/api/drafts", headers=key)
+    assert full.status_code == 429
+    assert "2 drafts of this key are open: publish or remove one" in full.json()["detail"]
+    one, *_ = [await city.drafts.begin(sender="192.0.2.7") for _ in range(3)]
+    with pytest.raises(room.YourDraftsFull, match="3 drafts that were begun from where you are"):
+        await city.drafts.begin(sender="192.0.2.7")
+    await city.drafts.begin(sender="192.0.2.8")
+    await city.drafts.drop(one.id, "thrown away")
+    await city.drafts.sweep()
+    await city.drafts.begin(sender="192.0.2.7")
+
+
 async def test_where_the_operator_begins_drafts_a_visitor_cannot(tmp_path: Path):
     async for city in served(tmp_path, drafts="operator"):
         assert (await city.client.post("/api/drafts")).status_code == 401
@@ -162,6 +183,8 @@ async def test_a_pre_release_over_the_api_names_the_labs_it_is_for(city: City):
     assert (wrong.status_code, "Nowhere" in wrong.text) == (422, True)
     told = (await city.client.post(f"{door}/publish", json={"labs": ["Near"]}, headers=key)).json()
     assert told["standing"]["state"] == "pre_release"
+    more = await city.client.post(f"{door}/publish", json={"labs": ["Near"]}, headers=key)
+    assert (more.status_code, "cosmolocal release labs" in more.json()["detail"]) == (409, True)
     link = told["lab_pages"]["lab-near"].removeprefix("http://city.test")
     assert (await city.client.get(link)).status_code == 303
     state = f"/api/releases/{told['sha256']}/state"

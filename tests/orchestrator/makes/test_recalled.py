@@ -21,7 +21,7 @@ from orchestrator.planning import service as planning
 from orchestrator.planning.model import Wish as Asked
 from orchestrator.recalls import service as recalls
 from orchestrator.recalls.model import IllegalMove
-from orchestrator.recalls.service import Ending, RecallRefused, Wish
+from orchestrator.recalls.service import Ending, RecallIsOpen, RecallRefused, Wish
 from orchestrator.recalls.tables import RecallRow
 from tests.orchestrator.dispatch.conftest import BOOT, City, a_quote, a_release
 from tests.orchestrator.orders.test_orders import confirmed, seal
@@ -237,6 +237,8 @@ async def test_two_lots_for_one_part_are_asked_about(city: City) -> None:
 async def test_a_recalled_lot_seen_at_the_inspection_is_not_accepted(city: City) -> None:
     make = await finished(city)
     recall = await withdraw(city, lot="B")
+    with pytest.raises(RecallIsOpen, match=f"material lot b is recalled already, by {recall.id}"):
+        await withdraw(city, lot="b")
     with pytest.raises(RecalledUnit):
         await inspect(city, make.id, Verdict.CONFORMS, lot="b")
     assert await met(city, recall.id) == []

@@ -159,10 +159,12 @@ async def test_a_proposal_is_made_looked_at_and_accepted_without_any_script(site
     assert "proposal-" not in shown.words
     assert "area cm²" in shown.words
     shots = [image for image in shown.all("img") if (image["src"] or "").startswith(f"{there}/p")]
-    assert [shot["alt"] for shot in shots] == ["plate before", "plate after"]
+    before, after, both = (shot["alt"] or "" for shot in shots)
+    assert (before, after) == ("plate before", "plate after")
+    assert both.startswith("plate, both versions one over the other: what goes is orange and")
     pictures = [(await site.client.get(shot["src"] or "")).content for shot in shots]
     assert all(picture.startswith(b"\x89PNG") for picture in pictures)
-    assert pictures[0] != pictures[1]
+    assert len(set(pictures)) == 3
     assert "1 proposal open" in (await site.page("/designs/plate")).words
     wrong = await site.submit(shown, f"{there}/accept", 403, share="10", key="maintainer-x")
     assert "maintainer&#39;s key of plate" in wrong.text
