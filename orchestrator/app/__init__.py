@@ -173,6 +173,7 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
 
     reach = labs_api.Reach(mqtt, settings.public_url, signer.public, signer.lists, tell_broker)
     app.include_router(catalogue_api.routes)
+    app.include_router(catalogue_api.router(makes.made))
     app.include_router(fork_api.routes)
     app.include_router(proposals_api.routes)
     app.include_router(lifecycle_api.router(_labs_known))
@@ -199,7 +200,7 @@ def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
     dispatch_pages.fill(slots)
     makes_pages.fill(slots)
     recall_pages.fill(slots)
-    app.include_router(search_doors.router(_reach, makes.conforming, slots))
+    app.include_router(search_doors.router(_reach, makes.made, slots))
     app.include_router(catalogue_pages.router(slots))
     app.include_router(fork_pages.routes)
     app.include_router(proposals_pages.routes)
@@ -246,6 +247,8 @@ def wire(store: Store) -> None:
     store.on("attempt.finished", _record_makes)
     store.on("job.wanted", lambda unit, told: recalled.stop_again(unit, told.subject))
     store.on("make.inspected", _count_make)
+    store.on("recall.opened", _count_recalled)
+    store.on("recall.lifted", _count_recalled)
     store.on("job.cancelled", lambda unit, told: dispatch.stop_cancelled(unit, told.subject))
 
 
@@ -275,12 +278,17 @@ async def _record_makes(unit: Unit, told: Event) -> None:
 
 async def _count_make(unit: Unit, told: Event) -> None:
     make = await makes.find(unit, told.subject)
-    await search_index.recount(unit, make.release, makes.conforming)
+    await search_index.recount(unit, [make.release], makes.made)
+
+
+async def _count_recalled(unit: Unit, told: Event) -> None:
+    released = await recalled.releases(unit, told.subject)
+    await search_index.recount(unit, released, makes.made)
 
 
 async def index_designs(store: Store) -> None:
     """What is published is found, also after a version that looks things up in another way."""
-    await search_index.ensure(store, makes.conforming)
+    await search_index.ensure(store, makes.made)
 
 
 # ── secrets
