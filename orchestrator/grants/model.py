@@ -17,8 +17,8 @@ from designs.design import Line
 from designs.licences import Act, Asked, Grant, Outcome
 from orchestrator.catalogue import ancestry, versions
 
-MOST: Final = 200
-"""Grants of one design that stand at once."""
+MOST: Final = 1000
+"""Grants of one design, withdrawn ones among them: none is ever deleted."""
 _NO_CONTROLS: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 _Said = Annotated[Line, StringConstraints(strip_whitespace=True)]
 _Words = Annotated[str, StringConstraints(strip_whitespace=True, pattern=_NO_CONTROLS)]

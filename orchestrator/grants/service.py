@@ -45,11 +45,16 @@ async def record(unit: Unit, design: str, wish: Wish, caller: Caller) -> GrantRo
     _check_acts(newest, wish)
     _check_terms(unit, wish, by)
     row = _row(unit, newest, wish, await _name(unit, wish), by)
-    standing = await of_design(unit, design, withdrawn=False)
+    known = await of_design(unit, design)
+    standing = (each for each in known if each.withdrawn_at is None)
     if same := next((each for each in standing if _said(each) == _said(row)), None):
         return same
-    if len(standing) >= model.MOST:
-        raise Refused(f"{design} has {model.MOST} grants", "grant", "withdraw some first")
+    if len(known) >= model.MOST:
+        raise Refused(
+            f"{design} has {len(known)} grants, which is the most",
+            "grant",
+            "grant to everybody, or to a person, in the place of lab by lab",
+        )
     unit.session.add(row)
     await unit.session.flush()
     await unit.record("grant.recorded", row.id, design=design, whom=row.whom, by=row.recorded_by)
