@@ -34,7 +34,7 @@ from sqlalchemy import insert
 
 from bench import at_least_one
 from designs.design import Contributor, DrawingFacts, File, MeshFacts, Part, Recipe, Release, Role
-from designs.okh import slug
+from designs.okh import Made, slug
 from designs.processes import FDM, LASER, MATERIALS, MILL
 from orchestrator.catalogue.search import finder, index
 from orchestrator.catalogue.search.documents import Standing, document
@@ -162,7 +162,8 @@ async def fill(store: Store, many: int, seed: int = SEED) -> None:
         rows = [_row(release, at, n) for n, (release, at) in zip(numbers, drawn, strict=True)]
         found = [
             document(
-                release, Standing(row["sha256"], at, pictures=row["pictures"], made=n % 97 == 0)
+                release,
+                Standing(row["sha256"], at, pictures=row["pictures"], made=Made(total=n % 97 == 0)),
             )
             for (release, at), row, n in zip(drawn, rows, numbers, strict=True)
         ]

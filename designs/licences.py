@@ -57,7 +57,8 @@ class _Value(BaseModel):
 class Grant(_Value):
     """What a rights holder permits beyond the licence, as recorded.
 
-    `licence` None: whatever the design carries. `until` is the last day. `fee_cents` for each
+    `licence` None: whatever the design carries. `since` and `until` are days, both included.
+    `fee_cents` for each
     piece and `share_pct` of its price are owed to them: data for whoever settles.
     """
 
@@ -65,6 +66,7 @@ class Grant(_Value):
     by: Line
     acts: frozenset[Act] = Field(min_length=1)
     licence: str | None = None
+    since: date | None = None
     until: date | None = None
     most_units: int | None = Field(default=None, ge=1)
     fee_cents: int | None = Field(default=None, ge=0)
@@ -116,7 +118,9 @@ class Combined(_Value):
 
 
 class Work(_Value):
-    """What notices are about; `until` is the last day that the source is promised for."""
+    """What notices are about; `until` is the last day that the source is promised for, `grants`
+    are what it was made under.
+    """
 
     title: Line
     version: Line
@@ -124,6 +128,7 @@ class Work(_Value):
     source: str | None = None
     changes: tuple[str, ...] = ()
     until: date | None = None
+    grants: tuple[Grant, ...] = ()
 
 
 class _Row(_Value):
@@ -198,8 +203,8 @@ def notices(verdict: Verdict, work: Work) -> tuple[str, ...]:
         until = f", until {work.until.isoformat()} at least" if work.until else ""
         lines.append(f"Complete source: {work.source}{until}")
     lines += [f"Changed: {change}" for change in work.changes]
-    if verdict.grant:
-        lines.append(f"Made under grant {verdict.grant.number} of {verdict.grant.by}")
+    grants = (*([verdict.grant] if verdict.grant else []), *work.grants)
+    lines += [f"Made under grant {each.number} of {each.by}" for each in grants]
     return tuple(dict.fromkeys([*lines, *verdict.notices]))
 
 
@@ -309,8 +314,11 @@ def _falls_short(grant: Grant, licence: str, act: Act, asked: Asked | None) -> s
     if grant.licence is not None and grant.licence != licence:
         return f"{name} is for {grant.licence}"
     if asked is None:
-        bounded = grant.until is not None or grant.most_units is not None
+        limits = (grant.since, grant.until, grant.most_units)
+        bounded = any(limit is not None for limit in limits)
         return f"{name} has limits, and nobody said when and how many" if bounded else ""
+    if grant.since is not None and asked.on < grant.since:
+        return f"{name} begins on {grant.since.isoformat()}"
     if grant.until is not None and asked.on > grant.until:
         return f"{name} ended on {grant.until.isoformat()}"
     if grant.most_units is not None and asked.units_before + asked.units > grant.most_units:

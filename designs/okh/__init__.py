@@ -14,7 +14,7 @@ from designs.okh.lint import Level, Remark, Report, convert, finding, lint
 from designs.okh.manifest import DRAWN, AlternativeEntry, Manifest, PartEntry, slug
 from designs.okh.parse import MAX_BYTES, Unreadable, parse
 from designs.okh.reading import interpret
-from designs.okh.release import of_release
+from designs.okh.release import Made, of_release
 from designs.okh.writing import write
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "MAX_BYTES",
     "AlternativeEntry",
     "Level",
+    "Made",
     "Manifest",
     "PartEntry",
     "Remark",

@@ -32,7 +32,7 @@ _PATHS = (
 _LINKS = (*_PATHS, "repo", "fork-of")
 _OWN_KEYS = (
     *("part", "bought", "ancestor", "contributor", "first_article", "kept", OKH_1, OVERRULED),
-    *("release", "file", "made", "made_independently"),
+    *("release", "file", "made", "made_in_labs", "made_independently"),
 )
 _WHY_LOST = "We keep it and do nothing with it"
 Present = Callable[[str], bool]
@@ -325,7 +325,7 @@ class _Look:
     def strangers(self) -> Iterator[Remark]:
         """Keys that nobody knows, which is often a slip of the pen."""
         if not self.first:
-            known_keys = (*FIELDS, "part", "cosmolocal", "okhv")
+            known_keys = (*FIELDS, "part", "cosmolocal", "okhv", "made", "made-independently")
             yield from self._strange((), self.source.table, known_keys)
         yield from self._strange(("cosmolocal",), self.own, _OWN_KEYS)
         for name, entry in _table(self.own.get("part")).items():

@@ -10,19 +10,22 @@ from designs.okh.lint import convert
 from designs.okh.manifest import AlternativeEntry, Manifest, PartEntry, Plain
 from designs.okh.writing import OWN_PART_KEYS
 
+COUNTS = ("made", "made_in_labs", "made_independently")
 Address = Callable[[File], str]
 """Where a file of the release can be fetched."""
 
 
 class Made(BaseModel):
-    """How often it was made, from finished and accepted jobs.
+    """How many real parts of it were made, inspected and found to conform, and in how many labs.
 
-    `independently`: by labs that had no hand in designing it.
+    `independently`: of these, by people and labs that had no hand in designing it, as far as
+    names can tell; who is not named is not counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    total: int = Field(ge=0)
-    independently: int = Field(ge=0)
+    total: int = Field(default=0, ge=0)
+    labs: int = Field(default=0, ge=0)
+    independently: int = Field(default=0, ge=0)
 
 
 def of_release(
@@ -39,7 +42,9 @@ def of_release(
     DesignRefused where the release lacks what the standard requires.
     """
     before = published_with or Manifest()
-    own = {k: v for k, v in before.kept_own.items() if k not in {"release", "file", "part"}}
+    own = {
+        k: v for k, v in before.kept_own.items() if k not in {"release", "file", "part", *COUNTS}
+    }
     own |= _own(release, address, made)
     parts = tuple(_part(part, _before(before, part)) for part in release.parts)
     made_from = {part.file_name for part in release.parts}
@@ -62,7 +67,16 @@ def of_release(
         first_article=release.first_article,
     )
     said = _unless_changed(before, manifest)
-    return convert(said.model_copy(update={"parts": parts, "kept_own": said.kept_own | own}))
+    kept = said.kept if made is None else _proven(said.kept, made)
+    changes = {"parts": parts, "kept": kept, "kept_own": said.kept_own | own}
+    return convert(said.model_copy(update=changes))
+
+
+def _proven(kept: Plain, made: Made) -> Plain:
+    """The fields of OKH 1, for which 2.4 has no others: said where it is so, never where not."""
+    proven = {"made": made.total, "made-independently": made.independently}
+    others = {key: value for key, value in kept.items() if key not in proven}
+    return others | {key: True for key, count in proven.items() if count}
 
 
 def _unless_changed(before: Manifest, after: Manifest) -> Manifest:
@@ -116,9 +130,9 @@ def _own(release: Release, address: Address | None, made: Made | None) -> Plain:
         | ({"url": address(file)} if address else {})
         for file in release.files
     ]
-    counts: Plain = (
-        {} if made is None else {"made": made.total, "made_independently": made.independently}
-    )
+    counts: Plain = {}
+    if made is not None:
+        counts = dict(zip(COUNTS, (made.total, made.labs, made.independently), strict=True))
     return {"release": release.sha256, **counts, "file": files}
 
 

@@ -39,13 +39,16 @@ from orchestrator.dispatch import pages as dispatch_pages
 from orchestrator.dispatch import service as dispatch
 from orchestrator.dispatch.decide import NotInDoubt
 from orchestrator.dispatch.signing import Signer
+from orchestrator.grants import api as grants_api
+from orchestrator.grants import pages as grants_pages
+from orchestrator.grants import service as grants
 from orchestrator.labs import api as labs_api
 from orchestrator.labs import enrolment
 from orchestrator.labs import pages as labs_pages
 from orchestrator.labs import service as labs
 from orchestrator.makes import api as makes_api
+from orchestrator.makes import delivery, recall_api, recall_pages, recalled
 from orchestrator.makes import pages as makes_pages
-from orchestrator.makes import recall_api, recall_pages, recalled
 from orchestrator.makes import service as makes
 from orchestrator.orders import api as orders_api
 from orchestrator.orders import model as orders_model
@@ -86,6 +89,8 @@ WORDING: Final[errors.Wording] = {
     makes.AlreadyInspected: 409,
     makes.OtherLot: 409,
     recalled.RecalledUnit: 409,
+    grants.NoSuchGrant: 404,
+    grants.NotGranted: 409,
     recalls.NoSuchRecall: 404,
     recalls.RecallRefused: 422,
     recalls.RecallIsOpen: 409,
@@ -106,7 +111,7 @@ WORDING: Final[errors.Wording] = {
 
 _OWN_KEYS: Final = re.compile(
     r"/api/(drafts(/.*)?|files/local|releases/[0-9a-f]{64}/(state|labs|fork)"
-    r"|designs/[a-z0-9-]+/proposals|proposals/[a-z0-9-]+/(accept|decline|withdraw))"
+    r"|designs/[a-z0-9-]+/(proposals|grants)|grants/[a-z0-9-]+/withdraw|proposals/[a-z0-9-]+/(accept|decline|withdraw))"
 )
 """Doors that ask for a key of their own, see `web.keys`; and anybody may propose."""
 
@@ -175,6 +180,7 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
 
     reach = labs_api.Reach(mqtt, settings.public_url, signer.public, signer.lists, tell_broker)
     app.include_router(catalogue_api.routes)
+    app.include_router(catalogue_api.router(makes.made))
     app.include_router(fork_api.routes)
     app.include_router(proposals_api.routes)
     app.include_router(lifecycle_api.router(_labs_known))
@@ -184,11 +190,13 @@ def _include_doors(app: FastAPI, settings: Settings, signer: Signer) -> None:
     app.include_router(feeds.routes)
     app.include_router(labs_api.people_router(reach))
     app.include_router(labs_api.agent_router(reach, records.may_read))
+    app.include_router(grants_api.routes)
     app.include_router(planning_api.routes)
     app.include_router(orders_api.router(planning.quoted, signer.seal))
     app.include_router(dispatch_api.routes)
     app.include_router(dispatch_api.keys_router(signer))
     app.include_router(makes_api.routes)
+    app.include_router(delivery.routes)
     app.include_router(recall_api.routes)
 
 
@@ -197,17 +205,20 @@ def _include_pages(app: FastAPI, settings: Settings, signer: Signer) -> None:
     fork_pages.fill(slots)
     proposals_pages.fill(slots)
     labs_pages.fill(slots)
+    grants_pages.fill(slots)
     planning_pages.fill(slots)
     dispatch_pages.fill(slots)
     makes_pages.fill(slots)
+    delivery.fill(slots)
     recall_pages.fill(slots)
-    app.include_router(search_doors.router(_reach, makes.conforming, slots))
+    app.include_router(search_doors.router(_reach, makes.made, slots))
     app.include_router(catalogue_pages.router(slots))
     app.include_router(fork_pages.routes)
     app.include_router(proposals_pages.routes)
     app.state.desk = publish_pages.Desk(app.state.drafts, _labs_known, settings.drafts == "anyone")
     app.include_router(publish_pages.routes)
     app.include_router(labs_pages.routes)
+    app.include_router(grants_pages.routes)
     app.include_router(planning_pages.router(signer.seal))
     app.include_router(orders_pages.router(slots))
     app.include_router(makes_pages.routes)
@@ -248,6 +259,9 @@ def wire(store: Store) -> None:
     store.on("attempt.finished", _record_makes)
     store.on("job.wanted", lambda unit, told: recalled.stop_again(unit, told.subject))
     store.on("make.inspected", _count_make)
+    store.on("order.cancelled", lambda unit, told: grants.free(unit, told.subject))
+    store.on("recall.opened", _count_recalled)
+    store.on("recall.lifted", _count_recalled)
     store.on("job.cancelled", lambda unit, told: dispatch.stop_cancelled(unit, told.subject))
 
 
@@ -277,12 +291,17 @@ async def _record_makes(unit: Unit, told: Event) -> None:
 
 async def _count_make(unit: Unit, told: Event) -> None:
     make = await makes.find(unit, told.subject)
-    await search_index.recount(unit, make.release, makes.conforming)
+    await search_index.recount(unit, [make.release], makes.made)
+
+
+async def _count_recalled(unit: Unit, told: Event) -> None:
+    released = await recalled.releases(unit, told.subject)
+    await search_index.recount(unit, released, makes.made)
 
 
 async def index_designs(store: Store) -> None:
     """What is published is found, also after a version that looks things up in another way."""
-    await search_index.ensure(store, makes.conforming)
+    await search_index.ensure(store, makes.made)
 
 
 # ── secrets

@@ -17,6 +17,7 @@ from designs.errors import Finding
 from orchestrator.catalogue import intake, lifecycle, model, service
 from orchestrator.catalogue.lifecycle import Caller
 from orchestrator.catalogue.model import PUBLIC, Answers, ReleaseState, Standing
+from orchestrator.catalogue.search.index import Makes
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store, Unit
 from orchestrator.web import keys, uploads
@@ -37,6 +38,8 @@ class ReleaseView(BaseModel):
     findings: tuple[Finding, ...]
     pictures: dict[str, dict[str, str]]
     standing: Standing
+    made: okh.Made | None = None
+    """How often this release was made; told where one release is asked for."""
     maintainer_key: str | None = None
     """Shown once, to whoever publishes the first release of a design."""
 
@@ -135,16 +138,48 @@ async def _view(request: Request, published: service.Published) -> ReleaseView:
     return view.model_copy(update={"findings": published.findings})
 
 
-@routes.get("/api/designs/{design}")
-async def newest(design: str, request: Request, version: str | None = None) -> ReleaseView:
-    async with _store(request).view() as unit:
-        return release_view(await service.newest(unit, design, version))
+def router(makes: Makes) -> APIRouter:
+    """The doors that tell how often a release was made, which `makes` knows."""
+    routes = APIRouter(tags=["catalogue"])
+
+    async def counted(unit: Unit, row: ReleaseRow) -> ReleaseView:
+        made = await makes(unit, [row.sha256])
+        return release_view(row).model_copy(update={"made": made})
+
+    @routes.get("/api/designs/{design}")
+    async def newest(design: str, request: Request, version: str | None = None) -> ReleaseView:  # pyright: ignore[reportUnusedFunction]
+        async with _store(request).view() as unit:
+            return await counted(unit, await service.newest(unit, design, version))
+
+    @routes.get("/api/releases/{sha256}")
+    async def one(sha256: str, request: Request) -> ReleaseView:  # pyright: ignore[reportUnusedFunction]
+        async with _store(request).view() as unit:
+            return await counted(unit, await seen(unit, request, sha256))
+
+    @routes.get("/releases/{sha256}/okh.toml")
+    async def manifest(sha256: str, request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """The release as an Open Know-How manifest 2.4, for any other catalogue."""
+        async with _store(request).view() as unit:
+            row = await seen(unit, request, sha256)
+            made = await makes(unit, [sha256])
+        text = await _manifest(request, row, made)
+        public = lifecycle.standing(row).state in PUBLIC
+        kept = "no-cache" if public else "private, no-store"  # it may be made again any moment
+        return Response(text, media_type="application/toml", headers={"Cache-Control": kept})
+
+    return routes
 
 
-@routes.get("/api/releases/{sha256}")
-async def one(sha256: str, request: Request) -> ReleaseView:
-    async with _store(request).view() as unit:
-        return release_view(await seen(unit, request, sha256))
+async def _manifest(request: Request, row: ReleaseRow, made: okh.Made) -> str:
+    release = Release.model_validate_json(row.manifest)
+    home = f"{base_of(request)}/releases/{row.sha256}"
+    return okh.of_release(
+        release,
+        home,
+        address=lambda file: f"{home}/files/{file.sha256}",
+        made=made,
+        published_with=await asyncio.to_thread(service.manifest_of, _store(request).blobs, release),
+    )
 
 
 @routes.get("/releases/{sha256}/archive.zip")
@@ -194,23 +229,6 @@ async def file(sha256: str, file_sha256: str, request: Request) -> FileResponse:
         filename=Path(found.name).name,
         headers={"X-Content-Type-Options": "nosniff", "Cache-Control": kept_for(row)},
     )
-
-
-@routes.get("/releases/{sha256}/okh.toml")
-async def manifest(sha256: str, request: Request) -> Response:
-    """The release as an Open Know-How manifest 2.4, for any other catalogue."""
-    store = _store(request)
-    async with store.view() as unit:
-        row = await seen(unit, request, sha256)
-    release = Release.model_validate_json(row.manifest)
-    home = f"{base_of(request)}/releases/{sha256}"
-    text = okh.of_release(
-        release,
-        home,
-        address=lambda file: f"{home}/files/{file.sha256}",
-        published_with=await asyncio.to_thread(service.manifest_of, store.blobs, release),
-    )
-    return Response(text, media_type="application/toml", headers={"Cache-Control": kept_for(row)})
 
 
 @routes.get("/releases/{sha256}/pictures/{part}/{kind}")

@@ -24,7 +24,7 @@ from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller
 from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.service import Examined, Published, Terms
 from orchestrator.catalogue.tables import DraftFileRow, DraftRow, ReleaseRow
-from orchestrator.store import Blobs, Store, Unit, new_id
+from orchestrator.store import LooseBlobs, Store, Unit, new_id
 
 MOST_DRAFTS: Final = 1000
 MOST_OF_ONE_KEY: Final = 20
@@ -322,7 +322,7 @@ class Drafts:
     def _lock(self, draft: str) -> asyncio.Lock:
         return self._locks.setdefault(draft, asyncio.Lock())
 
-    def _files(self, draft: str) -> Blobs:
+    def _files(self, draft: str) -> LooseBlobs:
         return self._store.blobs.apart("drafts", draft)
 
     def _paths(self, draft: str, files: Mapping[str, DraftFileRow]) -> dict[str, Path]:

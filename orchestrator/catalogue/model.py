@@ -40,6 +40,8 @@ FORMATS = _MESHES | DRAWINGS
 PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
 MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
 MOST_FILES = 200
+NOT_NAMED: Final = "not named"
+"""The licensor of a design whose designer did not say who they are."""
 KEPT = FORMATS | PROGRAMS | {
     "step", "stp", "py", "scad", "fcstd", "toml", "yml", "yaml", "md", "png", "jpg", "jpeg", "webp",
     "csv", "pdf", "txt",
@@ -223,7 +225,7 @@ def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
         title=title,
         function=answers.function or f"{title}: published without a description.",
         licence=answers.licence,
-        licensor=answers.licensor or "not named",
+        licensor=answers.licensor or NOT_NAMED,
         parts=parts,
         assumed=(*_assumed((part, answers) for part in parts), *_unnamed(answers)),
     )

@@ -65,6 +65,7 @@ def router(slots: Slots) -> APIRouter:
             successor=await _successor(unit, view.standing.successor),
             order=await slots.render("design.order", request, unit, view.sha256),
             makes=await slots.render("design.makes", request, unit, view.sha256),
+            grants=await slots.render("design.grants", request, unit, view.sha256),
             lineage=await slots.render("design.lineage", request, unit, view.sha256),
         )
 

@@ -17,6 +17,7 @@ Design global, manufacture local: routes open designs to fab labs and drives the
   cosmolocal search lamp --fits 220                   designs by words and every field
   cosmolocal fork DESIGN --who "Bo"                   your own of somebody's; propose, proposals
   cosmolocal okh lint FILE                            what its manifest lacks, and why that matters
+  cosmolocal grant new DESIGN --lab LAB               let it be made for money there (NC licences)
   cosmolocal release deprecate RELEASE --reason WHY   it stays orderable, and says why
   cosmolocal quote DESIGN --place 41.39,2.19          who can make it, and for how much
   cosmolocal order QUOTE --name "Ana Puig"
@@ -30,6 +31,7 @@ Design global, manufacture local: routes open designs to fab labs and drives the
 
 _FAMILIES = (
     *("serve", "labs", "check", "designs", "search", "archives", "drafts", "forks", "okh"),
+    "grants",
     *("orders", "makes", "recalls", "broker", "keys", "store"),
 )
 _ALONE = {"check", "okh"}  # needs nothing of the others, and starts sooner without them

@@ -95,6 +95,7 @@ def _register_propose(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument("--author", required=True, metavar="NAME")
     parser.add_argument("--message", required=True, help="what you changed and why; - reads it")
     parser.add_argument("--remove", action="append", default=[], metavar="FILE")
+    parser.add_argument("--licence", help="SPDX, of files that are not under the design's own")
     parser.add_argument(
         "--base", metavar="SHA256", help="the release you changed (default: newest)"
     )
@@ -252,8 +253,7 @@ def propose(args: argparse.Namespace) -> int:
     files = gather(args.paths) if args.paths else {}
     message = sys.stdin.read() if args.message == "-" else args.message
     form: dict[str, Any] = {"author": args.author, "message": message, "removed": args.remove}
-    if args.base:
-        form["base"] = args.base
+    form |= {name: each for name in ("base", "licence") if (each := getattr(args, name))}
     try:
         answer = _send(args, files, form)
     except Answered as no:

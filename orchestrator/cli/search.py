@@ -124,6 +124,7 @@ def told(answer: dict[str, Any]) -> str:
         marks = [f"fits a {card['bed_mm']} mm bed"] if card["bed_mm"] else []
         marks += ["DEPRECATED"] if card["deprecated"] else []
         marks += [f"made {card['made']} ×"] if card["made"] else []
+        marks += ["made independently"] if card["made_independently"] else []
         parts = f"{card['parts']} part{'' if card['parts'] == 1 else 's'}"
         made_of = f"{', '.join(card['processes'])}; {', '.join(card['materials'])}"
         lines += [

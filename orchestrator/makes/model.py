@@ -3,15 +3,19 @@
 It never measures anything: readings come from whoever inspected, and say who that was.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from designs.design import Check, Sha256
+from designs.design import Check, Release, Sha256
 from designs.errors import DesignRefused, Finding, Severity
+from designs.okh import Made
+from orchestrator.catalogue import ancestry
+from orchestrator.catalogue.model import NOT_NAMED
 from orchestrator.recalls.model import Lot
 
 Plan = Sequence[Check]
@@ -76,6 +80,52 @@ def shortfall(inspection: Inspection) -> str:
     return (
         f"inspection: {inspection.verdict} ({', '.join(said) or inspection.note or 'no reading'})"
     )
+
+
+# ── made, and made independently
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Real parts of one release that one lab made, accepted and not recalled.
+
+    `party` contracts for the lab; `person` stood at the machine, None where nobody is named.
+    """
+
+    release: str
+    lab: str | None
+    name: str | None
+    party: str | None
+    person: str | None
+    units: int
+
+
+def made(proofs: Iterable[Proof], releases: Mapping[str, Release]) -> Made:
+    """What these prove; `releases` by hash, of each proof."""
+    proofs = tuple(proofs)
+    return Made(
+        total=sum(each.units for each in proofs),
+        labs=len({each.lab for each in proofs if each.lab is not None}),
+        independently=sum(
+            each.units for each in proofs if independent(each, releases[each.release])
+        ),
+    )
+
+
+def independent(proof: Proof, release: Release) -> bool:
+    """Whether all who made it are named, all who designed it too, and nobody is among both.
+
+    Names are all that is known of either; what is not named proves nothing.
+    """
+    designers = [release.licensor, *(each.name for each in release.contributors)]
+    makers = [proof.name, proof.party, proof.person]
+    if ancestry.same(release.licensor, NOT_NAMED) or not all(map(_said, makers)):
+        return False
+    return not any(ancestry.same(who or "", each) for who in makers for each in designers)
+
+
+def _said(name: str | None) -> bool:
+    return bool(name and name.strip())
 
 
 # ── the plan

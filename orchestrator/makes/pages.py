@@ -87,8 +87,13 @@ async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
 
 
 async def _of_release(_request: Request, unit: Unit, release: str) -> str:
-    makes = [make_view(make) for make in await service.of_release(unit, release)]
-    return fragment("makes/release.html", makes=makes)
+    """This release; and all versions of its design together, where there are others."""
+    row = await catalogue.row(unit, release)
+    versions = [] if row.private else await catalogue.versions_of(unit, row.design)
+    made = await service.made(unit, [release])
+    of_all = await service.made(unit, [each.sha256 for each in versions])
+    labels = await service.labelled(unit, release)
+    return fragment("makes/release.html", made=made, of_all=of_all, labels=labels)
 
 
 def _store(request: Request) -> Store:

@@ -6,21 +6,23 @@ the file that somebody keeps when this node is gone.
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from pydantic import JsonValue
 
-from designs import licences
 from designs.design import Part, Release
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue import ancestry, lineage
 from orchestrator.catalogue import service as catalogue
 from orchestrator.catalogue.model import ReleaseState
+from orchestrator.grants import service as grants
 from orchestrator.labs.tables import AgentRow, LabRow, MachineRow
-from orchestrator.makes import model, recalled, service
+from orchestrator.makes import duties, model, recalled, service
+from orchestrator.makes.duties import Owed
 from orchestrator.makes.model import Inspection
 from orchestrator.makes.tables import MakeRow
+from orchestrator.orders.tables import OrderRow
 from orchestrator.recalls import model as recalls_model
 from orchestrator.recalls import service as recalls
 from orchestrator.recalls.model import WORDS, State, Todo
@@ -51,6 +53,9 @@ async def record(unit: Unit, make: MakeRow, base: str, hidden: Hidden) -> Record
         recalls_model.shown(scope, row.what, closed)[1]
         for scope, row in zip(scopes, met, strict=True)
     ]
+    owed = duties.outline(release)
+    if state is None:
+        owed = await owed_for(unit, make, release, base, await _handed_over(unit, make))
     design = _outline(release, make, part, state) if state else _design(release, make, part, base)
     return _present(
         {
@@ -64,7 +69,8 @@ async def record(unit: Unit, make: MakeRow, base: str, hidden: Hidden) -> Record
             "made": await _made(unit, make),
             "material": _material(make, part),
             "quality": _quality(make, part, checks),
-            "licence_notices": list(_notices(release)),
+            "licence_notices": [*owed.notices],
+            "source_until": owed.until.isoformat() if owed.until else None,
             "stands_on": [] if state else await _stands_on(unit, release),
             "events": _events(make, met),
         }
@@ -220,8 +226,18 @@ def _quality(make: MakeRow, part: Part | None, checks: model.Plan) -> Record:
     return found | read
 
 
-def _notices(release: Release) -> Iterable[str]:
-    return licences.judge(release.licence, licences.Act.MAKE_PAID).notices
+async def _handed_over(unit: Unit, make: MakeRow) -> date:
+    """Until then the day it was made stands for it: the promise can only become longer."""
+    order = await unit.session.get(OrderRow, make.order_id)
+    return ((order and order.handed_over_at) or make.ended_at).date()
+
+
+async def owed_for(
+    unit: Unit, make: MakeRow, release: Release, base: str, handed_over: date
+) -> Owed:
+    """What goes with it, for whoever may see its design."""
+    used = await grants.used_for(unit, make.order_id, make.part)
+    return duties.owed(release, f"{base}/releases/{make.release}", handed_over, used)
 
 
 async def _stands_on(unit: Unit, release: Release) -> list[JsonValue]:

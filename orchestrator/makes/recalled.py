@@ -124,6 +124,13 @@ async def all_units(store: Store, recall: Recall) -> AsyncIterator[list[Listed]]
             return
 
 
+async def releases(unit: Unit, recall_id: str) -> list[str]:
+    """Those of which it meets a unit."""
+    recall = recalls.value(await recalls.find(unit, recall_id))
+    of = select(MakeRow.release).where(meets(recall)).distinct()
+    return [*await unit.session.scalars(of)]
+
+
 class Count(NamedTuple):
     units: int
     orders: int

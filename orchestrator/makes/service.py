@@ -6,14 +6,18 @@ It never decides conformance: the inspector does, and is named.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 
+from designs.okh import Made
 from orchestrator.catalogue import service as catalogue
+from orchestrator.labs.tables import AgentRow, LabRow
 from orchestrator.makes import model, recalled
-from orchestrator.makes.model import Inspection, Plan, Verdict
+from orchestrator.makes.model import Inspection, Plan, Proof, Verdict
 from orchestrator.makes.tables import MakeRow
 from orchestrator.orders import service as orders
+from orchestrator.recalls import service as recalls
 from orchestrator.recalls.model import lot_key, tidy
 from orchestrator.store import Unit, new_id
 
@@ -192,18 +196,47 @@ async def of_job(unit: Unit, job_id: str) -> Sequence[MakeRow]:
     return (await unit.session.scalars(rows)).all()
 
 
-async def of_release(unit: Unit, release: str) -> Sequence[MakeRow]:
-    """Makes that conform: what counts as made."""
-    rows = select(MakeRow).where(MakeRow.release == release, MakeRow.verdict == Verdict.CONFORMS)
-    return (await unit.session.scalars(rows)).all()
+async def made(unit: Unit, releases: Sequence[str]) -> Made:
+    """How often any of these releases was made: what a simulated machine made, what does not
+    conform and what a recall in force meets is no proof.
+    """
+    proofs = await _proofs(unit, releases)
+    named = {each.release for each in proofs}
+    known = {sha256: await catalogue.release(unit, sha256) for sha256 in named}
+    return model.made(proofs, known)
 
 
-async def conforming(unit: Unit, releases: Sequence[str]) -> int:
-    """How many makes of any of these releases conform."""
-    made = select(func.count()).where(
-        MakeRow.release.in_(releases), MakeRow.verdict == Verdict.CONFORMS
+class Labelled(NamedTuple):
+    """Conforming parts of a release that a reader must know more of."""
+
+    simulated: int
+    """Made by simulated machines: no proof that a real part can be made."""
+    attested: int
+    """That they were made is a person's word."""
+
+
+async def labelled(unit: Unit, release: str) -> Labelled:
+    ours = (MakeRow.release == release) & (MakeRow.verdict == Verdict.CONFORMS)
+    counted = select(
+        func.count().filter(MakeRow.simulated),
+        func.count().filter(MakeRow.attested),
+    ).where(ours)
+    return Labelled(*(await unit.session.execute(counted)).one())
+
+
+async def _proofs(unit: Unit, releases: Sequence[str]) -> list[Proof]:
+    told = (MakeRow.release, LabRow.id, LabRow.name, LabRow.operator, MakeRow.operator)
+    withdrawn = [recalled.meets(each) for each in await recalls.in_force(unit)]
+    counted = (
+        select(*told, func.count())
+        .outerjoin(AgentRow, AgentRow.id == MakeRow.agent)
+        .outerjoin(LabRow, LabRow.id == AgentRow.lab_id)
+        .where(MakeRow.release.in_(releases))
+        .where(MakeRow.verdict == Verdict.CONFORMS, MakeRow.simulated.is_(False))
+        .where(*(MakeRow.id.not_in(select(MakeRow.id).where(met)) for met in withdrawn))
+        .group_by(*told)
     )
-    return await unit.session.scalar(made) or 0
+    return [Proof(*row) for row in await unit.session.execute(counted)]
 
 
 async def uninspected(unit: Unit) -> Sequence[MakeRow]:

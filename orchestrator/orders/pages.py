@@ -68,6 +68,7 @@ async def _progress(request: Request, unit: Unit, slots: Slots, order_id: str) -
         order=order_view(row, jobs),
         titles=titles,
         notices=await slots.render("order.notices", request, unit, order_id),
+        papers=await slots.render("order.papers", request, unit, order_id),
         fetch=await _fetch(unit, jobs, titles) if row.state == OrderState.READY else (),
         shown={job.id: await slots.render("order.job", request, unit, job.id) for job in jobs},
     )

@@ -9,6 +9,9 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
+from orchestrator.catalogue import service as catalogue
+from orchestrator.grants import service as grants
+from orchestrator.grants.service import Ordered
 from orchestrator.orders import model
 from orchestrator.orders.model import JobState, Maker, OrderState, Quoted
 from orchestrator.orders.tables import JobRow, OrderRow
@@ -47,6 +50,7 @@ async def place(unit: Unit, quoted: Quoted, confirmation: Confirmation, seal: Se
     text = _agreed_text(unit, quoted, confirmation)
     if no := await recalls.against(unit, quoted.release, [item.part for item in quoted.items]):
         raise OrderRefused(no)
+    release = await catalogue.release(unit, quoted.release)
     order = OrderRow(
         id=new_id("o"),
         state=OrderState.PLACED,
@@ -71,6 +75,8 @@ async def place(unit: Unit, quoted: Quoted, confirmation: Confirmation, seal: Se
     )
     unit.session.add(order)
     await unit.session.flush()
+    parts = [Ordered(item.part, item.agent, item.quantity) for item in quoted.items]
+    await grants.use(unit, order.id, release, parts)
     await unit.record(
         "order.placed", order.id, release=order.release, total_minor=order.total_minor
     )
@@ -273,6 +279,7 @@ async def hand_over(unit: Unit, order_id: str) -> None:
     if row is None:
         raise KeyError(order_id)
     await _move_order(unit, row, model.move_order(OrderState(row.state), OrderState.HANDED_OVER))
+    row.handed_over_at = unit.now
 
 
 async def _move(unit: Unit, row: JobRow, to: JobState, **changes: object) -> None:

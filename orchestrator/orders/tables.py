@@ -37,6 +37,7 @@ class OrderRow(Base):
     seal: Mapped[str] = mapped_column(Text)
     """Compact JWS over the confirmation's hash, name and time by the orchestrator."""
     placed_at: Mapped[datetime] = mapped_column(Utc)
+    handed_over_at: Mapped[datetime | None] = mapped_column(Utc)
 
 
 class JobRow(Base):

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from designs.design import Part, Release
 from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue import service as catalogue
+from orchestrator.grants import service as grants
 from orchestrator.labs import service as labs
 from orchestrator.labs.service import LabStanding
 from orchestrator.orders import model as orders_model
@@ -103,7 +104,7 @@ async def _form(request: Request, unit: Unit, release_sha256: str) -> str:
         "planning/ask.html",
         release=release,
         design=release_sha256,
-        refusal=service.refusal(release),
+        refusal=(await grants.permits(unit, release)).refusal,
         recalled=await recalls.against(unit, release_sha256, [each.name for each in release.parts]),
         lat=asked.get("lat", f"{here[0]:.4f}" if here else ""),
         lon=asked.get("lon", f"{here[1]:.4f}" if here else ""),

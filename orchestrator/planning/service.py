@@ -5,7 +5,7 @@ It moves jobs between wanted and planned through orders' doors and touches no ma
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -13,12 +13,11 @@ import structlog
 from sqlalchemy import select
 
 import scheduling
-from designs import licences
-from designs.design import OWN_WORK, Part, Release
-from designs.licences import Act, Outcome
+from designs.design import Part, Release
 from orchestrator.catalogue import lifecycle
 from orchestrator.catalogue import service as catalogue
 from orchestrator.catalogue.search.model import Able
+from orchestrator.grants import service as grants
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import Session
 from orchestrator.labs.service import LabStanding
@@ -50,12 +49,15 @@ class QuoteRefused(Exception):
 async def quote(unit: Unit, wish: Wish) -> Quote:
     """Who can make it, for how much, ready when, and why not the others; kept under its id."""
     release = await _release(unit, wish)
-    if no := refusal(release):
-        raise QuoteRefused(no)
     parts = _parts(release, wish)
+    permits = await grants.permits(unit, release, sum(_pieces(wish, part) for part in parts))
+    if permits.refusal:
+        raise QuoteRefused(permits.refusal)
     if no := await recalls.against(unit, release.sha256, [part.name for part in parts]):
         raise QuoteRefused(no)
     benches, places = await _benches(unit)
+    benches = [bench for bench in benches if bench.place.id not in permits.barred]
+    places = [replace(p, away=permits.barred.get(p.id) or p.away) for p in places]
     named = (await lifecycle.only_labs(unit, [release.sha256])).get(release.sha256)
     if named is not None:
         benches = [bench for bench in benches if bench.place.id in named]
@@ -104,16 +106,6 @@ async def _release(unit: Unit, wish: Wish) -> Release:
     return await catalogue.release(unit, row.sha256)
 
 
-def refusal(release: Release) -> str:
-    """Why nobody here may make it for payment; empty where they may."""
-    if release.private or release.licence == OWN_WORK:
-        return ""
-    verdict = licences.judge(release.licence, Act.MAKE_PAID)
-    if verdict.outcome is Outcome.ALLOWED:
-        return ""
-    return f"{release.title} cannot be made for payment: {verdict.why}"
-
-
 def _parts(release: Release, wish: Wish) -> Sequence[Part]:
     if wish.part is None:
         return release.parts
@@ -122,6 +114,10 @@ def _parts(release: Release, wish: Wish) -> Sequence[Part]:
         names = ", ".join(each.name for each in release.parts)
         raise QuoteRefused(f"{release.title} has no part {wish.part}: its parts are {names}")
     return (part,)
+
+
+def _pieces(wish: Wish, part: Part) -> int:
+    return wish.quantity if wish.part is not None else wish.quantity * part.quantity
 
 
 def _quoted_part(
@@ -133,7 +129,7 @@ def _quoted_part(
     now: datetime,
 ) -> QuotedPart:
     part = model.in_quality(part, wish.quality)
-    pieces = wish.quantity if wish.part is not None else wish.quantity * part.quantity
+    pieces = _pieces(wish, part)
     job = model.job_of(
         "asked", part, pieces, (wish.lat, wish.lon),
         benches=benches, policy=IN_FORCE, due_at=wish.due_at,
@@ -211,13 +207,13 @@ async def look(unit: Unit) -> Open | None:
     jobs = [*wanted, *planned]
     parts = await _parts_of(unit, jobs)
     agreed = await _agreed(unit, jobs)
-    named = await lifecycle.only_labs(unit, (job.release for job in jobs))
+    bound = await _bound(unit, jobs)
     current = agreed | {job.id: f"{job.agent}/{job.machine}" for job in planned}
     asked = [
         model.job_of(
             job.id, model.in_quality(parts[job.id], job.quality), job.quantity,
             (job.lat, job.lon),
-            benches=_asked_labs(job, agreed.get(job.id), _allowed(job, named, benches)),
+            benches=_asked_labs(job, agreed.get(job.id), _allowed(bound.get(job.id), benches)),
             policy=IN_FORCE,
             due_at=job.due_at, avoid=job.avoid,
         )
@@ -387,11 +383,21 @@ async def _parts_of(unit: Unit, jobs: Iterable[JobRow]) -> dict[str, Part]:
     return found
 
 
-def _allowed(
-    job: JobRow, named: Mapping[str, frozenset[str]], benches: Sequence[Bench]
-) -> Sequence[Bench]:
-    """A pre-release is made by the labs it is for and by nobody else."""
-    labs_of = named.get(job.release)
+async def _bound(unit: Unit, jobs: Sequence[JobRow]) -> dict[str, frozenset[str]]:
+    """By job the labs that alone may make it: a pre-release those it is for, an order that stands
+    on a grant those it covers. What any lab may make is not in it.
+    """
+    named = await lifecycle.only_labs(unit, (job.release for job in jobs))
+    granted = await grants.bound(unit, (job.order_id for job in jobs))
+    found: dict[str, frozenset[str]] = {}
+    for job in jobs:
+        limits = [named.get(job.release), granted.get((job.order_id, job.part))]
+        if known := [limit for limit in limits if limit is not None]:
+            found[job.id] = frozenset.intersection(*known)
+    return found
+
+
+def _allowed(labs_of: frozenset[str] | None, benches: Sequence[Bench]) -> Sequence[Bench]:
     return benches if labs_of is None else [b for b in benches if b.place.id in labs_of]
 
 

@@ -101,18 +101,21 @@ async def look(store: Store, proposal_id: str, key: str | None = None) -> Propos
 
 
 @routes.post("/api/designs/{design}/proposals", status_code=201)
-async def propose(
+async def propose(  # noqa: PLR0913, PLR0917 - one for each field of the form
     design: str,
     request: Request,
     author: Annotated[model.Said, Form()],
     message: Annotated[model.Words, Form()],
     base: Annotated[model.Sha256 | None, Form()] = None,
     removed: Annotated[list[str] | None, Form(max_length=1000)] = None,
+    licence: Annotated[model.Given | None, Form()] = None,
     files: list[UploadFile] | None = None,
 ) -> ProposalView:
     """Propose changed files to a public release; who has the maintainer's key decides."""
     may_begin(request, request.app.state.desk.anyone)
-    wish = Wish(author=author, message=message, base=base, removed=tuple(removed or ()))
+    wish = Wish(
+        author=author, message=message, base=base, licence=licence, removed=tuple(removed or ())
+    )
     return await received(_store(request), design, wish, files or [])
 
 

@@ -11,9 +11,11 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
+from designs import licences
 from designs.design import Line, Part, Path, Release, Sha256
 from designs.errors import Finding
 from designs.geometry.compare import Change, part_difference
+from designs.licences import Act
 from orchestrator.catalogue import ancestry
 from orchestrator.catalogue.model import (
     FORMATS,
@@ -44,6 +46,9 @@ Words = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=NO_CONTROLS),
 ]
+
+
+Given = Annotated[Said, StringConstraints(max_length=100)]
 
 
 class _Value(BaseModel):
@@ -80,11 +85,14 @@ def move(state: ProposalState, to: ProposalState) -> ProposalState:
 
 
 class Wish(_Value):
-    """What a proposal says beside its files. `base`: the release that was changed."""
+    """What a proposal says beside its files. `base`: the release that was changed; `licence`: what
+    the files are given under, where that is not the design's own.
+    """
 
     author: Said
     message: Words
     base: Sha256 | None = None
+    licence: Given | None = None
     removed: tuple[str, ...] = Field(default=(), max_length=1000)
 
 
@@ -147,6 +155,8 @@ class Seen(_Value):
     texts: tuple[TextChange, ...] = ()
     findings: tuple[Finding, ...] = ()
     licence: str = ""
+    given: str = ""
+    """The licence that its files are given under; empty where it is the design's."""
 
 
 def checked_names(names: Sequence[str]) -> None:
@@ -240,6 +250,47 @@ def merged(proposed: Iterable[FileChange], now: Mapping[str, str]) -> dict[str, 
         else:
             files[change.name] = change.after
     return files
+
+
+# ── what the licence says of it
+
+
+def given_under(wanted: str | None, whole: str) -> str:
+    """The licence that files are given under, empty where it is that of the release they go into.
+
+    Raises DesignRefused where the two cannot be one work that carries the release's licence.
+    """
+    given = "" if wanted is None else licences.normal(wanted) or wanted
+    if given in {"", licences.normal(whole) or whole}:
+        return ""
+    both = licences.combine(whole, given)
+    if licences.ANY in both.licences or set(licences.named(whole)) <= both.licences:
+        return given
+    why = both.why if not both.licences else f"the whole could carry {_or(both.licences)} alone"
+    raise refused(
+        f"files under {given} cannot become part of a design under {whole}: {why}", "licence",
+        "give your own work under the design's licence, or keep them in a design of their own",
+    )  # fmt: skip
+
+
+def _or(names: Iterable[str]) -> str:
+    return " or ".join(sorted(names))
+
+
+def check_unaltered(before: Release, after: Release, proposed: Iterable[FileChange]) -> None:
+    """Raise DesignRefused for changed geometry of what has to be made exactly as it is."""
+    verdict = licences.judge(before.licence, Act.ALTER)
+    drawn = [change.name for change in proposed if is_drawn(change.name)]
+    if verdict.allowed or not (drawn or _geometry(before) != _geometry(after)):
+        return
+    raise refused(
+        verdict.why, drawn[0] if drawn else "manifest",
+        f"propose words and pictures alone, or ask {before.licensor} for another licence",
+    )  # fmt: skip
+
+
+def _geometry(release: Release) -> set[tuple[str, str, float | None]]:
+    return {(part.name, part.file_sha256, part.thickness_mm) for part in release.parts}
 
 
 # ── what the release becomes
@@ -395,7 +446,15 @@ def text_change(name: str, before: bytes, after: bytes) -> TextChange:
     return TextChange(name=name, lines=tuple(lines))
 
 
-def licence_words(before: str, after: str) -> str:
+def contribution(did: str, given: str) -> str:
+    """What its author did, as the release names it, with the licence that its files came under."""
+    told = f", given under {given}" if given else ""
+    return did[: 200 - len(told)] + told
+
+
+def licence_words(before: str, after: str, given: str) -> str:
+    if given:
+        return f"Its files are given under {given}; together with them it may carry {after}."
     if before == after:
         return f"It stays under {after}; who proposes gives the change under it."
     return f"The licence changes from {before} to {after}, which {before} allows."

@@ -86,6 +86,7 @@ async def propose(  # noqa: PLR0913, PLR0917 - one for each field of the form
     message: Annotated[model.Words, Form()],
     base: Annotated[model.Sha256, Form()],
     removed: Annotated[list[str] | None, Form(max_length=1000)] = None,
+    licence: Annotated[model.Given | None, Form()] = None,
     files: list[UploadFile] | None = None,
 ) -> HTMLResponse:
     """The proposal's page, with the key to withdraw it: shown this once."""
@@ -94,7 +95,9 @@ async def propose(  # noqa: PLR0913, PLR0917 - one for each field of the form
     async with _store(request).view() as unit:
         newest = await releases.newest(unit, design)
     named = _named_as_there(Release.model_validate_json(newest.manifest), files or [])
-    wish = Wish(author=author, message=message, base=base, removed=tuple(removed or ()))
+    wish = Wish(
+        author=author, message=message, base=base, licence=licence, removed=tuple(removed or ())
+    )
     made = await received(_store(request), design, wish, named)
     return await _page(request, made, 201)
 

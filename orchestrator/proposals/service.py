@@ -112,8 +112,10 @@ async def _proposed(
     new = {name: path for name, path in sent.items() if any(c.name == name for c in changes)}
     paths = _paths(store.blobs, model.merged(changes, held), new)
     candidate = await _candidate(store, base, paths)
+    model.check_unaltered(release, candidate.release, changes)
+    given = model.given_under(wish.licence, candidate.release.licence)
     candidate = replace(candidate, findings=(*candidate.findings, *taken_out))
-    seen = await asyncio.to_thread(_seen, store.blobs, base, candidate, changes, new)
+    seen = await asyncio.to_thread(_seen, store.blobs, base, candidate, changes, new, given)
     for path in new.values():
         await asyncio.to_thread(store.blobs.put, path)
     key = keys.drawn("proposal")
@@ -172,6 +174,7 @@ def _seen(
     candidate: Candidate,
     changes: Sequence[FileChange],
     new: Mapping[str, Path],
+    given: str,
 ) -> Seen:
     before = Release.model_validate_json(base.manifest)
     texts = [
@@ -190,7 +193,8 @@ def _seen(
         ),
         texts=tuple(texts),
         findings=tuple(f for f in candidate.findings if (f.where, f.what) not in known),
-        licence=model.licence_words(before.licence, candidate.release.licence),
+        licence=model.licence_words(before.licence, candidate.release.licence, given),
+        given=given,
     )
 
 
@@ -394,7 +398,8 @@ async def _next(store: Store, at: Standing, terms: Terms) -> Candidate:
     held = {file.name: file.sha256 for file in newest.files}
     files = model.merged(changes_of(at.row), held)
     candidate = await _candidate(store, at.newest, _paths(blobs, files, {}))
-    did = terms.did or f"proposal {at.row.id}"
+    given = Seen.model_validate(at.row.seen).given
+    did = model.contribution(terms.did or f"proposal {at.row.id}", given)
     named = ancestry.joined(ancestry.standing(newest), at.row.author, terms.share, did)
     named_too = {"version": version, "contributors": named, "ancestor": newest.ancestor}
     release = candidate.release.model_copy(update=named_too)

@@ -4,7 +4,7 @@ It promises that a change and the event that tells of it are committed together 
 it knows no order, lab or machine.
 """
 
-from orchestrator.store.blobs import Blobs, DamagedBlob, MissingBlob
+from orchestrator.store.blobs import Blobs, DamagedBlob, LooseBlobs, MissingBlob
 from orchestrator.store.durable import write_whole
 from orchestrator.store.engine import Event, JsonValue, Store, StoreAway, StoreBusy, Unit, rung
 from orchestrator.store.tables import Base, Utc, new_id
@@ -15,6 +15,7 @@ __all__ = [
     "DamagedBlob",
     "Event",
     "JsonValue",
+    "LooseBlobs",
     "MissingBlob",
     "Store",
     "StoreAway",

@@ -56,25 +56,13 @@ class Blobs:
         sync_folder(place.parent)
         sync_folder(self._folder)
 
-    def apart(self, *steps: str) -> "Blobs":
+    def apart(self, *steps: str) -> "LooseBlobs":
         """Files in a folder of their own beside these, which may be thrown away."""
-        return Blobs(self._folder.parent.joinpath(*steps))
-
-    def folders(self) -> list[Path]:
-        """Those that are kept apart below this one."""
-        return [each for each in self._folder.iterdir() if each.is_dir()]
+        return LooseBlobs(self._folder.parent.joinpath(*steps))
 
     def all(self) -> list[str]:
         """What is kept here."""
         return [file.name for file in self._folder.glob("??/*") if _SHA256.fullmatch(file.name)]
-
-    def remove(self, sha256: str) -> None:
-        """Only for files kept apart: who else needs a file among all others is not known here."""
-        self._place(sha256).unlink(missing_ok=True)
-
-    def throw_away(self) -> None:
-        """The folder with all that is in it; only for files kept apart."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def has(self, sha256: str) -> bool:
         return self._place(sha256).is_file()
@@ -97,6 +85,23 @@ class Blobs:
         if not _SHA256.fullmatch(sha256):
             raise MissingBlob(f"{sha256[:80]!r} is no SHA-256 in lower-case hex")
         return self._folder / sha256[:2] / sha256
+
+
+class LooseBlobs(Blobs):
+    """Files that nobody else needs. Those of releases are never among them: who has a part is
+    promised its source for years, so plain `Blobs` know no way to remove one.
+    """
+
+    def folders(self) -> list[Path]:
+        """Those that are kept apart below this one."""
+        return [each for each in self._folder.iterdir() if each.is_dir()]
+
+    def remove(self, sha256: str) -> None:
+        self._place(sha256).unlink(missing_ok=True)
+
+    def throw_away(self) -> None:
+        """The folder with all that is in it."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _copy(content: bytes | Path, target: int) -> str:

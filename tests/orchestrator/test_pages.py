@@ -313,7 +313,7 @@ async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_
         assert words in passport.words
     assert f"http://pages.test/p/{make.id}" in passport.words
     design = await open_site.get("/designs/hook")
-    assert "1 part, by 1 lab" in design.words
+    assert "Nobody has made this version here yet. 1 more on simulated machines" in design.words
     assert "1 of them attested by a person" in design.words
     told = await open_site.get(f"/api/makes/{make.id}")
     assert told.answer.json()["attested"] is True

@@ -1,7 +1,7 @@
 """What is looked up of a release: a pure translation from the record to rows, tokens and a card."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -10,11 +10,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from designs import licences
 from designs.design import DrawingFacts, Part, Release
+from designs.okh import Made
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue.search.tables import ENDLESS
 from orchestrator.catalogue.search.words import tag, tags, tokens
 
-RULES: Final = "1"
+RULES: Final = "2"
 """Raise it whenever this file or words.py makes other rows: the index is then made again."""
 BEDS_MM: Final = (120, 180, 220, 256, 300, 350, 400, 500)
 _EXCERPT: Final = 240
@@ -50,6 +51,8 @@ class Card(BaseModel):
     pictures: tuple[str, ...]
     deprecated: bool
     made: int
+    made_in_labs: int
+    made_independently: int
     published_at: AwareDatetime
 
 
@@ -76,7 +79,7 @@ class Standing:
     published_at: datetime
     deprecated: bool = False
     pictures: Mapping[str, Mapping[str, str]] | None = None
-    made: int = 0
+    made: Made = field(default_factory=Made)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def document(release: Release, standing: Standing) -> Document:
     ]
     return Document(
         id=moment_id(standing.published_at),
-        numbers=_numbers(release, parts, standing.made),
+        numbers=_numbers(release, parts, standing.made.total),
         kinds=" ".join(each.replace(" ", "+") for each in kinds),
         scopes=(
             tokens(release.title),
@@ -206,7 +209,9 @@ def _card(release: Release, standing: Standing, parts: tuple[PartSizes, ...]) ->
             part.name for part in release.parts if "thumbnail" in drawn.get(part.name, {})
         )[:_PICTURES],
         deprecated=standing.deprecated,
-        made=standing.made,
+        made=standing.made.total,
+        made_in_labs=standing.made.labs,
+        made_independently=standing.made.independently,
         published_at=standing.published_at,
     )
 

@@ -3,7 +3,15 @@
 Both engines get the same tokens; only where they put them differs (step 0004).
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -11,14 +19,15 @@ from sqlalchemy import ColumnElement, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from designs.design import Release
+from designs.okh import Made
 from orchestrator.catalogue.model import PUBLIC, ReleaseState, precedence
-from orchestrator.catalogue.search.documents import RULES, Document, Standing, document
+from orchestrator.catalogue.search.documents import RULES, Card, Document, Standing, document
 from orchestrator.catalogue.search.tables import FoundCard, FoundDesign, FoundPart, FoundState
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.store import Store, Unit
 
-Makes = Callable[[Unit, Sequence[str]], Awaitable[int]]
-"""How many conforming makes there are of these releases: from the room of makes, far above."""
+Makes = Callable[[Unit, Sequence[str]], Awaitable[Made]]
+"""How often these releases were made: from the room of makes, far above."""
 _BATCH: Final = 500
 _WEIGHTS: Final = "ABCD"
 _INTO_FTS: Final = text(
@@ -38,10 +47,9 @@ async def refresh(unit: Unit, design: str, makes: Makes | None = None) -> None:
     """
     await unit.session.flush()
     former = await unit.session.scalar(select(FoundCard).where(FoundCard.design == design))
-    made = FoundDesign.made
-    kept = 0
+    kept = Made()
     if former is not None:
-        kept = await unit.session.scalar(select(made).where(FoundDesign.id == former.id)) or 0
+        kept = _made(Card.model_validate_json(former.card))
         await _drop(unit.session, former.id)
     rows = (await unit.session.scalars(select(ReleaseRow).where(ReleaseRow.design == design))).all()
     row = listed(rows)
@@ -51,11 +59,15 @@ async def refresh(unit: Unit, design: str, makes: Makes | None = None) -> None:
     await put(unit.session, [_document(row, count)])
 
 
-async def recount(unit: Unit, sha256: str, makes: Makes) -> None:
-    """Something of this release was made, or found not to conform."""
-    row = await unit.session.get(ReleaseRow, sha256)
-    if row is not None:
-        await refresh(unit, row.design, makes)
+def _made(card: Card) -> Made:
+    return Made(total=card.made, labs=card.made_in_labs, independently=card.made_independently)
+
+
+async def recount(unit: Unit, releases: Collection[str], makes: Makes) -> None:
+    """Something of these releases was made, found not to conform, or recalled."""
+    named = select(ReleaseRow.design).where(ReleaseRow.sha256.in_(releases))
+    for design in (await unit.session.scalars(named.distinct().order_by(ReleaseRow.design))).all():
+        await refresh(unit, design, makes)
 
 
 def listed(rows: Iterable[ReleaseRow]) -> ReleaseRow | None:
@@ -101,7 +113,9 @@ async def rebuild(unit: Unit, makes: Makes | None = None) -> int:
     count = 0
     async for rows in _designs(unit):
         public = [each for every in rows if (each := _public(every))]
-        counts = [await makes(unit, [r.sha256 for r in each]) if makes else 0 for each in public]
+        counts = [
+            await makes(unit, [r.sha256 for r in each]) if makes else Made() for each in public
+        ]
         pairs = [
             (row, made) for each, made in zip(public, counts, strict=True) if (row := listed(each))
         ]
@@ -130,7 +144,7 @@ async def _designs(unit: Unit) -> AsyncGenerator[list[list[ReleaseRow]]]:
         yield list(together.values())
 
 
-def _document(row: ReleaseRow, made: int) -> Document:
+def _document(row: ReleaseRow, made: Made) -> Document:
     standing = Standing(row.sha256, row.published_at, is_deprecated(row), row.pictures, made)
     return document(Release.model_validate_json(row.manifest), standing)
 

@@ -343,7 +343,9 @@ FIELDS: Final[Mapping[str, Field]] = {
         "yes: only what its designer advises against; no: only what is current",
     ),
     "made": Field(
-        _whole(1, 1_000_000), _said("made at least {} times"), "conforming makes, at least"
+        _whole(1, 1_000_000),
+        _said("made at least {} times"),
+        "real parts of it, made and conforming, at least",
     ),
     "near": Field(
         _place,

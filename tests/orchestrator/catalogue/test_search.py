@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from designs import licences
+from designs import licences, okh
 from designs.design import (
     Ancestor,
     Check,
@@ -128,7 +128,7 @@ def collections(draw: st.DrawFn) -> list[Made]:
         )  # fmt: skip
         standing = Standing(
             f"{number:064x}", NOON + timedelta(days=draw(st.integers(0, 3))),
-            deprecated=draw(st.booleans()), made=draw(st.integers(0, 2)),
+            deprecated=draw(st.booleans()), made=okh.Made(total=draw(st.integers(0, 2))),
         )  # fmt: skip
         made.append(Made(release, standing))
     return made
@@ -253,7 +253,7 @@ def _fits_numbers(each: Made, query: Query) -> bool:
             query.tolerance is None or tightest >= query.tolerance,
             query.since is None or day >= query.since,
             query.until is None or day <= query.until,
-            query.made is None or standing.made >= query.made,
+            query.made is None or standing.made.total >= query.made,
             query.fits is None
             or all(
                 _fits(part, (query.fits.x / 1000, query.fits.y / 1000, query.fits.z / 1000))

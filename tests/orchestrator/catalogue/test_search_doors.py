@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
+from designs.okh import Made
 from orchestrator.app import create_app, wire
 from orchestrator.catalogue import feeds, service
 from orchestrator.catalogue.search import index
@@ -139,13 +140,13 @@ async def test_a_make_counts_only_while_it_conforms(
 ) -> None:
     sha = await publish(store, tmp_path)
 
-    async def three(_unit: object, releases: object) -> int:
+    async def three(_unit: object, releases: Sequence[str]) -> Made:
         assert list(releases) == [sha]
-        return 3
+        return Made(total=3)
 
     async with store.unit() as unit:
-        await index.recount(unit, sha, three)
-        await index.recount(unit, "0" * 64, three)
+        await index.recount(unit, [sha], three)
+        await index.recount(unit, ["0" * 64], three)
     assert (await client.get("/api/designs", params={"made": "3"})).json()["total"] == 1
     assert (await client.get("/api/designs", params={"made": "4"})).json()["total"] == 0
     await publish(store, tmp_path, version="2.0.0", function="Other words.")
@@ -162,8 +163,8 @@ async def test_private_makes_of_a_stranger_are_not_counted(
         private = {"sha256": "e" * 64, "version": "9.0.0", "private": True}
         unit.session.add(ReleaseRow(**(words | private)))
 
-    async def all_of_them(_unit: object, releases: Sequence[str]) -> int:
-        return len(releases)
+    async def all_of_them(_unit: object, releases: Sequence[str]) -> Made:
+        return Made(total=len(releases))
 
     async with store.unit() as unit:
         await index.refresh(unit, row.design, all_of_them)

@@ -27,8 +27,7 @@ from orchestrator.recalls.model import (
     affected,
     lot_key,
 )
-from orchestrator.store import Store
-from tests.orchestrator.orders.test_orders import confirmed, quoted, seal
+from tests.orchestrator.orders.test_orders import confirmed, opened, quoted, seal
 
 pytestmark = pytest.mark.timeout(300)
 _T = TypeVar("_T")
@@ -95,7 +94,7 @@ class Table:
 
     def __init__(self, url: str, folder: Path) -> None:
         self.loop = asyncio.new_event_loop()
-        self.store = self.wait(Store.open(url, folder / "blobs"))
+        self.store = self.wait(opened(url, folder / "blobs"))
         self.order, self.job = self.wait(self._order())
 
     def wait(self, work: Awaitable[_T]) -> _T:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from orchestrator.orders import model, service
 from orchestrator.orders.model import IllegalMove, JobState
-from orchestrator.store import Store
 from tests.orchestrator.orders.test_order_fold import CALLS, call
-from tests.orchestrator.orders.test_orders import confirmed, quoted, seal
+from tests.orchestrator.orders.test_orders import confirmed, opened, quoted, seal
 
 _T = TypeVar("_T")
 BEGUN = {JobState.PLANNED, JobState.OFFERED, JobState.MADE, JobState.ABANDONED, JobState.RECEIVED}
@@ -27,7 +26,7 @@ steps = st.lists(
 class Shop:
     def __init__(self, folder: Path) -> None:
         self.loop = asyncio.new_event_loop()
-        self.store = self.wait(Store.open(f"sqlite+aiosqlite:///{folder}/a.db", folder / "blobs"))
+        self.store = self.wait(opened(f"sqlite+aiosqlite:///{folder}/a.db", folder / "blobs"))
         self.orders = 0
 
     def wait(self, work: Awaitable[_T]) -> _T:

@@ -17,9 +17,9 @@ from sqlalchemy import select
 
 from orchestrator.orders import model, service
 from orchestrator.orders.model import IllegalMove, JobState, OrderState
-from orchestrator.store import Store, Unit
+from orchestrator.store import Unit
 from orchestrator.store.tables import EventRow
-from tests.orchestrator.orders.test_orders import confirmed, quoted, seal
+from tests.orchestrator.orders.test_orders import confirmed, opened, quoted, seal
 
 pytestmark = pytest.mark.timeout(300)
 _T = TypeVar("_T")
@@ -69,7 +69,7 @@ class OrderFold(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.loop = asyncio.new_event_loop()
         path = Path(self.folder.name)
-        self.store = self.wait(Store.open(f"sqlite+aiosqlite:///{path}/city.db", path / "blobs"))
+        self.store = self.wait(opened(f"sqlite+aiosqlite:///{path}/city.db", path / "blobs"))
         self.jobs: dict[str, Known] = {}
         self.orders: dict[str, OrderState] = {}
         self.places(1)

@@ -11,6 +11,17 @@ from hypothesis import strategies as st
 from orchestrator.orders import model, service
 from orchestrator.orders.model import Item, JobState, Maker, OrderState, PriceLine, Quoted
 from orchestrator.store import Store, Unit
+from tests.orchestrator.dispatch.conftest import _publish, a_release
+
+RELEASE = a_release("f" * 64)
+
+
+async def opened(url: str, blobs: Path) -> Store:
+    """A store in which what `quoted` is of is published."""
+    store = await Store.open(url, blobs)
+    async with store.unit() as unit:
+        await _publish(unit, RELEASE)
+    return store
 
 
 def quoted(**changes: object) -> Quoted:
@@ -20,8 +31,9 @@ def quoted(**changes: object) -> Quoted:
         lines=(PriceLine(what="set-up", minor=100), PriceLine(what="machine time", minor=75)),
     )  # fmt: skip
     plain = {
-        "id": "q-1", "release": "ab" * 32, "title": "Wall hook", "version": "1.0.0", "quantity": 2,
-        "lat": 41.39, "lon": 2.19, "items": (item,), "currency": "EUR", "policy_version": "p1",
+        "id": "q-1", "release": RELEASE.sha256, "title": "Wall hook", "version": "1.0.0",
+        "quantity": 2, "lat": 41.39, "lon": 2.19, "items": (item,),
+        "currency": "EUR", "policy_version": "p1",
         "ready_at": None, "valid_until": datetime.now(UTC) + timedelta(hours=1),
     }  # fmt: skip
     return Quoted.model_validate({**plain, **changes})
@@ -38,9 +50,9 @@ def seal(payload: bytes) -> str:
 
 @pytest.fixture
 async def store(database_url: str, tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(database_url, tmp_path / "blobs")
-    yield opened
-    await opened.close()
+    store = await opened(database_url, tmp_path / "blobs")
+    yield store
+    await store.close()
 
 
 async def place(store: Store) -> str:

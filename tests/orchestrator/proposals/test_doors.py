@@ -311,3 +311,26 @@ async def test_a_page_links_no_repository_that_is_a_script(site: Site) -> None:
     made = await releases.publish(site.store, files, Answers())
     assert made.release.repo == "javascript:alert(1)"
     assert 'href="javascript' not in (await site.page("/designs/plate")).answer.text
+
+
+async def test_licences_decide_what_may_be_proposed(site: Site) -> None:
+    await site.publish(licence="CC-BY-ND-4.0")
+    doors, said = "/api/designs/plate/proposals", {"author": "Cy", "message": "Wider"}
+    wider, words = ("files", ("plate.svg", WIDER.encode())), ("files", ("how.md", b"Cut it."))
+    no = await site.api("POST", doors, 422, data=said, files=[wider])
+    assert "exactly as it is" in no.json()["detail"]
+    assert "ask Ana Puig for another licence" in no.json()["detail"]
+    assert (await site.api("POST", doors, 201, data=said, files=[words])).json()["key"]
+    no = await site.api("POST", doors, 422, data=said | {"licence": "MIT"}, files=[words])
+    assert "files under MIT cannot become part of a design under CC-BY-ND-4.0" in no.text
+
+    await site.publish(title="Lid", licence="CC-BY-4.0")
+    made = await site.api(
+        "POST", "/api/designs/lid/proposals", 201, data=said | {"licence": "mit"}, files=[words]
+    )
+    assert made.json()["seen"]["given"] == "MIT"
+    accept = {"key": site.key, "share": 10}
+    path = f"/api/proposals/{made.json()['id']}/accept"
+    done = (await site.api("POST", path, 200, json=accept)).json()
+    release = (await site.api("GET", f"/api/releases/{done['release']}", 200)).json()["release"]
+    assert release["contributors"][1]["did"].endswith(", given under MIT")
