@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -329,11 +329,16 @@ if os.environ.get("CI") == "true":
 _PUBLISHING = ("test_drafts.py", "test_forks.py", "test_lifecycle.py", "test_proposals.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of the tests that publish for real a third run on PostgreSQL, too, and all that race.
 
-    COSMOLOCAL_EVERY_STORE=1 runs all of them on both.
+    COSMOLOCAL_EVERY_STORE=1 runs all of them on both. Tests that share something of their module
+    stay with one worker, so that it is made once.
     """
+    for item in items:
+        if _shares(item) and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     if os.environ.get("COSMOLOCAL_EVERY_STORE"):
         return
     spared = [item for item in items if _is_spared(item)]
@@ -346,3 +351,8 @@ def _is_spared(item: pytest.Item) -> bool:
         return False
     plain = item.name.partition("[")[0]
     return "at_once" not in plain and zlib.crc32(plain.encode()) % 3 != 0
+
+
+def _shares(item: pytest.Item) -> bool:
+    known = cast(pytest.Function, item)._fixtureinfo.name2fixturedefs
+    return any(each[-1].scope == "module" for each in known.values())
