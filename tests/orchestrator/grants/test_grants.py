@@ -1,6 +1,8 @@
 """Grants: deny by default, whom each covers, and the way from a key to an order that stands."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from orchestrator.grants.model import Lab, Recorded, Step, Whom, Wish
 from orchestrator.grants.service import NotGranted
 from orchestrator.orders import service as orders
 from orchestrator.planning import service as planning
+from orchestrator.store import Store
 from tests.orchestrator.dispatch.conftest import PRINTER
 from tests.orchestrator.planning.test_planning import Town, town
 from tests.orchestrator.test_pages import Site, site
@@ -57,7 +60,7 @@ def steps(draw: st.DrawFn) -> Step:
     return Step("Lamp", version, licence, "Cy", "lamp", grants)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(steps(), min_size=1, max_size=3), LABS, st.integers(1, 5))
 def test_what_is_permitted_stands_on_a_grant_for_each_licence_that_wants_one(
     line: list[Step], lab: Lab, units: int
@@ -83,7 +86,7 @@ def test_what_is_permitted_stands_on_a_grant_for_each_licence_that_wants_one(
             assert step.version != "first"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(steps(), min_size=1, max_size=2), recorded(), LABS)
 def test_one_more_grant_takes_nothing_away_and_none_gives_nothing(
     line: list[Step], more: Recorded, lab: Lab
@@ -114,6 +117,14 @@ def test_one_more_grant_takes_nothing_away_and_none_gives_nothing(
 def test_a_wish_that_says_too_little_or_too_much_is_none(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Wish.model_validate(wrong)
+
+
+@pytest.fixture
+async def one_town(tmp_path: Path) -> AsyncIterator[Town]:
+    """On SQLite alone, for what asks nothing of the database."""
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/test.db", tmp_path / "blobs")
+    yield Town(store)
+    await store.close()
 
 
 async def keyed(town: Town, design: str = "hook") -> str:
@@ -186,7 +197,8 @@ async def test_a_grant_withdrawn_after_the_quote_lets_nothing_be_ordered(town: T
         assert not await orders.orders(unit)
 
 
-async def test_whoever_forks_cannot_grant_what_is_not_theirs(town: Town) -> None:
+async def test_whoever_forks_cannot_grant_what_is_not_theirs(one_town: Town) -> None:
+    town = one_town
     await town.publish(licence=NC)
     base = town.release
     await town.open_lab("Near", 1, PRINTER)
@@ -204,7 +216,8 @@ async def test_whoever_forks_cannot_grant_what_is_not_theirs(town: Town) -> None
     assert (await town.quote(design="mine")).complete
 
 
-async def test_what_no_grant_lifts_or_nobody_can_look_up_is_refused(town: Town) -> None:
+async def test_what_no_grant_lifts_or_nobody_can_look_up_is_refused(one_town: Town) -> None:
+    town = one_town
     await town.publish(licence=NC)
     key = await keyed(town)
     yesterday = (datetime.now(UTC) - timedelta(days=2)).date()
