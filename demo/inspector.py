@@ -16,6 +16,8 @@ import httpx
 
 from demo.children import python
 from demo.world import Machine, World
+from designs.geometry.mesh import read_mesh, write_stl
+from designs.turning import Degrees
 
 _VERDICTS = {0: "conforms", 1: "deviates"}
 KIND = "simulated program conformance"
@@ -68,7 +70,7 @@ class Inspector(threading.Thread):
             return None
         program = machine.record / f"job-{start}.gcode"
         part = self._part(api, make)
-        design = self._design(api, make["release"], part)
+        design = self._design(api, make, part)
         readings = self._measured(machine.spec.simulator, design, part["thickness_mm"], program)
         return {"kind": KIND, "inspector": inspector, **readings}
 
@@ -108,12 +110,25 @@ class Inspector(threading.Thread):
         release = api.get(f"/api/releases/{make['release']}").raise_for_status().json()["release"]
         return next(part for part in release["parts"] if part["name"] == make["part"])
 
-    def _design(self, api: httpx.Client, release: str, part: dict[str, Any]) -> Path:
-        path = self._drawer / f"{part['file_sha256'][:16]}.{part['format']}"
+    def _design(self, api: httpx.Client, make: dict[str, Any], part: dict[str, Any]) -> Path:
+        """The file that it was made from, the part's own or that for its class of machine, in the
+        pose that its recipe has it printed in.
+        """
+        made_from = (part, *part["alternatives"])
+        kind = next(each["format"] for each in made_from if each["file_sha256"] == make["file"])
+        turn = (part["recipe"] or {}).get("orientation_deg")
+        path = self._drawer / f"{make['file'][:16]}.{kind}"
         if not path.exists():
-            answer = api.get(f"/releases/{release}/files/{part['file_sha256']}").raise_for_status()
+            address = f"/releases/{make['release']}/files/{make['file']}"
+            answer = api.get(address).raise_for_status()
             path.write_bytes(answer.content)
-        return path
+        return _laid(path, kind, turn) if turn else path
+
+
+def _laid(path: Path, kind: str, turn: Degrees) -> Path:
+    laid = path.with_name(f"{path.stem}-{'-'.join(f'{angle:g}' for angle in turn)}.stl")
+    write_stl(read_mesh(path, kind).turned(turn), laid)
+    return laid
 
 
 def started(machine: Machine, made_at: datetime) -> object | None:

@@ -143,12 +143,25 @@ class Check(_Value):
 
 
 class Alternative(_Value):
-    """Another file of the same part: for a class of machine, or in another format for any."""
+    """Another file of the same part: for a class of machine, or in another format for any.
+
+    `facts` of an export for a class, read as the part's own were; without them no lab is sent it.
+    """
 
     file_name: Path
     file_sha256: Sha256
     format: Word
     machine_class: Line | None = None
+    facts: Facts | None = None
+
+    def serves(self, machine_class: str) -> bool:
+        named = self.machine_class
+        return named is not None and class_of(named) == class_of(machine_class)
+
+
+def class_of(profile: str) -> str:
+    """The class of machines that a profile describes; of a shipped one without `generic-`."""
+    return profile.removeprefix("generic-")
 
 
 class Contributor(_Value):
@@ -187,6 +200,23 @@ class Part(_Value):
     recipe: Recipe | None = None
     inspection: tuple[Check, ...] = Field(default=(), max_length=100)
     alternatives: tuple[Alternative, ...] = Field(default=(), max_length=50)
+
+    def on(self, machine_class: str) -> Self:
+        """The part as machines of this class get it: from the first export for them, if any.
+
+        Never from a program, and never from what was made for another process: facts of one kind.
+        """
+        fit = (
+            each
+            for each in self.alternatives
+            if each.serves(machine_class) and each.facts and each.facts.kind == self.facts.kind
+        )
+        chosen = next(fit, None)
+        return self if chosen is None else self.made_from(chosen)
+
+    def made_from(self, other: Alternative) -> Self:
+        changed = {name: getattr(other, name) for name in _OF_ITS_FILE}
+        return self.model_copy(update=changed)
 
 
 class Bought(_Value):
@@ -234,7 +264,7 @@ class Release(_Value):
         What came into the record later and is not used stays out: older releases keep their hash.
         """
         plain = _without(self.model_dump(mode="json"), _LATER)
-        plain["parts"] = [_without(part, _LATER_OF_PARTS) for part in plain["parts"]]
+        plain["parts"] = [_plain_part(part) for part in plain["parts"]]
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return text.encode()
 
@@ -248,6 +278,12 @@ class Release(_Value):
 
 _LATER = ("ancestor", "contributors", "first_article")
 _LATER_OF_PARTS = ("recipe", "inspection", "alternatives")
+_OF_ITS_FILE = ("file_name", "file_sha256", "format", "facts")
+
+
+def _plain_part(plain: dict[str, Any]) -> dict[str, Any]:
+    others = [_without(other, ("facts",)) for other in plain["alternatives"]]
+    return _without({**plain, "alternatives": others}, _LATER_OF_PARTS)
 
 
 def _without(plain: dict[str, Any], later: tuple[str, ...]) -> dict[str, Any]:

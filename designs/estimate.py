@@ -3,11 +3,9 @@
 Every figure is an estimate with a spread and is never called measured: programs, and then finished
 jobs, know better. Heating, clamping and clearing are the workshop's set-up and not in it.
 
-The rates are fitted to programs: printing to PrusaSlicer 2.5's own estimate for 30 parts (0.2 mm
-layers, 15 % infill), milling and laser to our tool paths for 10 and 16 sheet parts. The spreads
-(`_TIME`, `_MASS`) are assumptions: what those programs needed over the model, and some more for
-machines that are slower at corners than their programs think. A machine of no class named here is
-taken for the one that does its process, with the wider spread `_STRANGER`.
+Rates and spreads are fitted to programs (`bench/estimate.py`, docs/estimates.md): a spread is what
+programs needed of designs that the rates had not seen. No machine was measured. A machine of no
+class named here is taken for the one that does its process, with the spread `_STRANGER`.
 """
 
 import math
@@ -17,6 +15,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from designs import turning
 from designs.design import DrawingFacts, Facts, MeshFacts, Recipe
 from designs.errors import Refused
 from designs.processes import FDM, LASER, MILL, Material, find_material
@@ -35,20 +34,33 @@ class Estimate(BaseModel):
     grams_p90: float
 
 
+class Laid(NamedTuple):
+    """Plastic by what it is laid for: outer and inner walls, floors and roofs, infill."""
+
+    outer: float
+    inner: float
+    solid: float
+    infill: float
+
+
+_NORMAL_MM3_S = Laid(1.63, 3.52, 2.85, 4.25)
+
+
 @dataclass(frozen=True)
 class Printer:
-    """A 0.4 mm nozzle: `skin_mm` of solid shell, the rest filled to `infill`.
+    """A 0.4 mm nozzle: walls and `solid_layers` of floor and roof, the rest filled to `infill`.
 
-    Rates are what the extruder gives on average in shell and infill, accelerations included;
-    `layer_s` is what each layer costs beyond (travel, retraction, change of height).
+    `mm3_s` is what the extruder gives for each at `at_layer_mm`, accelerations included; `layer_s`
+    is what each layer costs beyond (travel, retraction, change of height).
     """
 
     layer_mm: float = 0.2
-    skin_mm: float = 0.9
-    infill: float = 0.18
-    shell_mm3_s: float = 2.65
-    infill_mm3_s: float = 6.6
-    layer_s: float = 2.75
+    walls: int = 2
+    solid_layers: int = 4
+    infill: float = 0.15
+    mm3_s: Laid = _NORMAL_MM3_S
+    at_layer_mm: float = 0.2
+    layer_s: float = 1.57
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,12 @@ class _Cut(NamedTuple):
     pass_mm: float  # depth of one pass
 
 
+class _Beam(NamedTuple):
+    upto_mm: float
+    feed_mm_min: float
+    passes: int
+
+
 MACHINES: Mapping[str, Printer | Mill | Laser] = {
     "fdm-220": Printer(),
     "cnc-3018": Mill(),
@@ -75,8 +93,15 @@ MACHINES: Mapping[str, Printer | Mill | Laser] = {
 }
 _DOES: Mapping[str, Printer | Mill | Laser] = {FDM: Printer(), MILL: Mill(), LASER: Laser()}
 _STRANGER = (0.6, 1.6)  # of a machine whose class nobody has fitted: slower or faster by as much
-_FLOWS_MM3_S = {"tpu": 3.0, "petg": 8.0}  # what a filament's melt allows
-_MILLED = {
+_DRAFT = Printer(
+    layer_mm=0.28,
+    solid_layers=3,
+    infill=0.1,
+    mm3_s=Laid(2.45, 5.3, 4.3, 6.4),
+    at_layer_mm=0.28,
+)
+_FLOWS_MM3_S = {"tpu": 3.0}  # what a filament's melt allows
+CUTTERS = {
     "plywood": _Cut(800, 1.59),
     "birch_plywood": _Cut(700, 1.27),
     "mdf": _Cut(900, 1.59),
@@ -85,26 +110,27 @@ _MILLED = {
     "hdpe": _Cut(900, 1.59),
     "aluminium": _Cut(240, 0.25),
 }
-_LASERED = {
-    "plywood": _Cut(300, 1.6),
-    "birch_plywood": _Cut(260, 1.6),
-    "mdf": _Cut(240, 1.6),
-    "acrylic": _Cut(180, 1.07),
-    "cardboard": _Cut(1500, 2.1),
+BEAMS = {
+    "plywood": (_Beam(3.2, 300, 2), _Beam(5.2, 220, 4)),
+    "birch_plywood": (_Beam(3.2, 260, 2), _Beam(5.2, 200, 4)),
+    "mdf": (_Beam(3.2, 240, 2), _Beam(5.2, 180, 5)),
+    "acrylic": (_Beam(3.2, 180, 3), _Beam(5.2, 140, 6)),
+    "cardboard": (_Beam(2.1, 1500, 1), _Beam(5.2, 900, 1)),
 }
-_WALLS, _WALL_MM = 2, 0.45
+_WALL_MM = 0.45
 _LAID = 1.2
-"""Infill laid over infill asked for, as with the usual: crossing lines and their ends are extra."""
+"""Infill laid over infill asked for: crossing lines and their ends are extra."""
 _TIME: Mapping[type, tuple[float, float]] = {
-    Printer: (0.85, 1.25),
-    Mill: (0.85, 1.25),
-    Laser: (0.9, 1.15),
+    Printer: (0.85, 1.15),
+    Mill: (0.94, 1.04),
+    Laser: (0.98, 1.02),
 }
 _MASS: Mapping[type, tuple[float, float]] = {
-    Printer: (0.85, 1.2),
-    Mill: (0.85, 1.15),
-    Laser: (0.85, 1.15),
+    Printer: (0.91, 1.09),
+    Mill: (0.9, 1.1),
+    Laser: (0.9, 1.1),
 }
+"""Of sheets it is an assumption about their density; the area is known."""
 
 
 def estimate(
@@ -114,11 +140,13 @@ def estimate(
     machine_class: str,
     thickness_mm: float | None = None,
     recipe: Recipe | None = None,
+    quality: str = "normal",
 ) -> Estimate:
     """One piece of the part on a machine of that class, or of one that does the process where the
     class is a name of the shop's own; raises `Refused` where they do not fit.
 
-    Of a recipe its layers, walls and infill count.
+    Of a recipe layers, walls, infill and orientation count; a draft is printed as one where the
+    recipe says nothing.
     """
     machine, stuff = MACHINES.get(machine_class, _DOES.get(process)), find_material(material)
     if machine is None or stuff is None or process not in stuff.processes:
@@ -128,7 +156,9 @@ def estimate(
             f"Choose a machine of {', '.join(MACHINES)} and a material that goes with it",
         )
     if isinstance(machine, Printer) and isinstance(facts, MeshFacts):
-        seconds, grams = _printed(facts, stuff, _following(machine, recipe))
+        facts = turned(facts, recipe)
+        usual = _DRAFT if quality == "draft" else machine
+        seconds, grams = _printed(facts, stuff, following(usual, recipe))
     elif not isinstance(machine, Printer) and isinstance(facts, DrawingFacts) and thickness_mm:
         seconds = _cut(facts, stuff, machine, thickness_mm)
         grams = facts.area_mm2 * thickness_mm / 1000 * stuff.density_g_cm3
@@ -142,39 +172,51 @@ def estimate(
     return _spread(seconds / 60, grams, spread, _MASS[type(machine)])
 
 
-def _following(printer: Printer, recipe: Recipe | None) -> Printer:
-    """The usual has two walls and 15 % infill; a wall is half its skin thick."""
+def turned(facts: MeshFacts, recipe: Recipe | None) -> MeshFacts:
+    """The facts of the part as it is laid on the bed."""
+    if recipe is None or recipe.orientation_deg is None:
+        return facts
+    size_mm = turning.box_mm(facts.size_mm, recipe.orientation_deg)
+    return facts.model_copy(update={"size_mm": size_mm})
+
+
+def following(printer: Printer, recipe: Recipe | None) -> Printer:
+    """The printer as the recipe has it."""
     if recipe is None:
         return printer
-    extra = 0.0 if recipe.walls is None else (recipe.walls - _WALLS) * _WALL_MM
-    share = printer.infill if recipe.infill_pct is None else recipe.infill_pct / 100 * _LAID
     return replace(
         printer,
         layer_mm=recipe.layer_mm or printer.layer_mm,
-        skin_mm=printer.skin_mm + extra,
-        infill=min(1.0, share),
-        shell_mm3_s=_slower(printer.shell_mm3_s, recipe, printer),
-        infill_mm3_s=_slower(printer.infill_mm3_s, recipe, printer),
+        walls=recipe.walls or printer.walls,
+        infill=printer.infill if recipe.infill_pct is None else recipe.infill_pct / 100,
     )
 
 
-def _slower(mm3_s: float, recipe: Recipe, printer: Printer) -> float:
-    """The nozzle moves as fast; a thinner bead is less plastic."""
-    return mm3_s * (recipe.layer_mm or printer.layer_mm) / printer.layer_mm
+def laid_mm3(facts: MeshFacts, printer: Printer) -> Laid:
+    """From the outside in, as long as there is part left.
+
+    How much of the surface lies flat nobody measured: between twice the mean section and twice
+    the box's floor, so their geometric mean is taken.
+    """
+    x, y, z = facts.size_mm
+    volume, area, z = abs(facts.volume_mm3), facts.area_mm2, max(z, printer.layer_mm)
+    flat_mm2 = min(2 * math.sqrt(volume / z * x * y), 0.9 * area)
+    wall = (area - flat_mm2) * _WALL_MM
+    outer = min(wall, volume)
+    inner = min(wall * (printer.walls - 1), volume - outer)
+    shell = outer + inner
+    solid = min(flat_mm2 * printer.solid_layers * printer.layer_mm, volume - shell)
+    return Laid(outer, inner, solid, (volume - shell - solid) * min(1.0, printer.infill * _LAID))
 
 
 def _printed(facts: MeshFacts, material: Material, printer: Printer) -> tuple[float, float]:
-    """(seconds, grams). Shell volume = surface x skin thickness, at most the whole part."""
-    shell = min(facts.volume_mm3, facts.area_mm2 * printer.skin_mm)
-    filling = (facts.volume_mm3 - shell) * printer.infill
+    """(seconds, grams). The nozzle moves as fast with a thinner bead, which is less plastic."""
+    laid, thinner = laid_mm3(facts, printer), printer.layer_mm / printer.at_layer_mm
     most = _FLOWS_MM3_S.get(material.id, math.inf)
     layers = math.ceil(facts.size_mm[2] / printer.layer_mm)
-    seconds = (
-        shell / min(printer.shell_mm3_s, most)
-        + filling / min(printer.infill_mm3_s, most)
-        + layers * printer.layer_s
-    )
-    return seconds, (shell + filling) / 1000 * material.density_g_cm3
+    pace = (min(rate * thinner, most) for rate in printer.mm3_s)
+    seconds = sum(mm3 / mm3_s for mm3, mm3_s in zip(laid, pace, strict=True))
+    return seconds + layers * printer.layer_s, sum(laid) / 1000 * material.density_g_cm3
 
 
 def _cut(
@@ -187,7 +229,7 @@ def _cut(
 
 def _milled(facts: DrawingFacts, material: Material, mill: Mill, thickness_mm: float) -> float:
     """Seconds: the cutter's path lies half its width outside of outlines and inside of holes."""
-    cut = _MILLED[material.id]
+    cut = CUTTERS[material.id]
     passes = math.ceil((thickness_mm + mill.breakthrough_mm) / cut.pass_mm)
     path = facts.cut_length_mm + math.pi * mill.cutter_mm * (facts.outlines - facts.holes)
     contours = facts.outlines + facts.holes
@@ -195,10 +237,11 @@ def _milled(facts: DrawingFacts, material: Material, mill: Mill, thickness_mm: f
 
 
 def _lasered(facts: DrawingFacts, material: Material, laser: Laser, thickness_mm: float) -> float:
-    cut = _LASERED[material.id]
-    passes = math.ceil(thickness_mm / cut.pass_mm)
+    rows = BEAMS[material.id]
+    beam = next((row for row in rows if thickness_mm <= row.upto_mm), rows[-1])
+    passes = math.ceil(beam.passes * max(1.0, thickness_mm / beam.upto_mm))
     contours = facts.outlines + facts.holes
-    return passes * facts.cut_length_mm / cut.feed_mm_min * 60 + contours * laser.contour_s
+    return passes * facts.cut_length_mm / beam.feed_mm_min * 60 + contours * laser.contour_s
 
 
 def _spread(

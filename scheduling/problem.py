@@ -121,7 +121,8 @@ class Machine:
 class Job:
     """One operation on a quantity of one part, wanted at a place.
 
-    `size_um` is compared axis by axis with a machine's envelope, as the part lies in its file.
+    `size_um` is compared axis by axis with a machine's envelope, as the part lies in its file;
+    `sizes_um` by id of the machines that make it from a file of another size.
     `durations_s` and `prices_minor` (machine time only) are by machine id; a machine without a
     duration cannot do the job; one without a price costs its rate times the duration, rounded up.
     `after` names jobs that must be made and received at the lab first; `keep_with` is a label:
@@ -143,12 +144,19 @@ class Job:
     due_s: int | None = None
     after: tuple[str, ...] = ()
     keep_with: str | None = None
+    sizes_um: Mapping[str, tuple[int, int, int]] = field(
+        default_factory=dict[str, tuple[int, int, int]], hash=False
+    )
+
+    def size_on(self, machine: str) -> tuple[int, int, int]:
+        return self.sizes_um.get(machine, self.size_um)
 
     def __post_init__(self) -> None:
         _slug("a job", self.id)
         where = f"job {self.id}"
         _place(where, self.lat_udeg, self.lon_udeg)
-        _size(f"{where}: size_um", self.size_um, 0)
+        for size_um in (self.size_um, *self.sizes_um.values()):
+            _size(f"{where}: size_um", size_um, 0)
         _whole(f"{where}: material_minor", self.material_minor, 0, MONEY_MAX_MINOR)
         _whole(f"{where}: release_s", self.release_s, 0, _TIME_MAX_S)
         self._check_wishes(where)

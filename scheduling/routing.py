@@ -69,7 +69,7 @@ def free_starts(problem: Problem, job: Job, machine: Machine) -> Spans:
 
 
 def _size_fits(job: Job, machine: Machine) -> bool:
-    return all(a <= b for a, b in zip(job.size_um, machine.envelope_um, strict=True))
+    return all(a <= b for a, b in zip(job.size_on(machine.id), machine.envelope_um, strict=True))
 
 
 def _thickness_fits(job: Job, machine: Machine) -> bool:
@@ -179,7 +179,8 @@ def _changes(problem: Problem, job: Job, machine: Machine) -> tuple[Change, ...]
             return None
         changes.append(Change("material", min(machine.materials)))
     if not _size_fits(job, machine):
-        x, y, z = (min(a, b) for a, b in zip(job.size_um, machine.envelope_um, strict=True))
+        both = zip(job.size_on(machine.id), machine.envelope_um, strict=True)
+        x, y, z = (min(a, b) for a, b in both)
         changes.append(Change("size_um", (x, y, z)))
     if not _thickness_fits(job, machine):
         changes.append(Change("thickness_um", machine.thickness_max_um or 0))
@@ -204,7 +205,7 @@ def _share(job: Job, machine: Machine, change: Change) -> float:
     if isinstance(change.to, str):
         return 0.0
     if isinstance(change.to, tuple):
-        pairs = zip(job.size_um, change.to, strict=True)
+        pairs = zip(job.size_on(machine.id), change.to, strict=True)
         return max(1 - smaller / wanted for wanted, smaller in pairs if wanted)
     wanted = {
         "thickness_um": job.thickness_um or 0,
@@ -221,5 +222,6 @@ def relaxed(job: Job, relaxation: Relaxation) -> Job:
             durations = {**job.durations_s, relaxation.machine: int(str(change.to))}
             job = replace(job, durations_s=durations)
         else:
-            job = replace(job, **{change.field: change.to})
+            sizes_um = {} if change.field == "size_um" else job.sizes_um
+            job = replace(job, **{change.field: change.to, "sizes_um": sizes_um})
     return job

@@ -77,7 +77,7 @@ def _placed(problem: Problem, plan: Plan, spot: Assignment) -> Iterator[Fault]:
 def _incapable(job: Job, machine: Machine) -> str:
     if machine.process != job.process or job.material not in machine.materials:
         return f"it does not do {job.process} in {job.material}"
-    if any(job.size_um[axis] > machine.envelope_um[axis] for axis in range(3)):
+    if any(job.size_on(machine.id)[axis] > machine.envelope_um[axis] for axis in range(3)):
         return "the part is larger than the machine"
     thick, limit = job.thickness_um, machine.thickness_max_um
     if thick is not None and limit is not None and thick > limit:

@@ -63,7 +63,8 @@ def _lack(problem: Problem, job: Job, machines: Sequence[Machine], step: str) ->
             return f"does not work with {job.material}, only with {listed(taken) or 'nothing now'}"
         case "size":
             largest = max(machines, key=lambda each: sorted(each.envelope_um))
-            return f"takes at most {size(largest.envelope_um)}, the part is {size(job.size_um)}"
+            asked = size(job.size_on(largest.id))
+            return f"takes at most {size(largest.envelope_um)}, the part is {asked}"
         case "thickness":
             limit = max(machine.thickness_max_um or 0 for machine in machines)
             return f"takes sheets up to {mm(limit)}, the part needs {mm(job.thickness_um or 0)}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from designs import kinds
+from designs import kinds, turning
 from designs.design import MeshFacts
 from designs.errors import Finding, Refused, Severity
 
@@ -69,6 +69,10 @@ class Mesh:
     @property
     def bounds_mm(self) -> tuple[Points, Points]:
         return self.vertices.min(axis=0), self.vertices.max(axis=0)
+
+    def turned(self, turn: turning.Degrees) -> "Mesh":
+        """About the origin: x, then y, then z."""
+        return replace(self, vertices=self.vertices @ np.array(turning.matrix(turn)).T)
 
     def moved(self, dx_mm: float = 0, dy_mm: float = 0, dz_mm: float = 0) -> "Mesh":
         return replace(self, vertices=self.vertices + np.array([dx_mm, dy_mm, dz_mm]))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from designs.errors import Finding
+from designs.turning import Degrees
 from fablab_agents.prepare.order import Order, note, refusal, refuse_if_any
 from fablab_agents.prepare.post import number
 from fablab_agents.protocol.tickets import Manner
@@ -17,11 +18,15 @@ _THINNEST, _THICKEST = 0.25, 0.8  # of the nozzle's width: as its makers advise
 
 @dataclass(frozen=True)
 class Asked:
-    """Settings by the slicer's names; `exact_layers`: none is stretched to end at the top."""
+    """Settings by the slicer's names; `exact_layers`: none is stretched to end at the top.
+
+    `turn` is in degrees about x, then y, then z.
+    """
 
     settings: dict[str, str]
     exact_layers: bool
     notes: tuple[Finding, ...]
+    turn: Degrees = (0.0, 0.0, 0.0)
 
 
 def asked(order: Order) -> Asked:
@@ -37,7 +42,8 @@ def asked(order: Order) -> Asked:
     away = tuple(say("the recipe", what, do) for what, do in _impossible(manner, nozzle_mm))
     notes = refuse_if_any(away)
     settings = dict(_settings(manner, nozzle_mm))
-    return Asked(settings, manner.locked and "layer_height" in settings, notes)
+    exact_layers = manner.locked and "layer_height" in settings
+    return Asked(settings, exact_layers, notes, manner.orientation_deg or Asked.turn)
 
 
 def of_sheet(order: Order) -> tuple[Finding, ...]:
@@ -76,9 +82,6 @@ def _impossible(manner: Manner, nozzle_mm: float) -> Iterator[tuple[str, str]]:
         low, high = _THINNEST * nozzle_mm, _THICKEST * nozzle_mm
         what = f"layers of {manner.layer_mm:g} mm are not for a nozzle of {nozzle_mm:g} mm"
         yield what, f"choose a printer with another nozzle, or {low:g} to {high:g} mm"
-    if manner.orientation_deg is not None and any(a % 360 for a in manner.orientation_deg):
-        turned = ", ".join(f"{angle:g}°" for angle in manner.orientation_deg)
-        yield f"parts are not turned ({turned}) here yet", "publish the file as it is to be printed"
     if manner.supports not in {None, "none"}:
         yield "no supports are printed here yet", "design the part so that it needs none"
     yield from _grade(manner)

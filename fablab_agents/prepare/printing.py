@@ -11,6 +11,7 @@ from pathlib import Path
 
 from designs import bounded
 from designs.errors import DesignRefused, Finding
+from designs.turning import Degrees
 from fablab_agents.prepare import manner, recipes, sandbox, slicing
 from fablab_agents.prepare.order import (
     LOST_MM,
@@ -67,7 +68,7 @@ def make(order: Order, program: Path) -> Made:
     filament = recipes.filament(order.material)
     with tempfile.TemporaryDirectory(prefix="cosmolocal-") as folder:
         stl = Path(folder) / "part.stl"
-        solid = _rebuilt(order, stl)
+        solid = _rebuilt(order, stl, wish.turn)
         config = slicing.settings(
             shared, filament, order.profile, solid.size_mm, exact_layers=wish.exact_layers
         )
@@ -75,7 +76,9 @@ def make(order: Order, program: Path) -> Made:
         best = _best(work)
         _write(work, best.sliced)
     made = _told(work, best, best.sliced.seconds + filament.heating_s)
-    return made.model_copy(update={"findings": (*wish.notes, *made.findings)})
+    findings = (*wish.notes, *made.findings)
+    facts = {**made.facts, "turned_deg": ", ".join(f"{angle:g}" for angle in wish.turn)}
+    return made.model_copy(update={"findings": findings, "facts": facts})
 
 
 def _best(work: _Work) -> _Try:
@@ -108,10 +111,11 @@ def _write(work: _Work, sliced: slicing.Sliced) -> None:
     save(work.program, title + sliced.text)
 
 
-def _rebuilt(order: Order, stl: Path) -> Solid:
+def _rebuilt(order: Order, stl: Path, turn: Degrees) -> Solid:
     low, high = order.profile.envelope_mm
     middle: list[bounded.Json] = [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2]
-    asked = (str(order.file_path), order.format, str(stl), middle)
+    turned: list[bounded.Json] = [*turn]
+    asked = (str(order.file_path), order.format, str(stl), middle, turned)
     solid = Solid.model_validate(bounded.run("fablab_agents.prepare.solids:rebuild", *asked))
     refuse_if_any(_too_large(solid, order.profile))
     return solid

@@ -5,16 +5,22 @@ It runs in a bounded child; the file it reads is a stranger's, the file it write
 
 from pathlib import Path
 
-from designs import bounded
+from designs import bounded, turning
 from designs.geometry.mesh import mesh_facts, read_mesh, write_stl
 from fablab_agents.prepare import judged, lastlook
 from fablab_agents.prepare.order import Printing, Solid, refuse_if_any
 from firmware_bridge.profiles import MachineProfile
 
 
-def rebuild(file: str, file_format: str, stl: str, middle_mm: tuple[float, float]) -> bounded.Json:
-    """Child's work: the part standing on the bed as our own STL; raises `DesignRefused`."""
-    mesh = read_mesh(file, file_format)
+def rebuild(
+    file: str,
+    file_format: str,
+    stl: str,
+    middle_mm: tuple[float, float],
+    turn: turning.Degrees = (0.0, 0.0, 0.0),
+) -> bounded.Json:
+    """Child's work: the part, turned, on the bed as our own STL; raises `DesignRefused`."""
+    mesh = read_mesh(file, file_format).turned(turn)
     low, high = mesh.bounds_mm
     x, y, _ = map(float, (low + high) / 2)
     move = (middle_mm[0] - x, middle_mm[1] - y, -float(low[2]))

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainSerializer,
     Strict,
     ValidationError,
     field_validator,
@@ -32,6 +33,8 @@ Vector = tuple[Number, Number, Number]
 Range = tuple[Number, Number]
 Slug = Annotated[str, Field(pattern=SLUG)]
 Code = Annotated[str, Field(pattern=CODE)]
+Codes = Annotated[frozenset[Code], PlainSerializer(sorted, when_used="json")]
+"""Written in one order: what is kept under a profile's text is found again after a restart."""
 
 
 class Envelope(NamedTuple):
@@ -153,8 +156,8 @@ class MachineProfile(_Table):
     line_max_bytes: Whole = Field(ge=16, le=256)
     lines_max: Whole = Field(default=5_000_000, gt=0)
     bytes_max: Whole = Field(default=256_000_000, gt=0)
-    codes: frozenset[Code]
-    review: frozenset[Code] = frozenset()
+    codes: Codes
+    review: Codes = frozenset()
     blocks: Blocks | None = None
     fdm: Fdm | None = None
     mill: Mill | None = None

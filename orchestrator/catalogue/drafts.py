@@ -491,7 +491,7 @@ def _planned(paths: Mapping[str, Path], row: DraftRow) -> _Plan:
     except DesignRefused as refused:
         return _Plan({}, refused.findings)
     parts: dict[str, PartDraft] = {}
-    for part in draft.parts:
+    for part in model.to_be_seen(draft):
         if part.file_name in paths:
             parts.setdefault(part.file_name, part)
     return _Plan(parts, model.hindrances(draft, paths.keys()), draft)

@@ -195,8 +195,9 @@ def _draft_of(release: Release) -> Draft:
 
 
 def _as_said(release: Release, facts: Mapping[str, Facts]) -> Release:
-    for part in release.parts:
-        if not _alike(part.facts.model_dump(), facts[part.name].model_dump()):
+    for name, part in model.as_seen(release).items():
+        seen = facts.get(name)
+        if seen is None or not _alike(part.facts.model_dump(), seen.model_dump()):
             raise model.refused(
                 "the record's facts are not those of its file", part.file_name, _ELSEWHERE
             )

@@ -476,11 +476,14 @@ def check_sent(draft: Draft, names: Collection[str]) -> None:
 def release(
     draft: Draft, licence: tuple[str, bool], facts: dict[str, Facts], files: dict[str, File]
 ) -> Release:
-    """The release that this draft and these examined files make; `facts` by part name."""
+    """The release that this draft and these files make; `facts` by name of what is to be seen."""
     parts = tuple(
         Part(
             **part.model_dump(exclude={"file_name", "alternatives"}),
-            alternatives=tuple(_alternative(each, files) for each in part.alternatives),
+            alternatives=tuple(
+                _alternative(each, files, facts.get(_seen_as(part.name, number)))
+                for number, each in enumerate(part.alternatives)
+            ),
             file_name=part.file_name,
             file_sha256=files[part.file_name].sha256,
             format=files[part.file_name].format,
@@ -506,14 +509,47 @@ def release(
 _UNRECORDED: Final = ("said_roles", "assumed")
 
 
-def _alternative(entry: okh.AlternativeEntry, files: Mapping[str, File]) -> Alternative:
+def _alternative(
+    entry: okh.AlternativeEntry, files: Mapping[str, File], facts: Facts | None
+) -> Alternative:
     file = files[entry.file]
     return Alternative(
         file_name=file.name,
         file_sha256=file.sha256,
         format=file.format,
         machine_class=entry.machine_class,
+        facts=facts,
     )
+
+
+def to_be_seen(draft: Draft) -> tuple[PartDraft, ...]:
+    """What has to be examined: the parts, and each export for a class of machine as such a part.
+
+    Programs are not, nor a STEP beside the main file: nobody is sent them.
+    """
+    others = (
+        part.model_copy(update={"name": _seen_as(part.name, number), "file_name": each.file})
+        for part in draft.parts
+        for number, each in enumerate(part.alternatives)
+        if each.machine_class and file_format(each.file) in FORMATS - {"step"}
+    )
+    return (*draft.parts, *others)
+
+
+def _seen_as(part: str, alternative: int) -> str:
+    """Such as no part is called."""
+    return f"{part}@{alternative}"
+
+
+def as_seen(release: Release) -> dict[str, Part]:
+    """The parts and what they can be made from besides, by the names of `to_be_seen`."""
+    others = {
+        _seen_as(part.name, number): part.made_from(each)
+        for part in release.parts
+        for number, each in enumerate(part.alternatives)
+        if each.facts
+    }
+    return {part.name: part for part in release.parts} | others
 
 
 def wanted(names: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ written: a release is there whole or not at all.
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -128,7 +128,8 @@ async def keep(
     """Examine and keep what a draft names, and the one row that publishes it."""
     model.check_sent(draft, files.keys())
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
-        examined = await examine_all(draft, files, Path(work), terms.seen)
+        asked = model.to_be_seen(draft)
+        examined = await examine_all(asked, files, Path(work), terms.seen)
         findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]
         model.reject(findings)
         sent = files
@@ -145,7 +146,8 @@ async def keep(
         release = record(draft, facts, hashed)
         async with store.view() as unit:
             await _checked(unit, release, terms)  # what is refused leaves no file
-        pictures = await asyncio.to_thread(_keep, store.blobs, files, examined)
+        parts = {part.name: examined[part.name] for part in draft.parts}
+        pictures = await asyncio.to_thread(_keep, store.blobs, files, parts)
     async with store.unit() as unit:
         return await insert(unit, release, findings, pictures, terms)
 
@@ -212,13 +214,13 @@ def described(files: Mapping[str, Path], answers: Answers) -> Draft:
 
 
 async def examine_all(
-    draft: Draft, files: Mapping[str, Path], work: Path, seen: Seen = unseen
+    parts: Iterable[PartDraft], files: Mapping[str, Path], work: Path, seen: Seen = unseen
 ) -> dict[str, Examined]:
-    """By part name. One child at a time: a shop-sized server has two cores."""
+    """By their names. One child at a time: a shop-sized server has two cores."""
     return {
         part.name: seen(part)
         or await asyncio.to_thread(examine, part, files[part.file_name], work / part.name)
-        for part in draft.parts
+        for part in parts
     }
 
 

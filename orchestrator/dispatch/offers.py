@@ -28,6 +28,7 @@ async def offer(unit: Unit, signer: Signer, job: JobRow, on: MachineStanding) ->
     part = release.part(job.part)
     if part is None:
         raise LookupError(f"release {job.release} has no part {job.part}")
+    part = part.on(on.machine.model)
     attempt_id = new_id("a")
     fence = await orders.offer_job(unit, job.id, attempt_id)
     ticket = _ticket(unit.now, attempt_id, fence, on, job, release, part)

@@ -12,9 +12,9 @@ from typing import Final
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 import scheduling
-from designs.design import DrawingFacts, Part
+from designs.design import DrawingFacts, Part, class_of
 from designs.errors import Refused
-from designs.estimate import estimate
+from designs.estimate import estimate, turned
 from designs.processes import MATERIALS, PROCESSES
 from fablab_agents.protocol.messages import Machine
 from orchestrator.catalogue.model import Standing
@@ -99,6 +99,8 @@ class Option(BaseModel):
     estimate_s: int
     """The bound that the price stands on, per piece."""
     why: str
+    made_from: str = ""
+    """The export for this class of machine; empty where it is made from the part's own file."""
 
 
 class WhyNot(BaseModel):
@@ -164,14 +166,14 @@ def in_quality(part: Part, quality: str) -> Part:
     return part.model_copy(update={"recipe": None}) if quality == "draft" and advised else part
 
 
-def effort(part: Part, machine: Machine) -> Effort | None:
+def effort(part: Part, machine: Machine, quality: str = "normal") -> Effort | None:
     """What one piece takes on this machine; None where it does not do that."""
     if part.process not in machine.processes:
         return None
-    kind = machine.model.removeprefix("generic-")  # a shipped profile's name is its class
+    part, kind = in_quality(part.on(machine.model), quality), class_of(machine.model)
     try:
         asked = (part.facts, part.process, part.material, kind, part.thickness_mm, part.recipe)
-        told = estimate(*asked)
+        told = estimate(*asked, quality)
     except Refused:
         return None
     p50_s, p90_s = (max(1, round(60 * x)) for x in (told.minutes_p50, told.minutes_p90))
@@ -194,12 +196,20 @@ def um(mm: float) -> int:
 
 
 def size_um(part: Part) -> tuple[int, int, int]:
-    """As it lies in its file; a drawing stands as high as its sheet."""
+    """As it lies on the bed; a drawing stands as high as its sheet."""
     if isinstance(part.facts, DrawingFacts):
         x, y = part.facts.size_mm
         return um(x), um(y), um(part.thickness_mm or 0)
-    x, y, z = part.facts.size_mm
+    x, y, z = turned(part.facts, part.recipe).size_mm
     return um(x), um(y), um(z)
+
+
+def _other_sizes_um(part: Part, benches: Iterable[Bench]) -> dict[str, tuple[int, int, int]]:
+    """By bench: of what is made there from a file for its class of machine, if it is other."""
+    if not part.alternatives:
+        return {}
+    sizes_um = {bench.id: size_um(part.on(bench.machine.model)) for bench in benches}
+    return {name: size for name, size in sizes_um.items() if size != size_um(part)}
 
 
 def place_of(place: Place) -> scheduling.Lab:
@@ -258,6 +268,7 @@ def job_of(  # noqa: PLR0913 - one thing wanted, at one place
     pieces: int,
     at: tuple[float, float],
     *,
+    quality: str = "normal",
     benches: Iterable[Bench],
     policy: PricePolicy,
     due_at: datetime | None = None,
@@ -268,8 +279,8 @@ def job_of(  # noqa: PLR0913 - one thing wanted, at one place
     Nor do those on which it would take years, or cost what nobody can add up.
     Time is promised on p90, as nine of ten parts keep it; the price stands on p50.
     """
-    shunned = set(avoid)
-    efforts = {b.id: effort(part, b.machine) for b in benches if b.id not in shunned}
+    shunned, part = set(avoid), in_quality(part, quality)
+    efforts = {b.id: effort(part, b.machine, quality) for b in benches if b.id not in shunned}
     known = {b.id: (b, e) for b in benches if (e := efforts.get(b.id)) is not None}
     prices = {
         name: sum(line.minor for line in price_lines(part, pieces, b.machine, e, policy))
@@ -292,6 +303,7 @@ def job_of(  # noqa: PLR0913 - one thing wanted, at one place
         lon_udeg=udeg(at[1]),
         durations_s={name: durations[name] for name in sane},
         prices_minor={name: prices[name] for name in sane},
+        sizes_um=_other_sizes_um(part, [known[name][0] for name in sane]),
         thickness_um=None if part.thickness_mm is None else um(part.thickness_mm),
         tolerance_um=None if part.tolerance_mm is None else um(part.tolerance_mm),
         due_s=None if due_at is None else int(due_at.timestamp()),
@@ -374,9 +386,14 @@ def moment(seconds: int) -> datetime:
 
 
 def option_of(
-    found: scheduling.Option, part: Part, pieces: int, bench: Bench, policy: PricePolicy
+    found: scheduling.Option,
+    part: Part,
+    pieces: int,
+    bench: Bench,
+    policy: PricePolicy,
+    quality: str = "normal",
 ) -> Option | None:
-    each = effort(part, bench.machine)
+    each, own = effort(part, bench.machine, quality), part.on(bench.machine.model)
     if each is None:
         return None
     lines = price_lines(part, pieces, bench.machine, each, policy)
@@ -400,6 +417,7 @@ def option_of(
         grams=round(each.grams * pieces, 1),
         estimate_s=each.p90_s,
         why=plainly(found.reason, {}, policy.currency),
+        made_from="" if own == part else own.file_name,
     )
 
 

@@ -128,10 +128,9 @@ def _quoted_part(
     busy: Mapping[str, datetime],
     now: datetime,
 ) -> QuotedPart:
-    part = model.in_quality(part, wish.quality)
     pieces = _pieces(wish, part)
     job = model.job_of(
-        "asked", part, pieces, (wish.lat, wish.lon),
+        "asked", part, pieces, (wish.lat, wish.lon), quality=wish.quality,
         benches=benches, policy=IN_FORCE, due_at=wish.due_at,
     )  # fmt: skip
     asked = model.problem(
@@ -144,7 +143,11 @@ def _quoted_part(
     options = [
         option
         for each in found.options
-        if (option := model.option_of(each, part, pieces, by_id[each.machine], IN_FORCE))
+        if (
+            option := model.option_of(
+                each, part, pieces, by_id[each.machine], IN_FORCE, wish.quality
+            )
+        )
     ]
     return QuotedPart(
         part=part.name,
@@ -211,8 +214,7 @@ async def look(unit: Unit) -> Open | None:
     current = agreed | {job.id: f"{job.agent}/{job.machine}" for job in planned}
     asked = [
         model.job_of(
-            job.id, model.in_quality(parts[job.id], job.quality), job.quantity,
-            (job.lat, job.lon),
+            job.id, parts[job.id], job.quantity, (job.lat, job.lon), quality=job.quality,
             benches=_asked_labs(job, agreed.get(job.id), _allowed(bound.get(job.id), benches)),
             policy=IN_FORCE,
             due_at=job.due_at, avoid=job.avoid,

@@ -247,16 +247,21 @@ async def _candidate(store: Store, base: ReleaseRow, paths: Mapping[str, Path]) 
         )  # fmt: skip
     licence = catalogue.judge_licence(draft.licence)
     hashed = await asyncio.to_thread(_hashed, paths)
-    known = {part.name: _known(before, part, hashed[part.file_name][0]) for part in draft.parts}
+    asked, seen_before = catalogue.to_be_seen(draft), catalogue.as_seen(before)
+    known = {
+        part.name: _known(seen_before.get(part.name), part, hashed[part.file_name][0])
+        for part in asked
+    }
     with tempfile.TemporaryDirectory(prefix="proposed-") as work:
         async with _looks(store):
-            fresh = await _examined(draft, known, paths, Path(work))
+            unknown = [part for part in asked if known[part.name] is None]
+            fresh = await releases.examine_all(unknown, paths, Path(work))
         findings = [f for seen in fresh.values() for f in seen.findings]
         catalogue.reject(findings)
         facts = {name: part.facts if part else fresh[name].facts for name, part in known.items()}
         files = _files(draft, hashed)
         release = _as_before(before, catalogue.release(draft, licence, facts, files))
-        pictures = await asyncio.to_thread(_kept_pictures, blobs, base, known, fresh)
+        pictures = await asyncio.to_thread(_kept_pictures, blobs, base, draft, fresh)
     same = [part for part in known.values() if part is not None]
     older = [f for f in base.findings if any(_is_of(f["where"], part) for part in same)]
     kept = tuple(Finding.model_validate(plain) for plain in older)
@@ -276,34 +281,23 @@ def _said(name: str, content: Callable[[], bytes], names: Sequence[str]) -> Draf
     return catalogue.draft_of_manifest(okh.read(content(), name), names, Answers())
 
 
-def _known(before: Release, part: PartDraft, sha256: str) -> Part | None:
-    """The part of the release whose facts hold for this one, too."""
-    old = before.part(part.name)
+def _known(old: Part | None, part: PartDraft, sha256: str) -> Part | None:
+    """The part of the release, if its facts hold for this one, too."""
     asked = (sha256, part.process, part.material, part.thickness_mm)
     if old is None or (old.file_sha256, old.process, old.material, old.thickness_mm) != asked:
         return None
     return old
 
 
-async def _examined(
-    draft: Draft, known: Mapping[str, Part | None], paths: Mapping[str, Path], work: Path
-) -> dict[str, Examined]:
-    fresh = tuple(part for part in draft.parts if known[part.name] is None)
-    return await releases.examine_all(draft.model_copy(update={"parts": fresh}), paths, work)
-
-
 def _kept_pictures(
-    blobs: Blobs,
-    base: ReleaseRow,
-    known: Mapping[str, Part | None],
-    fresh: Mapping[str, Examined],
+    blobs: Blobs, base: ReleaseRow, draft: Draft, fresh: Mapping[str, Examined]
 ) -> dict[str, dict[str, str]]:
-    old = {name: base.pictures.get(name, {}) for name, part in known.items() if part is not None}
-    new = {
-        name: {kind: blobs.put(path) for kind, path in seen.pictures.items()}
-        for name, seen in fresh.items()
+    return {
+        part.name: {kind: blobs.put(path) for kind, path in fresh[part.name].pictures.items()}
+        if part.name in fresh
+        else base.pictures.get(part.name, {})
+        for part in draft.parts
     }
-    return old | new
 
 
 def _files(draft: Draft, hashed: Mapping[str, tuple[str, int]]) -> dict[str, File]:

@@ -2,10 +2,13 @@ import hashlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from designs.design import (
     OWN_WORK,
+    Alternative,
     Check,
     DrawingFacts,
     File,
@@ -115,3 +118,42 @@ def test_an_inspection_plan_says_what_it_needs() -> None:
     part = a_part(recipe=Recipe(locked=True, walls=3), inspection=(check,))
     release = a_release(parts=(part,))
     assert Release.model_validate_json(release.canonical()) == release
+
+
+A_DRAWING = DrawingFacts(
+    size_mm=(20, 20), area_mm2=400, cut_length_mm=80, outlines=1, holes=0, smallest_hole_mm=None
+)
+ALTERNATIVES = st.lists(
+    st.builds(
+        Alternative,
+        file_name=st.sampled_from(["a.stl", "b.stl"]),
+        file_sha256=st.just("b" * 64),
+        format=st.just("stl"),
+        machine_class=st.sampled_from([None, "fdm-220", "generic-fdm-220", "fdm-300"]),
+        facts=st.sampled_from([FACTS, A_DRAWING, None]),
+    ),
+    max_size=5,
+).map(tuple)
+
+
+@given(ALTERNATIVES, st.sampled_from(["fdm-220", "generic-fdm-220", "fdm-300", "mk4"]))
+def test_a_machine_gets_an_export_for_its_class_and_process_or_the_part_itself(others, asked):
+    part = a_part(alternatives=others)
+    chosen = part.on(asked)
+    fit = [
+        each
+        for each in others
+        if each.machine_class is not None
+        and each.machine_class.removeprefix("generic-") == asked.removeprefix("generic-")
+        and isinstance(each.facts, MeshFacts)
+    ]
+    assert chosen == (part.made_from(fit[0]) if fit else part)
+    same = {"name", "process", "material", "recipe", "alternatives"}
+    assert chosen.model_dump(include=same) == part.model_dump(include=same)
+
+
+def test_an_alternative_that_nobody_read_hashes_as_before() -> None:
+    other = Alternative(file_name="hook.stl", file_sha256=SHA, format="stl", machine_class="mk4")
+    plain = a_release(parts=(a_part(alternatives=(other,)),)).canonical()
+    assert b'"machine_class":"mk4"}' in plain
+    assert b'"facts":null' not in plain

@@ -1,15 +1,22 @@
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from designs.design import DrawingFacts, MeshFacts, Recipe
+from bench.estimate import ASKED, RECIPES, Measured, fit
+from designs import turning
+from designs.design import DrawingFacts, MeshFacts, Recipe, class_of
 from designs.errors import Refused
-from designs.estimate import MACHINES, estimate
+from designs.estimate import BEAMS, CUTTERS, MACHINES, estimate
 from designs.geometry.drawing import drawing_facts, read_drawing
-from designs.geometry.mesh import mesh_facts, read_mesh
+from designs.geometry.mesh import Mesh, mesh_facts, read_mesh
 from designs.processes import FDM, LASER, MILL
+from fablab_agents import prepare
+from fablab_agents.prepare import recipes
+from firmware_bridge import profiles
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "designs"
 # Seconds of PrusaSlicer 2.5's own estimate and mm³ deposited, 0.2 mm, 15 % grid, two walls.
@@ -169,8 +176,86 @@ def test_a_recipe_counts() -> None:
     assert minutes_and_grams(Recipe(walls=2, infill_pct=15, layer_mm=0.2)) == pytest.approx(usual)
     for more in (Recipe(walls=4), Recipe(infill_pct=60)):
         assert all(a > b for a, b in zip(minutes_and_grams(more), usual, strict=True))
-    fine = minutes_and_grams(Recipe(layer_mm=0.1))
-    assert fine[0] > 1.8 * usual[0]
-    assert fine[1] == usual[1]
+    assert minutes_and_grams(Recipe(layer_mm=0.1))[0] > 1.8 * usual[0]
     solid = minutes_and_grams(Recipe(infill_pct=100))
     assert solid[1] == pytest.approx(27 * 1.24, rel=0.01)
+    draft = estimate(a_mesh(30), FDM, "pla", "fdm-220", quality="draft")
+    assert draft.minutes_p90 < 0.8 * usual[0]
+
+
+# ── as near as docs/estimates.md says
+
+
+def test_our_own_parts_take_what_they_are_estimated_to() -> None:
+    """By what `python -m bench.estimate --own --json` wrote when the rates were fitted."""
+    text = (Path(__file__).parent / "programs.jsonl").read_text()
+    rows = [Measured.model_validate_json(line) for line in text.splitlines()]
+    for kind, spread in (("fdm-220", 1.4), ("cnc-3018", 1.15), ("laser-400", 1.05)):
+        of_kind = [row for row in rows if row.machine_class == kind]
+        minutes, grams = fit(of_kind, "minutes"), fit(of_kind, "grams")
+        assert minutes.parts >= 4
+        assert minutes.median == pytest.approx(1, abs=0.05)
+        assert grams.median == pytest.approx(1, abs=0.05)
+        assert min(minutes.within, grams.within) >= 0.75
+        assert minutes.spread < spread
+    # A program that takes a fifth longer than its quote's bound is not started.
+    assert all(row.minutes < 1.2 * row.told().minutes_p90 for row in rows)
+
+
+def test_time_follows_the_recipe() -> None:
+    """Three parts, three locked recipes each: as much more or less as the program."""
+    text = (Path(__file__).parent / "programs.jsonl").read_text()
+    rows = {row.name: row for row in map(Measured.model_validate_json, text.splitlines())}
+    for part in ASKED:
+        for recipe in RECIPES:
+            row = rows[f"{part}, {recipe}"]
+            assert 0.8 < row.minutes / row.told().minutes_p50 < 1.25, row.name
+
+
+def test_cutting_goes_by_the_tables_that_workshops_cut_by() -> None:
+    tables = Path(prepare.__file__).parent / "data"
+    lasered = tomllib.loads((tables / "laser.toml").read_text())
+    del lasered["refused"]
+    assert {name: [tuple(row) for row in rows] for name, rows in BEAMS.items()} == {
+        name: [(row["upto_mm"], row["feed"], row["passes"]) for row in given["rows"]]
+        for name, given in lasered.items()
+    }
+    milled = tomllib.loads((tables / "milling.toml").read_text())
+    assert set(CUTTERS) == set(milled)
+    for name, row in milled.items():
+        feed = row["chip_mm"] * recipes.FLUTES * row["rpm"]
+        assert CUTTERS[name] == pytest.approx((feed, row["stepdown"] * 3.175), rel=0.02)
+
+
+def test_every_shipped_profile_is_a_class_of_its_own() -> None:
+    assert {class_of(name) for name in profiles.names()} == set(MACHINES)
+
+
+ANGLES = st.tuples(*[st.sampled_from([-450, -90, 0, 90, 180, 270, 33, 400.5])] * 3)
+
+
+@given(ANGLES)
+def test_a_part_is_turned_about_x_then_y_then_z_and_its_box_holds_it(angles) -> None:
+    corners = np.array([(x, y, z) for x in (0, 5) for y in (0, 20) for z in (0, 80)], float)
+    steps = corners
+    for axis, angle in enumerate(np.radians(angles)):
+        u, v = (axis + 1) % 3, (axis + 2) % 3
+        step = np.eye(3)
+        step[[u, v, u, v], [u, v, v, u]] = (
+            np.cos(angle),
+            np.cos(angle),
+            -np.sin(angle),
+            np.sin(angle),
+        )
+        steps = steps @ step.T
+    mesh = Mesh(vertices=corners, faces=np.array([[0, 1, 2]])).turned(angles)
+    assert mesh.vertices == pytest.approx(steps, abs=1e-9)
+    spans = np.ptp(mesh.vertices, axis=0)
+    assert turning.box_mm((5, 20, 80), angles) == pytest.approx(tuple(spans), abs=1e-6)
+
+
+def test_an_orientation_counts() -> None:
+    flat = a_mesh(30).model_copy(update={"size_mm": (100, 30, 9)})
+    lying = estimate(flat, FDM, "pla", "fdm-220")
+    standing = estimate(flat, FDM, "pla", "fdm-220", recipe=Recipe(orientation_deg=(0, 90, 0)))
+    assert standing.minutes_p50 > lying.minutes_p50 + 450 * 1.5 / 60

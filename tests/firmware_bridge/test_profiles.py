@@ -1,5 +1,6 @@
 """Machine profiles: the shipped ones, and what is wrong with a broken one."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def test_shipped_profiles_say_what_they_promise() -> None:
     assert not mill.codes & {"M7", "M8"}
     laser = profiles.load("generic-laser-400")
     assert laser.envelope_mm.max[:2] == (400, 400)
+
+
+def test_a_profile_is_written_in_one_order_so_that_what_is_kept_by_it_is_found_again() -> None:
+    written = json.loads(profiles.load("generic-fdm-220").model_dump_json())
+    for name in ("codes", "review"):
+        assert written[name] == sorted(written[name])
+        assert len(written[name]) > 3
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def _jobs(draw: st.DrawFn, index: int, machines: list[Machine]) -> Job:
         process=draw(_mostly("print", "mill")),
         material=draw(_mostly("pla", "wood")),
         size_um=(100, 100, draw(_mostly(40, 0, 150))),
+        sizes_um={each.id: (100, 100, draw(_mostly(40, 150))) for each in timed[::3]},
         lat_udeg=lat,
         lon_udeg=lon,
         durations_s={each.id: draw(_mostly(HOUR, 2 * HOUR, 9 * HOUR - 1, 1)) for each in timed},

@@ -89,7 +89,6 @@ def test_advice_is_followed_where_it_can_be_and_said_where_not(
     ("wish", "says"),
     [
         ({"layer_mm": 0.5}, "not for a nozzle of 0.4 mm"),
-        ({"orientation_deg": (90, 0, 0)}, "not turned"),
         ({"supports": "where_needed"}, "no supports"),
         ({"material_grade": "medical"}, "'medical'"),
     ],
@@ -103,6 +102,20 @@ def test_a_locked_recipe_that_cannot_be_kept_refuses_the_part(
         prepare(order(box_stl(20, 20, 5), PRINT, "pla", manner=locked), tmp_path / "out")
     assert says in words(refused)
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.usefixtures("slicer")
+def test_a_part_is_printed_in_the_pose_that_its_recipe_asks_for(
+    tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
+) -> None:
+    upright = Manner(locked=True, orientation_deg=(0, 90, 0))
+    made = prepare(order(box_stl(4, 12, 20), PRINT, "pla", manner=upright), tmp_path / "out")
+    assert made.facts["layers"] == 20  # 4 mm, and not the 20 mm that it is high in its file
+    assert made.facts["turned_deg"] == "0, 90, 0"
+    too_tall = order(box_stl(300, 12, 4), PRINT, "pla", manner=upright)
+    with pytest.raises(PrepareRefused) as refused:
+        prepare(too_tall, tmp_path / "out")
+    assert "300 mm tall" in words(refused)
 
 
 RECIPES = [

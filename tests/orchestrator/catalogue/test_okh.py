@@ -10,9 +10,11 @@ import pytest
 from designs import okh
 from designs.design import Role
 from designs.errors import DesignRefused
+from designs.geometry.drawing import drawing_facts, read_drawing
 from orchestrator.app import create_app
-from orchestrator.catalogue import model, service
-from orchestrator.catalogue.model import Answers
+from orchestrator.catalogue import intake, model, service
+from orchestrator.catalogue.model import Answers, PartDraft
+from orchestrator.catalogue.service import Examined, Terms
 from orchestrator.dispatch.signing import Signer
 from orchestrator.settings import Settings
 from orchestrator.store import Store
@@ -99,6 +101,31 @@ async def test_what_the_manifest_says_is_in_the_release(store: Store, tmp_path: 
     }
 
 
+async def test_an_export_for_a_class_of_machine_is_read_as_the_part_itself_is(
+    store: Store, tmp_path: Path
+) -> None:
+    for_our_laser = '  { file = "plate-2.svg", machine_class = "laser-400" },'
+    said = MANIFEST.replace('  { file = "plate-2.svg" },', for_our_laser)
+    files = written(tmp_path / "d", FILES | {"okh.toml": said})
+
+    def seen(part: PartDraft) -> Examined:
+        facts = drawing_facts(read_drawing(files[part.file_name], "svg"))
+        return Examined(facts=facts, findings=(), pictures={})
+
+    published = await service.publish(store, files, Answers(), Terms(seen=seen))
+    (plate,) = published.release.parts
+    program, export = plate.alternatives
+    assert program.facts is None
+    assert export.facts is not None
+    assert export.facts.size_mm == pytest.approx((41, 41))
+    assert plate.on("generic-laser-400").file_name == "plate-2.svg"
+    assert plate.on("k40") == plate
+    wrong = export.model_copy(update={"facts": plate.facts})
+    lied = plate.model_copy(update={"alternatives": (program, wrong)})
+    with pytest.raises(DesignRefused, match=r"plate-2\.svg"):
+        await intake.adopt(store, published.release.model_copy(update={"parts": (lied,)}), files)
+
+
 async def test_a_missing_alternative_is_named(store: Store, tmp_path: Path) -> None:
     short = {name: text for name, text in FILES.items() if name != "plate-k40.gcode"}
     with pytest.raises(DesignRefused, match=r"plate-k40\.gcode"):
@@ -120,6 +147,8 @@ async def test_a_release_is_had_as_a_manifest(store: Store, tmp_path: Path) -> N
     async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
         answer = await client.get(f"/releases/{sha256}/okh.toml")
         assert (await client.get(f"/releases/{'0' * 64}/okh.toml")).status_code == 404
+        shown = (await client.get(f"/releases/{sha256}")).text
+        assert "for k40: to be taken along, no lab is sent it" in shown
         app.state.public_url = "https://made.example"
         public = tomllib.loads((await client.get(f"/releases/{sha256}/okh.toml")).text)
         assert public["repo"] == f"https://made.example/releases/{sha256}"

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from designs.design import OWN_WORK, DrawingFacts
+from designs.design import OWN_WORK, Alternative, DrawingFacts, File, Role
 from fablab_agents.protocol.messages import Bed, Condition, Machine
+from fablab_agents.protocol.tickets import verify_ticket
 from orchestrator.catalogue.tables import ReleaseRow
+from orchestrator.dispatch import offers, records
 from orchestrator.dispatch import service as dispatch
+from orchestrator.dispatch.signing import Signer
 from orchestrator.labs import service as labs
 from orchestrator.labs.model import NewLab, Session
 from orchestrator.labs.tables import AgentRow
@@ -366,3 +369,44 @@ async def test_busy_machines_are_ready_later(town: Town):
     assert before.ready_at is not None
     gap = after.ready_at - before.ready_at
     assert gap >= timedelta(seconds=before.items[0].options[0].estimate_s)
+
+
+async def test_a_file_for_a_class_of_machine_is_quoted_fitted_and_sent_to_that_class_alone(
+    town: Town, tmp_path: Path
+):
+    hook = town.release.parts[0]
+    larger = hook.facts.model_copy(update={"size_mm": (300, 30, 20), "volume_mm3": 90_000})
+    mine = Alternative(
+        file_name="hook-mk4.stl", file_sha256="e" * 64, format="stl", machine_class="mk4",
+        facts=larger,
+    )  # fmt: skip
+    program = mine.model_copy(update={"file_name": "hook.gcode", "format": "gcode", "facts": None})
+    files = [
+        File(name=each.file_name, sha256=each.file_sha256, size_bytes=size, role=role,
+             format=each.format)
+        for each, size, role in ((mine, 77, Role.EXPORT), (program, 78, Role.PROGRAM))
+    ]  # fmt: skip
+    part = hook.model_copy(update={"alternatives": (program, mine)})
+    await town.publish(parts=(part,), files=(*town.release.files, *files))
+    mk4 = PRINTER.model_copy(update={"model": "mk4", "envelope_mm": (310, 220, 250)})
+    usual = await town.open_lab("Usual", 5, PRINTER)
+    large = await town.open_lab("Large", 1, mk4)
+    await town.open_lab("Small", 1, mk4.model_copy(update={"envelope_mm": (220, 220, 250)}))
+    (item,) = (quote := await town.quote()).items
+    by_agent = {option.agent: option for option in item.options}
+    assert {agent: option.made_from for agent, option in by_agent.items()} == {
+        usual: "", large: "hook-mk4.stl",
+    }  # fmt: skip
+    assert by_agent[large].grams > 3 * by_agent[usual].grams
+    assert "the part is 300 x 30 x 20 mm" in item.why_not[0].why
+    signer = Signer.open(tmp_path / "keys")
+    for agent, told in ((large, ("e" * 64, 77, "stl")), (usual, ("f" * 64, 1000, "stl"))):
+        chosen = quote if agent == quote.items[0].options[0].agent else None
+        await town.order(chosen or await town.quote(choose={"hook": agent}))
+        await service.replan(town.store)
+        async with town.store.unit() as unit:
+            (attempt,) = await offers.offer_planned(unit, signer)
+            row = await records.attempt(unit, attempt)
+        ticket = verify_ticket(row.ticket, signer.read)
+        assert (ticket.agent, row.file) == (agent, ticket.file)
+        assert (ticket.file, ticket.file_bytes, ticket.format) == told
