@@ -23,6 +23,12 @@ def cpu_s(pid: int) -> float:
     return spent / 1e9
 
 
+def children_s(pid: int) -> float:
+    """What the children that it has waited for had computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
 def remembering_in(folder: Path) -> AbstractContextManager[object]:
     """Meanwhile what a journal keeps in the computer's memory goes here."""
     return patch.dict(os.environ, {"COSMOLOCAL_RUNTIME_DIR": str(folder)})

@@ -8,6 +8,7 @@ import json
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +153,7 @@ def sheet_glb(drawing: Drawing, thickness_mm: float | None = None) -> bytes:
     return glb(solid(drawing, thickness_mm or SHEET_MM), tuple(_SHEET))
 
 
+@lru_cache(maxsize=2)  # each picture of a part asks for the same
 def coarsened(mesh: Mesh, most: int) -> Mesh:
     """Vertices in the same cell of an ever coarser grid become one, until few faces are left.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from designs.geometry.mesh import Indices, Points
 
 _FRAGMENTS = 16_000_000  # pixels of all triangles, hidden ones included
-_AT_ONCE = 500_000  # rows or pixels held in memory
+_AT_ONCE = 60_000  # rows or pixels in hand, so that they stay near the processor
 
 
 def rastered(corners: Points, px: int) -> tuple[Points, Indices]:
