@@ -1,9 +1,11 @@
-"""What looking at designs costs: facts beside trimesh and ezdxf, a million triangles, pictures"""
+"""What looking at designs costs: facts beside trimesh and ezdxf, a million triangles, pictures
+
+Publishing, searching and recalling are measured by `designs_publish`, `designs_search` and
+`designs_recall` beside it.
+"""
 
 import argparse
 import gc
-import importlib
-import importlib.util
 import json
 import resource
 import statistics
@@ -26,8 +28,6 @@ from designs.geometry.picture import glb, thumbnail
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data" / "designs"
-MORE = ("bench.designs_search", "bench.designs_publish")
-"""Rooms that measure further rows: each has `rows(folder: Path) -> Iterator[Row]`."""
 TIMES = 5
 SOLIDS, DRAWINGS = (".stl", ".3mf"), (".dxf",)
 
@@ -258,7 +258,7 @@ def empty_child(folder: Path) -> Iterator[Row]:
               told["cpu"], told["peak"])  # fmt: skip
 
 
-OWN: dict[str, Callable[[Path], Iterator[Row]]] = {
+ROWS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "facts": facts,
     "cube": empty_child,
     "million": million,
@@ -266,20 +266,10 @@ OWN: dict[str, Callable[[Path], Iterator[Row]]] = {
 }
 
 
-def every() -> dict[str, Callable[[Path], Iterator[Row]]]:
-    """The rows of this file, and of the rooms beside it that are there."""
-    found = dict(OWN)
-    for name in MORE:
-        if importlib.util.find_spec(name) is not None:
-            found[name.rpartition("_")[2]] = importlib.import_module(name).rows
-    return found
-
-
 def main() -> int:
     """Print a line for each figure; 1 if a promise is missed."""
-    kinds = every()
     parser = argparse.ArgumentParser(prog="./run bench designs", description=__doc__)
-    parser.add_argument("--only", choices=kinds, action="append", help="these rows; again for more")
+    parser.add_argument("--only", choices=ROWS, action="append", help="these rows; again for more")
     parser.add_argument("--json", action="store_true", help="a JSON list on standard output")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -288,8 +278,8 @@ def main() -> int:
         return 0
     told: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-designs-") as folder:
-        for name in args.only or kinds:
-            for row in kinds[name](Path(folder)):
+        for name in args.only or ROWS:
+            for row in ROWS[name](Path(folder)):
                 told.append(row)
                 if not args.json:
                     print(row.text(), flush=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from bench import at_least_one
+from bench import at_least_one, children_s, cpu_s
 from tests.conftest import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,11 +30,14 @@ TARGET_S = 2.0
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds, each the list of all runs. `draft_s` is publishing alone, after the file was put."""
+    """Seconds, each the list of all runs. `draft_s` is publishing alone, after the file was put;
+    `computed_s` what the server and the child that looks at the file computed for an upload.
+    """
 
     megabytes: float
     triangles: int
     upload_s: tuple[float, ...]
+    computed_s: tuple[float, ...]
     draft_put_s: tuple[float, ...]
     draft_s: tuple[float, ...]
     limit_s: tuple[float, ...]
@@ -46,6 +49,7 @@ class Measured:
     def table(self) -> str:
         rows = {
             "publish → visible, by upload": self.upload_s,
+            "  of which server and child computed": self.computed_s,
             "a file put into a draft, looked at": self.draft_put_s,
             "publish → visible, from that draft": self.draft_s,
             "limit: hash and write the same, synced": self.limit_s,
@@ -54,6 +58,7 @@ class Measured:
         for name, seconds in rows.items():
             spread = f"{min(seconds):.2f}–{max(seconds):.2f}"
             lines.append(f"  {name:40s} {statistics.median(seconds):6.2f} s   ({spread})")
+        lines.append(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         return "\n".join(lines)
 
 
@@ -78,8 +83,8 @@ def solid(megabytes: float, bump: float = 0.0) -> bytes:
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[httpx.Client]:
-    """`cosmolocal serve` on an empty folder, and a client that carries the operator's token."""
+def served(folder: Path) -> Iterator[tuple[httpx.Client, int]]:
+    """`cosmolocal serve` on an empty folder: its pid, and a client with the operator's token."""
     port, data = free_port(), folder / "served"
     command = [sys.executable, "-m", "orchestrator.cli", "serve", "--data-dir", str(data)]
     command += ["--port", str(port), "--mqtt-port", str(free_port())]
@@ -90,7 +95,7 @@ def served(folder: Path) -> Iterator[httpx.Client]:
                 _await(client, process)
                 token = (data / "token").read_text().strip()
                 client.headers["Authorization"] = f"Bearer {token}"
-                yield client
+                yield client, process.pid
         finally:
             process.terminate()
             process.wait(20)
@@ -105,6 +110,10 @@ def _await(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
             break
         time.sleep(0.1)
     raise RuntimeError("the server did not come up")
+
+
+def _computed(pid: int) -> float:
+    return cpu_s(pid) + children_s(pid)
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -153,14 +162,20 @@ def to_disk(folder: Path, content: bytes) -> None:
 
 def measure(runs: int = 5, megabytes: float = 10.0) -> Measured:
     upload: list[float] = []
+    computed: list[float] = []
     put: list[float] = []
     draft: list[float] = []
     limit: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="bench-publish-") as name, served(Path(name)) as client:
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-publish-") as name,
+        served(Path(name)) as (client, pid),
+    ):
         for run in range(runs):
             contents = [solid(megabytes, (2 * run + n) / 100) for n in range(2)]
             limit.append(_timed(lambda: to_disk(Path(name), contents[0])))  # noqa: B023
+            before = _computed(pid)
             upload.append(_timed(lambda: by_upload(client, f"up-{run}", contents[0])))  # noqa: B023
+            computed.append(_computed(pid) - before)
             begun: list[tuple[str, dict[str, str]]] = []
             title = f"drafted-{run}"
             put.append(
@@ -169,7 +184,13 @@ def measure(runs: int = 5, megabytes: float = 10.0) -> Measured:
             draft.append(_timed(lambda: from_draft(client, title, *begun[0])))  # noqa: B023
     size = len(contents[0])
     return Measured(
-        size / 1e6, (size - 84) // 50, tuple(upload), tuple(put), tuple(draft), tuple(limit)
+        size / 1e6,
+        (size - 84) // 50,
+        tuple(upload),
+        tuple(computed),
+        tuple(put),
+        tuple(draft),
+        tuple(limit),
     )
 
 

@@ -18,6 +18,7 @@ import os
 import random
 import signal
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ from urllib.parse import urlencode
 import httpx
 from sqlalchemy import insert
 
-from bench import at_least_one
+from bench import at_least_one, cpu_s
 from designs.design import Contributor, DrawingFacts, File, MeshFacts, Part, Recipe, Release, Role
 from designs.okh import Made, slug
 from designs.processes import FDM, LASER, MATERIALS, MILL
@@ -258,10 +259,6 @@ class Server:
     url: str
     pid: int
 
-    def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
 
 @contextlib.contextmanager
 def served(folder: Path, database: str | None) -> Iterator[Server]:
@@ -309,23 +306,25 @@ def ask(client: httpx.Client, path: str) -> float:
 def over_http(server: Server, asked: Asked) -> dict[str, Any]:
     """Questions to /api/designs, one of ten to the page, a trivial route between them."""
     by_kind: dict[str, Times] = {}
-    every, pages, trivial = Times([]), Times([]), Times([])
+    every, pages, trivial, computed = Times([]), Times([]), Times([]), Times([])
     with httpx.Client(base_url=server.url, timeout=60) as client:
         for _, params in asked[:50]:
             ask(client, f"/api/designs?{urlencode(params)}")
-        cpu, begun = server.cpu_s(), time.perf_counter()
+        begun = time.perf_counter()
         for name, params in asked:
+            cpu = cpu_s(server.pid)
             took = ask(client, f"/api/designs?{urlencode(params)}")
+            computed.seconds.append(cpu_s(server.pid) - cpu)
             every.seconds.append(took)
             by_kind.setdefault(name, Times([])).seconds.append(took)
-        cpu, wall = server.cpu_s() - cpu, time.perf_counter() - begun
+        wall = time.perf_counter() - begun
         for _, params in asked[: max(50, len(asked) // 10)]:
             pages.seconds.append(ask(client, f"/?{urlencode(params)}"))
         for _ in range(max(100, len(asked) // 5)):
             trivial.seconds.append(ask(client, "/healthz"))
     return {
         "every": every, "pages": pages, "trivial": trivial, "by_kind": by_kind,
-        "cpu_ms": cpu / len(asked) * 1000, "wall_s": wall,
+        "computed": computed, "wall_s": wall,
     }  # fmt: skip
 
 
@@ -352,6 +351,15 @@ def postgresql(folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
+def swept(database: str) -> None:
+    """What autovacuum does within minutes: the index takes in what still waits beside it."""
+    import psycopg
+
+    address = database.replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
 async def prepared(database: str, blobs: Path, many: int) -> Store:
     store = await Store.open(database, blobs)
     async with store.view() as unit:
@@ -362,6 +370,8 @@ async def prepared(database: str, blobs: Path, many: int) -> Store:
         begun = time.perf_counter()
         await fill(store, many)
         print(f"written in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
+    if database.startswith("postgresql"):
+        swept(database)
     return store
 
 
@@ -384,6 +394,7 @@ def run(args: argparse.Namespace, folder: Path, database: str | None) -> int:
     print(f"{args.designs:,} invented designs, {engine}, {load}")
     print(f"{'ms':<28}{'asked':>7}{'p50':>9}{'p95':>9}{'p99':>9}{'longest':>9}")
     print(f"{'search, over HTTP':<28}{told['every'].line()}")
+    print(f"{'what the server computed':<28}{told['computed'].line()}")
     print(f"{'search page, over HTTP':<28}{told['pages'].line()}")
     print(f"{'the finder alone':<28}{alone.line()}")
     print(f"{'GET /healthz, for comparison':<28}{told['trivial'].line()}")
@@ -391,11 +402,12 @@ def run(args: argparse.Namespace, folder: Path, database: str | None) -> int:
         print(f"  {name:<26}{times.line()}")
     p99 = told["every"].at(0.99)
     kept = "kept" if p99 <= GOAL_MS else "NOT kept"
-    print(f"server CPU {told['cpu_ms']:.1f} ms a search")
+    cpu_ms = statistics.fmean(told["computed"].seconds) * 1000
+    print(f"server CPU {cpu_ms:.1f} ms a search")
     print(f"p99 {p99:.1f} ms, wanted {GOAL_MS:.0f}: {kept}")
     if args.json:
         args.json.write_text(
-            json.dumps({"p50_ms": told["every"].at(0.5), "p99_ms": p99, "cpu_ms": told["cpu_ms"]})
+            json.dumps({"p50_ms": told["every"].at(0.5), "p99_ms": p99, "cpu_ms": cpu_ms})
         )
     return 0 if p99 <= GOAL_MS else 1
 

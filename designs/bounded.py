@@ -40,6 +40,7 @@ MAKING = Limits(cpu_s=120, wall_s=300.0)
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _LOG_BYTES = 4000
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_CHILDS = dict.fromkeys(_ONE_THREAD, "1") | {"PYDANTIC_DISABLE_PLUGINS": "1"}
 
 
 def run(target: str, /, *args: Json, limits: Limits = READING) -> Json:
@@ -87,7 +88,7 @@ def _status_of_child(
 def _environment() -> dict[str, str]:
     kept = {k: os.environ[k] for k in ("PATH", "HOME", "TMPDIR", "LANG") if k in os.environ}
     here = os.pathsep.join(path for path in sys.path if path)
-    return kept | dict.fromkeys(_ONE_THREAD, "1") | {"PYTHONPATH": here}
+    return kept | _CHILDS | {"PYTHONPATH": here}
 
 
 def _understood(status: int | None, answer: bytes, log: str, limits: Limits) -> Json:

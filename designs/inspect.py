@@ -5,6 +5,7 @@ It writes only into the folder it is given: four files, and one for each finding
 
 import contextlib
 from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,11 +130,14 @@ class SolidLook:
 
     def shown(self) -> tuple[tuple[Finding, ...], Pictures]:
         """Findings that name their pictures, and all pictures."""
-        findings, marked = illustrated(self.seen, self.remarks)
-        pictures = {
-            "thumbnail": ("thumbnail.png", thumbnail(self.mesh)),
-            "model": ("model.glb", glb(self.mesh)),
-        }
+        with ThreadPoolExecutor(1) as beside:  # numpy and zlib compute without Python's lock
+            drawn = beside.submit(thumbnail, self.mesh)
+            model = glb(self.mesh)
+            findings, marked = illustrated(self.seen, self.remarks)
+            pictures = {
+                "thumbnail": ("thumbnail.png", drawn.result()),
+                "model": ("model.glb", model),
+            }
         return findings, pictures | _files(marked)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from designs.errors import Finding, Severity
-from designs.geometry.mesh import Indices, Mesh, Points, shell_of_each_face, volumes_mm3
+from designs.geometry.mesh import Indices, Mesh, Points
+from designs.geometry.where import pieces
 
 _MOST_SHELLS = 400
 _PAIRS = 20_000_000  # (edge, triangle) pairs tried for all shells together
@@ -41,26 +42,12 @@ class Edges:
 
 
 def edges(mesh: Mesh) -> Edges:
-    n = np.int64(len(mesh.vertices))
-    start, end = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
-    key = np.minimum(start, end) * n + np.maximum(start, end)
-    key.sort()
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    count = np.diff(first, append=len(key))
-    branched = int((count > 2).sum())
+    odd = mesh.odd
+    branched = int((odd.many > 2).sum())
     doubled = _doubled(mesh) if branched or mesh.shells > 1 else 0
-    return Edges(_open(mesh, n), branched, doubled)
-
-
-def _open(mesh: Mesh, n: np.int64) -> Points:
-    if not mesh.gaps:
-        return np.empty((0, 2, 3))
-    start, end = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
-    forward, count = np.unique(start * n + end, return_counts=True)
-    backward = np.sort(end * n + start)
-    opposite = np.searchsorted(backward, forward, "right") - np.searchsorted(backward, forward)
-    lone = forward[count > opposite]
-    return mesh.vertices[np.column_stack([lone // n, lone % n])]
+    # An edge that runs as often back is closed; one that does not is open the way it runs more.
+    lone = odd.ends[2 * odd.onward != odd.many]
+    return Edges(mesh.vertices[lone], branched, doubled)
 
 
 def _doubled(mesh: Mesh) -> int:
@@ -121,12 +108,8 @@ def _crossing(mesh: Mesh) -> Iterator[Finding]:
         )
     if not 1 < mesh.shells <= _MOST_SHELLS or mesh.gaps:
         return
-    shell = shell_of_each_face(len(mesh.vertices), mesh.faces)
-    volume = np.bincount(shell, weights=volumes_mm3(mesh.vertices, mesh.faces))
-    corners = mesh.triangles
-    low, high = np.full((mesh.shells, 3), np.inf), np.full((mesh.shells, 3), -np.inf)
-    np.minimum.at(low, shell, corners.min(axis=1))
-    np.maximum.at(high, shell, corners.max(axis=1))
+    each, corners = pieces(mesh), mesh.triangles
+    shell, volume, low, high = each.of_face, each.volume_mm3, each.low, each.high
     left, found, place = _PAIRS, 0, ""
     for i in range(mesh.shells):
         for j in range(i + 1, mesh.shells):

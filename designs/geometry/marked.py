@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from shapely import LinearRing, Polygon
 
 from designs.geometry.drawing import Drawing
-from designs.geometry.mesh import Indices, Mesh, Points, areas_mm2, normals
+from designs.geometry.mesh import Indices, Mesh, Points, normals
 from designs.geometry.picture import Scene, View, coarsened, png, scene
 
 _Kind = TypeVar("_Kind", bound=np.generic)
@@ -139,7 +139,7 @@ def _thinned(things: NDArray[_Kind]) -> NDArray[_Kind]:
 def _best_view(mesh: Mesh, faces: Indices, places: Points) -> View:
     """The view whose small picture shows most marked pixels and unhidden places."""
     if len(mesh.faces) > _FACES // 3:  # by what is turned to the eye, hidden or not
-        wanted = normals(mesh)[faces] * areas_mm2(mesh)[faces, None]
+        wanted = normals(mesh)[faces] * mesh.each.area_mm2[faces, None]
         return max(_VIEWS, key=lambda v: float(np.maximum(wanted @ v.axes()[2], 0).sum()))
 
     def shows(view: View) -> float:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from designs.geometry.drawing import Drawing
-from designs.geometry.mesh import Mesh, facing
+from designs.geometry.mesh import Mesh
 from designs.geometry.overhang import Underside, underside
 from designs.geometry.rays import Probed, probed
 from designs.geometry.webs import Corners, Outline, Widths, inside_corners, outline, widths
@@ -83,11 +83,10 @@ class Sheet:
 
 
 def solid_seen(mesh: Mesh) -> Solid:
-    known = facing(mesh)
     return Solid(
         mesh,
-        probed(mesh, known=known) if len(mesh.faces) <= MOST_RAYED else None,
-        underside(mesh, *known),
+        probed(mesh) if len(mesh.faces) <= MOST_RAYED else None,
+        underside(mesh),
         seams(mesh),
         pieces(mesh),
     )

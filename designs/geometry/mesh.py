@@ -5,6 +5,7 @@ It never repairs silently: what was changed or looks wrong is in `Mesh.notes`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ SMALLEST_MM3 = 1e-3
 _LOOSE_EDGES = 0.25  # share of open edges from which a "solid" is only loose surfaces
 _WELD_MM = 1e-4
 _AGAIN = "Export the part again"
+_AT_ONCE = 32_768  # triangles whose numbers stay near the processor
 
 Points = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -47,11 +49,44 @@ class Held:
 
 
 @dataclass(frozen=True, eq=False)
+class Triangles:
+    """Of each of m triangles: `normal` (3, m) of length 1, or 0 where there is no area; `area_mm2`;
+
+    `volume_mm3`, signed, between it and the middle of the corners: they sum to the volume of a
+    closed mesh; `low` and `high` (3, m) of its box.
+    """
+
+    normal: Points
+    area_mm2: Points
+    volume_mm3: Points
+    low: Points
+    high: Points
+
+
+@dataclass(frozen=True, eq=False)
+class Odd:
+    """The k edges that do not join exactly two triangles running against each other.
+
+    `ends` (k, 2) corners, the lower number first; `many` triangles meet there, `onward` of them run
+    from the lower to the higher.
+    """
+
+    ends: Indices
+    many: Indices
+    onward: Indices
+
+    @property
+    def gaps(self) -> int:
+        """How often an edge runs one way and not back."""
+        return int(np.abs(2 * self.onward - self.many).sum())
+
+
+@dataclass(frozen=True, eq=False)
 class Mesh:
     """`vertices` (n, 3) in mm, `faces` (m, 3) indices, counter-clockwise seen from outside.
 
     `gaps` counts edges without a neighbour: 0 means the surface closes. `shells` counts connected
-    pieces.
+    pieces. What many ask of it is found out once and kept.
     """
 
     vertices: Points
@@ -66,9 +101,31 @@ class Mesh:
         """(m, 3 corners, 3 coordinates)."""
         return self.vertices[self.faces]
 
-    @property
+    @cached_property
     def bounds_mm(self) -> tuple[Points, Points]:
-        return self.vertices.min(axis=0), self.vertices.max(axis=0)
+        along = self.vertices.T
+        return np.array([w.min() for w in along]), np.array([w.max() for w in along])
+
+    @cached_property
+    def each(self) -> Triangles:
+        return _each(self.vertices, self.faces)
+
+    @cached_property
+    def odd(self) -> Odd:
+        return odd_edges(len(self.vertices), self.faces)
+
+    @cached_property
+    def shell_of_face(self) -> Indices:
+        """Numbers 0… of the connected piece that each face belongs to."""
+        return shell_of_each_face(len(self.vertices), self.faces)
+
+    def told(
+        self, gaps: int, shells: int, notes: tuple[Finding, ...], things: tuple[Thing, ...]
+    ) -> "Mesh":
+        """The same surface, with what was found of it; what is known of it stays known."""
+        same = replace(self, gaps=gaps, shells=shells, notes=notes, things=things)
+        vars(same).update({**vars(self), **vars(same)})
+        return same
 
     def turned(self, turn: turning.Degrees) -> "Mesh":
         """About the origin: x, then y, then z."""
@@ -100,8 +157,7 @@ def read_mesh(path: str | Path, format: str) -> Mesh:  # noqa: A002 - the word o
         )
     refuse_misnamed(path, declared)
     found = readers[declared](path)
-    mesh = sound(found.parts)
-    return replace(mesh, notes=(*found.notes, *mesh.notes), things=found.things)
+    return sound(found.parts, found.notes, found.things)
 
 
 def refuse_misnamed(path: Path, declared: str) -> None:
@@ -117,31 +173,36 @@ def refuse_misnamed(path: Path, declared: str) -> None:
     )
 
 
-def sound(parts: Iterable[tuple[Points, Indices]]) -> Mesh:
+def sound(
+    parts: Iterable[tuple[Points, Indices]],
+    notes: tuple[Finding, ...] = (),
+    things: tuple[Thing, ...] = (),
+) -> Mesh:
     """One checked mesh of several (vertices, faces), each welded by itself; raises `Refused`."""
-    welded = [_welded(vertices, faces) for vertices, faces in parts]
-    offsets = np.cumsum([0, *(len(v) for v, _, _ in welded)])
-    if not any(len(f) for _, f, _ in welded):
+    mesh = _joined([_welded(vertices, faces) for vertices, faces in parts])
+    refuse_absurd_size(*mesh.bounds_mm)
+    before, turn = float(mesh.each.volume_mm3.sum()), _inside_out(mesh)
+    if turn.any():
+        turned = turn[mesh.shell_of_face][:, None]
+        mesh = Mesh(mesh.vertices, np.where(turned, mesh.faces[:, ::-1], mesh.faces))
+    volume = float(mesh.each.volume_mm3.sum())
+    gaps, shells = mesh.odd.gaps, int(mesh.shell_of_face.max()) + 1
+    _refuse_what_is_no_solid(volume, mesh.faces, gaps)
+    own = [gapped(gaps)] if gaps else []
+    own += [_turned(int(turn.sum()), before, volume)] if turn.any() else []
+    return mesh.told(gaps, shells, (*notes, *own), things)
+
+
+def _joined(welded: list[Mesh]) -> Mesh:
+    if not any(len(mesh.faces) for mesh in welded):
         raise Refused(
             "there is no triangle with an area in it", "the file", "Export the part again"
         )
-    vertices = np.concatenate([v for v, _, _ in welded])
-    faces = np.concatenate([f + o for (_, f, _), o in zip(welded, offsets[:-1], strict=True)])
-    gaps = sum(open_edges for _, _, open_edges in welded)
-    del welded
-    refuse_absurd_size(vertices)
-    shell = shell_of_each_face(len(vertices), faces)
-    each = volumes_mm3(vertices, faces)
-    turn = _inside_out(vertices, faces, shell, each, gaps)
-    before, turned = float(each.sum()), int(turn.sum())
-    volume = before
-    if turned:
-        faces = np.where(turn[shell][:, None], faces[:, ::-1], faces)
-        volume = float(np.where(turn[shell], -each, each).sum())
-    _refuse_what_is_no_solid(volume, faces, gaps)
-    notes = [gapped(gaps)] if gaps else []
-    notes += [_turned(turned, before, volume)] if turned else []
-    return Mesh(vertices, faces, gaps, int(shell.max()) + 1, tuple(notes))
+    if len(welded) == 1:
+        return welded[0]
+    offsets = np.cumsum([0, *(len(mesh.vertices) for mesh in welded)])
+    faces = [mesh.faces + o for mesh, o in zip(welded, offsets[:-1], strict=True)]
+    return Mesh(np.concatenate([mesh.vertices for mesh in welded]), np.concatenate(faces))
 
 
 def checked(corners: Points) -> Points:
@@ -164,12 +225,10 @@ def checked(corners: Points) -> Points:
 def mesh_facts(mesh: Mesh) -> MeshFacts:
     low, high = mesh.bounds_mm
     x, y, z = (round(float(v), 3) for v in high - low)
-    a, b, c = (mesh.vertices - mesh.vertices.mean(axis=0))[mesh.faces].transpose(1, 0, 2)
-    cross = np.cross(b - a, c - a)
     return MeshFacts(
         size_mm=(x, y, z),
-        volume_mm3=round(float(np.einsum("ij,ij->i", a, cross).sum()) / 6, 3),
-        area_mm2=round(float(np.sqrt(np.einsum("ij,ij->i", cross, cross)).sum()) / 2, 3),
+        volume_mm3=round(float(mesh.each.volume_mm3.sum()), 3),
+        area_mm2=round(float(mesh.each.area_mm2.sum()), 3),
         triangles=len(mesh.faces),
         shells=mesh.shells,
         watertight=mesh.gaps == 0,
@@ -193,51 +252,65 @@ def stl_bytes(mesh: Mesh) -> bytes:
 
 def normals(mesh: Mesh) -> Points:
     """(m, 3) unit vectors; zero for triangles without an area."""
-    return facing(mesh)[0]
+    return mesh.each.normal.T
 
 
-def areas_mm2(mesh: Mesh) -> Points:
-    cross = _crossed(mesh)
-    return np.sqrt(np.einsum("ij,ij->i", cross, cross)) / 2
+def corners_of(points: Points, faces: Indices) -> Points:
+    """(coordinates, 3 corners, m): each coordinate of each corner lies in one row."""
+    return np.ascontiguousarray(points.T)[:, faces.T]
 
 
-def facing(mesh: Mesh) -> tuple[Points, Points]:
-    """`normals` and `areas_mm2` at once."""
-    cross = _crossed(mesh)
-    twice = np.sqrt(np.einsum("ij,ij->i", cross, cross))
-    cross *= np.divide(1.0, twice, out=np.zeros_like(twice), where=twice > 0)[:, None]
-    return cross, twice / 2
+def _each(vertices: Points, faces: Indices) -> Triangles:
+    """Some at a time, so that what is between stays near the processor (np.cross is slow, too).
 
-
-def _crossed(mesh: Mesh) -> Points:
-    """(m, 3): along each triangle's normal, twice as long as its area (np.cross is slow)."""
-    a, b, c = mesh.faces.T
-    x, y, z = mesh.vertices.T.copy()
-    (ux, uy, uz), (vx, vy, vz) = ([w[to] - w[a] for w in (x, y, z)] for to in (b, c))
-    return np.column_stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx])
-
-
-def volumes_mm3(vertices: Points, faces: Indices) -> Points:
-    """Signed volume between each triangle and the middle; they sum to the volume of a closed mesh.
-
-    Divergence theorem: a tetrahedron holds a·(b x c) / 6.
+    Divergence theorem: a tetrahedron between a triangle and the middle holds a·(u x v) / 6.
     """
-    x, y, z = (vertices - vertices.mean(axis=0)).T.copy()
-    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = ([w[at] for w in (x, y, z)] for at in faces.T)
-    six = ax * (by * cz - bz * cy) + ay * (bz * cx - bx * cz) + az * (bx * cy - by * cx)
-    return six / 6
+    m = len(faces)
+    along, middle = np.ascontiguousarray(vertices.T), vertices.mean(axis=0)
+    normal, low, high = np.empty((3, m)), np.empty((3, m)), np.empty((3, m))
+    area, volume = np.empty(m), np.empty(m)
+    for begin in range(0, m, _AT_ONCE):
+        at = slice(begin, begin + _AT_ONCE)
+        a, b, c = (along[:, corner] for corner in np.ascontiguousarray(faces[at].T))
+        np.minimum(np.minimum(a, b), c, out=low[:, at])
+        np.maximum(np.maximum(a, b), c, out=high[:, at])
+        (ux, uy, uz), (vx, vy, vz) = b - a, c - a
+        cross = np.array([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx])
+        volume[at] = ((a - middle[:, None]) * cross).sum(axis=0) / 6
+        twice = np.sqrt((cross * cross).sum(axis=0))
+        shrunk = np.divide(1.0, twice, out=np.zeros_like(twice), where=twice > 0)
+        np.multiply(cross, shrunk, out=normal[:, at])
+        area[at] = twice / 2
+    return Triangles(normal, area, volume, low, high)
 
 
-def open_edges(vertex_count: int, faces: Indices) -> int:
-    """How many directed edges have no opposite: 0 means the surface closes."""
+def odd_edges(vertex_count: int, faces: Indices) -> Odd:
+    """All edges are sorted once, each with the way that its triangle runs in the lowest bit."""
     n = np.int64(vertex_count)
-    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    forward, backward = np.sort(start * n + end), np.sort(end * n + start)
-    if np.array_equal(forward, backward):
-        return 0
-    edges, count = np.unique(forward, return_counts=True)
-    opposite = np.searchsorted(backward, edges, "right") - np.searchsorted(backward, edges, "left")
-    return int(np.maximum(count - opposite, 0).sum())
+    one = np.ascontiguousarray(faces.T)
+    other = np.roll(one, -1, axis=0)
+    ordered = np.minimum(one, other)
+    ordered *= n
+    ordered += np.maximum(one, other)
+    ordered *= 2
+    ordered += one < other
+    ordered = ordered.reshape(-1)
+    ordered.sort()
+    if _all_in_pairs(ordered):
+        none = np.zeros(0, dtype=np.int64)
+        return Odd(none.reshape(0, 2), none, none)
+    edge = ordered >> 1
+    first = np.flatnonzero(np.append(True, edge[1:] != edge[:-1]))
+    many = np.diff(np.append(first, len(edge)))
+    onward = np.add.reduceat(ordered & 1, first)
+    odd = (many != 2) | (onward != 1)
+    at = edge[first[odd]]
+    return Odd(np.column_stack([at // n, at % n]), many[odd], onward[odd])
+
+
+def _all_in_pairs(ordered: Indices) -> bool:
+    """Whether each edge is there exactly twice, once each way."""
+    return not len(ordered) % 2 and bool((ordered[::2] ^ 1 == ordered[1::2]).all())
 
 
 def shell_of_each_face(vertex_count: int, faces: Indices) -> Indices:
@@ -258,22 +331,26 @@ def shell_of_each_face(vertex_count: int, faces: Indices) -> Indices:
             root = flatter
 
 
-def _welded(vertices: Points, faces: Indices) -> tuple[Points, Indices, int]:
+def _welded(vertices: Points, faces: Indices) -> Mesh:
     """Equal corners become one vertex; if that leaves gaps, corners closer than 0.1 µm do too."""
-    exact, exact_faces = _merged(vertices, faces, vertices + 0.0)  # -0.0 is 0.0
-    gaps = open_edges(len(exact), exact_faces)
-    if gaps:
-        rounded, rounded_faces = _merged(exact, exact_faces, np.round(exact / _WELD_MM) + 0.0)
-        if len(rounded_faces) and open_edges(len(rounded), rounded_faces) == 0:
-            return rounded, rounded_faces, 0
-    return exact, exact_faces, gaps
+    exact = _merged(vertices, faces, vertices + 0.0)  # -0.0 is 0.0
+    if exact.odd.gaps:
+        rounded = _merged(exact.vertices, exact.faces, np.round(exact.vertices / _WELD_MM) + 0.0)
+        if len(rounded.faces) and not rounded.odd.gaps:
+            return rounded
+    return exact
 
 
-def _merged(vertices: Points, faces: Indices, keys: Points) -> tuple[Points, Indices]:
+def _merged(vertices: Points, faces: Indices, keys: Points) -> Mesh:
+    """Corners are numbered as the faces come, so that what lies together is stored together."""
     first, where = distinct(_mixed(keys))
-    faces = where[faces]
-    a, b, c = faces.T
-    return vertices[first], faces[(a != b) & (b != c) & (c != a)]
+    comes = np.zeros(len(vertices), dtype=bool)
+    comes[first] = True
+    number = (np.cumsum(comes) - 1)[first]
+    a, b, c = corners = number[where[faces.T]]
+    whole = (a != b) & (b != c) & (c != a)
+    kept = corners if whole.all() else corners[:, whole]
+    return Mesh(vertices[comes], np.ascontiguousarray(kept.T))
 
 
 def distinct(keys: NDArray[np.uint64]) -> tuple[Indices, Indices]:
@@ -285,31 +362,41 @@ def distinct(keys: NDArray[np.uint64]) -> tuple[Indices, Indices]:
     """
     bits = np.uint64(max(len(keys) - 1, 1).bit_length())
     low = (np.uint64(1) << bits) - np.uint64(1)
-    riding = np.sort((keys & ~low) | np.arange(len(keys), dtype=np.uint64))
-    place = (riding & low).astype(np.int64)
-    ordered = keys[place]
+    riding = keys & ~low
+    riding |= np.arange(len(keys), dtype=np.uint64)
+    riding.sort()
     new = np.ones(len(keys), dtype=bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
-    if (new[1:] & (((riding[1:] ^ riding[:-1]) & ~low) == 0)).any():
+    np.greater(riding[1:] ^ riding[:-1], low, out=new[1:])
+    riding &= low
+    place = riding.view(np.int64)
+    begins = np.flatnonzero(new)
+    first = place[begins]
+    where = np.empty(len(keys), dtype=np.int64)
+    where[place] = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(keys)))
+    if not np.array_equal(keys[first][where], keys):
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         return first, inverse.ravel()
-    where = np.empty(len(keys), dtype=np.int64)
-    where[place] = np.cumsum(new) - 1
-    return place[new], where
+    return first, where
+
+
+_ODD = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 
 
 def _mixed(keys: Points) -> NDArray[np.uint64]:
     """One number for each row, practically never the same for two; sorting these is fast."""
     bits = np.ascontiguousarray(keys).view(np.uint64)
     mixed = np.zeros(len(keys), dtype=np.uint64)
-    for axis, odd in enumerate((0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)):
-        mixed = (mixed ^ bits[:, axis]) * np.uint64(odd)
-        mixed ^= mixed >> np.uint64(29)
+    for begin in range(0, len(keys), _AT_ONCE):
+        part = mixed[begin : begin + _AT_ONCE]
+        for row, odd in zip(bits[begin : begin + _AT_ONCE].T, _ODD, strict=True):
+            part ^= row
+            part *= np.uint64(odd)
+            part ^= part >> np.uint64(29)
     return mixed
 
 
-def refuse_absurd_size(vertices: Points) -> None:
-    size = float(np.ptp(vertices, axis=0).max())
+def refuse_absurd_size(low: Points, high: Points) -> None:
+    size = float((high - low).max())
     if size < SMALLEST_SIDE_MM:
         raise Refused(
             f"the part is only {size:.3g} mm large",
@@ -318,20 +405,18 @@ def refuse_absurd_size(vertices: Points) -> None:
         )
 
 
-def _inside_out(
-    vertices: Points, faces: Indices, shell: Indices, volumes: Points, gaps: int
-) -> NDArray[np.bool_]:
+def _inside_out(mesh: Mesh) -> NDArray[np.bool_]:
     """Which shells are drawn inside out; a hollow inside another shell is none of them."""
-    volume: Points = np.bincount(shell, weights=volumes).astype(np.float64)
+    shell, each = mesh.shell_of_face, mesh.each
+    volume: Points = np.bincount(shell, weights=each.volume_mm3).astype(np.float64)
     if (volume >= 0).all():
         return np.zeros(len(volume), dtype=bool)
-    if len(volume) > 10_000 or gaps:
+    if len(volume) > 10_000 or mesh.odd.gaps:
         return np.full(len(volume), volume.sum() < 0)
-    corners = vertices[faces]
     low = np.full((len(volume), 3), np.inf)
     high = -low
-    np.minimum.at(low, shell, corners.min(axis=1))
-    np.maximum.at(high, shell, corners.max(axis=1))
+    np.minimum.at(low, shell, each.low.T)
+    np.maximum.at(high, shell, each.high.T)
     solid = volume > 0
     turn = np.zeros(len(volume), dtype=bool)
     for i in np.flatnonzero(volume < 0):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from designs.geometry.mesh import Indices, Mesh, Points
+from designs.geometry.mesh import Indices, Mesh
 
 LIMIT_DEG = 45.0  # from upright: what most printers do without supports
 _ROUNDED_DEG = 1.0  # coordinates are rounded: a chamfer of just 45 degrees is not steeper
@@ -28,18 +28,15 @@ class Underside:
     faces: Indices
 
 
-def underside(
-    mesh: Mesh, facing: Points, area_mm2: Points, limit_deg: float = LIMIT_DEG
-) -> Underside:
-    """`facing` and `area_mm2` are the mesh's normals and areas, face by face.
+def underside(mesh: Mesh, limit_deg: float = LIMIT_DEG) -> Underside:
+    """What hangs and what stands.
 
     A face hangs over if it is turned down further than the limit and reaches above the first
     layers (0.3 mm), which the bed carries.
     """
-    down = np.clip(-facing[:, 2], -1, 1)
-    z = np.ascontiguousarray(mesh.vertices[:, 2])
-    a, b, c = mesh.faces.T
-    high = np.maximum(np.maximum(z[a], z[b]), z[c]) - z.min()
+    each, area_mm2 = mesh.each, mesh.each.area_mm2
+    down = np.clip(-each.normal[2], -1, 1)
+    high = each.high[2] - mesh.bounds_mm[0][2]
     stands = float(area_mm2[(down > 0.99) & (high < _ON_BED_MM)].sum())
     free = np.flatnonzero((down > 1e-6) & (high > _FIRST_LAYERS_MM) & (area_mm2 > 0))
     steep = np.degrees(np.arcsin(down[free]))

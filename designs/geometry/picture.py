@@ -8,6 +8,7 @@ import json
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from PIL import Image, ImageFilter
 
 from designs.geometry.drawing import Drawing
 from designs.geometry.extrude import solid
-from designs.geometry.mesh import Indices, Mesh, Points, distinct, normals
+from designs.geometry.mesh import Indices, Mesh, Points, corners_of, distinct, normals
 from designs.geometry.raster import rastered
 
 SHEET_MM = 3.0  # shown thickness of a sheet part that does not say
@@ -152,6 +153,7 @@ def sheet_glb(drawing: Drawing, thickness_mm: float | None = None) -> bytes:
     return glb(solid(drawing, thickness_mm or SHEET_MM), tuple(_SHEET))
 
 
+@lru_cache(maxsize=2)  # each picture of a part asks for the same
 def coarsened(mesh: Mesh, most: int) -> Mesh:
     """Vertices in the same cell of an ever coarser grid become one, until few faces are left.
 
@@ -197,9 +199,9 @@ def scene(mesh: Mesh, view: View, px: int, colour: Points = _PRINTED) -> Scene:
         return np.column_stack([to_pixels(turned[:, :2]), turned[:, 2] * scale])
 
     screen = np.column_stack([to_pixels(at[:, :2]), at[:, 2] * scale])
-    depth, owner = rastered(screen[mesh.faces[towards]], px)
+    depth, owner = rastered(corners_of(screen, mesh.faces[towards]), px)
     dropped = np.column_stack([to_pixels(shadow), np.zeros(len(shadow))])
-    ground = rastered(dropped[mesh.faces[towards]], px)[1]
+    ground = rastered(corners_of(dropped, mesh.faces[towards]), px)[1]
     owner = np.append(towards, -1)[owner]  # -1 stays -1
     image = _composed(_shaded(facing, depth, owner, colour), owner >= 0, ground >= 0, px)
     return Scene(image, depth, owner, seen)

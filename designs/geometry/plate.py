@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 
-from designs.geometry.mesh import Mesh, Points, areas_mm2, normals
+from designs.geometry.mesh import Mesh, Points, normals
 
 _FLAT_MM = 1e-3  # corners of a face of the plate lie within this of its plane
 _UPRIGHT = 1e-3  # sine of the angle by which an edge may lean
@@ -31,7 +31,7 @@ def plate_of(mesh: Mesh) -> Plate | None:
     if mesh.gaps or len(mesh.faces) > _MOST_FACES:
         return None
     facing = normals(mesh)
-    axis = _main_axis(facing, areas_mm2(mesh))
+    axis = _main_axis(facing, mesh.each.area_mm2)
     height = mesh.vertices @ axis
     low, high = float(height.min()), float(height.max())
     thickness = high - low

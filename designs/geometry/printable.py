@@ -9,7 +9,7 @@ import numpy as np
 
 from designs.geometry.marked import Mark
 from designs.geometry.measures import SHOWS_MM2, Solid
-from designs.geometry.mesh import Mesh, Points, normals
+from designs.geometry.mesh import Points
 from designs.geometry.rays import Stretches
 from designs.geometry.remark import Remark, note, warning
 from designs.geometry.where import Place, holes, near_each_other
@@ -64,7 +64,7 @@ def _walls(seen: Solid) -> Iterator[Remark]:
         yield note("its walls", "too many triangles: they were not measured", "Nothing to do")
         return
     walls, gaps = seen.rays.walls, seen.rays.gaps
-    lies = np.abs(_upright(seen.mesh, walls)) > _LIES
+    lies = np.abs(seen.mesh.each.normal[2, walls.faces[:, 0]]) > _LIES
     floors, walls = walls.only(lies), walls.only(~lies)
     floor, thinnest = (found.narrowest_mm(SHOWS_MM2) for found in (floors, walls))
     if floor is not None and floor < LAYER_MM - 0.005:
@@ -96,12 +96,6 @@ def _walls(seen: Solid) -> Iterator[Remark]:
             "Leave 0.3 mm where something has to move or come apart",
             _spots(narrow),
         )
-
-
-def _upright(mesh: Mesh, walls: Stretches) -> Points:
-    """The z of the normal of each wall's first face; only of faces that were met."""
-    met, where = np.unique(walls.faces[:, 0], return_inverse=True)
-    return normals(Mesh(mesh.vertices, mesh.faces[met]))[where, 2]
 
 
 def _orientation(seen: Solid) -> Iterator[Remark]:

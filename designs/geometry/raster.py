@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 from designs.geometry.mesh import Indices, Points
 
 _FRAGMENTS = 16_000_000  # pixels of all triangles, hidden ones included
-_AT_ONCE = 500_000  # rows or pixels held in memory
+_AT_ONCE = 60_000  # rows or pixels in hand, so that they stay near the processor
 
 
 def rastered(corners: Points, px: int) -> tuple[Points, Indices]:
-    """Depth and number of the nearest of (m, 3 corners, x y depth) triangles; -1 for none."""
-    boxes = np.prod(np.ptp(corners[:, :, :2], axis=1) + 1, axis=1)
+    """Depth and number of the nearest of the m triangles; -1 for none. `corners` (3, 3, m) as
+    `mesh.corners_of` has them: x, y and depth.
+    """
+    boxes = np.prod(np.ptp(corners[:2], axis=1) + 1, axis=0)
     step = int(np.ceil(boxes.sum() / 2 / _FRAGMENTS)) or 1
-    chosen = np.arange(0, len(corners), step)
+    corners = corners[:, :, ::step]
     depth = np.full(px * px, -np.inf)
     owner = np.full(px * px, -1, dtype=np.int64)
-    for low, high in portions(np.ptp(corners[chosen, :, 1], axis=1) + 2):
-        part = chosen[low:high]
-        for pixel, z, face in fragments(corners[part], px):
+    for low, high in portions(np.ptp(corners[1], axis=0) + 2):
+        for pixel, z, face in fragments(corners[:, :, low:high], px):
             np.maximum.at(depth, pixel, z)
             won = z >= depth[pixel]
-            owner[pixel[won]] = part[face[won]]
+            owner[pixel[won]] = (low + face[won]) * step
     return depth.reshape(px, px), owner.reshape(px, px)
 
 
@@ -36,21 +37,21 @@ def fragments(corners: Points, px: int) -> Iterator[tuple[Indices, Points, Indic
 
     Triangles become rows, rows become pixels, all at once; a pixel's number is row x px + column.
     """
-    top = np.clip(np.ceil(corners[:, :, 1].min(axis=1) - 0.5), 0, px).astype(int)
-    bottom = np.clip(np.floor(corners[:, :, 1].max(axis=1) - 0.5), -1, px - 1).astype(int)
+    x, y, _ = corners
+    top = np.clip(np.ceil(y.min(axis=0) - 0.5), 0, px).astype(int)
+    bottom = np.clip(np.floor(y.max(axis=0) - 0.5), -1, px - 1).astype(int)
     face, row = _counted(top, bottom - top + 1)
-    left, right = _span(corners[face], (row + 0.5).astype(np.float64))
+    left, right = _span(x[:, face], y[:, face], (row + 0.5).astype(np.float64))
     first = np.clip(np.ceil(left - 0.5), 0, px).astype(int)
     last = np.clip(np.floor(right - 0.5), -1, px - 1).astype(int)
     width = np.maximum(last - first + 1, 0)
-    slope = _plane(corners)
+    p, q, r = _plane(corners)
     for low, high in portions(width):
         which, column = _counted(first[low:high], width[low:high])
         span = which + low
-        owner, y = face[span], row[span]
-        flat = slope[owner]
-        z = flat[:, 0] * (column + 0.5) + flat[:, 1] * (y + 0.5) + flat[:, 2]
-        yield y * px + column, z, owner
+        owner, line = face[span], row[span]
+        z = p[owner] * (column + 0.5) + q[owner] * (line + 0.5) + r[owner]
+        yield line * px + column, z, owner
 
 
 def portions(sizes: NDArray[np.floating | np.integer]) -> Iterator[tuple[int, int]]:
@@ -68,26 +69,29 @@ def _counted(start: Indices, count: Indices) -> tuple[Indices, Indices]:
     return which, start[which] + offset
 
 
-def _span(corners: Points, y: Points) -> tuple[Points, Points]:
-    """Leftmost and rightmost x where the row at height y crosses the triangle."""
-    left, right = np.full(len(y), np.inf), np.full(len(y), -np.inf)
+def _span(x: Points, y: Points, row: Points) -> tuple[Points, Points]:
+    """Leftmost and rightmost x where the row at that height crosses the triangle."""
+    left, right = np.full(len(row), np.inf), np.full(len(row), -np.inf)
     for i in range(3):
-        a, b = corners[:, i], corners[:, (i + 1) % 3]
-        rise = b[:, 1] - a[:, 1]
+        j = (i + 1) % 3
+        rise = y[j] - y[i]
         with np.errstate(divide="ignore", invalid="ignore"):
-            along = (y - a[:, 1]) / rise
+            along = (row - y[i]) / rise
         hit = (rise != 0) & (along >= 0) & (along <= 1)
-        x = a[:, 0] + np.where(hit, along, 0) * (b[:, 0] - a[:, 0])
-        left = np.where(hit, np.minimum(left, x), left)
-        right = np.where(hit, np.maximum(right, x), right)
+        at = x[i] + np.where(hit, along, 0) * (x[j] - x[i])
+        left = np.where(hit, np.minimum(left, at), left)
+        right = np.where(hit, np.maximum(right, at), right)
     empty = left > right
     return np.where(empty, 1.0, left), np.where(empty, 0.0, right)
 
 
 def _plane(corners: Points) -> Points:
-    """(m, 3): depth = p x + q y + r over each triangle; flat where it is seen edge-on."""
+    """(3, m): depth = p x + q y + r over each triangle; flat where it is seen edge-on."""
     a, b, c = corners.transpose(1, 0, 2)
-    n = np.cross(b - a, c - a)
-    upright = np.abs(n[:, 2]) > 1e-9
-    pq = np.where(upright[:, None], -n[:, :2] / np.where(upright, n[:, 2], 1)[:, None], 0)
-    return np.column_stack([pq, a[:, 2] - (pq * a[:, :2]).sum(axis=1)])
+    (ux, uy, uz), (vx, vy, vz) = b - a, c - a
+    nz = ux * vy - uy * vx
+    upright = np.abs(nz) > 1e-9
+    nz = np.where(upright, nz, 1)
+    p = np.where(upright, -(uy * vz - uz * vy) / nz, 0)
+    q = np.where(upright, -(uz * vx - ux * vz) / nz, 0)
+    return np.stack([p, q, a[2] - (p * a[0] + q * a[1])])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from designs.geometry.mesh import Indices, Mesh, Points, facing
+from designs.geometry.mesh import Indices, Mesh, Points, corners_of
 from designs.geometry.raster import fragments, portions
 
 CROSSINGS = 300_000  # along each axis, about
@@ -66,19 +66,15 @@ class Probed:
     lost: float
 
 
-def probed(
-    mesh: Mesh, crossings: int = CROSSINGS, known: tuple[Points, Points] | None = None
-) -> Probed:
-    """The part measured along all three axes; the same mesh gives the same answer. `known` are its
-    normals and areas.
+def probed(mesh: Mesh, crossings: int = CROSSINGS) -> Probed:
+    """The part measured along all three axes; the same mesh gives the same answer.
 
     Each spot of the surface is measured along the axis it faces most, so under 55 degrees. A wall
     with parallel sides comes out exactly, whatever its direction; one with curved or tapered sides
     by the mean of both directions: a tube or a round rod up to 6 % too thin.
     """
     crossings = min(crossings, CROSSINGS * _MANY // max(len(mesh.faces), _MANY))
-    towards, area_mm2 = facing(mesh) if known is None else known
-    found = [_along(mesh, towards, area_mm2, axis, crossings) for axis in range(3)]
+    found = [_along(mesh, axis, crossings) for axis in range(3)]
     return Probed(
         walls=_together([f.walls for f in found]),
         gaps=_together([f.gaps for f in found]),
@@ -109,18 +105,18 @@ class _Hits:
     turn: Indices  # how often the part lies around the ray beyond this place
 
 
-def _along(mesh: Mesh, towards: Points, area_mm2: Points, axis: int, crossings: int) -> Probed:
+def _along(mesh: Mesh, axis: int, crossings: int) -> Probed:
     flat = [(axis + 1) % 3, (axis + 2) % 3]
-    low = mesh.vertices.min(axis=0)
-    across = [mesh.vertices[:, i] - low[i] for i in flat]
-    reaches = [_reach(w, mesh.faces) for w in across]
-    lean = np.ascontiguousarray(towards[:, axis])
-    pitch = _pitch(float(np.abs(lean) @ area_mm2), reaches, crossings)
-    px = int(max(float(w.max()) for w in across) / pitch) + 2
-    u, v = (w / pitch + off for w, off in zip(across, _OFF_GRID, strict=True))
+    each, low = mesh.each, mesh.bounds_mm[0]
+    reaches = [(each.low[i] - low[i], each.high[i] - low[i]) for i in flat]
+    towards, lean = each.normal, each.normal[axis]
+    pitch = _pitch(float(np.abs(lean) @ each.area_mm2), reaches, crossings)
+    px = int(max(float(high.max()) for _, high in reaches) / pitch) + 2
+    u, v = (
+        (mesh.vertices[:, i] - low[i]) / pitch + off for i, off in zip(flat, _OFF_GRID, strict=True)
+    )
     seen = np.column_stack([u, v, mesh.vertices[:, axis]])
-    chosen = np.flatnonzero(_meets(reaches, pitch))
-    hits, lost = _hits(seen, mesh.faces, chosen, lean, px)
+    hits, lost = _hits(seen, mesh.faces, _meeting(reaches, pitch), lean, px)
 
     def stretches(first: NDArray[np.bool_]) -> Stretches:
         at = np.flatnonzero(first)
@@ -133,8 +129,8 @@ def _along(mesh: Mesh, towards: Points, area_mm2: Points, axis: int, crossings: 
         width = (hits.depth[at + 1] - hits.depth[at]) * np.abs(lean[one] - lean[other]) / 2
         faces = np.column_stack([one, other])
         # Each spot belongs to the axis it faces most, and a wall or gap has two facing sides.
-        mine = (np.abs(lean[one]) >= np.abs(towards[one]).max(axis=1)) & (
-            np.einsum("ij,ij->i", towards[one], towards[other]) < _FACING
+        mine = (np.abs(lean[one]) >= np.abs(towards[:, one]).max(axis=0)) & (
+            (towards[:, one] * towards[:, other]).sum(axis=0) < _FACING
         )
         area = pitch**2 / np.maximum(np.abs(lean[one]), 1e-9)
         return Stretches(width[mine], middle[mine], area[mine], faces[mine])
@@ -158,11 +154,6 @@ def _along(mesh: Mesh, towards: Points, area_mm2: Points, axis: int, crossings: 
 _Reach = tuple[Points, Points]  # of each triangle along one axis: lowest, highest
 
 
-def _reach(along: Points, faces: Indices) -> _Reach:
-    a, b, c = (along[corner] for corner in faces.T)
-    return np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
-
-
 def _pitch(flat_mm2: float, reaches: list[_Reach], crossings: int) -> float:
     """Distance between rays so that neither crossings nor rows of triangles get too many."""
     largest = max(float(high.max() - low.min()) for low, high in reaches)
@@ -170,26 +161,27 @@ def _pitch(flat_mm2: float, reaches: list[_Reach], crossings: int) -> float:
     return max(largest / _FINEST, math.sqrt(flat_mm2 / crossings), tall / _ROWS, 1e-6)
 
 
-def _meets(reaches: list[_Reach], pitch: float) -> NDArray[np.bool_]:
-    """False for triangles that lie between two rows or two columns of rays."""
-    (left, right), (bottom, top) = (
-        (low / pitch + off, high / pitch + off)
-        for (low, high), off in zip(reaches, _OFF_GRID, strict=True)
-    )
-    wide = np.floor(right - 0.5) >= np.ceil(left - 0.5)
-    return wide & (np.floor(top - 0.5) >= np.ceil(bottom - 0.5))
+def _meeting(reaches: list[_Reach], pitch: float) -> Indices:
+    """The triangles that do not lie between two rows or two columns of rays."""
+    chosen: Indices | None = None
+    for reach, off in zip(reaches, _OFF_GRID, strict=True):
+        low, high = reach if chosen is None else (w[chosen] for w in reach)
+        met = np.floor(high / pitch + off - 0.5) >= np.ceil(low / pitch + off - 0.5)
+        chosen = np.flatnonzero(met) if chosen is None else chosen[met]
+    assert chosen is not None
+    return chosen
 
 
 def _hits(
     seen: Points, faces: Indices, chosen: Indices, lean: Points, px: int
 ) -> tuple[_Hits, float]:
     """All crossings in order, and the share of rays that do not go out as often as in."""
-    corners = seen[faces[chosen]]
+    corners = corners_of(seen, faces[chosen])
     parts: list[tuple[Indices, Points, Indices]] = []
-    for low, high in portions(np.ptp(corners[:, :, 1], axis=1) + 2):
+    for low, high in portions(np.ptp(corners[1], axis=0) + 2):
         parts += [
             (ray, depth, chosen[low + face])
-            for ray, depth, face in fragments(corners[low:high], px)
+            for ray, depth, face in fragments(corners[:, :, low:high], px)
         ]
     if not parts:
         none = np.zeros(0, dtype=np.int64)

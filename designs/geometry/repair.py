@@ -15,9 +15,8 @@ from designs.geometry.mesh import (
     Points,
     distinct,
     mesh_facts,
-    open_edges,
+    odd_edges,
     shell_of_each_face,
-    volumes_mm3,
 )
 from designs.geometry.where import seams
 
@@ -54,14 +53,14 @@ def propose(mesh: Mesh) -> Proposal | None:
     The volume of an open surface is itself a guess, so is the share by which it changes.
     """
     vertices = mesh.vertices
-    if len(mesh.faces) > MOST_TRIANGLES or not open_edges(len(vertices), mesh.faces):
+    if len(mesh.faces) > MOST_TRIANGLES or not mesh.odd.gaps:
         return None
     steps: list[str] = []
     faces, onto = _welded(vertices, _without_doubles(vertices, mesh.faces, steps), steps)
     pieces = _shells(vertices, onto[mesh.faces])  # what was one only for a narrow cut is one now
     faces = _wound_alike(len(vertices), faces, steps)
     faces = _filled(vertices, faces, steps)
-    if not steps or open_edges(len(vertices), faces):
+    if not steps or odd_edges(len(vertices), faces).gaps:
         return None
     faces = _outside_out(vertices, faces)
     closed = Mesh(vertices, faces, 0, _shells(vertices, faces))
@@ -95,7 +94,7 @@ def _welded(vertices: Points, faces: Indices, steps: list[str]) -> tuple[Indices
     where that leaves fewer open edges.
     """
     all_onto = np.arange(len(vertices))
-    was = open_edges(len(vertices), faces)
+    was = odd_edges(len(vertices), faces).gaps
     for reach in _WELDS_MM:
         rim = np.unique(seams(Mesh(vertices, faces)).open)
         if not len(rim):
@@ -107,7 +106,7 @@ def _welded(vertices: Points, faces: Indices, steps: list[str]) -> tuple[Indices
         joined = onto[faces]
         a, b, c = joined.T
         joined = joined[(a != b) & (b != c) & (c != a)]
-        left = open_edges(len(vertices), joined)
+        left = odd_edges(len(vertices), joined).gaps
         if left < was and len(joined):
             merged = int((onto != np.arange(len(vertices))).sum())
             steps.append(_said(merged, f"corner moved by less than {reach} mm to meet another"))
@@ -220,7 +219,7 @@ def _patch(at: Points, rim: list[int]) -> list[tuple[int, int, int]]:
 
 
 def _outside_out(vertices: Points, faces: Indices) -> Indices:
-    if float(volumes_mm3(vertices, faces).sum()) < 0:
+    if float(Mesh(vertices, faces).each.volume_mm3.sum()) < 0:
         return np.ascontiguousarray(faces[:, ::-1])
     return faces
 

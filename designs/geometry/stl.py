@@ -11,7 +11,7 @@ from typing import BinaryIO, NoReturn
 import numpy as np
 
 from designs.errors import Refused
-from designs.geometry.mesh import MAX_TRIANGLES, STL_RECORD, Held, Points, checked
+from designs.geometry.mesh import MAX_TRIANGLES, Held, Points, checked
 
 _LONGEST_LINE = 1024
 _AGAIN = "Export the STL again"
@@ -54,8 +54,8 @@ def _refuse_count(count: int) -> None:
 
 def _binary(file: BinaryIO, count: int) -> Points:
     _refuse_count(count)
-    records = np.frombuffer(file.read(50 * count), dtype=STL_RECORD, count=count)
-    return records["corners"].reshape(-1, 3).astype(np.float64)
+    records = np.frombuffer(file.read(50 * count), dtype=np.uint8).reshape(count, 50)
+    return records[:, 12:48].copy().view("<f4").reshape(-1, 3).astype(np.float64)
 
 
 def _text(file: BinaryIO) -> Points:

@@ -6,9 +6,8 @@ It changes nothing; `repair` proposes, the designer decides.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from designs.geometry.mesh import Indices, Mesh, Points, distinct, shell_of_each_face, volumes_mm3
+from designs.geometry.mesh import Indices, Mesh, Points, distinct, shell_of_each_face
 
 Box = tuple[Points, Points]  # lowest and highest corner, mm
 
@@ -53,28 +52,12 @@ def place(low: Points, high: Points) -> str:
 
 def seams(mesh: Mesh) -> Seams:
     """Every edge that does not join exactly two triangles that run against each other."""
-    n = np.int64(len(mesh.vertices))
-    start, end = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
-    onward = start < end
-    ordered = np.sort((np.minimum(start, end) * n + np.maximum(start, end)) * 2 + onward)
-    edge = ordered >> 1
-    first = np.flatnonzero(np.append(True, edge[1:] != edge[:-1]))
-    many = np.diff(np.append(first, len(edge)))
-    forward = np.add.reduceat(ordered & 1, first)
-
-    def corners(chosen: NDArray[np.bool_]) -> Indices:
-        at = edge[first[chosen]]
-        return np.column_stack([at // n, at % n])
-
-    single = many == 1
-    found = corners(single)
-    against = forward[single] == 0
+    odd = mesh.odd
+    single = odd.many == 1
+    found = odd.ends[single]
+    against = odd.onward[single] == 0
     found[against] = found[against][:, ::-1]
-    return Seams(
-        open=found,
-        crowded=corners(many > 2),
-        twisted=corners((many == 2) & (forward != 1)),
-    )
+    return Seams(open=found, crowded=odd.ends[odd.many > 2], twisted=odd.ends[odd.many == 2])
 
 
 def holes(mesh: Mesh, edges: Indices) -> list[Place]:
@@ -167,18 +150,15 @@ _CELLS = 100_000  # along one side: their numbers have to fit into 63 bits
 
 
 def pieces(mesh: Mesh) -> Pieces:
+    of_face, each = mesh.shell_of_face, mesh.each
     if mesh.shells == 1:
         low, high = (bound[None] for bound in mesh.bounds_mm)
-        whole = np.array([volumes_mm3(mesh.vertices, mesh.faces).sum()])
-        return Pieces(np.zeros(len(mesh.faces), dtype=np.int64), whole, low, high)
-    of_face = shell_of_each_face(len(mesh.vertices), mesh.faces)
-    weights = volumes_mm3(mesh.vertices, mesh.faces)
-    volume = np.bincount(of_face, weights=weights).astype(np.float64)
+        return Pieces(of_face, np.array([each.volume_mm3.sum()]), low, high)
+    volume = np.bincount(of_face, weights=each.volume_mm3).astype(np.float64)
     order = np.argsort(of_face, kind="stable")
     begins = np.flatnonzero(np.append(True, np.diff(of_face[order]) > 0))
-    corners = mesh.triangles[order]
-    low = np.minimum.reduceat(corners.min(axis=1), begins)
-    return Pieces(of_face, volume, low, np.maximum.reduceat(corners.max(axis=1), begins))
+    low = np.minimum.reduceat(each.low[:, order], begins, axis=1).T
+    return Pieces(of_face, volume, low, np.maximum.reduceat(each.high[:, order], begins, axis=1).T)
 
 
 def _number(value: float) -> str:

@@ -89,7 +89,7 @@ def _scope(scope: OfReleases | OfPart | OfLot | OfMachine) -> ColumnElement[bool
 
 
 def _units(recall: Recall) -> Select[*tuple[Any, ...]]:
-    """Columns of tables, not of objects: a hundred thousand rows are read as they come."""
+    """Columns of tables, not of objects."""
     make, order = MakeRow.__table__.c, OrderRow.__table__.c
     return (
         select(
@@ -104,7 +104,9 @@ def _units(recall: Recall) -> Select[*tuple[Any, ...]]:
 
 async def units(unit: Unit, recall: Recall, after: str = "", most: int = CHUNK) -> list[Listed]:
     """Units behind the passport `after`, in the order of their passports."""
-    found = await unit.session.execute(_units(recall).where(MakeRow.id > after).limit(most))
+    # On the connection itself: the session would take each row for parts of objects first.
+    connection = await unit.session.connection()
+    found = await connection.execute(_units(recall).where(MakeRow.id > after).limit(most))
     return list(map(Listed._make, found))
 
 

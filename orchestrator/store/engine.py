@@ -23,6 +23,7 @@ from orchestrator.store.blobs import Blobs
 from orchestrator.store.tables import EventRow
 
 _WAIT_S = 10
+_CACHE_KIB = 16_384  # for each connection; with SQLite's own 2,000 a search reads pages again
 _POLL_S = 1.0
 _BATCH = 500
 _SELDOM = timedelta(hours=1)
@@ -96,7 +97,8 @@ class Store:
         """Open `sqlite+aiosqlite:///FILE` or `postgresql+psycopg://…`, with its tables made."""
         sqlite = make_url(url).get_backend_name() == "sqlite"
         how = {"factory": _Connection} if sqlite else {}
-        engine = create_async_engine(url, pool_pre_ping=True, connect_args=how)
+        # A file does not hang up: only a server is asked first whether it is still there.
+        engine = create_async_engine(url, pool_pre_ping=not sqlite, connect_args=how)
         if sqlite:
             _tame_sqlite(engine)
         await _upgrade(engine)
@@ -261,6 +263,7 @@ def _tame_sqlite(engine: AsyncEngine) -> None:
             "synchronous = FULL",
             f"busy_timeout = {_WAIT_S * 1000}",
             "foreign_keys = ON",
+            f"cache_size = -{_CACHE_KIB}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

@@ -8,12 +8,10 @@ from hypothesis import strategies as st
 from designs.errors import Refused, Severity
 from designs.geometry.mesh import (
     Mesh,
-    areas_mm2,
     distinct,
     mesh_facts,
     normals,
     read_mesh,
-    volumes_mm3,
     write_stl,
 )
 from tests.designs.geometry import solids
@@ -159,7 +157,7 @@ def test_volume_and_areas_are_those_of_the_textbook(seed):
     corners = np.random.default_rng(seed).uniform(-50, 50, (9, 3))
     mesh = Mesh(corners, np.arange(9).reshape(-1, 3))
     a, b, c = (corners - corners.mean(axis=0))[mesh.faces].transpose(1, 0, 2)
-    assert volumes_mm3(corners, mesh.faces) == pytest.approx((a * np.cross(b, c)).sum(1) / 6)
+    assert mesh.each.volume_mm3 == pytest.approx((a * np.cross(b, c)).sum(1) / 6)
     twice = np.cross(b - a, c - a)
-    assert areas_mm2(mesh) == pytest.approx(np.linalg.norm(twice, axis=1) / 2)
-    assert normals(mesh) * 2 * areas_mm2(mesh)[:, None] == pytest.approx(twice)
+    assert mesh.each.area_mm2 == pytest.approx(np.linalg.norm(twice, axis=1) / 2)
+    assert normals(mesh) * 2 * mesh.each.area_mm2[:, None] == pytest.approx(twice)

@@ -3,14 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from designs.geometry.mesh import areas_mm2, normals
 from designs.geometry.overhang import underside
 from tests.designs.geometry.shapes import block, mesh_of, wedge
 
 
 def of(*triangles: np.ndarray):
-    mesh = mesh_of(*triangles)
-    return underside(mesh, normals(mesh), areas_mm2(mesh))
+    return underside(mesh_of(*triangles))
 
 
 @settings(max_examples=60, deadline=None)

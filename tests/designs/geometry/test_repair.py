@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from designs.geometry.mesh import Mesh, mesh_facts, open_edges
+from designs.geometry.mesh import Mesh, mesh_facts, odd_edges
 from designs.geometry.repair import propose
 from designs.geometry.where import seams
 from tests.designs.geometry.shapes import block, mesh_of, tube
@@ -32,7 +32,7 @@ BALL = ball()
 
 def with_faces(faces: np.ndarray, vertices: np.ndarray | None = None) -> Mesh:
     vertices = BALL.vertices if vertices is None else vertices
-    return Mesh(vertices, faces, open_edges(len(vertices), faces))
+    return Mesh(vertices, faces, odd_edges(len(vertices), faces).gaps)
 
 
 def test_what_is_closed_needs_no_repair():
