@@ -111,7 +111,7 @@ def _view(shapes: list[Points], every: Points, axes: tuple[int, int, int], px: i
     def depth(triangles: Points) -> Points:
         at = triangles[:, :, plane] * scale + off
         deep = triangles[:, :, into] * scale * towards
-        return rastered(np.stack([at[:, :, 0], px - at[:, :, 1], deep], axis=2), px)[0]
+        return rastered(np.stack([at[:, :, 0].T, px - at[:, :, 1].T, deep.T]), px)[0]
 
     one, other = (depth(triangles) for triangles in shapes)
     was, now = np.isfinite(one), np.isfinite(other)
