@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 import uvicorn
 
+from designs import bounded
 from orchestrator.app import create_app, index_designs, secret, wire, write_passwords
 from orchestrator.dispatch import gateway
 from orchestrator.dispatch import loop as dispatch_loop
@@ -71,6 +72,7 @@ async def _run(
     )
     server.end_on_signals()
     _keep_what_is_there()
+    bounded.stay_ready("designs.inspect", "designs.images")
     async with asyncio.TaskGroup() as tasks:
         beside = [
             tasks.create_task(link.run(), name="gateway"),

@@ -94,6 +94,8 @@ def check(args: argparse.Namespace) -> int:
     if wrong or not files:
         sys.stderr.write(f"cosmolocal check: {wrong or 'nothing here is a file of a design'}\n")
         return USAGE
+    if len(files) > _AT_ONCE:
+        bounded.stay_ready("designs.check", "designs.inspect")
     count: dict[Verdict, int] = {"accept": 0, "review": 0, "reject": 0}
     for seen in _all(args, files):
         count[seen.verdict] += 1

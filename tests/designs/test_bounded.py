@@ -6,8 +6,23 @@ import time
 
 import pytest
 
+from designs import bounded
 from designs.bounded import Limits, run
 from designs.errors import LimitExceeded, ReaderCrashed, Refused
+from designs.nursery import Nursery
+
+
+@pytest.fixture(autouse=True, params=["alone", "nursery"])
+def _kind(request, monkeypatch):
+    """Each child is a process of its own, or forked from one that has the modules already."""
+    if request.param == "alone":
+        yield
+        return
+    nursery = Nursery(("designs.geometry.mesh",), bounded._environment())
+    monkeypatch.setattr(bounded, "_nurseries", [nursery])
+    yield
+    nursery.close()
+
 
 SHORT = Limits(memory_bytes=300 * 2**20, cpu_s=1, wall_s=20)
 
@@ -69,8 +84,9 @@ def test_files_are_limited(tmp_path):
 
 def test_the_child_dies_with_its_caller(tmp_path):
     mark = tmp_path / "pid"
+    ready = "stay_ready()" if bounded._nurseries else ""
     code = (
-        "from designs.bounded import run\n"
+        f"from designs.bounded import run, stay_ready\n{ready}\n"
         f"run('subprocess:call', ['sh', '-c', 'echo $PPID > {mark}; exec sleep 60'])"
     )
     caller = subprocess.Popen([sys.executable, "-c", code])

@@ -1,0 +1,149 @@
+"""A process that has modules in memory and forks a child for each task, so that a child begins at
+once and has still seen no file but its own.
+
+The caller talks to it through a socket: a message is the wall seconds of one task, with four files
+beside it (where to answer, and the child's standard input, output and error). The answer is the
+child's exit status, negative for a signal, or nothing when its time ran out.
+"""
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Generator, Mapping
+from typing import IO, NoReturn
+
+_DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
+_LATE = b"late"
+_GRACE_S = 30.0
+
+
+class Gone(Exception):
+    """There is no nursery to ask; nothing was begun, or what was begun has ended."""
+
+
+class Nursery:
+    def __init__(self, modules: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "designs.nursery", str(theirs.fileno()), *modules],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=dict(environment),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    def status_of_child(
+        self, asked: IO[bytes], answered: IO[bytes], said: IO[bytes], wall_s: float
+    ) -> int | None:
+        """Exit status of a child with these files, None when its time ran out. Raises Gone."""
+        mine, theirs = socket.socketpair()
+        with mine:
+            files = [theirs.fileno(), *(each.fileno() for each in (asked, answered, said))]
+            with theirs, _or_gone():
+                socket.send_fds(self._door, [str(wall_s).encode()], files)
+            mine.settimeout(wall_s + _GRACE_S)
+            with _or_gone():
+                told = mine.recv(64)
+        if not told:
+            raise Gone
+        return None if told == _LATE else int(told)
+
+    def close(self) -> None:
+        self._door.close()
+        self._process.wait()
+
+
+@contextlib.contextmanager
+def _or_gone() -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Gone from error
+
+
+def die_with(parent: int) -> None:
+    """End this process when that one, its parent, ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked
+            sys.exit(1)
+
+
+def main() -> None:
+    """The nursery: until its caller is gone, and then no child of it is left."""
+    door = socket.socket(fileno=int(sys.argv[1]))
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
+    from designs.bounded import main as work
+
+    gc.freeze()  # what is here stays shared with every child
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are nobody's concern once they end
+    while True:
+        message, files, *_ = socket.recv_fds(door, 64, 4)
+        if not message:
+            return
+        nursery = os.getpid()
+        if os.fork() == 0:
+            door.close()
+            _alone(_keep, nursery, float(message), work, *files)
+        for each in files:
+            os.close(each)
+
+
+def _keep(nursery: int, wall_s: float, work: Callable[[int], None], talk: int, *files: int) -> None:
+    """One task's keeper: ends the child and all that it began: done, late or no longer wanted."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    die_with(nursery)
+    keeper = os.getpid()
+    alive, life = os.pipe()  # the child's end closes when it dies, however it dies
+    child = os.fork()
+    if child == 0:
+        _alone(_begin, keeper, work, life, *files)
+    os.close(life)
+    done, _, _ = select.select([alive, talk], [], [], wall_s)
+    for end in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError):
+            end(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    told = str(os.waitstatus_to_exitcode(status)).encode() if done else _LATE
+    with contextlib.suppress(OSError):
+        os.write(talk, told)
+
+
+def _begin(
+    keeper: int, work: Callable[[int], None], life: int, asked: int, answered: int, said: int
+) -> None:
+    os.setsid()
+    for number, file in enumerate((asked, answered, said)):
+        os.dup2(file, number)
+    os.closerange(3, life)
+    os.closerange(life + 1, os.sysconf("SC_OPEN_MAX"))
+    work(keeper)
+
+
+def _alone(body: Callable[..., None], *args: object) -> NoReturn:
+    """The body of a forked process: nothing of the process that it was forked from goes on."""
+    status = 1
+    try:
+        body(*args)
+        status = 0
+    except BaseException:  # noqa: BLE001 - even an exit ends here
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
