@@ -23,10 +23,16 @@ def cpu_s(pid: int) -> float:
     return spent / 1e9
 
 
-def children_s(pid: int) -> float:
-    """What the children that it has waited for had computed."""
+def computed_s(pid: int) -> float:
+    """What a running process, all below it, and all that these have waited for had computed."""
+    tick, spent = os.sysconf("SC_CLK_TCK"), cpu_s(pid)
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = each.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid:
+                spent += computed_s(int(each.parent.name))
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    return spent + (int(fields[13]) + int(fields[14])) / tick
 
 
 def remembering_in(folder: Path) -> AbstractContextManager[object]:

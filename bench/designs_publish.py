@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from bench import at_least_one, children_s, cpu_s
+from bench import at_least_one, computed_s
 from tests.conftest import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,10 +112,6 @@ def _await(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the server did not come up")
 
 
-def _computed(pid: int) -> float:
-    return cpu_s(pid) + children_s(pid)
-
-
 def _timed(work: Callable[[], object]) -> float:
     before = time.perf_counter()
     work()
@@ -173,9 +169,9 @@ def measure(runs: int = 5, megabytes: float = 10.0) -> Measured:
         for run in range(runs):
             contents = [solid(megabytes, (2 * run + n) / 100) for n in range(2)]
             limit.append(_timed(lambda: to_disk(Path(name), contents[0])))  # noqa: B023
-            before = _computed(pid)
+            before = computed_s(pid)
             upload.append(_timed(lambda: by_upload(client, f"up-{run}", contents[0])))  # noqa: B023
-            computed.append(_computed(pid) - before)
+            computed.append(computed_s(pid) - before)
             begun: list[tuple[str, dict[str, str]]] = []
             title = f"drafted-{run}"
             put.append(

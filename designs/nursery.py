@@ -87,11 +87,11 @@ def main() -> None:
     from designs.bounded import main as work
 
     gc.freeze()  # what is here stays shared with every child
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are nobody's concern once they end
     while True:
         message, files, *_ = socket.recv_fds(door, 64, 4)
         if not message:
             return
+        _bury_keepers()
         nursery = os.getpid()
         if os.fork() == 0:
             door.close()
@@ -100,9 +100,14 @@ def main() -> None:
             os.close(each)
 
 
+def _bury_keepers() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def _keep(nursery: int, wall_s: float, work: Callable[[int], None], talk: int, *files: int) -> None:
     """One task's keeper: ends the child and all that it began: done, late or no longer wanted."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     die_with(nursery)
     keeper = os.getpid()
     alive, life = os.pipe()  # the child's end closes when it dies, however it dies
