@@ -4,12 +4,13 @@ It judges by rules of thumb of ordinary shop machines; the workshop's own guard 
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from designs.design import DrawingFacts, Facts, MeshFacts
 from designs.errors import Finding, Severity
 from designs.geometry.cuttable import CUTTER_MM, LEAST_HOLE_MM, cut_remarks, small_holes
 from designs.geometry.drawing import Drawing
-from designs.geometry.marked import marked, marked_drawing
+from designs.geometry.marked import Mark, marked, marked_drawing
 from designs.geometry.measures import Sheet, Solid, sheet_seen, solid_seen
 from designs.geometry.mesh import Mesh
 from designs.geometry.printable import print_remarks
@@ -60,19 +61,20 @@ def illustrated(
     seen: Solid | Sheet, found: Sequence[Remark], px: int = 384
 ) -> tuple[tuple[Finding, ...], dict[str, bytes]]:
     """(findings, PNG by name: "finding-1"…); the first `MOST_PICTURES` with a mark have one."""
-    findings: list[Finding] = []
+    findings = [remark.finding for remark in found]
+    marks = [(at, r.mark) for at, r in enumerate(found) if r.mark is not None][:MOST_PICTURES]
+
+    def drawn(mark: Mark) -> bytes:
+        if isinstance(seen, Solid):
+            return marked(seen.mesh, mark, px)
+        return marked_drawing(seen.drawing, mark, px)
+
     pictures: dict[str, bytes] = {}
-    for remark in found:
-        finding = remark.finding
-        if remark.mark is not None and len(pictures) < MOST_PICTURES:
+    with ThreadPoolExecutor(2) as pool:
+        for (at, _), png in zip(marks, pool.map(drawn, (m for _, m in marks)), strict=True):
             name = f"finding-{len(pictures) + 1}"
-            pictures[name] = (
-                marked(seen.mesh, remark.mark, px)
-                if isinstance(seen, Solid)
-                else marked_drawing(seen.drawing, remark.mark, px)
-            )
-            finding = finding.model_copy(update={"picture": name})
-        findings.append(finding)
+            pictures[name] = png
+            findings[at] = findings[at].model_copy(update={"picture": name})
     return tuple(findings), pictures
 
 

@@ -5,6 +5,7 @@ than a bounded number of rays, and says how far apart they are.
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,9 @@ def probed(mesh: Mesh, crossings: int = CROSSINGS) -> Probed:
     by the mean of both directions: a tube or a round rod up to 6 % too thin.
     """
     crossings = min(crossings, CROSSINGS * _MANY // max(len(mesh.faces), _MANY))
-    found = [_along(mesh, axis, crossings) for axis in range(3)]
+    _ = mesh.each, mesh.bounds_mm  # once, before threads ask for them
+    with ThreadPoolExecutor(2) as pool:  # numpy computes without Python's lock
+        found = list(pool.map(lambda axis: _along(mesh, axis, crossings), range(3)))
     return Probed(
         walls=_together([f.walls for f in found]),
         gaps=_together([f.gaps for f in found]),
