@@ -83,8 +83,10 @@ def _status_of_child(
         try:
             return nursery.status_of_child(asked, answered, said, limits.wall_s)
         except Gone:
-            asked.seek(0)
-            answered.truncate(0)
+            nursery.renew()
+            for file in (asked, answered, said):
+                file.seek(0)
+            answered.truncate()
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "designs.bounded"],
         stdin=asked,

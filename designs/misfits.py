@@ -12,15 +12,16 @@ from designs.errors import Finding, Severity
 _LONGEST: Final = 60
 _MOST: Final = 20
 _FORMS: Final = (
-    # (what matches the pattern and nothing more, what it is)
-    ("a" * 64, "a hash of 64 digits from 0 to f, such as 3f7a…"),
-    ("a" * 32, "a number of 32 digits from 0 to f"),
-    ("EUR", "three capital letters, such as EUR"),
-    ("nord/printer-1", "two names with a slash between them, such as nord/printer-1"),
-    ("folder/hook.stl", "a plain path below the design's folder, such as folder/hook.stl"),
-    ("1.2.0-rc.1", "a version such as 1.2.0"),
-    ("coat-hook_2", 'small letters, digits, "-" and "_", such as coat-hook'),
-    ("a_b2", 'small letters, digits and "_"'),
+    # (what matches its pattern, what does not, what it is); the first that fits
+    ("So it is: fine!", "\x00", "it without control characters"),
+    ("a" * 64, "a" * 63, "a hash of 64 digits from 0 to f, such as 3f7a…"),
+    ("a" * 32, "a" * 31, "a number of 32 digits from 0 to f"),
+    ("EUR", "EURO", "three capital letters, such as EUR"),
+    ("nord/printer-1", "nord", "two names with a slash between them, such as nord/printer-1"),
+    ("folder/hook.stl", "/", "a plain path below the design's folder, such as folder/hook.stl"),
+    ("1.2.0-rc.1", "1 2", "a version such as 1.2.0"),
+    ("coat-hook_2", "Coat", 'small letters, digits, "-" and "_", such as coat-hook'),
+    ("a_b2", "a-b", 'small letters, digits and "_"'),
 )
 _Words = Callable[[str, Mapping[str, Any]], tuple[str, str]]
 
@@ -42,9 +43,12 @@ def _counted(words: str, name: str) -> _Words:
 
 def _formed(given: str, told: Mapping[str, Any]) -> tuple[str, str]:
     pattern = re.compile(str(told["pattern"]))
-    form = next(
-        (form for sample, form in _FORMS if pattern.fullmatch(sample)), "letters and digits"
+    fitting = (
+        form
+        for sample, counter, form in _FORMS
+        if pattern.search(sample) and not pattern.search(counter)
     )
+    form = next(fitting, "letters and digits")
     return f"{given} has another form than it takes", f"write {form}"
 
 
@@ -139,6 +143,8 @@ def _shown(given: object) -> str:
         return "a list" if not isinstance(given, dict) else "an object"
     if isinstance(given, bool):
         return str(given).lower()
+    if isinstance(given, int) and given.bit_length() > _LONGEST * 3:
+        return "a number of very many digits"
     if isinstance(given, (int, float)):
         return str(given)
     said = " ".join(str(given).split())

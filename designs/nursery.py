@@ -10,12 +10,14 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import logging
 import os
 import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from typing import IO, NoReturn
@@ -23,6 +25,8 @@ from typing import IO, NoReturn
 _DIE_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 _LATE = b"late"
 _GRACE_S = 30.0
+_ENDS_WITHIN_S = 5.0
+_log = logging.getLogger(__name__)
 
 
 class Gone(Exception):
@@ -31,13 +35,22 @@ class Gone(Exception):
 
 class Nursery:
     def __init__(self, modules: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        self._modules, self._environment = modules, dict(environment)
+        self._starting = threading.Lock()
+        self._start()
+
+    def _start(self) -> None:
         self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._door.settimeout(_GRACE_S)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "designs.nursery", str(theirs.fileno()), *modules],
+                [
+                    *(sys.executable, "-P", "-m", "designs.nursery"),
+                    *(str(theirs.fileno()), *self._modules),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env=dict(environment),
+                env=self._environment,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -58,9 +71,21 @@ class Nursery:
             raise Gone
         return None if told == _LATE else int(told)
 
+    def renew(self) -> None:
+        """Start anew where it has died, for those who come next."""
+        with self._starting:
+            if self._process.poll() is not None:
+                _log.warning("the nursery of looks has died (%s)", self._process.returncode)
+                self._door.close()
+                self._start()
+
     def close(self) -> None:
         self._door.close()
-        self._process.wait()
+        try:
+            self._process.wait(_ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 @contextlib.contextmanager
@@ -110,12 +135,10 @@ def _keep(nursery: int, wall_s: float, work: Callable[[int], None], talk: int, *
     """One task's keeper: ends the child and all that it began: done, late or no longer wanted."""
     die_with(nursery)
     keeper = os.getpid()
-    alive, life = os.pipe()  # the child's end closes when it dies, however it dies
     child = os.fork()
     if child == 0:
-        _alone(_begin, keeper, work, life, *files)
-    os.close(life)
-    done, _, _ = select.select([alive, talk], [], [], wall_s)
+        _alone(_begin, keeper, work, *files)
+    done, _, _ = select.select([os.pidfd_open(child), talk], [], [], wall_s)
     for end in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError):
             end(child, signal.SIGKILL)
@@ -125,14 +148,11 @@ def _keep(nursery: int, wall_s: float, work: Callable[[int], None], talk: int, *
         os.write(talk, told)
 
 
-def _begin(
-    keeper: int, work: Callable[[int], None], life: int, asked: int, answered: int, said: int
-) -> None:
+def _begin(keeper: int, work: Callable[[int], None], *files: int) -> None:
     os.setsid()
-    for number, file in enumerate((asked, answered, said)):
+    for number, file in enumerate(files):  # asked, answered, said
         os.dup2(file, number)
-    os.closerange(3, life)
-    os.closerange(life + 1, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     work(keeper)
 
 

@@ -4,6 +4,7 @@ It promises that nobody who was named once is lost, by a fork, a proposal or a n
 would lose somebody is refused, with what to put back.
 """
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -77,12 +78,14 @@ def joined(
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two names are one, whatever their spaces and capitals."""
+    """Whether two names are one, whatever their spaces, capitals and signs that nobody sees."""
     return _bare(one) == _bare(other)
 
 
 def _bare(name: str) -> str:
-    return " ".join(name.split()).casefold()
+    plain = unicodedata.normalize("NFKC", name)
+    seen = "".join(each for each in plain if unicodedata.category(each) != "Cf")
+    return " ".join(seen.split()).casefold()
 
 
 def credits(  # noqa: A001

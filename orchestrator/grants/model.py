@@ -66,6 +66,9 @@ class Wish(BaseModel):
         unread = [v for v in (self.first_version, self.last_version) if v and not _is_read(v)]
         if unread:
             raise ValueError(f"version {unread[0]} has no place in an order: write it as 1.2.0")
+        first, last = self.first_version, self.last_version
+        if first and last and versions.rank(last) < versions.rank(first):
+            raise ValueError("its last version is below its first: exchange them")
         return self
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select
 
 from designs import licences
-from designs.design import OWN_WORK, Release
+from designs.design import OWN_WORK, Ancestor, Release
 from designs.errors import Refused
 from designs.licences import Act, Grant, Outcome
 from orchestrator.catalogue import lifecycle, lineage
@@ -187,7 +187,10 @@ async def permits(unit: Unit, release: Release, units: int = 1) -> Permits:
     nowhere = model.permit([_bare(step) for step in line], Lab("", ""), on, units)
     if not nowhere.why:
         return Permits({})
-    by_lab = {lab.id: model.permit(line, lab, on, units).why for lab in await _labs(unit)}
+    labs = await _labs(unit)
+    if not labs:
+        return Permits({})  # that there is none is what has to be said
+    by_lab = {lab.id: model.permit(line, lab, on, units).why for lab in labs}
     barred = {lab: why for lab, why in by_lab.items() if why}
     if len(barred) < len(by_lab):
         return Permits(barred)
@@ -207,15 +210,19 @@ def _bare(step: Step) -> Step:
 
 
 async def _line(unit: Unit, release: Release) -> list[Step]:
+    """It denies beyond the ancestors that are walked: nobody asked those."""
     links = await lineage.chain(unit, release)
     line = [await _step(unit, release)]
-    for link in links:
-        if link.release is not None:
-            line.append(await _step(unit, link.release))
-        else:
-            told = link.ancestor
-            line.append(Step(told.title, told.version, told.licence, told.licensor, None))
-    return line
+    line += [
+        await _step(unit, link.release) if link.release else _unasked(link.ancestor)
+        for link in links
+    ]
+    last = links[-1].release if links else None
+    return [*line, _unasked(last.ancestor)] if last and last.ancestor else line
+
+
+def _unasked(told: Ancestor) -> Step:
+    return Step(told.title, told.version, told.licence, told.licensor, None)
 
 
 async def _step(unit: Unit, release: Release) -> Step:
@@ -278,8 +285,8 @@ async def use(unit: Unit, order_id: str, release: Release, parts: Iterable[Order
                 f"{helps or 'Ask for another quote'}"
             )
         unit.session.add_all(
-            GrantUseRow(order_id=order_id, part=each.part, grant=grant.number, units=each.units)
-            for grant in permit.grants
+            GrantUseRow(order_id=order_id, part=each.part, grant=number, units=each.units)
+            for number in dict.fromkeys(grant.number for grant in permit.grants)
         )
         await unit.session.flush()
 

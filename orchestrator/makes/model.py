@@ -112,6 +112,9 @@ def made(proofs: Iterable[Proof], releases: Mapping[str, Release]) -> Made:
     )
 
 
+_NOBODY: Final = (NOT_NAMED, "anonymous", "unknown", "nobody", "none", "n/a")
+
+
 def independent(proof: Proof, release: Release) -> bool:
     """Whether all who made it are named, all who designed it too, and nobody is among both.
 
@@ -119,13 +122,14 @@ def independent(proof: Proof, release: Release) -> bool:
     """
     designers = [release.licensor, *(each.name for each in release.contributors)]
     makers = [proof.name, proof.party, proof.person]
-    if ancestry.same(release.licensor, NOT_NAMED) or not all(map(_said, makers)):
+    if not all(map(_said, [release.licensor, *makers])):
         return False
     return not any(ancestry.same(who or "", each) for who in makers for each in designers)
 
 
 def _said(name: str | None) -> bool:
-    return bool(name and name.strip())
+    letters = sum(each.isalnum() for each in name or "")
+    return letters > 1 and not any(ancestry.same(name or "", each) for each in _NOBODY)
 
 
 # ── the plan

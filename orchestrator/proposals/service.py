@@ -5,6 +5,7 @@ in one transaction that holds the release, too; two who accept at once get one r
 """
 
 import asyncio
+import contextlib
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from sqlalchemy import func, select
 
 from designs import bounded, okh
 from designs.design import File, Part, Release
-from designs.errors import Finding
+from designs.errors import DesignRefused, Finding
 from orchestrator.catalogue import ancestry, forks, keys, lineage, manifest, versions
 from orchestrator.catalogue import model as catalogue
 from orchestrator.catalogue import service as releases
@@ -33,6 +34,7 @@ from orchestrator.store import Blobs, Store, Unit, new_id
 _TRIES: Final = 4
 _AT_ONCE: Final = 2
 _LOOKS: Final = WeakKeyDictionary[Store, asyncio.Semaphore]()
+_DRAWN: Final = WeakKeyDictionary[Store, asyncio.Semaphore]()
 _ID: Final = re.compile(r"pr-[0-9a-z]{12}")
 
 
@@ -95,6 +97,11 @@ async def propose(
 def _looks(store: Store) -> asyncio.Semaphore:
     """Shared by all who have files examined: a shop-sized server has two cores."""
     return _LOOKS.setdefault(store, asyncio.Semaphore(_AT_ONCE))
+
+
+def _drawing(store: Store) -> asyncio.Semaphore:
+    """Visitors who ask for pictures wait for each other, and nobody who proposes for them."""
+    return _DRAWN.setdefault(store, asyncio.Semaphore(1))
 
 
 async def _proposed(
@@ -215,21 +222,24 @@ async def overlaid(store: Store, proposal: str, change: PartChange) -> Path | No
     if change.sides is None:
         return None
     kept = store.blobs.apart("overlays", f"{proposal}-{change.name}")
-    async with _looks(store):
-        if not kept.all() and not await asyncio.to_thread(_overlay, store.blobs, change, kept):
-            return None
-    return kept.path(kept.all()[0])
+    if not kept.all():
+        async with _drawing(store):
+            if not kept.all():
+                await asyncio.to_thread(_overlay, store.blobs, change, kept)
+    drawn = kept.path(kept.all()[0])
+    return drawn if drawn.stat().st_size else None
 
 
-def _overlay(blobs: Blobs, change: PartChange, kept: Blobs) -> bool:
+def _overlay(blobs: Blobs, change: PartChange, kept: Blobs) -> None:
+    """Draw it into `kept`; an empty file where it cannot be drawn, so that nobody tries again."""
     assert change.sides is not None
     told = [each for side in change.sides for each in (str(blobs.path(side.sha256)), side.format)]
     with tempfile.TemporaryDirectory(prefix="overlay-") as work:
         out = Path(work) / "overlay.png"
-        drawn = bool(bounded.run("designs.inspect:overlaid", *told, change.process, str(out)))
-        if drawn:
-            kept.put(out)
-    return drawn
+        with contextlib.suppress(DesignRefused):
+            bounded.run("designs.inspect:overlaid", *told, change.process, str(out))
+        out.touch()
+        kept.put(out)
 
 
 # ── what it would become

@@ -23,6 +23,9 @@ class Order(BaseModel):
     todo: Literal["stop", "return"] = "stop"
     length_mm: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     simulated: bool = False
+    terms: str = Field(default="", pattern=r"^[^\x00-\x08]*$")
+    version: str = Field(default="1", pattern=r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,39}$")
+    most: int = Field(default=1, le=9)
 
 
 GOOD = {"sha256": "a" * 64, "name": "Ona", "parts": [{"quantity": 1}]}
@@ -46,6 +49,9 @@ GOOD = {"sha256": "a" * 64, "name": "Ona", "parts": [{"quantity": 1}]}
         ({"todo": "eat"}, "todo: 'eat' is none of what it can be. Choose 'stop' or 'return'."),
         ({"length_mm": float("inf")}, "length_mm: inf is"),
         ({"simulated": "perhaps"}, "simulated: 'perhaps' is not true or false."),
+        ({"terms": "a\x01"}, "has another form than it takes. Write it without control characters"),
+        ({"version": "v 1"}, "has another form than it takes. Write a version such as 1.2.0."),
+        ({"most": 10**400}, "most: a number of very many digits is out of bounds."),
         ({"colour": "red"}, "colour: nobody knows this field. Correct its name, or leave it out."),
     ],
 )  # fmt: skip

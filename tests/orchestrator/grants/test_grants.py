@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from designs.design import Ancestor
+from designs.design import Ancestor, Release
 from designs.errors import Refused
 from designs.licences import Act, Grant, judge
 from orchestrator.app import wire
@@ -264,3 +264,46 @@ async def test_grants_by_the_api_and_on_the_page(site: Site) -> None:
         assert ended.json()["withdrawn_why"] == "over"
     assert (await site.client.get("/api/designs/nothing/grants")).status_code == 404
     assert "Nobody may make it for money yet" in (await site.get("/designs/hook")).words
+
+
+def line(release: Release) -> Ancestor:
+    return Ancestor(release=release.sha256, **release.model_dump(include=_OF_ANCESTOR))
+
+
+_OF_ANCESTOR = {"design", "version", "title", "licence", "licensor"}
+
+
+async def test_a_design_that_took_its_fork_back_is_ordered_under_one_grant(one_town: Town):
+    town = one_town
+    await town.publish(licence=NC)
+    await town.publish(design="mine", title="Mine", licensor="Bo", ancestor=line(town.release))
+    await town.publish(version="2.0.0", ancestor=line(town.release))
+    await town.open_lab("Near", 1, PRINTER)
+    for design in ("hook", "mine"):
+        await granted(town, await keyed(town, design), design)
+    assert await town.order(await town.quote(design="hook"))
+
+
+async def test_beyond_the_ancestors_that_are_walked_nobody_has_agreed(
+    one_town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lineage, "MOST_UP", 1)
+    town = one_town
+    await town.publish(licence=NC)
+    for name in ("one", "two"):
+        await town.publish(design=name, title=name, licensor="Eve", ancestor=line(town.release))
+        await granted(town, await keyed(town, name), name)
+    await town.open_lab("Near", 1, PRINTER)
+    with pytest.raises(planning.QuoteRefused, match="no grant for it can be recorded"):
+        await town.quote(design="two")
+
+
+async def test_without_a_lab_nobody_is_asked_for_a_grant(one_town: Town):
+    await one_town.publish(licence=NC)
+    await granted(one_town, await keyed(one_town))
+    assert not (await one_town.quote()).complete
+
+
+def test_a_range_of_versions_begins_with_its_first():
+    with pytest.raises(ValidationError, match="exchange them"):
+        Wish(everybody=True, first_version="2.0.0", last_version="1.9.0")
