@@ -12,13 +12,22 @@ from sqlalchemy import func, select
 
 from designs import okh
 from designs.design import OWN_WORK, Release
-from designs.errors import DesignRefused
+from designs.errors import DesignRefused, LimitExceeded
 from orchestrator.catalogue import forks, lineage, versions
 from orchestrator.catalogue import service as releases
 from orchestrator.catalogue.model import Answers
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.proposals import model, service
-from orchestrator.proposals.model import PROPOSAL_MOVES, Closed, ProposalState, Seen, Terms, Wish
+from orchestrator.proposals.model import (
+    PROPOSAL_MOVES,
+    Closed,
+    PartChange,
+    ProposalState,
+    Seen,
+    Side,
+    Terms,
+    Wish,
+)
 from orchestrator.proposals.tables import ProposalRow
 from orchestrator.store import Store
 from tests.designs.geometry import hostile, steps
@@ -498,3 +507,23 @@ async def test_two_proposals_are_examined_at_once(
     asked = [bench.propose({"plate.svg": WIDER}) for _ in range(6)]
     await asyncio.gather(*asked, return_exceptions=True)
     assert most == 2
+
+
+async def test_what_cannot_be_laid_over_each_other_is_tried_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tries: list[str] = []
+
+    def refuse(target: str, *_: object) -> None:
+        tries.append(target)
+        raise LimitExceeded("it takes more than 30 s of computing", "the file", "Make it simpler")
+
+    monkeypatch.setattr("designs.bounded.run", refuse)
+    store = await Store.open(f"sqlite+aiosqlite:///{tmp_path}/a.db", tmp_path / "blobs")
+    (tmp_path / "x").write_text("x")
+    side = Side(sha256=store.blobs.put(tmp_path / "x"), format="stl")
+    change = PartChange(name="hook", title="Hook", kind="changed", sentence="", sides=(side, side))
+    for _ in range(2):
+        assert await service.overlaid(store, "pr-000000000000", change) is None
+    assert tries == ["designs.inspect:overlaid"]
+    await store.close()
