@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from designs.okh import Made
 from orchestrator.catalogue import service as catalogue
@@ -212,31 +212,35 @@ class Labelled(NamedTuple):
     simulated: int
     """Made by simulated machines: no proof that a real part can be made."""
     attested: int
-    """That they were made is a person's word."""
+    """Of the real ones: that they were made is a person's word."""
 
 
 async def labelled(unit: Unit, release: str) -> Labelled:
-    ours = (MakeRow.release == release) & (MakeRow.verdict == Verdict.CONFORMS)
     counted = select(
         func.count().filter(MakeRow.simulated),
-        func.count().filter(MakeRow.attested),
-    ).where(ours)
+        func.count().filter(MakeRow.attested, MakeRow.simulated.is_(False)),
+    ).where(MakeRow.release == release, *await _standing(unit))
     return Labelled(*(await unit.session.execute(counted)).one())
 
 
 async def _proofs(unit: Unit, releases: Sequence[str]) -> list[Proof]:
     told = (MakeRow.release, LabRow.id, LabRow.name, LabRow.operator, MakeRow.operator)
-    withdrawn = [recalled.meets(each) for each in await recalls.in_force(unit)]
     counted = (
         select(*told, func.count())
         .outerjoin(AgentRow, AgentRow.id == MakeRow.agent)
         .outerjoin(LabRow, LabRow.id == AgentRow.lab_id)
         .where(MakeRow.release.in_(releases))
-        .where(MakeRow.verdict == Verdict.CONFORMS, MakeRow.simulated.is_(False))
-        .where(*(MakeRow.id.not_in(select(MakeRow.id).where(met)) for met in withdrawn))
+        .where(MakeRow.simulated.is_(False), *await _standing(unit))
         .group_by(*told)
     )
     return [Proof(*row) for row in await unit.session.execute(counted)]
+
+
+async def _standing(unit: Unit) -> list[ColumnElement[bool]]:
+    """What conforms and is met by no recall."""
+    withdrawn = [recalled.meets(each) for each in await recalls.in_force(unit)]
+    met = (MakeRow.id.not_in(select(MakeRow.id).where(each)) for each in withdrawn)
+    return [MakeRow.verdict == Verdict.CONFORMS, *met]
 
 
 async def uninspected(unit: Unit) -> Sequence[MakeRow]:
