@@ -82,20 +82,26 @@ class Sheet(_Value):
 
 
 class Printing(_Value):
-    """What was asked of the slicer: heights and filament in mm, the temperatures it may set."""
+    """What was asked of the slicer: heights and filament in mm, the temperatures it may set,
+    whether supports are printed.
+    """
 
     layer_mm: float
     first_layer_mm: float
     filament_mm: float
     temperatures_c: frozenset[float]
+    supports: bool = False
 
 
 class Looked(NamedTuple):
-    """Of a print program: layers, plastic laid, and the outline without a bead (worst layer)."""
+    """Of a print program: layers of the part, plastic laid in all, the outline without a bead
+    (worst layer), and how much of the plastic is support.
+    """
 
     layers: int
     deposited_mm3: float
     lost_mm: float
+    support_mm3: float = 0.0
 
 
 class Judged(_Value):
