@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -83,14 +83,14 @@ class Sheet(_Value):
 
 class Printing(_Value):
     """What was asked of the slicer: heights and filament in mm, the temperatures it may set,
-    whether supports are printed.
+    where supports may stand.
     """
 
     layer_mm: float
     first_layer_mm: float
     filament_mm: float
     temperatures_c: frozenset[float]
-    supports: bool = False
+    supports: Literal["none", "from_bed", "anywhere"] = "none"
 
 
 class Looked(NamedTuple):

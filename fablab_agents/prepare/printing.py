@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from designs import bounded
 from designs.errors import DesignRefused, Finding
@@ -153,7 +154,7 @@ def _judged(work: _Work) -> Judged:
         first_layer_mm=float(config["first_layer_height"]),
         filament_mm=float(config["filament_diameter"]),
         temperatures_c=frozenset(float(config[key]) for key in HEATS),
-        supports=config["support_material"] == "1",
+        supports=_supports(config),
     )
     answer = bounded.run(
         "fablab_agents.prepare.solids:judge",
@@ -165,6 +166,12 @@ def _judged(work: _Work) -> Judged:
         limits=bounded.MAKING,
     )
     return Judged.model_validate(answer)
+
+
+def _supports(config: Mapping[str, str]) -> Literal["none", "from_bed", "anywhere"]:
+    if config["support_material"] == "0":
+        return "none"
+    return "from_bed" if config["support_material_buildplate_only"] == "1" else "anywhere"
 
 
 def _told(work: _Work, best: _Try, seconds: int) -> Made:

@@ -35,19 +35,23 @@ def bounded(support: Beads, triangles: Array, want: Printing) -> Iterator[Findin
     """What is wrong with the beads that are called support, for this placed solid (m, 3, 3)."""
     if not len(support.top_mm):
         return
-    if not want.supports:
+    if want.supports == "none":
         at = (*support.start[0], support.top_mm[0])
         yield _said(np.array(at), "it lays down support that nobody ordered")
         return
-    shadow, places = _Shadow.of(triangles), _places(support)
-    stray = places[shadow.up_to_mm(places) + _ABOVE_MM < places[:, 2]]
+    grid, places = _Grid.over(triangles), _places(support)
+    ceiling = grid.ceiling(triangles)
+    stray = places[grid.at(places, ceiling, -np.inf) + _ABOVE_MM < places[:, 2]]
     if len(stray):
         yield _said(stray[0], "what it calls support lies below nothing that hangs over")
     buried = _buried(places, triangles, want)
     if len(buried):
         yield _said(buried[0], "what it calls support lies inside the part")
+    standing = places[grid.at(places, grid.roof(triangles), np.inf) + _ABOVE_MM < places[:, 2]]
+    if want.supports == "from_bed" and len(standing):
+        yield _said(standing[0], "support stands on the part, and the recipe has it from the bed")
     laid_mm3 = float(support.volume_mm3.sum())
-    if laid_mm3 > shadow.room_mm3:
+    if laid_mm3 > float(np.maximum(ceiling, 0).sum()) * grid.cell_mm**2:
         what = f"{laid_mm3 / 1000:.2f} cm³ of support have no room below what hangs over"
         yield refusal("amount of plastic", what, _WRONG)
 
@@ -63,40 +67,51 @@ def _said(place: Array, what: str) -> Finding:
     return refusal(f"X {x:.1f} Y {y:.1f}, height {z:g} mm", what, _WRONG)
 
 
+def _facing(triangles: Array, way: int) -> Array:
+    """Those that look up (1) or down (-1)."""
+    a, b, c = triangles.transpose(1, 0, 2)
+    inside_out = float(np.einsum("ij,ij->", a, np.cross(b, c))) < 0
+    normal = np.cross(b - a, c - a) * (-way if inside_out else way)
+    return triangles[normal[:, 2] > STEEP * np.linalg.norm(normal, axis=1)]
+
+
 @dataclass(frozen=True)
-class _Shadow:
-    """How high support may stand above each cell of a grid over the bed; -inf where nowhere."""
+class _Grid:
+    """Square cells over the solid and a margin around it."""
 
     low: Array
     cell_mm: float
-    ceiling_mm: Array
+    cells: int
 
     @classmethod
-    def of(cls, triangles: Array) -> "_Shadow":
-        a, b, c = triangles.transpose(1, 0, 2)
-        inside_out = float(np.einsum("ij,ij->", a, np.cross(b, c))) < 0
-        normal = np.cross(b - a, c - a) * (-1 if inside_out else 1)
-        down = triangles[normal[:, 2] < -STEEP * np.linalg.norm(normal, axis=1)]
+    def over(cls, triangles: Array) -> "_Grid":
         low = triangles[:, :, :2].min(axis=(0, 1)) - 2 * MARGIN_MM
         span = float((triangles[:, :, :2].max(axis=(0, 1)) - low).max()) + 2 * MARGIN_MM
-        cell = max(_CELL_MM, span / _CELLS)
-        corners = down.transpose(2, 1, 0).copy()
-        corners[:2] = (corners[:2] - low[:, None, None]) / cell
-        height, _ = rastered(corners, int(np.ceil(span / cell)))
-        return cls(low, cell, _spread(height, MARGIN_MM / cell))
+        cell_mm = max(_CELL_MM, span / _CELLS)
+        return cls(low, cell_mm, int(np.ceil(span / cell_mm)))
 
-    @property
-    def room_mm3(self) -> float:
-        return float(np.maximum(self.ceiling_mm, 0).sum()) * self.cell_mm**2
+    def highest(self, triangles: Array) -> Array:
+        """In mm by cell, the highest of what covers it; -inf where nothing does."""
+        corners = triangles.transpose(2, 1, 0).copy()
+        corners[:2] = (corners[:2] - self.low[:, None, None]) / self.cell_mm
+        return rastered(corners, self.cells)[0]
 
-    def up_to_mm(self, places: Array) -> Array:
-        """Of (n, 3) places; -inf where no support may be."""
+    def ceiling(self, triangles: Array) -> Array:
+        """In mm by cell, how high support may stand; -inf where it may not."""
+        return _spread(self.highest(_facing(triangles, -1)), MARGIN_MM / self.cell_mm)
+
+    def roof(self, triangles: Array) -> Array:
+        """In mm by cell, the lowest that stands in the way down to the bed; inf where nothing."""
+        upside_down = _facing(triangles, 1) * (1, 1, -1)
+        return _spread(-self.highest(upside_down), INSIDE_MM / self.cell_mm)
+
+    def at(self, places: Array, heights: Array, beyond: float) -> Array:
+        """The height of each of (n, 3) places, and what is told of those beyond the grid."""
         column, row = np.floor((places[:, :2] - self.low) / self.cell_mm).astype(int).T
-        size = len(self.ceiling_mm)
-        within = (column >= 0) & (row >= 0) & (column < size) & (row < size)
-        height = np.full(len(places), -np.inf)
-        height[within] = self.ceiling_mm[row[within], column[within]]
-        return height
+        within = (column >= 0) & (row >= 0) & (column < self.cells) & (row < self.cells)
+        found = np.full(len(places), beyond)
+        found[within] = heights[row[within], column[within]]
+        return found
 
 
 def _spread(height: Array, radius: float) -> Array:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fablab_agents.prepare import beads, lastlook, sections
+from fablab_agents.prepare import beads, lastlook, sections, supports
 from fablab_agents.prepare.order import Looked, Printing
 from tests.fablab_agents.prepare.tee import tee
 
@@ -110,9 +110,9 @@ def printed(*more: str, mark: str = beads.SUPPORT) -> str:
     return "\n".join(["M104 S210", "M83", *part, *below, *more])
 
 
-def looked(text: str, *, supports: bool = True) -> tuple[str, Looked]:
+def looked(text: str, standing: str = "anywhere") -> tuple[str, Looked]:
     corners, faces = tee()
-    want = WANT.model_copy(update={"supports": supports})
+    want = WANT.model_copy(update={"supports": standing})
     findings, figures = lastlook.look(text, corners[faces], want)
     return "; ".join(map(str, findings)), figures
 
@@ -146,7 +146,19 @@ def test_what_is_called_support_where_none_is_needed_is_refused(text: str, words
 
 
 def test_support_that_nobody_ordered_is_refused() -> None:
-    assert "support that nobody ordered" in looked(printed(), supports=False)[0]
+    assert "support that nobody ordered" in looked(printed(), "none")[0]
+
+
+def test_support_from_the_bed_does_not_stand_on_the_part() -> None:
+    corners, faces = tee()
+    upside_down = (corners * (1, -1, -1) + (0, 0, 14))[faces]
+    upper, want = corners[faces] + (0, 0, 20), WANT.model_copy(update={"supports": "from_bed"})
+    for x, says in ((8, "stands on the part"), (12.8, "")):
+        laid = beads.read(bead([(x, -3), (x, 3)], 6.0, beads.SUPPORT), 1.75)
+        both = np.concatenate([upside_down, upper])
+        found = [str(each) for each in supports.bounded(laid, both, want)]
+        assert (says in found[0]) if says else not found
+    assert looked(printed(), "from_bed")[0] == ""
 
 
 def test_what_an_outline_encloses() -> None:
