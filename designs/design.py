@@ -97,8 +97,13 @@ Facts = Annotated[MeshFacts | DrawingFacts, Field(discriminator="kind")]
 
 
 class Supports(StrEnum):
+    """Below what hangs over more than 45° from upright; `FROM_BED` stands on the bed alone, never
+    on the part, and `EVERYWHERE` carries bridges too.
+    """
+
     NONE = "none"
     WHERE_NEEDED = "where_needed"
+    FROM_BED = "from_bed"
     EVERYWHERE = "everywhere"
 
 

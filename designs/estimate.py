@@ -9,14 +9,14 @@ class named here is taken for the one that does its process, with the spread `_S
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from designs import turning
-from designs.design import DrawingFacts, Facts, MeshFacts, Recipe
+from designs.design import DrawingFacts, Facts, MeshFacts, Recipe, Supports
 from designs.errors import Refused
 from designs.processes import FDM, LASER, MILL, Material, find_material
 
@@ -118,6 +118,9 @@ BEAMS = {
     "cardboard": (_Beam(2.1, 1500, 1), _Beam(5.2, 900, 1)),
 }
 _WALL_MM = 0.45
+_SUPPORT_SHARES = (0.0, 0.04, 0.13)
+"""Of what the part leaves of its box: p10, p50, p90. No fact says how much of it hangs over."""
+_SUPPORT_MM3_S = 2.5
 _LAID = 1.2
 """Infill laid over infill asked for: crossing lines and their ends are extra."""
 _TIME: Mapping[type, tuple[float, float]] = {
@@ -145,9 +148,10 @@ def estimate(
     """One piece of the part on a machine of that class, or of one that does the process where the
     class is a name of the shop's own; raises `Refused` where they do not fit.
 
-    Of a recipe layers, walls, infill and orientation count; a draft is printed as one where the
-    recipe says nothing.
+    Of a recipe layers, walls, infill, orientation and supports count; a draft is printed as one
+    where the recipe says nothing.
     """
+    held_mm3 = (0.0, 0.0, 0.0)
     machine, stuff = MACHINES.get(machine_class, _DOES.get(process)), find_material(material)
     if machine is None or stuff is None or process not in stuff.processes:
         raise Refused(
@@ -159,6 +163,7 @@ def estimate(
         facts = turned(facts, recipe)
         usual = _DRAFT if quality == "draft" else machine
         seconds, grams = _printed(facts, stuff, following(usual, recipe))
+        held_mm3 = supports_mm3(facts, recipe)
     elif not isinstance(machine, Printer) and isinstance(facts, DrawingFacts) and thickness_mm:
         seconds = _cut(facts, stuff, machine, thickness_mm)
         grams = facts.area_mm2 * thickness_mm / 1000 * stuff.density_g_cm3
@@ -169,7 +174,9 @@ def estimate(
             "Give a solid for a printer, a drawing and a thickness for a mill or laser",
         )
     spread = _TIME[type(machine)] if machine_class in MACHINES else _STRANGER
-    return _spread(seconds / 60, grams, spread, _MASS[type(machine)])
+    minutes = [(seconds + held / _SUPPORT_MM3_S) / 60 for held in held_mm3]
+    masses = [grams + held / 1000 * stuff.density_g_cm3 for held in held_mm3]
+    return _spread(minutes, masses, spread, _MASS[type(machine)])
 
 
 def turned(facts: MeshFacts, recipe: Recipe | None) -> MeshFacts:
@@ -178,6 +185,15 @@ def turned(facts: MeshFacts, recipe: Recipe | None) -> MeshFacts:
         return facts
     size_mm = turning.box_mm(facts.size_mm, recipe.orientation_deg)
     return facts.model_copy(update={"size_mm": size_mm})
+
+
+def supports_mm3(facts: MeshFacts, recipe: Recipe | None) -> tuple[float, float, float]:
+    """Plastic of the supports that the recipe asks for: p10, p50, p90. `facts` as it is laid."""
+    if recipe is None or recipe.supports in {None, Supports.NONE}:
+        return 0.0, 0.0, 0.0
+    room_mm3 = max(0.0, math.prod(facts.size_mm) - abs(facts.volume_mm3))
+    low, likely, high = (share * room_mm3 for share in _SUPPORT_SHARES)
+    return low, likely, high
 
 
 def following(printer: Printer, recipe: Recipe | None) -> Printer:
@@ -245,14 +261,18 @@ def _lasered(facts: DrawingFacts, material: Material, laser: Laser, thickness_mm
 
 
 def _spread(
-    minutes: float, grams: float, time: tuple[float, float], mass: tuple[float, float]
+    minutes: Sequence[float],
+    grams: Sequence[float],
+    time: tuple[float, float],
+    mass: tuple[float, float],
 ) -> Estimate:
+    """Of (p10, p50, p90) by supports alone, with the spread of everything else on top."""
     (time_low, time_high), (mass_low, mass_high) = time, mass
     return Estimate(
-        minutes_p10=round(minutes * time_low, 2),
-        minutes_p50=round(minutes, 2),
-        minutes_p90=round(minutes * time_high, 2),
-        grams_p10=round(grams * mass_low, 2),
-        grams_p50=round(grams, 2),
-        grams_p90=round(grams * mass_high, 2),
+        minutes_p10=round(minutes[0] * time_low, 2),
+        minutes_p50=round(minutes[1], 2),
+        minutes_p90=round(minutes[2] * time_high, 2),
+        grams_p10=round(grams[0] * mass_low, 2),
+        grams_p50=round(grams[1], 2),
+        grams_p90=round(grams[2] * mass_high, 2),
     )

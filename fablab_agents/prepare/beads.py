@@ -1,9 +1,12 @@
-"""Reads the beads of plastic that a print program lays down, from its moves alone.
+"""Reads the beads of plastic that a print program lays down, from its moves.
+
+Of its comments only those count that say which beads are support.
 
 It follows programs as ours are written: millimetres, absolute places, relative extrusion.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,29 +15,39 @@ from numpy.typing import NDArray
 from firmware_bridge import gcode
 
 Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
+TYPE, SUPPORT = ";TYPE:", ";TYPE:Support material"
+"""A slicer's mark that beads of a kind follow; the second one's and its interface's are support."""
 HEATS = frozenset({"M104", "M109", "M140", "M190"})
 
 
 @dataclass(frozen=True)
 class Beads:
-    """Every straight bead (n): start and end in the plane, its top height, its volume in mm³."""
+    """Every straight bead (n): start and end in the plane, its top height, its volume in mm³,
+    whether the program calls it support.
+    """
 
     start: Array
     end: Array
     top_mm: Array
     volume_mm3: Array
+    is_support: Bools
     temperatures_c: frozenset[float]
 
     def on(self, top_mm: float) -> "Beads":
         """The beads of one layer."""
-        mine = np.abs(self.top_mm - top_mm) < 5e-4
+        return self.of(np.abs(self.top_mm - top_mm) < 5e-4)
+
+    def of(self, mine: Bools) -> "Beads":
+        """Some of the beads."""
         return replace(
             self,
             start=self.start[mine],
             end=self.end[mine],
             top_mm=self.top_mm[mine],
             volume_mm3=self.volume_mm3[mine],
+            is_support=self.is_support[mine],
         )
 
     def half_widths_mm(self, height_mm: float) -> Array:
@@ -52,8 +65,7 @@ def read(program: str, filament_mm: float) -> Beads:
     """The beads of a program in relative extrusion and absolute places, as ours are written."""
     section = math.pi / 4 * filament_mm**2
     at, owed, rows, heats = [0.0, 0.0, 0.0], 0.0, list[tuple[float, ...]](), set[float]()
-    for words in filter(None, (gcode.words(line) for line in program.splitlines())):
-        code, values = f"{words[0][0]}{words[0][1]:g}", {k: float(v or 0) for k, v in words[1:]}
+    for code, values, is_support in _commands(program):
         if code in HEATS:
             heats.add(values.get("S", 0.0))
         if code not in ("G0", "G1"):
@@ -64,9 +76,21 @@ def read(program: str, filament_mm: float) -> Beads:
         pushed = values.get("E", 0.0)
         owed, laid = _owed(owed, pushed)
         if laid > 0 and start[:2] != at[:2]:
-            rows.append((*start[:2], *at, laid * section))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 6)
-    return Beads(table[:, :2], table[:, 2:4], table[:, 4], table[:, 5], frozenset(heats))
+            rows.append((*start[:2], *at, laid * section, is_support))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
+    start, end, top, mm3, kind = np.split(table, (2, 4, 5, 6), axis=1)
+    return Beads(start, end, top[:, 0], mm3[:, 0], kind[:, 0] > 0, frozenset(heats))
+
+
+def _commands(program: str) -> Iterator[tuple[str, dict[str, float], bool]]:
+    """(command, its words, whether the program calls support what it lays down)."""
+    is_support = False
+    for line in program.splitlines():
+        if line.startswith(TYPE):
+            is_support = line.startswith(SUPPORT)
+        if words := gcode.words(line):
+            values = {letter: float(value or 0) for letter, value in words[1:]}
+            yield f"{words[0][0]}{words[0][1]:g}", values, is_support
 
 
 def _owed(owed: float, pushed: float) -> tuple[float, float]:

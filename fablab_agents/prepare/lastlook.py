@@ -1,18 +1,20 @@
 """Holds what a print program would lay down against the solid it should become, layer by layer.
 
-It reads only the program's own moves: comments, estimates and the slicer's word count for nothing.
+It reads the program's own moves; estimates and the slicer's word count for nothing. What the
+program calls support is no part of the comparison, and bounded by itself (`supports`).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from designs.errors import Finding, Severity
 from fablab_agents.prepare.beads import Beads, read
 from fablab_agents.prepare.order import LOST_MM, Looked, Printing, refusal
+from fablab_agents.prepare.sections import along, near, section
+from fablab_agents.prepare.supports import MOST_LAYERS, bounded
 
 Array = NDArray[np.float64]
 
@@ -21,7 +23,6 @@ REFUSE_MM = 1.0  # this far off, it lost more than an edge
 FAR_MM = 0.7  # an outline further than this from the middle of any bead is bare
 SAMPLE_MM = 0.5
 NEAR_MM = 0.02
-MOST_LAYERS = 500  # as many sections of the solid are looked at
 _THIN = (
     "thicken walls thinner than 0.5 mm; if it has none, report this as a fault of the preparation"
 )
@@ -33,15 +34,17 @@ def look(program: str, triangles: Array, want: Printing) -> tuple[tuple[Finding,
 
     `triangles` (m, 3, 3) in mm as placed on the bed.
     """
-    beads = read(program, want.filament_mm)
+    laid = read(program, want.filament_mm)
+    beads, support = laid.of(~laid.is_support), laid.of(laid.is_support)
     if not len(beads.top_mm):
         return (refusal("the program", "it lays down nothing", _WRONG),), Looked(0, 0, 0)
     findings = [*_temperatures(beads, want), *_layers(beads, triangles, want)]
+    findings += bounded(support, triangles, want)
     layers = _compared(beads, triangles, want)
     findings += [*_outlines(layers), *_amount(beads, triangles)] if layers else []
     lost_mm = max((layer.lost_mm for layer in layers), default=0.0)
-    laid_mm3 = float(beads.volume_mm3.sum())
-    return tuple(findings), Looked(len(beads.layers_mm), round(laid_mm3, 1), round(lost_mm, 1))
+    mm3, support_mm3 = (round(float(each.volume_mm3.sum()), 1) for each in (laid, support))
+    return tuple(findings), Looked(len(beads.layers_mm), mm3, round(lost_mm, 1), support_mm3)
 
 
 def _temperatures(beads: Beads, want: Printing) -> Iterator[Finding]:
@@ -102,7 +105,7 @@ def _layer(beads: Beads, triangles: Array, top: float, want: Printing) -> _Layer
     """One layer's beads against the solid around the middle of the layer."""
     # Two sections: a slicer may take either side where a face of the solid lies at this height.
     middle = top - want.layer_mm / 2
-    drawn = [s for d in (-NEAR_MM, NEAR_MM) if len(s := _section(triangles, middle + d))]
+    drawn = [s for d in (-NEAR_MM, NEAR_MM) if len(s := section(triangles, middle + d))]
     half = beads.half_widths_mm(want.layer_mm)[:, None]
     low = (np.minimum(beads.start, beads.end) - half).min(axis=0)
     high = (np.maximum(beads.start, beads.end) + half).max(axis=0)
@@ -114,32 +117,11 @@ def _layer(beads: Beads, triangles: Array, top: float, want: Printing) -> _Layer
     return _Layer(top, max(0.0, float(off)), min(_bare_mm(beads, s) for s in drawn))
 
 
-def _section(triangles: Array, z: float) -> Array:
-    """(k, 2 ends, 2) lines where the plane at that height cuts the solid's surface."""
-    heights = triangles[:, :, 2]
-    a = triangles[(heights.min(axis=1) < z) & (heights.max(axis=1) > z)]
-    b = np.roll(a, -1, axis=1)
-    crossing = (a[:, :, 2] < z) != (b[:, :, 2] < z)
-    a, b = a[crossing], b[crossing]
-    share = (z - a[:, 2]) / (b[:, 2] - a[:, 2])
-    points = a[:, :2] + share[:, None] * (b[:, :2] - a[:, :2])
-    return points.reshape(-1, 2, 2)
-
-
-def _bare_mm(beads: Beads, section: Array) -> float:
+def _bare_mm(beads: Beads, outline: Array) -> float:
     """Length of outline that has no bead near it."""
-    lengths = np.hypot(*(section[:, 1] - section[:, 0]).T)
-    pieces = np.maximum(1, np.ceil(lengths / SAMPLE_MM)).astype(int)
-    row = np.repeat(np.arange(len(section)), pieces)
-    first = np.repeat(np.cumsum(pieces) - pieces, pieces)
-    share = (np.arange(len(row)) - first + 0.5) / pieces[row]
-    points = section[row, 0] + share[:, None] * (section[row, 1] - section[row, 0])
-    ends = np.stack([beads.start, beads.end], axis=1)
-    lines: NDArray[np.object_] = np.array(shapely.linestrings(ends), dtype=object)
-    near = shapely.STRtree(lines).query(shapely.points(points), "dwithin", distance=FAR_MM)[0]
-    bare = np.ones(len(points), dtype=bool)
-    bare[near] = False
-    return float((lengths / pieces)[row][bare].sum())
+    places, _, lengths = along(outline, SAMPLE_MM)
+    lines = np.stack([beads.start, beads.end], axis=1)
+    return float(lengths[~near(places, lines, FAR_MM)].sum())
 
 
 def _amount(beads: Beads, triangles: Array) -> Sequence[Finding]:

@@ -18,7 +18,8 @@ _THINNEST, _THICKEST = 0.25, 0.8  # of the nozzle's width: as its makers advise
 
 @dataclass(frozen=True)
 class Asked:
-    """Settings by the slicer's names; `exact_layers`: none is stretched to end at the top.
+    """Settings by the slicer's names, `locked` or advice; `exact_layers`: none is stretched to end
+    at the top.
 
     `turn` is in degrees about x, then y, then z.
     """
@@ -27,6 +28,7 @@ class Asked:
     exact_layers: bool
     notes: tuple[Finding, ...]
     turn: Degrees = (0.0, 0.0, 0.0)
+    locked: bool = False
 
 
 def asked(order: Order) -> Asked:
@@ -43,7 +45,8 @@ def asked(order: Order) -> Asked:
     notes = refuse_if_any(away)
     settings = dict(_settings(manner, nozzle_mm))
     exact_layers = manner.locked and "layer_height" in settings
-    return Asked(settings, exact_layers, notes, manner.orientation_deg or Asked.turn)
+    turn = manner.orientation_deg or Asked.turn
+    return Asked(settings, exact_layers, notes, turn, manner.locked)
 
 
 def of_sheet(order: Order) -> tuple[Finding, ...]:
@@ -70,6 +73,10 @@ def _settings(manner: Manner, nozzle_mm: float) -> Iterator[tuple[str, str]]:
         yield "fill_density", f"{manner.infill_pct}%"
         if manner.infill_pct == 100:
             yield "fill_pattern", "rectilinear"  # the slicer fills solid with no other
+    if manner.supports not in {None, "none"}:
+        yield "support_material", "1"
+        yield "support_material_buildplate_only", "1" if manner.supports == "from_bed" else "0"
+        yield "dont_support_bridges", "0" if manner.supports == "everywhere" else "1"
 
 
 def _can(layer_mm: float, nozzle_mm: float) -> bool:
@@ -82,8 +89,6 @@ def _impossible(manner: Manner, nozzle_mm: float) -> Iterator[tuple[str, str]]:
         low, high = _THINNEST * nozzle_mm, _THICKEST * nozzle_mm
         what = f"layers of {manner.layer_mm:g} mm are not for a nozzle of {nozzle_mm:g} mm"
         yield what, f"choose a printer with another nozzle, or {low:g} to {high:g} mm"
-    if manner.supports not in {None, "none"}:
-        yield "no supports are printed here yet", "design the part so that it needs none"
     yield from _grade(manner)
 
 

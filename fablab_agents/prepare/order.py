@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -82,20 +82,26 @@ class Sheet(_Value):
 
 
 class Printing(_Value):
-    """What was asked of the slicer: heights and filament in mm, the temperatures it may set."""
+    """What was asked of the slicer: heights and filament in mm, the temperatures it may set,
+    where supports may stand.
+    """
 
     layer_mm: float
     first_layer_mm: float
     filament_mm: float
     temperatures_c: frozenset[float]
+    supports: Literal["none", "from_bed", "anywhere"] = "none"
 
 
 class Looked(NamedTuple):
-    """Of a print program: layers, plastic laid, and the outline without a bead (worst layer)."""
+    """Of a print program: layers of the part, plastic laid in all, the outline without a bead
+    (worst layer), and how much of the plastic is support.
+    """
 
     layers: int
     deposited_mm3: float
     lost_mm: float
+    support_mm3: float = 0.0
 
 
 class Judged(_Value):

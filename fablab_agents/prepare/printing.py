@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from designs import bounded
 from designs.errors import DesignRefused, Finding
@@ -21,6 +22,7 @@ from fablab_agents.prepare.order import (
     Placement,
     Printing,
     Solid,
+    note,
     refusal,
     refuse_if_any,
     save,
@@ -73,12 +75,25 @@ def make(order: Order, program: Path) -> Made:
             shared, filament, order.profile, solid.size_mm, exact_layers=wish.exact_layers
         )
         work = _Work(order, slicer, solid, stl, program, config)
-        best = _best(work)
+        best, left_out = _as_advised(work, locked=wish.locked)
         _write(work, best.sliced)
     made = _told(work, best, best.sliced.seconds + filament.heating_s)
-    findings = (*wish.notes, *made.findings)
+    findings = (*wish.notes, *left_out, *made.findings)
     facts = {**made.facts, "turned_deg": ", ".join(f"{angle:g}" for angle in wish.turn)}
     return made.model_copy(update={"findings": findings, "facts": facts})
+
+
+def _as_advised(work: _Work, *, locked: bool) -> tuple[_Try, tuple[Finding, ...]]:
+    """The best program; without supports that are mere advice where it cannot be made with them."""
+    try:
+        return _best(work), ()
+    except DesignRefused as refused:
+        if locked or work.config["support_material"] == "0":
+            raise
+        why = refused.findings[0]
+    best = _best(replace(work, config={**work.config, "support_material": "0"}))
+    what = f"it is printed without the supports that are advised: {why.what} ({why.where})"
+    return best, (note("the recipe", what, "look at what hangs over before you print it"),)
 
 
 def _best(work: _Work) -> _Try:
@@ -139,6 +154,7 @@ def _judged(work: _Work) -> Judged:
         first_layer_mm=float(config["first_layer_height"]),
         filament_mm=float(config["filament_diameter"]),
         temperatures_c=frozenset(float(config[key]) for key in HEATS),
+        supports=_supports(config),
     )
     answer = bounded.run(
         "fablab_agents.prepare.solids:judge",
@@ -152,16 +168,29 @@ def _judged(work: _Work) -> Judged:
     return Judged.model_validate(answer)
 
 
+def _supports(config: Mapping[str, str]) -> Literal["none", "from_bed", "anywhere"]:
+    if config["support_material"] == "0":
+        return "none"
+    return "from_bed" if config["support_material_buildplate_only"] == "1" else "anywhere"
+
+
 def _told(work: _Work, best: _Try, seconds: int) -> Made:
     data = work.program.read_bytes()
     dx, dy, dz = work.solid.moved_mm
     density = recipes.density_g_cm3(work.order.material)
+    support_g = float(best.judged.facts["support_mm3"]) / 1000 * density
     return Made(
         sha256=hashlib.sha256(data).hexdigest(),
         lines=data.count(b"\n"),
         seconds=seconds,
         grams=round(best.judged.extruded_mm3 / 1000 * density, 2),
         placement=Placement(dx_mm=dx, dy_mm=dy, dz_mm=dz, rotation_deg=0),
-        findings=(*work.solid.findings, *best.judged.findings),
+        findings=(*work.solid.findings, *best.judged.findings, *_to_take_off(support_g)),
         facts={**best.judged.facts, "slicer": work.slicer.version, "box": best.sliced.box},
     )
+
+
+def _to_take_off(support_g: float) -> Iterator[Finding]:
+    if support_g > 0:
+        what = f"{support_g:.1f} g of what is printed are supports"
+        yield note("supports", what, "take them off before the part is inspected")

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from fablab_agents.prepare import sandbox
+from fablab_agents.prepare.beads import SUPPORT, TYPE
 from fablab_agents.prepare.order import PrepareRefused, SlicerMissing, refusal
 from fablab_agents.prepare.post import number, plain
 from fablab_agents.prepare.recipes import Filament
@@ -198,12 +199,19 @@ _COMMAND = re.compile(r"[GMT]\d{1,4}( [A-Z]-?[0-9.]*)*")
 
 
 def cleaned(raw: str) -> str:
-    """The commands alone: no comments, dates, echoed settings or blank lines.
+    """The commands alone: no comments, dates, echoed settings or blank lines, but for marks where
+    support begins and ends.
 
     Anything that is not a plain command refuses: 2.5 has written out unset memory before.
     """
-    lines = [line for raw_line in raw.split("\n") if (line := raw_line.split(";", 1)[0].strip())]
-    strange = next((line for line in lines if not _COMMAND.fullmatch(line)), None)
+    lines, marked = list[str](), False
+    for raw_line in raw.split("\n"):
+        if raw_line.startswith(TYPE) and raw_line.startswith(SUPPORT) != marked:
+            marked = not marked
+            lines.append(SUPPORT if marked else f"{TYPE}Part")
+        lines += filter(None, [raw_line.split(";", 1)[0].strip()])
+    told = (line for line in lines if not line.startswith(TYPE))
+    strange = next((line for line in told if not _COMMAND.fullmatch(line)), None)
     if strange is not None:
         what = f"the slicer wrote something that is no command: {plain(strange)!r}"
         raise PrepareRefused(

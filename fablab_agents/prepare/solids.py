@@ -38,5 +38,6 @@ def judge(program: str, stl: str, profile: str, material: str, asked: bounded.Js
     machine = MachineProfile.model_validate_json(profile)
     verdict = judged.by_guard(Path(program), machine, None, material)
     facts = {**verdict.facts, "layers": looked.layers, "deposited_mm3": looked.deposited_mm3}
+    facts |= {"support_mm3": looked.support_mm3}
     told = {"findings": (*seen, *verdict.findings), "lost_mm": looked.lost_mm, "facts": facts}
     return verdict.model_copy(update=told).model_dump(mode="json")

@@ -75,7 +75,7 @@ class Manner(BaseModel):
     walls: Annotated[int, Field(ge=1, le=100)] | None = None
     infill_pct: Annotated[int, Field(ge=0, le=100)] | None = None
     orientation_deg: tuple[float, float, float] | None = None
-    supports: Literal["none", "where_needed", "everywhere"] | None = None
+    supports: Literal["none", "where_needed", "from_bed", "everywhere"] | None = None
     material_grade: Words | None = None
 
     def __str__(self) -> str:

@@ -212,13 +212,13 @@ class Labelled(NamedTuple):
     simulated: int
     """Made by simulated machines: no proof that a real part can be made."""
     attested: int
-    """Of the real ones: that they were made is a person's word."""
+    """Of all, simulated ones too: that they were made is a person's word."""
 
 
 async def labelled(unit: Unit, release: str) -> Labelled:
     counted = select(
         func.count().filter(MakeRow.simulated),
-        func.count().filter(MakeRow.attested, MakeRow.simulated.is_(False)),
+        func.count().filter(MakeRow.attested),
     ).where(MakeRow.release == release, *await _standing(unit))
     return Labelled(*(await unit.session.execute(counted)).one())
 

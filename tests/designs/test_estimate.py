@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.estimate import ASKED, RECIPES, Measured, fit
 from designs import turning
-from designs.design import DrawingFacts, MeshFacts, Recipe, class_of
+from designs.design import DrawingFacts, MeshFacts, Recipe, Supports, class_of
 from designs.errors import Refused
 from designs.estimate import BEAMS, CUTTERS, MACHINES, estimate
 from designs.geometry.drawing import drawing_facts, read_drawing
@@ -210,6 +210,30 @@ def test_time_follows_the_recipe() -> None:
         for recipe in RECIPES:
             row = rows[f"{part}, {recipe}"]
             assert 0.8 < row.minutes / row.told().minutes_p50 < 1.25, row.name
+
+
+# Side, volume, surface and turn of parts on supports where needed, in PLA; minutes and grams.
+HELD = (
+    ((27.695, 28.0, 20.0), 6917.182, 2542.082, (90, 0, 0), 25.9, 4.66),  # knob, on its side
+    ((12.0, 35.05, 14.0), 1911.714, 2225.749, (0, 0, 0), 16.1, 2.66),  # openflexure/back_foot
+    ((80.264, 35.3, 9.0), 2502.426, 4225.48, (0, 0, 0), 23.2, 4.14),  # glia-stethoscope/y_piece
+)
+
+
+def test_supports_count() -> None:
+    for size_mm, volume_mm3, area_mm2, turn, minutes, grams in HELD:
+        sizes = {"size_mm": size_mm, "volume_mm3": volume_mm3, "area_mm2": area_mm2}
+        facts = a_mesh(1).model_copy(update=sizes)
+        plain = Recipe(orientation_deg=turn, supports=Supports.NONE)
+        held = plain.model_copy(update={"supports": Supports.WHERE_NEEDED})
+        free = estimate(facts, FDM, "pla", "fdm-220", recipe=plain)
+        told = estimate(facts, FDM, "pla", "fdm-220", recipe=held)
+        assert told.minutes_p10 == free.minutes_p10 < minutes < told.minutes_p90
+        assert told.grams_p10 == free.grams_p10 < grams < told.grams_p90
+        assert told.minutes_p50 > free.minutes_p50
+    block = a_mesh(20)
+    held = estimate(block, FDM, "pla", "fdm-220", recipe=Recipe(supports=Supports.EVERYWHERE))
+    assert held == estimate(block, FDM, "pla", "fdm-220")
 
 
 def test_cutting_goes_by_the_tables_that_workshops_cut_by() -> None:

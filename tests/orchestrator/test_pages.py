@@ -314,7 +314,7 @@ async def test_a_made_part_has_a_passport_and_a_ready_order_says_where_to_fetch_
     assert f"http://pages.test/p/{make.id}" in passport.words
     design = await open_site.get("/designs/hook")
     assert "Nobody has made this version here yet. 1 more on simulated machines" in design.words
-    assert "1 of them attested by a person" in design.words
+    assert "1 of all of them attested by a person" in design.words
     told = await open_site.get(f"/api/makes/{make.id}")
     assert told.answer.json()["attested"] is True
 

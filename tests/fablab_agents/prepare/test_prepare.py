@@ -17,10 +17,22 @@ import pytest
 from designs.design import Recipe
 from designs.errors import DesignRefused, Severity
 from designs.estimate import estimate
-from designs.geometry.mesh import mesh_facts, read_mesh
-from fablab_agents.prepare import Prepared, PrepareRefused, cutting, prepare, recipes, sheets
-from fablab_agents.prepare.order import Order, save
+from designs.geometry.mesh import Mesh, mesh_facts, read_mesh, write_stl
+from fablab_agents.prepare import (
+    Prepared,
+    PrepareRefused,
+    beads,
+    cutting,
+    lastlook,
+    prepare,
+    printing,
+    recipes,
+    sheets,
+    slicing,
+)
+from fablab_agents.prepare.order import Order, Printing, Solid, refusal, save
 from fablab_agents.protocol.tickets import Manner
+from tests.fablab_agents.prepare.tee import tee
 
 PRINT, MILL, LASER = "3d_printing_fdm", "cnc_milling", "laser_cutting"
 # Real parts of open projects, where they lie beside this checkout.
@@ -70,12 +82,11 @@ def test_a_locked_recipe_is_kept_to_the_layer(
 def test_advice_is_followed_where_it_can_be_and_said_where_not(
     tmp_path: Path, box_stl: Callable[..., Path], order: MakeOrder
 ) -> None:
-    advice = Manner(layer_mm=1.0, walls=5, supports="everywhere", material_grade="food")
+    advice = Manner(layer_mm=1.0, walls=5, material_grade="food")
     file = box_stl(20, 20, 5)
     made = prepare(order(file, PRINT, "pla", manner=advice), tmp_path / "advised")
     told = " ".join(f.what for f in made.findings)
     assert "layers of 1 mm" in told
-    assert "no supports" in told
     assert "'food'" in told
     usual = prepare(order(file, PRINT, "pla"), tmp_path / "usual")
     assert made.grams > usual.grams
@@ -89,7 +100,6 @@ def test_advice_is_followed_where_it_can_be_and_said_where_not(
     ("wish", "says"),
     [
         ({"layer_mm": 0.5}, "not for a nozzle of 0.4 mm"),
-        ({"supports": "where_needed"}, "no supports"),
         ({"material_grade": "medical"}, "'medical'"),
     ],
 )
@@ -116,6 +126,49 @@ def test_a_part_is_printed_in_the_pose_that_its_recipe_asks_for(
     with pytest.raises(PrepareRefused) as refused:
         prepare(too_tall, tmp_path / "out")
     assert "300 mm tall" in words(refused)
+
+
+@pytest.mark.usefixtures("slicer")
+def test_a_part_stands_on_the_supports_that_its_recipe_asks_for(
+    tmp_path: Path, order: MakeOrder
+) -> None:
+    file = tmp_path / "tee.stl"
+    write_stl(Mesh(*tee()).turned((-90, 0, 0)), file)
+    upright = Manner(locked=True, orientation_deg=(90, 0, 0), supports="from_bed")
+    made = prepare(order(file, PRINT, "pla", manner=upright), tmp_path / "out")
+    laid, support = (float(made.facts[name]) for name in ("deposited_mm3", "support_mm3"))
+    assert 200 < support < 800  # of 1600 mm³ below the arms
+    assert made.grams == pytest.approx(laid / 1000 * 1.24, rel=0.01)
+    assert laid - support < 1760  # the part's own
+    assert f"{support / 1000 * 1.24:.1f} g of what is printed are supports" in str(made.findings)
+    text = made.program.read_text()
+    assert text.count(beads.SUPPORT) > 10
+    unmarked = text.replace(beads.SUPPORT, ";")
+    want = Printing(layer_mm=0.2, first_layer_mm=0.24, filament_mm=1.75, temperatures_c=frozenset())
+    solid = Mesh(*tee()).moved(110, 110, 0).triangles
+    for program, says in ((unmarked, "off the part's outline"), (text, "nobody ordered")):
+        assert says in str(lastlook.look(program, solid, want)[0])
+
+
+def test_supports_that_are_advice_are_left_out_where_they_cannot_be_made(
+    tmp_path: Path, order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def best(work: printing._Work) -> str:
+        if work.config["support_material"] == "1":
+            raise PrepareRefused([refusal("height 3 mm", "it lies wrong", "do not")])
+        return "plain"
+
+    monkeypatch.setattr(printing, "_best", best)
+    solid = Solid(size_mm=(1, 1, 1), moved_mm=(0, 0, 0), findings=())
+    plain = order(tmp_path / "part.stl", PRINT, "pla")
+    work = printing._Work(
+        plain, slicing.Slicer("", ""), solid, tmp_path, tmp_path, {"support_material": "1"}
+    )
+    made, (told,) = printing._as_advised(work, locked=False)
+    assert (made, told.severity) == ("plain", Severity.NOTE)
+    assert "it lies wrong" in told.what
+    with pytest.raises(PrepareRefused):
+        printing._as_advised(work, locked=True)
 
 
 RECIPES = [
