@@ -198,8 +198,16 @@ async def put(session: AsyncSession, documents: Sequence[Document]) -> None:
 
 async def _free(session: AsyncSession, documents: Sequence[Document]) -> list[int]:
     lowest, highest = min(d.id for d in documents), max(d.id for d in documents)
-    near = FoundDesign.id.between(lowest, highest + len(documents))
-    taken = set(await session.scalars(select(FoundDesign.id).where(near)))
+    reach = len(documents)
+    while True:
+        near = FoundDesign.id.between(lowest, highest + reach)
+        free = _next_free(documents, set(await session.scalars(select(FoundDesign.id).where(near))))
+        if max(free) <= highest + reach:
+            return free
+        reach *= 2
+
+
+def _next_free(documents: Sequence[Document], taken: set[int]) -> list[int]:
     free: list[int] = []
     for each in documents:
         number = each.id
