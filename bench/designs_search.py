@@ -174,6 +174,7 @@ async def fill(store: Store, many: int, seed: int = SEED) -> None:
         print(f"  {numbers[-1] + 1:,} designs", file=sys.stderr)
     async with store.unit() as unit:
         unit.session.add(index.FoundState(id=1, rules=index.RULES))
+        await index.surveyed(unit.session)
         if not index.is_sqlite(unit.session):
             return
     await settle(store)

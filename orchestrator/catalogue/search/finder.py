@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    column,
     exists,
     literal,
     literal_column,
@@ -28,14 +29,14 @@ from sqlalchemy import (
     select,
     table,
     text,
-    union_all,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue.search.documents import Card, moment_id, um
-from orchestrator.catalogue.search.index import is_sqlite
+from orchestrator.catalogue.search.index import FIELD, TIERS, is_sqlite
 from orchestrator.catalogue.search.model import Able, Box, Cursor, Query
 from orchestrator.catalogue.search.tables import FoundCard, FoundDesign, FoundPart
 from orchestrator.catalogue.search.words import Wanted, question, tag, tags
@@ -46,10 +47,18 @@ BOUND: Final = 1000
 _HELP_BOUND: Final = 100
 _MOST_ABLE: Final = 200
 _DESIGN: Final = cast("Table", FoundDesign.__table__)
+_WORDS: Final = table("found_words", column("id", BigInteger), column("rowid", BigInteger))
+_EXPLAIN: Final = text(
+    "EXPLAIN (FORMAT JSON) SELECT 1 FROM found_words WHERE words @@ CAST(:match AS tsquery)"
+)
+_PRICE: Final = 60_000
+"""At 100,000 designs: reading m of them from PostgreSQL's index of words costs as much as going
+through all, newest first, until n are found, where m² is so many times n."""
+_PRICE_OF_NUMBERS: Final = 4 * _PRICE
+"""Where sizes and the like leave out some of what has the words, it goes further for n."""
 _LAST: Final = "\U0010ffff"
 """Sorts after every `kinds`."""
 _SCOPES: Final = ("title", "title function", "title function parts")
-_WEIGHTS: Final = ("A", "AB", "ABC")
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ async def _whole(unit: Unit, words: tuple[Wanted, ...]) -> tuple[Wanted, ...]:
     if is_sqlite(unit.session):
         asked, match = "found_words MATCH :match", f'{{{_SCOPES[-1]}}} : "{last.token}"'
     else:
-        asked, match = "words @@ CAST(:match AS tsquery)", f"'{last.token}':{_WEIGHTS[-1]}"
+        asked, match = "words @@ CAST(:match AS tsquery)", f"'{TIERS[-1]}{last.token}'"
     there = text(f"SELECT 1 FROM found_words WHERE {asked} LIMIT 1")  # noqa: S608 - ours
     connection = await unit.session.connection()
     found = (await connection.execute(there, {"match": match})).first()
@@ -192,22 +201,38 @@ class _Asked:
     async def hits(self, unit: Unit, limit: int, after: Cursor | None = None) -> Sequence[_Hit]:
         """The first so many in their order, after the one that is named."""
         tiers = range(after.tier if after else 0, len(_SCOPES) if self.words else 1)
-        if not tiers:
-            return []
-        each = [self._select(tier, after).limit(limit).subquery() for tier in tiers]
-        # A tier is not begun before the one above it is read to its end.
-        asked = union_all(*(select(*one.c) for one in each)).limit(limit)
         connection = await unit.session.connection()
-        rows = await connection.execute(asked)
-        return cast("Sequence[_Hit]", rows.all())
+        found: list[Any] = []
+        for tier in tiers:
+            if left := limit - len(found):
+                rare = await self._rare(connection, tier, left)
+                asked = self._select(tier, after, rare).limit(left)
+                found += (await connection.execute(asked)).all()
+        return found
 
-    def _select(self, tier: int, after: Cursor | None) -> Select[int, int, str]:
+    async def _rare(self, connection: AsyncConnection, tier: int, wanted: int) -> bool:
+        """Whether PostgreSQL shall take the whole tier from its index of words.
+
+        By itself it would rather go through all designs, newest first, though few are found.
+        """
+        if self.sqlite or not (self.words or self.fields):
+            return False
+        told = await connection.execute(_EXPLAIN, {"match": self.tsquery(tier)})
+        expected = told.scalar_one()[0]["Plan"]["Plan Rows"]
+        return expected**2 <= wanted * (_PRICE_OF_NUMBERS if self.numbers else _PRICE)
+
+    def _select(self, tier: int, after: Cursor | None, rare: bool) -> Select[int, int, str]:
         sources: Any = _DESIGN
         key: ColumnElement[int] = _DESIGN.c.id
         where = list(self.numbers)
-        if self.words or self.fields:
-            key = literal_column(f"found_words.{'rowid' if self.sqlite else 'id'}", BigInteger)
-            sources = table("found_words").join(_DESIGN, _DESIGN.c.id == key)
+        if rare:
+            # Without OFFSET it would not be read by itself.
+            found = select(_WORDS.c.id).where(self._matching(tier)).offset(0).subquery()
+            key = found.c.id
+            sources = found.join(_DESIGN, _DESIGN.c.id == key)
+        elif self.words or self.fields:
+            key = _WORDS.c.rowid if self.sqlite else _WORDS.c.id
+            sources = _WORDS.join(_DESIGN, _DESIGN.c.id == key)
             where.insert(0, self._matching(tier))
         low, high = self.spans
         where += [key >= low] if low is not None else []
@@ -246,25 +271,28 @@ class _Asked:
         return told
 
     def tsquery(self, tier: int) -> str:
-        def scoped(weights: str) -> str:
-            return " & ".join(
-                f"('{w.token}':{weights} | '{w.prefix}':*{weights})"
+        """`('dpr_fdm') & ('bhook' | 'bhook':*) & !('ahook' | 'ahook':*)`."""
+
+        def scoped(scope: str) -> str:
+            each = (
+                f"('{scope}{w.token}' | '{scope}{w.prefix}':*)"
                 if w.prefix
-                else f"'{w.token}':{weights}"
+                else f"'{scope}{w.token}'"
                 for w in self.words
             )
+            return " & ".join(each)
 
         groups = [f"({_any_field(group)})" for group in self.fields]
-        asked = [f"({scoped(_WEIGHTS[tier])})"] if self.words else []
+        asked = [f"({scoped(TIERS[tier])})"] if self.words else []
         if self.words and tier:
-            asked.append(f"!({scoped(_WEIGHTS[tier - 1])})")
+            asked.append(f"!({scoped(TIERS[tier - 1])})")
         if self.without:
             asked.append(f"!({_any_field(self.without)})")
         return " & ".join([*groups, *asked])
 
 
 def _any_field(tokens: Iterable[str]) -> str:
-    return " | ".join(f"'{token}':D" for token in tokens)
+    return " | ".join(f"'{FIELD}{token}'" for token in tokens)
 
 
 def _quoted(token: str) -> str:

@@ -29,7 +29,11 @@ from orchestrator.store import Store, Unit
 Makes = Callable[[Unit, Sequence[str]], Awaitable[Made]]
 """How often these releases were made: from the room of makes, far above."""
 _BATCH: Final = 500
-_WEIGHTS: Final = "ABCD"
+TIERS: Final = "abc"
+"""In PostgreSQL's tsvector: what the lexeme of a word begins with in the title; in title or
+function; in either or the parts."""
+FIELD: Final = "d"
+"""And the lexeme of a field's value."""
 _INTO_FTS: Final = text(
     "INSERT INTO found_words (rowid, title, function, parts, fields) "
     "VALUES (:id, :title, :function, :parts, :fields)"
@@ -124,7 +128,19 @@ async def rebuild(unit: Unit, makes: Makes | None = None) -> int:
         unit.session.expunge_all()
     unit.session.add(FoundState(id=_STATE, rules=RULES))
     await unit.session.flush()
+    await surveyed(unit.session)
     return count
+
+
+async def surveyed(session: AsyncSession) -> None:
+    """Let PostgreSQL count the words: `finder` asks how many designs it expects to have one.
+
+    By itself it keeps the thousand most common, and few of them begin like what somebody types.
+    """
+    if is_sqlite(session):
+        return
+    await session.execute(text("ALTER TABLE found_words ALTER words SET STATISTICS 300"))
+    await session.execute(text("ANALYZE found_words"))
 
 
 async def _designs(unit: Unit) -> AsyncGenerator[list[list[ReleaseRow]]]:
@@ -182,8 +198,16 @@ async def put(session: AsyncSession, documents: Sequence[Document]) -> None:
 
 async def _free(session: AsyncSession, documents: Sequence[Document]) -> list[int]:
     lowest, highest = min(d.id for d in documents), max(d.id for d in documents)
-    near = FoundDesign.id.between(lowest, highest + len(documents))
-    taken = set(await session.scalars(select(FoundDesign.id).where(near)))
+    reach = len(documents)
+    while True:
+        near = FoundDesign.id.between(lowest, highest + reach)
+        free = _next_free(documents, set(await session.scalars(select(FoundDesign.id).where(near))))
+        if max(free) <= highest + reach:
+            return free
+        reach *= 2
+
+
+def _next_free(documents: Sequence[Document], taken: set[int]) -> list[int]:
     free: list[int] = []
     for each in documents:
         number = each.id
@@ -200,12 +224,15 @@ def _fts(each: Document) -> Mapping[str, str]:
 
 
 def _vector(each: Document) -> Mapping[str, str]:
-    """`'hook':1A,2B 'pr_laser_5f_cutting':4D`: as PostgreSQL writes a tsvector itself."""
-    places: dict[str, list[str]] = {}
-    for place, scope in enumerate(each.scopes):
-        for token in scope:
-            places.setdefault(token, []).append(f"{place + 1}{_WEIGHTS[place]}")
-    return {"words": " ".join(f"'{token}':{','.join(at)}" for token, at in places.items())}
+    """`'ahook' 'bhook' 'chook' 'dpr_laser_5f_cutting'`: a word once for each scope that has it.
+
+    A weight would say the same, but neither the index nor the planner's statistics know weights.
+    """
+    *worded, fields = each.scopes
+    lexemes = {f"{FIELD}{token}" for token in fields}
+    for place, scope in enumerate(worded):
+        lexemes |= {f"{tier}{token}" for tier in TIERS[place:] for token in scope}
+    return {"words": " ".join(f"'{lexeme}'" for lexeme in sorted(lexemes))}
 
 
 async def _drop(session: AsyncSession, number: int) -> None:
