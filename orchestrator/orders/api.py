@@ -165,7 +165,7 @@ def router(book: QuoteBook, seal: service.Seal) -> APIRouter:
 
     @routes.post("/api/orders", status_code=201)
     async def place(wish: OrderWish, request: Request) -> OrderView:  # pyright: ignore[reportUnusedFunction]
-        """The order with its seal; of a quote that was ordered before, the order as you may see it."""
+        """The order with its seal; of a quote ordered before, the order as you may see it."""
         async with _store(request).unit() as unit:
             quoted = await quote_or_refuse(unit, book, wish.quote)
             confirmation = confirmed(wish)
