@@ -104,6 +104,8 @@ WORDING: Final[errors.Wording] = {
     proposals.Raced: 409,
     proposals_model.Closed: 409,
 }
+PERSONAL: Final = ("/orders", "/api/orders", "/quotes", "/api/quotes")
+"""Addresses that answer each who asks differently, by seal and token."""
 
 
 # ── the web application
@@ -163,7 +165,7 @@ def create_app(
     _include_doors(app, settings, signer)
     _include_pages(app, settings, signer)
     _include_health(app, store, reachable)
-    site.furnish(app)
+    site.furnish(app, PERSONAL)
     return app
 
 

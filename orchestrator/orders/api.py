@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from orchestrator.catalogue import api as catalogue_api
@@ -59,8 +59,9 @@ class OrderView(BaseModel):
     """Contracting labs stand in `items`.
 
     Only the operator and whoever has the seal, which is told once to who places the order, read
-    who ordered: for others the confirmation names nobody and `seal` is empty. `release` is None
-    where the design is not for whoever asks.
+    who ordered: for others the confirmation names nobody and no quote, and `seal` is empty.
+    `release` is None where the design is not for whoever asks; others than these two read neither
+    title nor confirmation of a pre-release.
     """
 
     id: str
@@ -92,27 +93,51 @@ def order_view(row: OrderRow, jobs: list[JobRow]) -> OrderView:
     return OrderView(**plain, items=items, jobs=tuple(job_view(job) for job in jobs))
 
 
-def shown(request: Request, row: OrderRow, jobs: list[JobRow]) -> OrderView:
+def opens(request: Request, row: OrderRow) -> bool:
+    """Whether whoever asks holds the order's seal, or is the operator."""
+    held = keys.key_of(request, row.id)
+    return keys.is_operator(request) or secrets.compare_digest(held.encode(), row.seal.encode())
+
+
+async def check_quote(unit: Unit, request: Request, quote_id: str) -> None:
+    """Once a quote is ordered, refuse it to others: it tells where its maker is."""
+    order = await service.of_quote(unit, quote_id)
+    if order is not None and not opens(request, order):
+        raise HTTPException(
+            403,
+            "this quote was ordered, and it tells where whoever ordered is: it is for them, in "
+            f"the browser they ordered with, and for the operator; look at /orders/{order.id}",
+        )
+
+
+async def shown(unit: Unit, request: Request, row: OrderRow) -> OrderView:
     """The order as whoever asks may see it."""
-    view = order_view(row, jobs)
-    owner = secrets.compare_digest(keys.key_of(request, row.id).encode(), row.seal.encode())
-    if owner or keys.is_operator(request):
-        return view
-    words = model.unnamed(row.confirmation, row.maker_name)
-    return view.model_copy(update={"confirmation": words, "seal": ""})
+    (view,) = await order_views(unit, request, [row])
+    return view
 
 
 async def order_views(unit: Unit, request: Request, rows: Sequence[OrderRow]) -> list[OrderView]:
-    """A list that anybody may look at: it does not tell what pre-releases are called."""
+    """As whoever asks may see them."""
     hidden = await catalogue_api.hidden(unit, request, {row.release for row in rows})
-    views: list[OrderView] = []
-    for row in rows:
-        view = shown(request, row, list(await service.jobs_of(unit, row.id)))
-        told: dict[str, str | None] = {"release": None} if row.release in hidden else {}
-        if hidden.get(row.release) is ReleaseState.PRE_RELEASE:
-            told |= {"title": "a design that is not public", "confirmation": ""}
-        views.append(view.model_copy(update=told))
-    return views
+    views = [order_view(row, list(await service.jobs_of(unit, row.id))) for row in rows]
+    return [
+        view.model_copy(update=_instead(row, hidden.get(row.release), opens(request, row)))
+        for view, row in zip(views, rows, strict=True)
+    ]
+
+
+def _instead(row: OrderRow, closed: ReleaseState | None, is_open: bool) -> dict[str, str | None]:
+    """What is told in place of what is not for whoever asks, by field.
+
+    `closed`: how the release stands if it is not for them either.
+    """
+    told: dict[str, str | None] = {} if closed is None else {"release": None}
+    if is_open:
+        return told
+    if closed is ReleaseState.PRE_RELEASE:
+        return told | {"title": "a design that is not public", "confirmation": "", "seal": ""}
+    words = model.unnamed(row.confirmation, row.maker_name, row.quote_id)
+    return told | {"confirmation": words, "seal": ""}
 
 
 def confirmed(wish: OrderWish) -> service.Confirmation:
@@ -134,15 +159,20 @@ def router(book: QuoteBook, seal: service.Seal) -> APIRouter:
     async def confirmation(quote_id: str, maker: str, request: Request) -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
         """The words to agree to, and their hash."""
         async with _store(request).view() as unit:
+            await check_quote(unit, request, quote_id)
             text = model.confirmation_text(await quote_or_refuse(unit, book, quote_id), maker)
         return {"text": text, "sha256": model.digest(text)}
 
     @routes.post("/api/orders", status_code=201)
     async def place(wish: OrderWish, request: Request) -> OrderView:  # pyright: ignore[reportUnusedFunction]
+        """The order with its seal; of a quote ordered before, the order as you may see it."""
         async with _store(request).unit() as unit:
             quoted = await quote_or_refuse(unit, book, wish.quote)
-            row = await service.place(unit, quoted, confirmed(wish), seal)
-            return order_view(row, list(await service.jobs_of(unit, row.id)))
+            confirmation = confirmed(wish)
+            row = await service.place(unit, quoted, confirmation, seal)
+            if service.placed_by(row, confirmation, seal):
+                return order_view(row, list(await service.jobs_of(unit, row.id)))
+            return await shown(unit, request, row)
 
     @routes.get("/api/orders")
     async def newest(request: Request) -> list[OrderView]:  # pyright: ignore[reportUnusedFunction]
@@ -156,9 +186,7 @@ def router(book: QuoteBook, seal: service.Seal) -> APIRouter:
             row = await service.order(unit, order_id)
             if row is None:
                 raise KeyError(order_id)
-            view = shown(request, row, list(await service.jobs_of(unit, order_id)))
-            hidden = await catalogue_api.hidden(unit, request, [row.release])
-        return view.model_copy(update={"release": None}) if hidden else view
+            return await shown(unit, request, row)
 
     @routes.post("/api/orders/{order_id}/collected", status_code=204)
     async def collected(order_id: str, request: Request) -> None:  # pyright: ignore[reportUnusedFunction]

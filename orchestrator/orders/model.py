@@ -198,9 +198,10 @@ def confirmation_text(quoted: Quoted, maker_name: str) -> str:
     )
 
 
-def unnamed(confirmation: str, maker_name: str) -> str:
-    """The same words as others may read them."""
-    return f"Somebody{confirmation.removeprefix(maker_name)}"
+def unnamed(confirmation: str, maker_name: str, quote_id: str) -> str:
+    """The same words as others may read them: whoever knows the quote's number may open it."""
+    words = confirmation.removeprefix(maker_name)
+    return f"Somebody{words.replace(f'Quote {quote_id}, policy', 'Policy')}"
 
 
 def digest(text: str) -> str:

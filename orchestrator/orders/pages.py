@@ -36,7 +36,7 @@ def router(slots: Slots) -> APIRouter:
     async def order(order_id: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         async with _store(request).view() as unit:
             row = await _order(unit, order_id)
-            view = shown(request, row, list(await service.jobs_of(unit, order_id)))
+            view = await shown(unit, request, row)
             progress = await _progress(request, unit, slots, order_id)
             titles = await _titles(unit, row)
         return page(request, "orders/order.html", order=view, progress=progress, titles=titles)

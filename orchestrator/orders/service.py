@@ -3,8 +3,9 @@
 It never talks to labs or machines: planning and dispatch move jobs through these doors.
 """
 
+import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -29,23 +30,28 @@ class Raced(Exception):
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What the maker agreed to: the hash of the text they saw, and their own signature if any."""
+    """What the maker agreed to: the hash of the text they saw, and their own signature if any.
+
+    `proof`: known to them alone, so that the same request sent again is known as theirs.
+    """
 
     maker: Maker
     text_sha256: str
     signature: str | None = None
     due_at: datetime | None = None
+    proof: str = field(default_factory=secrets.token_urlsafe)
 
 
 Seal = Callable[[bytes], str]
 
 
 async def place(unit: Unit, quoted: Quoted, confirmation: Confirmation, seal: Seal) -> OrderRow:
-    """Place the order and its jobs; the same quote twice by one maker gives the same order back."""
-    placed = await unit.session.scalar(select(OrderRow).where(OrderRow.quote_id == quoted.id))
+    """Place the order and its jobs; of a quote that was ordered, the order, whoever asks.
+
+    It tells nobody whether they guessed who ordered: `placed_by` says whose it is.
+    """
+    placed = await of_quote(unit, quoted.id)
     if placed is not None:
-        if placed.maker_name != confirmation.maker.name:
-            raise OrderRefused("somebody has ordered from this quote already: ask for another")
         return placed
     text = _agreed_text(unit, quoted, confirmation)
     if no := await recalls.against(unit, quoted.release, [item.part for item in quoted.items]):
@@ -70,7 +76,7 @@ async def place(unit: Unit, quoted: Quoted, confirmation: Confirmation, seal: Se
         confirmation=text,
         confirmation_sha256=model.digest(text),
         signature=confirmation.signature,
-        seal=seal(f"{model.digest(text)} {unit.now.isoformat()}".encode()),
+        seal=_sealed(model.digest(text), unit.now, confirmation.proof, seal),
         placed_at=unit.now,
     )
     unit.session.add(order)
@@ -82,6 +88,16 @@ async def place(unit: Unit, quoted: Quoted, confirmation: Confirmation, seal: Se
     )
     await _want_jobs(unit, order, quoted)
     return order
+
+
+def placed_by(order: OrderRow, confirmation: Confirmation, seal: Seal) -> bool:
+    """Whether this order was placed with the proof that is given now."""
+    sealed = _sealed(order.confirmation_sha256, order.placed_at, confirmation.proof, seal)
+    return secrets.compare_digest(sealed.encode(), order.seal.encode())
+
+
+def _sealed(text_sha256: str, placed_at: datetime, proof: str, seal: Seal) -> str:
+    return seal(f"{text_sha256} {placed_at.isoformat()} {model.digest(proof)}".encode())
 
 
 def _agreed_text(unit: Unit, quoted: Quoted, confirmation: Confirmation) -> str:
@@ -128,6 +144,10 @@ async def _want_jobs(unit: Unit, order: OrderRow, quoted: Quoted) -> None:
 
 async def order(unit: Unit, order_id: str) -> OrderRow | None:
     return await unit.session.get(OrderRow, order_id)
+
+
+async def of_quote(unit: Unit, quote_id: str) -> OrderRow | None:
+    return await unit.session.scalar(select(OrderRow).where(OrderRow.quote_id == quote_id))
 
 
 async def orders(unit: Unit, most: int = 100) -> Sequence[OrderRow]:

@@ -35,7 +35,7 @@ class OrderRow(Base):
     signature: Mapped[str | None] = mapped_column(Text)
     """Compact JWS over the confirmation by the maker's own key, where the maker has one."""
     seal: Mapped[str] = mapped_column(Text)
-    """Compact JWS over the confirmation's hash, name and time by the orchestrator."""
+    """Compact JWS by the orchestrator over the confirmation's hash, time and proof's hash."""
     placed_at: Mapped[datetime] = mapped_column(Utc)
     handed_over_at: Mapped[datetime | None] = mapped_column(Utc)
 

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter, Request
 
+from orchestrator.orders import api as orders_api
 from orchestrator.planning import service
 from orchestrator.planning.model import Quote, Wish
-from orchestrator.store import Store
+from orchestrator.store import Store, Unit
 
 routes = APIRouter(tags=["quotes"])
 
@@ -19,9 +20,15 @@ async def ask(wish: Wish, request: Request) -> Quote:
 @routes.get("/api/quotes/{quote_id}")
 async def one(quote_id: str, request: Request) -> Quote:
     async with _store(request).view() as unit:
-        found = await service.find_quote(unit, quote_id)
+        return await seen(unit, request, quote_id)
+
+
+async def seen(unit: Unit, request: Request, quote_id: str) -> Quote:
+    """The quote, for anybody who knows its number; once ordered, for whoever ordered it."""
+    found = await service.find_quote(unit, quote_id)
     if found is None:
-        raise KeyError(quote_id)
+        raise KeyError(f"quote {quote_id}")
+    await orders_api.check_quote(unit, request, quote_id)
     return found
 
 

@@ -10,7 +10,6 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, Field, StringConstraints
-from sqlalchemy import select
 
 from designs.design import Part, Release
 from orchestrator.catalogue import api as catalogue_api
@@ -21,8 +20,7 @@ from orchestrator.labs.service import LabStanding
 from orchestrator.orders import model as orders_model
 from orchestrator.orders import service as orders
 from orchestrator.orders.model import JobState, Maker, Quoted
-from orchestrator.orders.tables import OrderRow
-from orchestrator.planning import model, service
+from orchestrator.planning import api, model, service
 from orchestrator.planning.model import Quote, QuotedPart, Wish
 from orchestrator.policy.model import IN_FORCE
 from orchestrator.recalls import service as recalls
@@ -143,7 +141,7 @@ def router(seal: orders.Seal) -> APIRouter:
     @routes.get("/quotes/{quote_id}")
     async def quote(quote_id: str, request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
         async with _store(request).view() as unit:
-            return await _page(request, unit, await _quote(unit, quote_id))
+            return await _page(request, unit, await api.seen(unit, request, quote_id))
 
     @routes.post("/quotes/{quote_id}/words")
     async def words(  # pyright: ignore[reportUnusedFunction]
@@ -152,7 +150,7 @@ def router(seal: orders.Seal) -> APIRouter:
         """The quote again, with the words to agree to."""
         check_form(request, named.form_token)
         async with _store(request).view() as unit:
-            given = await _quote(unit, quote_id)
+            given = await api.seen(unit, request, quote_id)
             text = orders_model.confirmation_text(await _quoted(unit, quote_id), named.name)
             maker = Maker(name=named.name, contact=named.contact)
             agreed = Words(maker, text, orders_model.digest(text))
@@ -166,20 +164,15 @@ def router(seal: orders.Seal) -> APIRouter:
         maker = Maker(name=agreed.name, contact=agreed.contact)
         async with _store(request).unit() as unit:
             quoted = await _quoted(unit, quote_id)
-            confirmation = orders.Confirmation(maker, agreed.agreed_sha256)
+            confirmation = orders.Confirmation(maker, agreed.agreed_sha256, proof=agreed.form_token)
             placed = await orders.place(unit, quoted, confirmation, seal)
         answer = see_other(f"/orders/{placed.id}")
-        keys.keep_key(request, answer, placed.id, placed.seal)
+        if orders.placed_by(placed, confirmation, seal):
+            for path in (f"/orders/{placed.id}", f"/quotes/{quote_id}"):
+                keys.keep_key(request, answer, placed.id, placed.seal, path)
         return answer
 
     return routes
-
-
-async def _quote(unit: Unit, quote_id: str) -> Quote:
-    found = await service.find_quote(unit, quote_id)
-    if found is None:
-        raise KeyError(f"quote {quote_id}")
-    return found
 
 
 async def _quoted(unit: Unit, quote_id: str) -> Quoted:
@@ -194,13 +187,12 @@ async def _page(
 ) -> HTMLResponse:
     release = await catalogue.release(unit, quote.release)
     chosen = {item.options[0].lab_id for item in quote.items if item.options}
-    placed = select(OrderRow.id).where(OrderRow.quote_id == quote.id)
     return page(
         request,
         "planning/quote.html",
         quote=quote,
         expired=quote.valid_until < unit.now,
-        order=await unit.session.scalar(placed),
+        order=await orders.of_quote(unit, quote.id),
         part=alone(quote, release),
         choices=choices(quote),
         helps={item.part: what_helps(item, release.part(item.part)) for item in quote.items},

@@ -4,6 +4,7 @@ It moves jobs between wanted and planned through orders' doors and touches no ma
 """
 
 import asyncio
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,7 +30,7 @@ from orchestrator.planning.model import Bench, Place, Quote, QuotedPart, WhyNot,
 from orchestrator.planning.tables import AssignmentRow, QuoteRow
 from orchestrator.policy.model import IN_FORCE
 from orchestrator.recalls import service as recalls
-from orchestrator.store import JsonValue, Store, Unit, new_id
+from orchestrator.store import JsonValue, Store, Unit
 
 _log = structlog.get_logger("planning")
 _SOLVE_S = 2.0
@@ -67,7 +68,7 @@ async def quote(unit: Unit, wish: Wish) -> Quote:
     firsts = [item.options[0] for item in items if item.options]
     complete = len(firsts) == len(items)
     given = Quote(
-        id=new_id("q"),
+        id=f"q-{secrets.token_hex(12)}",
         release=release.sha256,
         design=release.design,
         title=release.title,

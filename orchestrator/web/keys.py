@@ -26,11 +26,11 @@ def key_of(request: Request, about: str) -> str:
     return request.headers.get(HEADER) or request.cookies.get(_cookie(about), "")
 
 
-def keep_key(request: Request, answer: Response, about: str, key: str) -> None:
-    """Let this browser come back without the key in its address."""
+def keep_key(request: Request, answer: Response, about: str, key: str, path: str = "/") -> None:
+    """Let this browser come back, to `path` and below, without the key in its address."""
     secure = request.url.scheme == "https"
     answer.set_cookie(
-        _cookie(about), key, max_age=90 * 86400, httponly=True, samesite="lax", secure=secure
+        _cookie(about), key, 90 * 86400, path=path, httponly=True, samesite="lax", secure=secure
     )
 
 

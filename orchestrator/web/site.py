@@ -36,19 +36,23 @@ _ANSWERS: Final = "#/components/schemas/"
 routes = APIRouter(include_in_schema=False)
 
 
-def furnish(app: FastAPI) -> None:
-    """Give the application its static files, its headers and its page of doors."""
+def furnish(app: FastAPI, personal: tuple[str, ...]) -> None:
+    """Give the application its static files, its headers and its page of doors.
+
+    `personal`: how addresses begin whose answers differ by who asks, and are kept by nobody.
+    """
     static = _Static(directory=STATIC, check_dir=False)
     app.mount("/static", GZipMiddleware(static, minimum_size=1000), "static")
     app.include_router(routes)
-    app.add_middleware(Shield)
+    app.add_middleware(Shield, personal=personal)
 
 
 class Shield:
     """Adds the guarding headers to every answer that does not bring its own."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, personal: tuple[str, ...]) -> None:
         self._app = app
+        self._personal = personal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def shielded(message: Message) -> None:
@@ -56,6 +60,8 @@ class Shield:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if scope["path"].startswith(self._personal):
+                    headers["Cache-Control"] = "private, no-store"
             await send(message)
 
         await self._app(scope, receive, shielded if scope["type"] == "http" else send)

@@ -161,6 +161,7 @@ async def test_from_a_design_to_an_order_without_any_script(open_site: Site) -> 
         assert row.id in told
         assert "Ana" not in told
         assert row.seal not in told
+        assert row.quote_id not in told
     assert "0 of 2 parts made" in order.words
 
 
@@ -187,6 +188,48 @@ async def test_agreeing_twice_is_one_order(open_site: Site) -> None:
     again = await open_site.get(path)
     assert f'href="{first.headers["location"]}"' in again.answer.text
     assert f"{path}/words" not in again.answer.text
+
+
+async def test_a_quote_that_was_ordered_tells_strangers_neither_where_nor_who(
+    open_site: Site,
+) -> None:
+    client, quote = open_site.client, await open_site.ask(lat="41.391234")
+    path, read = quote.answer.url.path, await open_site.words(quote)
+    placed = await open_site.submit(read, f"{path}/order")
+    order = placed.headers["location"]
+    assert len(path.removeprefix("/quotes/q-")) == 24, "96 bits of chance"
+    kept = {(each.name[:17], each.path) for each in client.cookies.jar}
+    assert kept == {
+        ("cosmolocal_key_o-", order), ("cosmolocal_key_o-", path), ("cosmolocal_form", "/")
+    }  # fmt: skip
+    assert "41.391234" in (await open_site.get(path)).answer.text
+    own_form = client.cookies["cosmolocal_form"]
+    client.cookies.clear()
+    for door in (path, f"/api{path}", f"/api{path}/confirmation?maker=Ana"):
+        closed = await client.get(door)
+        assert closed.status_code == 403
+        assert "41.39" not in closed.text
+    (await open_site.get("/designs/hook")).fields("/quotes")
+    fields = read.fields(f"{path}/order") | {"form_token": client.cookies["cosmolocal_form"]}
+    told = [
+        await client.post(f"{path}/order", data=fields | {"name": n}) for n in ("Ana Puig", "B")
+    ]
+    assert [(t.status_code, t.headers["location"]) for t in told] == [(303, order)] * 2
+    assert not any("set-cookie" in t.headers for t in told)
+    assert "Ana" not in (await open_site.get(order)).words
+    client.cookies.clear()
+    client.cookies["cosmolocal_form"] = own_form
+    await client.post(f"{path}/order", data=fields | {"form_token": own_form})
+    assert "Ana Puig orders" in (await open_site.get(order)).words, "the first answer was lost"
+
+
+async def test_what_is_told_by_seal_and_token_is_kept_by_nobody(open_site: Site) -> None:
+    order = await open_site.order()
+    quote = next(each.path for each in open_site.client.cookies.jar if "/quotes/" in each.path)
+    for door in ("/orders", order, quote, "/orders/o-none"):
+        for path in (door, f"/api{door}"):
+            kept = (await open_site.client.get(path)).headers["cache-control"]
+            assert kept == "private, no-store", path
 
 
 async def test_another_lab_can_be_chosen(open_site: Site) -> None:

@@ -275,9 +275,16 @@ async def test_what_is_not_public_does_not_come_out_through_orders_and_passports
     record = (await site.get(f"/p/{passport}.json")).answer.json()
     assert record["design"]["part_title"] == "Hook"
     assert (record["design"]["title"] == "Hook") is (kind == "private")
-    assert (await site.get(f"/api/orders/{order}")).answer.json()["title"] == "Hook"
     (listed,) = (await site.get("/api/orders")).answer.json()
-    assert (listed["title"] == "Hook") is (kind == "private")
+    for told in (listed, (await site.get(f"/api/orders/{order}")).answer.json()):
+        assert (told["title"] == "Hook") is (kind == "private")
+        assert ("Hook 1.0.0" in told["confirmation"]) is (kind == "private")
+    own = (await site.get(f"/orders/{order}")).words
+    assert "Hook 1.0.0" in own, "the browser that ordered has the seal"
+    site.client.cookies.clear()
+    other = (await site.get(f"/orders/{order}")).words
+    for title in ("Hook, order", "Hook 1.0.0"):
+        assert (title in other) is (kind == "private")
     await site.get(f"/api/makes/{passport}/plan", 403)
     for headers in ({"Authorization": token}, {"X-Api-Key": KEY}):
         for door in doors[:-4]:

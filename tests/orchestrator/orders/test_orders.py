@@ -1,6 +1,7 @@
 """Orders: placed once, moved only along the table, folded from their jobs."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -100,6 +101,22 @@ async def test_the_same_quote_twice_is_one_order(store: Store) -> None:
     async with store.unit() as unit:
         assert len(await service.orders(unit)) == 1
         assert len(await service.wanted_jobs(unit)) == 2
+
+
+async def test_an_order_is_of_whoever_can_prove_it_and_a_name_proves_nothing(
+    tmp_path: Path,
+) -> None:
+    store = await opened(f"sqlite+aiosqlite:///{tmp_path}/one.db", tmp_path / "blobs")
+    mine, named = replace(confirmed(quoted()), proof="mine"), confirmed(quoted())
+    other = replace(mine, maker=Maker(name="Eve"), proof="hers")
+    async with store.unit() as unit:
+        rows = [await service.place(unit, quoted(), each, seal) for each in (mine, named, other)]
+    assert len({row.id for row in rows}) == 1
+    assert rows[-1].maker_name == "Aina"
+    assert [service.placed_by(rows[0], each, seal) for each in (mine, named, other)] == [
+        True, False, False
+    ]  # fmt: skip
+    await store.close()
 
 
 async def test_events_carry_no_personal_data(store: Store) -> None:

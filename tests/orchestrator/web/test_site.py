@@ -28,7 +28,7 @@ def app() -> FastAPI:
     def bare() -> dict[str, str]:
         return {}
 
-    site.furnish(made)
+    site.furnish(made, ())
     return made
 
 
