@@ -265,7 +265,7 @@ async def _candidate(store: Store, base: ReleaseRow, paths: Mapping[str, Path]) 
     same = [part for part in known.values() if part is not None]
     older = [f for f in base.findings if any(_is_of(f["where"], part) for part in same)]
     kept = tuple(Finding.model_validate(plain) for plain in older)
-    return Candidate(release, (*kept, *findings), pictures)
+    return Candidate(release, (*kept, *findings, *catalogue.unlike_in(release)), pictures)
 
 
 def _draft(blobs: Blobs, before: Release, paths: Mapping[str, Path]) -> Draft:
