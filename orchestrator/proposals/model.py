@@ -323,19 +323,23 @@ def draft(base: Release, names: Sequence[str], was: Draft | None, now: Draft | N
         update={
             "ancestor": base.ancestor,
             "contributors": base.contributors,
-            "parts": tuple(_as_published(base, known, part) for part in now.parts),
+            "parts": tuple(_as_published(base, known, part, names) for part in now.parts),
         }
     )
     _stays(base, said)
     return said
 
 
-def _as_published(base: Release, known: Draft, part: PartDraft) -> PartDraft:
+def _as_published(base: Release, known: Draft, part: PartDraft, names: Sequence[str]) -> PartDraft:
     """A part of which the manifest says what it said before is as it was published."""
     there = base.part(part.name)
     if there is not None and part in known.parts:
         return part_draft(there)
     was = next((each for each in known.parts if each.name == part.name), None)
+    if there is not None and not (part.alternatives or (was and was.alternatives)):
+        # the manifest never told of them
+        others = tuple(each for each in part_draft(there).alternatives if each.file in names)
+        part = part.model_copy(update={"alternatives": others})
     if not _is_step(part.file_name):
         return part
     if there is not None and was is not None and was.file_name == part.file_name:

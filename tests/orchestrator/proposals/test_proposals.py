@@ -15,7 +15,7 @@ from designs.design import OWN_WORK, Alternative, MeshFacts, Release
 from designs.errors import DesignRefused
 from orchestrator.catalogue import forks, lineage, versions
 from orchestrator.catalogue import service as releases
-from orchestrator.catalogue.model import Answers
+from orchestrator.catalogue.model import Answers, Draft, draft_of_manifest
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.proposals import model, service
 from orchestrator.proposals.model import PROPOSAL_MOVES, Closed, ProposalState, Seen, Terms, Wish
@@ -196,6 +196,33 @@ def test_what_labs_with_one_class_of_machine_are_sent_is_told_as_a_part_is() -> 
     assert [(each.name, each.kind) for each in gone] == [
         ("hook", "removed"), ("hook@1", "removed"), ("foot", "added"),
     ]  # fmt: skip
+
+
+def test_a_manifest_that_takes_the_last_export_for_a_class_away_takes_it_away() -> None:
+    export = Alternative(
+        file_name="hook-220.stl", file_sha256="a" * 64, format="stl", machine_class="fdm-220"
+    )
+    base = _with(a_release("f" * 64), export)
+    entry = okh.AlternativeEntry(file="hook-220.stl", machine_class="fdm-220")
+    hook = okh.PartEntry(name="hook", title="Hook", file="hook.stl", alternatives=(entry,))
+    silent = hook.model_copy(update={"alternatives": ()})
+    three = silent.model_copy(update={"quantity": 3})
+    names = ["hook.stl", "hook-220.stl", "okh.toml"]
+
+    def said(part: okh.PartEntry) -> Draft:
+        manifest = okh.Manifest(title="Hook", licence=base.licence, licensor="Us", parts=(part,))
+        return draft_of_manifest(manifest, names, Answers())
+
+    for was, now, others in (
+        (hook, hook, (entry,)),
+        (hook, silent, ()),
+        (silent, three, (entry,)),  # the record alone has it
+        (silent, hook, (entry,)),
+    ):
+        made = model.draft(base, names, said(was), said(now))
+        assert made.parts[0].alternatives == others
+        if now != was:
+            assert model.draft(base, names[:1], said(was), said(three)).parts[0].alternatives == ()
 
 
 async def test_a_design_without_manifest_takes_a_changed_and_a_new_file(bench: Bench) -> None:
