@@ -28,6 +28,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")]
 Millimetres = Annotated[float, Field(gt=0, le=10_000)]
+Degrees = Annotated[float, Field(ge=-360, le=360)]
 
 
 def _stays_below(path: str) -> str:
@@ -45,7 +46,7 @@ Path = Annotated[
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Role(StrEnum):
@@ -118,7 +119,7 @@ class Recipe(_Value):
     layer_mm: float | None = Field(default=None, gt=0, le=2)
     walls: int | None = Field(default=None, ge=1, le=100)
     infill_pct: int | None = Field(default=None, ge=0, le=100)
-    orientation_deg: tuple[float, float, float] | None = None
+    orientation_deg: tuple[Degrees, Degrees, Degrees] | None = None
     supports: Supports | None = None
     material_grade: Line | None = None
 

@@ -11,6 +11,8 @@ from designs.design import DrawingFacts, Facts, MeshFacts, Part
 from designs.processes import find_material
 
 _ALIKE = 1e-4  # relative: less is rounding, not a change
+_BOX_MM, _BOX, _FACETS_MM = 1.0, 0.02, 0.1
+_AMOUNT = 0.05
 
 
 class Change(BaseModel):
@@ -77,6 +79,32 @@ def part_difference(before: Part, after: Part) -> Difference:
     ]
     of_record = (Change(what=w, unit=u, before=b, after=a) for w, u, b, a in words if b != a)
     return _told([*_of_facts(before.facts, after.facts, was, now), *of_record])
+
+
+def same_shape(one: Facts, other: Facts) -> bool:
+    """Whether these can be two files of one part, however each lies.
+
+    Sides of the box within 1 mm and 2 % (0.1 mm of small ones), volume or area within 5 %.
+    """
+    if one.kind != other.kind:
+        return False
+    sides = zip(sorted(one.size_mm), sorted(other.size_mm), strict=True)
+    boxes = all(abs(a - b) <= max(_FACETS_MM, min(_BOX_MM, _BOX * a)) for a, b in sides)
+    was, now = _amount(one), _amount(other)
+    return boxes and abs(was - now) <= _AMOUNT * abs(was)
+
+
+def shape_words(facts: Facts) -> str:
+    """Its box as in the file, and its volume or area."""
+    box = " × ".join(f"{side:.1f}" for side in facts.size_mm)
+    unit = "cm³" if isinstance(facts, MeshFacts) else "cm²"
+    return f"{box} mm and {_said(_amount(facts))} {unit}"
+
+
+def _amount(facts: Facts) -> float:
+    if isinstance(facts, MeshFacts):
+        return facts.volume_mm3 / 1000
+    return facts.area_mm2 / 100
 
 
 def solid_grams(facts: Facts, material: str | None, thickness_mm: float | None) -> float | None:

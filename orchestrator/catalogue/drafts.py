@@ -499,6 +499,9 @@ def _planned(paths: Mapping[str, Path], row: DraftRow) -> _Plan:
 
 def _view(row: DraftRow, files: Iterable[DraftFileRow], plan: _Plan) -> DraftView:
     shown = tuple(_file_view(file, plan) for file in files)
+    if plan.draft:
+        facts = {file.name: file.facts for file in shown if file.facts}
+        plan = plan.also(model.unlike(plan.draft.parts, facts))
     everything = (*plan.hindrances, *(f for file in shown for f in file.findings))
     return DraftView(
         id=row.id,

@@ -29,6 +29,7 @@ from designs.design import (
 )
 from designs.design import Path as PlainPath
 from designs.errors import DesignRefused, Finding, Severity
+from designs.geometry.compare import same_shape, shape_words
 from designs.processes import FDM, LASER, PROCESSES, find_material, find_process
 from orchestrator.catalogue import versions
 
@@ -541,6 +542,11 @@ def _seen_as(part: str, alternative: int) -> str:
     return f"{part}@{alternative}"
 
 
+def is_alternative(seen_as: str) -> bool:
+    """Whether this name of `to_be_seen` is no part's own."""
+    return "@" in seen_as
+
+
 def as_seen(release: Release) -> dict[str, Part]:
     """The parts and what they can be made from besides, by the names of `to_be_seen`."""
     others = {
@@ -550,6 +556,37 @@ def as_seen(release: Release) -> dict[str, Part]:
         if each.facts
     }
     return {part.name: part for part in release.parts} | others
+
+
+def unlike(parts: Iterable[PartDraft], facts: Mapping[str, Facts]) -> tuple[Finding, ...]:
+    """A warning for each export for a class that is another shape than the part's own file.
+
+    `facts` by file name; what has none is not compared.
+    """
+    return tuple(
+        _unlike(part, each, facts)
+        for part in parts
+        for each in part.alternatives
+        if each.machine_class
+        and {part.file_name, each.file} <= facts.keys()
+        and not same_shape(facts[part.file_name], facts[each.file])
+    )
+
+
+def unlike_in(release: Release) -> tuple[Finding, ...]:
+    seen = {part.file_name: part.facts for part in as_seen(release).values()}
+    return unlike(map(part_draft, release.parts), seen)
+
+
+def _unlike(part: PartDraft, other: okh.AlternativeEntry, facts: Mapping[str, Facts]) -> Finding:
+    own, theirs = (shape_words(facts[name]) for name in (part.file_name, other.file))
+    return Finding(
+        severity=Severity.WARNING,
+        where=f"{part.name} for {other.machine_class}",
+        what=f"{other.file} is {theirs}, but {part.file_name} is {own}: labs with such a machine "
+        "make another shape",
+        do="Name an export of the same part, or make it a part of its own",
+    )
 
 
 def wanted(names: Iterable[str]) -> list[str]:

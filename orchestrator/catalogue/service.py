@@ -144,6 +144,7 @@ async def keep(
         hashed = await asyncio.to_thread(_hashed, files, draft)
         facts = {name: seen.facts for name, seen in examined.items()}
         release = record(draft, facts, hashed)
+        findings += model.unlike_in(release)
         async with store.view() as unit:
             await _checked(unit, release, terms)  # what is refused leaves no file
         parts = {part.name: examined[part.name] for part in draft.parts}
@@ -216,12 +217,24 @@ def described(files: Mapping[str, Path], answers: Answers) -> Draft:
 async def examine_all(
     parts: Iterable[PartDraft], files: Mapping[str, Path], work: Path, seen: Seen = unseen
 ) -> dict[str, Examined]:
-    """By their names. One child at a time: a shop-sized server has two cores."""
-    return {
+    """By their names. One child at a time: a shop-sized server has two cores.
+
+    Pictures are kept of parts; findings of what a part may be made from besides name none.
+    """
+    found = {
         part.name: seen(part)
         or await asyncio.to_thread(examine, part, files[part.file_name], work / part.name)
         for part in parts
     }
+    return {
+        name: _without_pictures(each) if model.is_alternative(name) else each
+        for name, each in found.items()
+    }
+
+
+def _without_pictures(seen: Examined) -> Examined:
+    plain = tuple(finding.model_copy(update={"picture": None}) for finding in seen.findings)
+    return seen.model_copy(update={"findings": plain, "pictures": {}})
 
 
 def examine(part: PartDraft, file: Path, out: Path) -> Examined:

@@ -101,6 +101,8 @@ class Option(BaseModel):
     why: str
     made_from: str = ""
     """The export for this class of machine; empty where it is made from the part's own file."""
+    size_mm: tuple[float, ...] = ()
+    """The box of the file that it is made from."""
 
 
 class WhyNot(BaseModel):
@@ -418,6 +420,7 @@ def option_of(
         estimate_s=each.p90_s,
         why=plainly(found.reason, {}, policy.currency),
         made_from="" if own == part else own.file_name,
+        size_mm=own.facts.size_mm,
     )
 
 

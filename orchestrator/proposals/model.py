@@ -4,7 +4,7 @@ It reads no files; what is in them comes in as facts, findings and text.
 """
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Final
@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from designs import licences
-from designs.design import Line, Part, Path, Release, Sha256
+from designs.design import Line, Part, Path, Release, Sha256, class_of
 from designs.errors import Finding
 from designs.geometry.compare import Change, part_difference
 from designs.licences import Act
@@ -289,8 +289,16 @@ def check_unaltered(before: Release, after: Release, proposed: Iterable[FileChan
     )  # fmt: skip
 
 
-def _geometry(release: Release) -> set[tuple[str, str, float | None]]:
-    return {(part.name, part.file_sha256, part.thickness_mm) for part in release.parts}
+def _geometry(release: Release) -> set[tuple[object, ...]]:
+    return {
+        (part.name, part.file_sha256, part.thickness_mm, *_for_classes(part))
+        for part in release.parts
+    }
+
+
+def _for_classes(part: Part) -> Iterator[tuple[str, str | None]]:
+    """In their order: of several for one class the first is sent."""
+    return ((each.file_sha256, each.machine_class) for each in part.alternatives)
 
 
 # ── what the release becomes
@@ -315,19 +323,23 @@ def draft(base: Release, names: Sequence[str], was: Draft | None, now: Draft | N
         update={
             "ancestor": base.ancestor,
             "contributors": base.contributors,
-            "parts": tuple(_as_published(base, known, part) for part in now.parts),
+            "parts": tuple(_as_published(base, known, part, names) for part in now.parts),
         }
     )
     _stays(base, said)
     return said
 
 
-def _as_published(base: Release, known: Draft, part: PartDraft) -> PartDraft:
+def _as_published(base: Release, known: Draft, part: PartDraft, names: Sequence[str]) -> PartDraft:
     """A part of which the manifest says what it said before is as it was published."""
     there = base.part(part.name)
     if there is not None and part in known.parts:
         return part_draft(there)
     was = next((each for each in known.parts if each.name == part.name), None)
+    if there is not None and not (part.alternatives or (was and was.alternatives)):
+        # the manifest never told of them
+        others = tuple(each for each in part_draft(there).alternatives if each.file in names)
+        part = part.model_copy(update={"alternatives": others})
     if not _is_step(part.file_name):
         return part
     if there is not None and was is not None and was.file_name == part.file_name:
@@ -387,7 +399,11 @@ def _renamed(part: PartDraft, taken: set[str]) -> PartDraft:
 def part_changes(
     before: Release, after: Release, pictures: Mapping[str, str], new_pictures: Mapping[str, str]
 ) -> tuple[PartChange, ...]:
-    """Parts that differ, by name; pictures are thumbnails by part."""
+    """Parts that differ, by name; pictures are thumbnails by part.
+
+    Behind a part, what labs are sent for it whose class of machine has a file of its own, as
+    `part@1` and so on, where that differs.
+    """
     found: list[PartChange] = []
     for name in dict.fromkeys([p.name for p in (*before.parts, *after.parts)]):
         was, now = before.part(name), after.part(name)
@@ -396,7 +412,34 @@ def part_changes(
             shots = {"before": pictures.get(name) if was else None}
             shots["after"] = new_pictures.get(name) if now else None
             found.append(told.model_copy(update=shots))
+        found += _told_of_classes(name, was, now)
     return tuple(found)
+
+
+def _told_of_classes(name: str, was: Part | None, now: Part | None) -> Iterator[PartChange]:
+    there = [part for part in (was, now) if part]
+    named = [each.machine_class for part in there for each in part.alternatives]
+    for number, kind in enumerate(dict.fromkeys(class_of(each) for each in named if each), 1):
+        one, other = (part and part.on(kind) for part in (was, now))
+        if (one, other) != (was, now) and _file(one) != _file(other):
+            told = _told(one, other)
+            assert told is not None
+            title = f"{told.title} for {kind}"
+            told = told.model_copy(update={"name": f"{name}@{number}", "title": title})
+            yield _made_from(told, one, other)
+
+
+def _file(part: Part | None) -> str | None:
+    return part and part.file_sha256
+
+
+def _made_from(told: PartChange, was: Part | None, now: Part | None) -> PartChange:
+    """With the names of its files, where they are others."""
+    if was is None or now is None or was.file_name == now.file_name:
+        return told
+    files = Change(what="made from", unit="", before=was.file_name, after=now.file_name)
+    sentence = f"Made from {now.file_name} instead of {was.file_name}. {told.sentence}"
+    return told.model_copy(update={"changes": (files, *told.changes), "sentence": sentence})
 
 
 def _told(was: Part | None, now: Part | None) -> PartChange | None:

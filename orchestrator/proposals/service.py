@@ -275,7 +275,7 @@ async def _candidate(store: Store, base: ReleaseRow, paths: Mapping[str, Path]) 
     same = [part for part in known.values() if part is not None]
     older = [f for f in base.findings if any(_is_of(f["where"], part) for part in same)]
     kept = tuple(Finding.model_validate(plain) for plain in older)
-    return Candidate(release, (*kept, *findings), pictures)
+    return Candidate(release, (*kept, *findings, *catalogue.unlike_in(release)), pictures)
 
 
 def _draft(blobs: Blobs, before: Release, paths: Mapping[str, Path]) -> Draft:
@@ -325,18 +325,11 @@ def _files(draft: Draft, hashed: Mapping[str, tuple[str, int]]) -> dict[str, Fil
 
 
 def _as_before(before: Release, after: Release) -> Release:
-    """With what no manifest says and the release had: a part's other files, roles."""
-    held = {(file.name, file.sha256) for file in after.files}
+    """With what no manifest says and the release had: roles, the wish for a first article."""
     roles = {(file.name, file.sha256): file for file in before.files}
-    parts = []
-    for part in after.parts:
-        old = before.part(part.name)
-        others = part.alternatives or (old.alternatives if old else ())
-        still = tuple(each for each in others if (each.file_name, each.file_sha256) in held)
-        parts.append(part.model_copy(update={"alternatives": still}))
     files = tuple(roles.get((file.name, file.sha256), file) for file in after.files)
     first = after.first_article or before.first_article
-    return after.model_copy(update={"parts": tuple(parts), "files": files, "first_article": first})
+    return after.model_copy(update={"files": files, "first_article": first})
 
 
 def _is_of(where: str, part: Part) -> bool:

@@ -157,3 +157,41 @@ def test_an_alternative_that_nobody_read_hashes_as_before() -> None:
     plain = a_release(parts=(a_part(alternatives=(other,)),)).canonical()
     assert b'"machine_class":"mk4"}' in plain
     assert b'"facts":null' not in plain
+
+
+@pytest.mark.parametrize(
+    ("place", "is_number"),
+    [
+        (("recipe", "orientation_deg", 0), 90),
+        (("recipe", "layer_mm"), 0.2),
+        (("inspection", 0, "nominal_mm"), 8),
+        (("inspection", 0, "minus_mm"), 0.1),
+        (("tolerance_mm",), 0.3),
+        (("thickness_mm",), 3),
+        (("facts", "size_mm", 0), 20),
+        (("facts", "volume_mm3"), 8000),
+        (("alternatives", 0, "facts", "area_mm2"), 2400),
+    ],
+)
+@pytest.mark.parametrize("wrong", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_record_holds_numbers_only(place, is_number, wrong):
+    check = Check(kind="dimension", what="peg", nominal_mm=8, minus_mm=0.1, plus_mm=0)
+    other = Alternative(file_name="hook.stl", file_sha256=SHA, format="stl", facts=FACTS)
+    part = a_part(
+        recipe=Recipe(orientation_deg=(90, 0, 0)), inspection=(check,), alternatives=(other,)
+    )
+    plain = a_release(parts=(part,)).model_dump(mode="json")
+    inner = plain["parts"][0]
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = is_number
+    Release.model_validate_json(json.dumps(plain))
+    inner[place[-1]] = "HERE"
+    with pytest.raises(ValidationError):
+        Release.model_validate_json(json.dumps(plain).replace('"HERE"', wrong))
+
+
+@pytest.mark.parametrize("turn", [1e308, 360.1, -361])
+def test_a_part_is_turned_around_once_at_most(turn):
+    with pytest.raises(ValidationError, match="orientation_deg"):
+        Recipe(orientation_deg=(0, turn, 0))

@@ -141,6 +141,7 @@ async def open_site(site: Site) -> Site:
 async def test_from_a_design_to_an_order_without_any_script(open_site: Site) -> None:
     quote = await open_site.ask(quantity="2", lat="41.39", lon="2.17")
     assert "setting up Printer 1" in quote.words
+    assert "40.0 × 30.0 × 20.0 mm" in quote.words
     assert re.search(r"Near , 1\.0 km from you, on Printer 1", quote.words)
     assert "Cutter has no machine for 3D printing" in quote.words
     read = await open_site.words(quote)

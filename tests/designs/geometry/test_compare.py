@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from designs.design import DrawingFacts, MeshFacts, Part
-from designs.geometry.compare import facts_difference, part_difference
+from designs.geometry.compare import facts_difference, part_difference, same_shape, shape_words
 from designs.processes import FDM, LASER
 
 CUBE = MeshFacts(
@@ -71,3 +71,35 @@ def test_parts_also_tell_what_the_record_says():
     assert {"process", "material", "sheet"} <= {
         c.what for c in part_difference(a_part(PLATE), printed).changes
     }
+
+
+BLOCK = CUBE.model_copy(update={"size_mm": (40, 30, 20), "volume_mm3": 24_000})
+
+
+@pytest.mark.parametrize(
+    ("size_mm", "volume_mm3", "same"),
+    [
+        ((20, 40, 30), 24_000, True),  # lies otherwise
+        ((40.5, 30, 20), 24_000, True),
+        ((40.9, 30, 20), 24_000, False),  # 2 % of 40 mm are 0.8 mm
+        ((40, 30, 20), 25_000, True),
+        ((40, 30, 20), 25_300, False),
+        ((40, 30, 20), 22_700, False),
+        ((5, 5, 100), 2500, False),
+    ],
+)
+def test_two_files_of_one_part_have_one_shape(size_mm, volume_mm3, same):
+    other = BLOCK.model_copy(update={"size_mm": size_mm, "volume_mm3": volume_mm3})
+    assert same_shape(BLOCK, other) is same
+    assert shape_words(BLOCK) == "40.0 × 30.0 × 20.0 mm and 24 cm³"
+
+
+def test_of_what_is_large_a_millimetre_counts_and_of_what_is_thin_a_tenth():
+    long = BLOCK.model_copy(update={"size_mm": (300, 30, 0.4)})
+    for size_mm, same in (
+        ((300.9, 30, 0.4), True), ((301.1, 30, 0.4), False),
+        ((300, 30, 0.48), True), ((300, 30, 0.52), False),
+    ):  # fmt: skip
+        assert same_shape(long, long.model_copy(update={"size_mm": size_mm})) is same
+    assert same_shape(PLATE, PLATE)
+    assert not same_shape(PLATE, BLOCK)

@@ -9,10 +9,11 @@ import pytest
 
 from designs import okh
 from designs.design import Role
-from designs.errors import DesignRefused
+from designs.errors import DesignRefused, Finding, Severity
 from designs.geometry.drawing import drawing_facts, read_drawing
 from orchestrator.app import create_app
 from orchestrator.catalogue import intake, model, service
+from orchestrator.catalogue.drafts import Drafts
 from orchestrator.catalogue.model import Answers, PartDraft
 from orchestrator.catalogue.service import Examined, Terms
 from orchestrator.dispatch.signing import Signer
@@ -101,6 +102,12 @@ async def test_what_the_manifest_says_is_in_the_release(store: Store, tmp_path: 
     }
 
 
+def of_a_place(where: str) -> Finding:
+    return Finding(
+        severity=Severity.NOTE, where=where, what="a corner", do="look", picture="finding-1"
+    )
+
+
 async def test_an_export_for_a_class_of_machine_is_read_as_the_part_itself_is(
     store: Store, tmp_path: Path
 ) -> None:
@@ -110,7 +117,7 @@ async def test_an_export_for_a_class_of_machine_is_read_as_the_part_itself_is(
 
     def seen(part: PartDraft) -> Examined:
         facts = drawing_facts(read_drawing(files[part.file_name], "svg"))
-        return Examined(facts=facts, findings=(), pictures={})
+        return Examined(facts=facts, findings=(of_a_place(part.file_name),), pictures={})
 
     published = await service.publish(store, files, Answers(), Terms(seen=seen))
     (plate,) = published.release.parts
@@ -120,10 +127,42 @@ async def test_an_export_for_a_class_of_machine_is_read_as_the_part_itself_is(
     assert export.facts.size_mm == pytest.approx((41, 41))
     assert plate.on("generic-laser-400").file_name == "plate-2.svg"
     assert plate.on("k40") == plate
+    pictures = {each.where: each.picture for each in published.findings}
+    assert (pictures["plate.svg"], pictures["plate-2.svg"]) == ("finding-1", None)
+    (other,) = [each for each in published.findings if each.where == "plate for laser-400"]
+    assert other.severity is Severity.WARNING
+    assert other.what.startswith(
+        "plate-2.svg is 41.0 × 41.0 mm and 16.81 cm², but plate.svg is 40.0 × 40.0 mm and 16 cm²"
+    )
+    app = create_app(Settings(data_dir=tmp_path), store, Signer.open(tmp_path / "k"), lambda: True)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
+        shown = (await client.get(f"/releases/{published.release.sha256}")).text
+    assert "what labs with such a machine are sent, 41.0 × 41.0 mm" in shown
     wrong = export.model_copy(update={"facts": plate.facts})
     lied = plate.model_copy(update={"alternatives": (program, wrong)})
     with pytest.raises(DesignRefused, match=r"plate-2\.svg"):
         await intake.adopt(store, published.release.model_copy(update={"parts": (lied,)}), files)
+
+
+async def test_a_draft_says_that_an_export_is_another_shape(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def examine(part: PartDraft, path: Path, _: Path) -> Examined:
+        return Examined(facts=drawing_facts(read_drawing(path, "svg")), findings=(), pictures={})
+
+    monkeypatch.setattr(service, "examine", examine)
+    for_our_laser = '  { file = "plate-2.svg", machine_class = "laser-400" },'
+    said = MANIFEST.replace('  { file = "plate-2.svg" },', for_our_laser)
+    drafts = Drafts(store)
+    begun = await drafts.begin()
+    for name, path in written(tmp_path / "d", FILES | {"okh.toml": said}).items():
+        await drafts.add(begun.id, name, path)
+    seen = await drafts.look(begun.id)
+    assert [each.severity for each in seen.findings if each.where == "plate for laser-400"] == [
+        Severity.WARNING
+    ]
+    assert seen.ready
 
 
 async def test_a_missing_alternative_is_named(store: Store, tmp_path: Path) -> None:

@@ -397,6 +397,7 @@ async def test_a_file_for_a_class_of_machine_is_quoted_fitted_and_sent_to_that_c
     assert {agent: option.made_from for agent, option in by_agent.items()} == {
         usual: "", large: "hook-mk4.stl",
     }  # fmt: skip
+    assert by_agent[large].size_mm == (300, 30, 20)
     assert by_agent[large].grams > 3 * by_agent[usual].grams
     assert "the part is 300 x 30 x 20 mm" in item.why_not[0].why
     signer = Signer.open(tmp_path / "keys")

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from designs import licences
-from designs.design import Release
+from designs.design import Alternative, Release
 from designs.errors import DesignRefused
 from designs.licences import Act, combine, judge
 from orchestrator.proposals import model
@@ -75,6 +75,23 @@ def test_geometry_stays_where_it_has_to(licence: str, name: str, other_part: boo
         assert not judge(licence, Act.ALTER).allowed
     else:
         assert not alters or judge(licence, Act.ALTER).allowed
+
+
+def test_what_labs_with_one_class_of_machine_are_sent_is_geometry_too() -> None:
+    kept = a_release("f" * 64).model_copy(update={"licence": "CC-BY-ND-4.0"})
+    export = Alternative(
+        file_name="hook-220.stl", file_sha256="a" * 64, format="stl", machine_class="fdm-220"
+    )
+    another = export.model_copy(update={"file_sha256": "b" * 64})
+    elsewhere = export.model_copy(update={"machine_class": "mk4"})
+    manifest = FileChange(name="okh.toml", before=None, after="c" * 64)
+    with_it = changed(kept, alternatives=(export,))
+    model.check_unaltered(with_it, with_it, [manifest])
+    for before, others in (
+        (kept, (export,)), (with_it, ()), (with_it, (another,)), (with_it, (elsewhere,)),
+    ):  # fmt: skip
+        with pytest.raises(DesignRefused):
+            model.check_unaltered(before, changed(kept, alternatives=others), [manifest])
 
 
 def test_a_wish_names_a_licence_in_a_line() -> None:

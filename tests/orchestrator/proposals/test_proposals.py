@@ -11,11 +11,11 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from designs import okh
-from designs.design import OWN_WORK, Release
+from designs.design import OWN_WORK, Alternative, MeshFacts, Release
 from designs.errors import DesignRefused, LimitExceeded
 from orchestrator.catalogue import forks, lineage, versions
 from orchestrator.catalogue import service as releases
-from orchestrator.catalogue.model import Answers
+from orchestrator.catalogue.model import Answers, Draft, draft_of_manifest
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.proposals import model, service
 from orchestrator.proposals.model import (
@@ -31,6 +31,7 @@ from orchestrator.proposals.model import (
 from orchestrator.proposals.tables import ProposalRow
 from orchestrator.store import Store
 from tests.designs.geometry import hostile, steps
+from tests.orchestrator.dispatch.conftest import a_release
 
 HOLE = 'r="6"'
 SQUARE = f"""<svg xmlns="http://www.w3.org/2000/svg" width="40mm" height="40mm" viewBox="0 0 40 40">
@@ -157,6 +158,80 @@ async def test_parts_that_come_and_go_are_told(bench: Bench) -> None:
     made = await bench.release((await bench.accept(row)).release)
     assert [part.name for part in made.parts] == ["plate", "foot"]
     assert "lid.svg" not in {file.name for file in made.files}
+
+
+def _with(release: Release, *others: Alternative, file: str = "f") -> Release:
+    changed = {"alternatives": others, "file_sha256": file * 64}
+    return release.model_copy(update={"parts": (release.parts[0].model_copy(update=changed),)})
+
+
+def test_what_labs_with_one_class_of_machine_are_sent_is_told_as_a_part_is() -> None:
+    plain = a_release("f" * 64)
+    facts = plain.parts[0].facts
+    assert isinstance(facts, MeshFacts)
+    larger = facts.model_copy(update={"size_mm": (300, 30, 20), "volume_mm3": 90_000})
+    export = Alternative(
+        file_name="hook-220.stl", file_sha256="a" * 64, format="stl", machine_class="fdm-220",
+        facts=facts,
+    )  # fmt: skip
+    grown = export.model_copy(update={"file_sha256": "b" * 64, "facts": larger})
+    program = export.model_copy(update={"file_sha256": "c" * 64, "facts": None})
+
+    def told(before: Release, after: Release) -> list[tuple[str, str, set[str]]]:
+        found = model.part_changes(before, after, {}, {})
+        return [(each.name, each.title, {c.what for c in each.changes}) for each in found]
+
+    grew = {"box", "volume", "mass if solid"}
+    for before, after, figures in (
+        (_with(plain, export), _with(plain, grown), grew),
+        (plain, _with(plain, grown), {"made from", *grew}),
+        (_with(plain, grown), plain, {"made from", *grew}),
+        (plain, _with(plain, export), {"made from"}),
+    ):
+        assert told(before, after) == [("hook@1", "Hook for fdm-220", figures)]
+    for same in (plain, _with(plain, export), _with(plain, program)):
+        assert told(same, same) == []
+    assert told(plain, _with(plain, program)) == []  # no lab is sent it
+    both = told(_with(plain, program), _with(plain, program, file="e"))
+    assert [name for name, _, _ in both] == ["hook"]
+    [change] = model.part_changes(plain, _with(plain, grown), {}, {})
+    assert change.sides == (
+        model.Side(sha256="f" * 64, format="stl"), model.Side(sha256="b" * 64, format="stl"),
+    )  # fmt: skip
+    assert "Made from hook-220.stl instead of hook.stl. Box 40.00 × 30" in change.sentence
+    foot = plain.parts[0].model_copy(update={"name": "foot", "title": "Foot"})
+    no_hook = plain.model_copy(update={"parts": (foot,)})
+    gone = model.part_changes(_with(plain, grown), no_hook, {}, {})
+    assert [(each.name, each.kind) for each in gone] == [
+        ("hook", "removed"), ("hook@1", "removed"), ("foot", "added"),
+    ]  # fmt: skip
+
+
+def test_a_manifest_that_takes_the_last_export_for_a_class_away_takes_it_away() -> None:
+    export = Alternative(
+        file_name="hook-220.stl", file_sha256="a" * 64, format="stl", machine_class="fdm-220"
+    )
+    base = _with(a_release("f" * 64), export)
+    entry = okh.AlternativeEntry(file="hook-220.stl", machine_class="fdm-220")
+    hook = okh.PartEntry(name="hook", title="Hook", file="hook.stl", alternatives=(entry,))
+    silent = hook.model_copy(update={"alternatives": ()})
+    three = silent.model_copy(update={"quantity": 3})
+    names = ["hook.stl", "hook-220.stl", "okh.toml"]
+
+    def said(part: okh.PartEntry) -> Draft:
+        manifest = okh.Manifest(title="Hook", licence=base.licence, licensor="Us", parts=(part,))
+        return draft_of_manifest(manifest, names, Answers())
+
+    for was, now, others in (
+        (hook, hook, (entry,)),
+        (hook, silent, ()),
+        (silent, three, (entry,)),  # the record alone has it
+        (silent, hook, (entry,)),
+    ):
+        made = model.draft(base, names, said(was), said(now))
+        assert made.parts[0].alternatives == others
+        if now != was:
+            assert model.draft(base, names[:1], said(was), said(three)).parts[0].alternatives == ()
 
 
 async def test_a_design_without_manifest_takes_a_changed_and_a_new_file(bench: Bench) -> None:
