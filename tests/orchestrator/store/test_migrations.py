@@ -78,4 +78,4 @@ def _everything(file: Path) -> list[list[str]]:
     """Every statement as a bag of lines: alembic writes a table's constraints in any order."""
     with contextlib.closing(sqlite3.connect(file)) as database:
         said = sorted(database.iterdump())
-    return sorted(sorted(line.rstrip(",") for line in each.splitlines()) for each in said)
+    return sorted(sorted(line.rstrip(", ") for line in each.splitlines()) for each in said)
