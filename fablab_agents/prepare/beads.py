@@ -12,13 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fablab_agents.prepare.slicing import SUPPORT, TYPE
 from firmware_bridge import gcode
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-TYPE, SUPPORT = ";TYPE:", ";TYPE:Support material"
-"""A slicer's mark that beads of a kind follow; the second one's and its interface's are support."""
 HEATS = frozenset({"M104", "M109", "M140", "M190"})
 
 

@@ -11,12 +11,13 @@ from functools import cache
 from pathlib import Path
 
 from fablab_agents.prepare import sandbox
-from fablab_agents.prepare.beads import SUPPORT, TYPE
 from fablab_agents.prepare.order import PrepareRefused, SlicerMissing, refusal
 from fablab_agents.prepare.post import number, plain
 from fablab_agents.prepare.recipes import Filament
 from firmware_bridge.profiles import Fdm, MachineProfile
 
+TYPE, SUPPORT = ";TYPE:", ";TYPE:Support material"
+"""A slicer's mark that beads of a kind follow; the second one's and its interface's are support."""
 SLICERS = ("prusa-slicer", "PrusaSlicer", "prusa-slicer-console")
 INSTALL = "sudo apt-get install --no-install-recommends prusa-slicer"
 Size = tuple[float, float, float]
