@@ -93,6 +93,8 @@ async function press(button) {
   if (body === null || !confirmed(button)) return;
   button.disabled = true;
   const label = button.firstChild.textContent.trim();
+  const fields = [...button.closest(".card").querySelectorAll("[data-evidence], [data-note]")];
+  const sent = fields.map((field) => field.value);
   if (body.at_the_machine) say("It moves …");
   try {
     const answer = await fetch(button.dataset.post, {
@@ -101,8 +103,8 @@ async function press(button) {
       body: JSON.stringify(body),
     });
     const told = await answer.json();
-    const fields = button.closest(".card").querySelectorAll("[data-evidence], [data-note]");
-    if (answer.ok) fields.forEach((field) => { field.value = ""; });
+    // What was written since then is for the next word.
+    if (answer.ok) fields.forEach((field, at) => { if (field.value === sent[at]) field.value = ""; });
     say(answer.ok ? `Done: ${label}` : `${told.title}: ${told.detail}`, !answer.ok);
   } catch {
     say("The agent on this computer does not answer.", true);
