@@ -3,7 +3,7 @@ once and has still seen no file but its own.
 
 The caller talks to it through a socket: a message is the wall seconds of one task, with four files
 beside it (where to answer, and the child's standard input, output and error). The answer is the
-child's exit status, negative for a signal, or nothing when its time ran out.
+child's exit status, negative for a signal, or `late`.
 """
 
 import contextlib
@@ -165,8 +165,6 @@ def _alone(body: Callable[..., None], *args: object) -> NoReturn:
     except BaseException:  # noqa: BLE001 - even an exit ends here
         traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
-            sys.stderr.flush()
         os._exit(status)
 
 

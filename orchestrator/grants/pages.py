@@ -3,7 +3,6 @@
 A key that somebody types is checked and never shown again.
 """
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -11,14 +10,14 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import select
 
-from designs import licences
-from designs.errors import Refused
+from designs import licences, misfits
+from designs.errors import DesignRefused
 from designs.licences import Act, Outcome
 from orchestrator.catalogue import service as catalogue
 from orchestrator.catalogue.keys import LONGEST
 from orchestrator.catalogue.lifecycle import Caller
 from orchestrator.grants import service
-from orchestrator.grants.api import views
+from orchestrator.grants.api import Withdrawal, views
 from orchestrator.grants.model import Whom, Wish
 from orchestrator.labs.tables import LabRow
 from orchestrator.store import Store, Unit
@@ -41,18 +40,16 @@ class Granted(Keyed):
     terms: str = Field(default="", max_length=2000)
 
     def wish(self) -> Wish:
+        whom = {"everybody": True} if self.whom == Whom.EVERYBODY else {"lab": self.whom}
+        limits = {"until": self.until or None, "most_units": self.most_units or None}
         try:
-            return Wish(
-                everybody=self.whom == Whom.EVERYBODY,
-                lab=None if self.whom == Whom.EVERYBODY else self.whom,
-                until=date.fromisoformat(self.until) if self.until else None,
-                most_units=int(self.most_units) if self.most_units else None,
-                terms=self.terms,
-            )
-        except (ValidationError, ValueError):
-            raise Refused(
-                "a day or a number in the form is none", "grant", "write 2027-12-31, and 100"
-            ) from None
+            return Wish.model_validate({**whom, **limits, "terms": self.terms})
+        except ValidationError as wrong:
+            raise DesignRefused(misfits.told(wrong.errors(), whole="the grant")) from None
+
+
+class Withdrawn(Keyed, Withdrawal):
+    pass
 
 
 def fill(slots: Slots) -> None:
@@ -88,11 +85,11 @@ async def record(
 
 @routes.post("/grants/{grant_id}/withdraw")
 async def withdraw(
-    grant_id: str, asked: Annotated[Keyed, Form()], request: Request
+    grant_id: str, asked: Annotated[Withdrawn, Form()], request: Request
 ) -> RedirectResponse:
     check_form(request, asked.form_token)
     async with _store(request).unit() as unit:
-        row = await service.withdraw(unit, grant_id, "", Caller(key=asked.key))
+        row = await service.withdraw(unit, grant_id, asked.why, Caller(key=asked.key))
     return see_other(f"/designs/{row.design}#grants")
 
 

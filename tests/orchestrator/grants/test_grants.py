@@ -1,5 +1,6 @@
 """Grants: deny by default, whom each covers, and the way from a key to an order that stands."""
 
+import html
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -246,6 +247,8 @@ async def test_grants_by_the_api_and_on_the_page(site: Site) -> None:
     wish = {"lab": "Near", "reference": "a letter"}
     for stranger in ({}, {"X-Api-Key": "maintainer-no"}, {"Authorization": "Bearer no"}):
         assert (await site.client.post(doors, json=wish, headers=stranger)).status_code == 403
+    doubt = await site.submit(design, "/designs/hook/grants", whom="lab-near", key=key, until="May")
+    assert "until: 'May' is not a date, such as 2026-11-30" in html.unescape(doubt.text)
     page = await site.submit(design, "/designs/hook/grants", whom="lab-near", key=key, terms="<b>x")
     assert page.status_code == 303, page.text
     design = await site.get("/designs/hook")
@@ -257,7 +260,12 @@ async def test_grants_by_the_api_and_on_the_page(site: Site) -> None:
     listed = (await site.client.get(doors)).json()
     assert [each["labs"] for each in listed] == [["Near"], ["Near"]]
     assert "reference" not in listed[1], "that is between them"
-    for each in listed:
+    design = await site.get("/designs/hook")
+    first, path = listed[1]["id"], f"/grants/{listed[1]['id']}/withdraw"
+    await site.submit(design, path, key=key, why="the year is over")
+    async with site.town.store.view() as unit:
+        assert (await service.find(unit, first)).withdrawn_why == "the year is over"
+    for each in listed[:1]:
         path = f"/api/grants/{each['id']}/withdraw"
         assert (await site.client.post(path, json={})).status_code == 403
         ended = await site.client.post(path, json={"why": "over"}, headers={"X-Api-Key": key})
