@@ -370,7 +370,7 @@ def _taken(part: PartDraft, silent: Mapping[str, str]) -> Finding:
         where=part.file_name,
         what=f"nobody said its {_listed(silent)}: {_listed(silent.values())} "
         f"{'is' if len(silent) == 1 else 'are'} taken",
-        do="Say it before you publish, if it is not so",
+        do="If it is not so, say it: now, or in the next version",
     )
 
 
