@@ -401,7 +401,7 @@ async def _check_version(unit: Unit, design: str, version: str) -> None:
         raise model.refused(
             f"{design} {version} is published already, with other content",
             "version",
-            f"a release never changes: publish this one as {free}",
+            f"a release never changes: publish this one as {free or 'a version of its own'}",
         )
 
 

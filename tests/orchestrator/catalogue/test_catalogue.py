@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from designs import library
 from designs.design import OWN_WORK
@@ -80,6 +80,10 @@ async def test_a_version_never_changes(store: Store, tmp_path: Path) -> None:
     other = SQUARE.replace('r="6"', 'r="7"')
     with pytest.raises(DesignRefused, match=r"publish this one as 1\.1\.0"):
         await service.publish(store, written(tmp_path, "plate.svg", other), OPEN)
+    async with store.unit() as unit:  # as old archives have it: nothing comes after it
+        await unit.session.execute(update(ReleaseRow).values(version="first"))
+        with pytest.raises(DesignRefused, match="publish this one as a version of its own"):
+            await service._check_version(unit, "plate", "first")
 
 
 async def test_own_work_is_private_and_not_listed(store: Store, tmp_path: Path) -> None:
