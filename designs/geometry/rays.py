@@ -20,6 +20,7 @@ _ROWS = 1_000_000  # of all triangles along each axis, about
 _FINEST = 400  # rays along the longer side of the part
 _TOUCH_MM = 0.01  # pieces closer than this are one
 _FACING = -0.9  # cosine between the normals of both sides of a wall: 26 degrees off parallel
+_TIE = 1e-5  # two axes are faced alike at 45 degrees, whatever a file's rounding says
 _OFF_GRID = (0.3819660113, 0.6180339887)  # so that rays seldom meet an edge of round numbers
 
 
@@ -72,7 +73,8 @@ def probed(mesh: Mesh, crossings: int = CROSSINGS) -> Probed:
 
     Each spot of the surface is measured along the axis it faces most, so under 55 degrees. A wall
     with parallel sides comes out exactly, whatever its direction; one with curved or tapered sides
-    by the mean of both directions: a tube or a round rod up to 6 % too thin.
+    by the mean of both directions: a tube or a round rod up to 6 % too thin. What is as thick as
+    wide and lies at some 45 degrees is not measured: no ray meets two of its sides that are opposite.
     """
     crossings = min(crossings, CROSSINGS * _MANY // max(len(mesh.faces), _MANY))
     _ = mesh.each, mesh.bounds_mm  # once, before threads ask for them
@@ -131,10 +133,11 @@ def _along(mesh: Mesh, axis: int, crossings: int) -> Probed:
         middle[:, axis] = (hits.depth[at] + hits.depth[at + 1]) / 2
         width = (hits.depth[at + 1] - hits.depth[at]) * np.abs(lean[one] - lean[other]) / 2
         faces = np.column_stack([one, other])
-        # Each spot belongs to the axis it faces most, and a wall or gap has two facing sides.
-        mine = (np.abs(lean[one]) >= np.abs(towards[:, one]).max(axis=0)) & (
-            (towards[:, one] * towards[:, other]).sum(axis=0) < _FACING
-        )
+        # Each spot belongs to the axis that both its sides face most, of equal ones to the first,
+        # and a wall or gap has two facing sides.
+        faced = np.abs(towards[:, one] - towards[:, other])
+        most = np.argmax(faced >= faced.max(axis=0) * (1 - _TIE), axis=0)
+        mine = (most == axis) & ((towards[:, one] * towards[:, other]).sum(axis=0) < _FACING)
         area = pitch**2 / np.maximum(np.abs(lean[one]), 1e-9)
         return Stretches(width[mine], middle[mine], area[mine], faces[mine])
 

@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from designs.geometry.mesh import Mesh
@@ -17,11 +17,20 @@ angles = st.floats(-80, 80)
 @settings(max_examples=25, deadline=None)
 @given(sides, sides, sides, angles, angles)
 def test_the_thinnest_wall_of_a_box_is_its_shortest_side_however_it_lies(x, y, z, over_x, over_z):
+    short, middle, _ = sorted((x, y, z))
+    assume(middle > 2 * short or max(abs(over_x), abs(over_z)) < 30)  # rays meet its opposite sides
     found = probed(mesh_of(turned(block(x, y, z), over_x, over_z)), crossings=40_000)
     thinnest = found.walls.narrowest_mm(0.2 * sorted((x, y, z))[1] * max(x, y, z))
     assert thinnest == pytest.approx(min(x, y, z), rel=1e-6)
     assert found.doubled_mm3 == 0
-    assert found.lost < 0.01
+    assert found.lost < 0.03  # at 45 degrees many rays meet an edge
+
+
+@pytest.mark.parametrize("over_z", [45, -45])
+def test_a_wall_that_faces_two_axes_alike_is_measured_once(over_z):
+    found = probed(mesh_of(turned(block(0.5, 12, 11), 0, over_z)), crossings=40_000)
+    assert found.walls.narrowest_mm(20) == pytest.approx(0.5)
+    assert found.walls.area_mm2.sum() == pytest.approx(12 * 11, rel=0.03)
 
 
 @settings(max_examples=10, deadline=None)
