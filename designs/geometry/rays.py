@@ -74,7 +74,7 @@ def probed(mesh: Mesh, crossings: int = CROSSINGS) -> Probed:
     Each spot of the surface is measured along the axis it faces most, so under 55 degrees. A wall
     with parallel sides comes out exactly, whatever its direction; one with curved or tapered sides
     by the mean of both directions: a tube or a round rod up to 6 % too thin. What is as thick as
-    wide and lies at some 45 degrees is not measured: no ray meets two of its sides that are opposite.
+    wide and lies at some 45 degrees is not measured: no ray meets two opposite sides of it.
     """
     crossings = min(crossings, CROSSINGS * _MANY // max(len(mesh.faces), _MANY))
     _ = mesh.each, mesh.bounds_mm  # once, before threads ask for them
