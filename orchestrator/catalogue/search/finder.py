@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
+    Subquery,
     Table,
     and_,
     column,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     select,
     table,
     text,
+    true,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import TSQUERY
@@ -222,28 +224,44 @@ class _Asked:
         return expected**2 <= wanted * (_PRICE_OF_NUMBERS if self.numbers else _PRICE)
 
     def _select(self, tier: int, after: Cursor | None, rare: bool) -> Select[int, int, str]:
-        sources: Any = _DESIGN
-        key: ColumnElement[int] = _DESIGN.c.id
-        where = list(self.numbers)
-        if rare:
-            # Without OFFSET it would not be read by itself.
-            found = select(_WORDS.c.id).where(self._matching(tier)).offset(0).subquery()
-            key = found.c.id
-            sources = found.join(_DESIGN, _DESIGN.c.id == key)
-        elif self.words or self.fields:
-            key = _WORDS.c.rowid if self.sqlite else _WORDS.c.id
+        if not (self.words or self.fields):
+            key, sources, kinds = _DESIGN.c.id, _DESIGN, _DESIGN.c.kinds
+            where = list(self.numbers)
+        elif self.sqlite:
+            key, kinds = _WORDS.c.rowid, _DESIGN.c.kinds
             sources = _WORDS.join(_DESIGN, _DESIGN.c.id == key)
-            where.insert(0, self._matching(tier))
-        low, high = self.spans
-        where += [key >= low] if low is not None else []
-        where += [key < high] if high is not None else []
-        where += [key < after.id] if after and after.tier == tier else []
-        columns = (
-            literal_column(str(tier), Integer).label("tier"),
-            (-_DESIGN.c.id).label("back"),
-            _DESIGN.c.kinds,
-        )
+            where = [self._matching(tier), *self.numbers]
+        else:
+            named = self._rarely(tier, after) if rare else _WORDS
+            key = named.c.id
+            # OFFSET: looked up one after the other in their order, never joined with all designs.
+            its = select(_DESIGN.c.kinds).where(_DESIGN.c.id == key, *self.numbers).offset(0)
+            design = its.lateral()
+            sources, kinds = named.join(design, true()), design.c.kinds
+            where = [] if rare else [self._matching(tier)]
+        where += self._within(key, tier, after)
+        columns = literal_column(str(tier), Integer).label("tier"), (-key).label("back"), kinds
         return select(*columns).select_from(sources).where(*where).order_by(key.desc())
+
+    def _rarely(self, tier: int, after: Cursor | None) -> Subquery:
+        """A whole tier from PostgreSQL's index of words, newest first.
+
+        Without OFFSET the index would not be read by itself.
+        """
+        named = select(_WORDS.c.id).where(self._matching(tier)).offset(0).subquery()
+        within = self._within(named.c.id, tier, after)
+        return select(named).where(*within).order_by(named.c.id.desc()).offset(0).subquery()
+
+    def _within(
+        self, key: ColumnElement[int], tier: int, after: Cursor | None
+    ) -> Iterable[ColumnElement[bool]]:
+        low, high = self.spans
+        if low is not None:
+            yield key >= low
+        if high is not None:
+            yield key < high
+        if after and after.tier == tier:
+            yield key < after.id
 
     def _matching(self, tier: int) -> ColumnElement[bool]:
         if self.sqlite:
