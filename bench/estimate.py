@@ -173,7 +173,9 @@ def measured(part: Part, work: Path) -> Measured | None:
         made = prepare(order, work / "out")
         seen = facts(part)
     except (PrepareRefused, DesignRefused) as refused:
-        print(f"  {part.name} is refused: {refused}", file=sys.stderr, flush=True)
+        why, *others = map(str, refused.findings)
+        more = f" (and {len(others)} more)" if others else ""
+        print(f"  {part.name} is refused: {why}{more}", file=sys.stderr, flush=True)
         return None
     heating_s = recipes.filament(part.material).heating_s if part.process == FDM else 0
     return Measured(
