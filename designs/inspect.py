@@ -100,15 +100,20 @@ def overlaid(
 
     Raises `DesignRefused` for a file that cannot be read.
     """
-    kinds = [called(f".{each}") for each in (before_format, after_format)]
-    one, other = (
-        read_drawing(path, kind) if is_drawn(kind, process) else read_mesh(path, kind)
-        for path, kind in zip((before, after), kinds, strict=True)
-    )
-    drawn = overlay(one, other)
+    drawn = overlay(_shape(before, before_format, process), _shape(after, after_format, process))
     if drawn is not None:
         Path(out).write_bytes(drawn)
     return drawn is not None
+
+
+def pictured(path: str, format: str, process: str, out: str) -> None:  # noqa: A002
+    """Write a file's thumbnail to `out`; raises `DesignRefused` if it cannot be read."""
+    Path(out).write_bytes(thumbnail(_shape(path, format, process)))
+
+
+def _shape(path: str, format: str, process: str) -> Drawing | Mesh:  # noqa: A002
+    kind = called(f".{format}")
+    return read_drawing(path, kind) if is_drawn(kind, process) else read_mesh(path, kind)
 
 
 # ── what is seen of a file

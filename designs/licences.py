@@ -58,8 +58,7 @@ class Grant(_Value):
     """What a rights holder permits beyond the licence, as recorded.
 
     `licence` None: whatever the design carries. `since` and `until` are days, both included.
-    `fee_cents` for each
-    piece and `share_pct` of its price are owed to them: data for whoever settles.
+    `fee_cents` for each piece and `share_pct` of what a lab asks for it are owed to them on top.
     """
 
     number: Line

@@ -61,10 +61,14 @@ def _register_new(verbs: "Commands[argparse.ArgumentParser]") -> None:
     new.add_argument("--since", metavar="DAY", help="from 2027-01-31 on")
     new.add_argument("--until", metavar="DAY", help="the last day")
     new.add_argument("--most", type=int, dest="most_units", metavar="N", help="so many pieces")
-    new.add_argument("--fee-cents", type=int, metavar="N", help="owed for each piece")
+    new.add_argument("--fee-cents", type=int, metavar="N", help="for each piece, on top")
     new.add_argument("--currency", metavar="EUR")
     new.add_argument(
-        "--share", type=float, dest="share_pct", metavar="PERCENT", help="of the price"
+        "--share",
+        type=float,
+        dest="share_pct",
+        metavar="PERCENT",
+        help="of the lab's price, on top",
     )
     new.add_argument("--terms", default="", help="what else was agreed; shown to everybody")
     new.add_argument("--reference", default="", help="where the permission stands written")

@@ -42,7 +42,7 @@ _TEXTS = {
     "after": ("NEXT", "`next` of the page before"),
 }
 _FLAGS = {
-    "sold": "labs may make it for payment",
+    "sold": "the licence lets every lab make it for payment, without a grant",
     "changed": "changed versions may be published",
     "recipe": "a part says how to make it",
     "inspection": "a part says what is measured",

@@ -10,8 +10,8 @@ from designs.design import Part, Release
 from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import Offer
 from fablab_agents.protocol.tickets import Recipe, Ticket
-from orchestrator.catalogue import service as catalogue
 from orchestrator.dispatch import census, model, outbox, records
+from orchestrator.dispatch.firsts import FirstArticles, sent
 from orchestrator.dispatch.signing import Signer
 from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow
 from orchestrator.labs import service as labs
@@ -24,11 +24,7 @@ from orchestrator.store import Unit, new_id
 
 async def offer(unit: Unit, signer: Signer, job: JobRow, on: MachineStanding) -> AttemptRow:
     """Offer a planned job to the machine it is planned on: attempt, ticket, message, event."""
-    release = await catalogue.release(unit, job.release)
-    part = release.part(job.part)
-    if part is None:
-        raise LookupError(f"release {job.release} has no part {job.part}")
-    part = part.on(on.machine.model)
+    release, part = await sent(unit, job, on)
     attempt_id = new_id("a")
     fence = await orders.offer_job(unit, job.id, attempt_id)
     ticket = _ticket(unit.now, attempt_id, fence, on, job, release, part)
@@ -112,13 +108,13 @@ async def offerable(
     if not planned or await census.missing(unit):
         return []
     standings = {standing.id: standing for standing in await labs.machines(unit)}
-    taken = await busy_machines(unit)
+    taken, firsts = await busy_machines(unit), FirstArticles(unit)
     found: list[tuple[JobRow, MachineStanding]] = []
     for job in planned:
         standing = standings.get(f"{job.agent}/{job.machine}")
         if job.id in without or standing is None or standing.id in taken:
             continue
-        if _takes_offers(standing):
+        if _takes_offers(standing) and await firsts.lets(job, standing):
             taken.add(standing.id)
             found.append((job, standing))
     return found

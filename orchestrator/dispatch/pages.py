@@ -8,8 +8,11 @@ from fablab_agents.protocol.attempts import State
 from fablab_agents.protocol.messages import Bed
 from orchestrator.dispatch import records
 from orchestrator.dispatch.api import AttemptView, attempt_view
+from orchestrator.dispatch.firsts import FirstArticles, sent
 from orchestrator.labs import service as labs
 from orchestrator.labs.service import MachineStanding
+from orchestrator.orders import service as orders
+from orchestrator.orders.model import JobState
 from orchestrator.store import Unit
 from orchestrator.web.pages import Slots, fragment
 
@@ -46,12 +49,22 @@ async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
     return fragment(
         "dispatch/job.html",
         attempts=attempts,
+        awaited=await _awaited(unit, job_id, standings),
         machines={id_: f"{on.machine.title} at {on.lab.name}" for id_, on in standings.items()},
         by_hand={id_ for id_, on in standings.items() if on.machine.by_hand},
         words={each.id: _words(each, standings) for each in attempts},
         bad={str(state) for state in BAD},
         heaters=HEATERS,
     )
+
+
+async def _awaited(unit: Unit, job_id: str, standings: Mapping[str, MachineStanding]) -> str:
+    """The file from which another piece has to conform before this one is begun."""
+    job = await orders.job(unit, job_id)
+    on = standings.get(f"{job.agent}/{job.machine}")
+    if job.state != JobState.PLANNED or on is None or await FirstArticles(unit).lets(job, on):
+        return ""
+    return (await sent(unit, job, on))[1].file_name
 
 
 def _words(attempt: AttemptView, standings: Mapping[str, MachineStanding]) -> str:

@@ -5,7 +5,7 @@ withdrawn for what comes after.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import delete, func, select
 
@@ -172,9 +172,13 @@ def value(row: GrantRow) -> Grant:
 
 @dataclass(frozen=True)
 class Permits:
-    """For making for payment: by lab why it may not, and why nobody may; both empty where free."""
+    """For making for payment: by lab why it may not, or by which grants it may; and why nobody may.
+
+    All are empty where everybody may.
+    """
 
     barred: Mapping[str, str]
+    grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict[str, tuple[Grant, ...]])
     refusal: str = ""
 
 
@@ -190,14 +194,19 @@ async def permits(unit: Unit, release: Release, units: int = 1) -> Permits:
     labs = await _labs(unit)
     if not labs:
         return Permits({})  # that there is none is what has to be said
-    by_lab = {lab.id: model.permit(line, lab, on, units).why for lab in labs}
-    barred = {lab: why for lab, why in by_lab.items() if why}
+    by_lab = {lab.id: model.permit(line, lab, on, units) for lab in labs}
+    barred = {lab: permit.why for lab, permit in by_lab.items() if permit.why}
     if len(barred) < len(by_lab):
-        return Permits(barred)
+        return Permits(barred, {lab: _once(permit.grants) for lab, permit in by_lab.items()})
     why = next((why for why in barred.values() if why != nowhere.why), nowhere.why)
     helps = model.what_helps(line)
     more = f". {helps}" if helps else ""
-    return Permits(barred, f"{release.title} cannot be made for payment: {why}{more}")
+    return Permits(barred, refusal=f"{release.title} cannot be made for payment: {why}{more}")
+
+
+def _once(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """Each one once: two releases of a line may stand on the same."""
+    return tuple(dict.fromkeys(grants))
 
 
 async def _labs(unit: Unit) -> list[Lab]:
@@ -264,6 +273,8 @@ class Ordered:
     part: str
     agent: str
     units: int
+    grants: frozenset[str]
+    """Those that the quote names: what others ask is not in its price."""
 
 
 async def use(unit: Unit, order_id: str, release: Release, parts: Iterable[Ordered]) -> None:
@@ -275,18 +286,22 @@ async def use(unit: Unit, order_id: str, release: Release, parts: Iterable[Order
         return
     await _alone(unit, release)
     for each in parts:
-        line = await _line(unit, release)  # anew: the parts before count
+        line = [
+            replace(step, grants=tuple(g for g in step.grants if g.grant.number in each.grants))
+            for step in await _line(unit, release)  # anew: the parts before count
+        ]
         lab = await _lab_of(unit, each.agent)
         permit = model.permit(line, lab, unit.now.date(), each.units)
         if permit.why:
             helps = model.what_helps(line)
+            more = f". {helps}" if helps else ""
             raise NotGranted(
                 f"{release.title} cannot be ordered for payment there any more: {permit.why}. "
-                f"{helps or 'Ask for another quote'}"
+                f"Another quote says whether another grant covers it{more}"
             )
         unit.session.add_all(
-            GrantUseRow(order_id=order_id, part=each.part, grant=number, units=each.units)
-            for number in dict.fromkeys(grant.number for grant in permit.grants)
+            GrantUseRow(order_id=order_id, part=each.part, grant=grant.number, units=each.units)
+            for grant in _once(permit.grants)
         )
         await unit.session.flush()
 

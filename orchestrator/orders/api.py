@@ -10,6 +10,7 @@ from datetime import datetime
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from designs.licences import Grant
 from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue.model import ReleaseState
 from orchestrator.orders import model, service
@@ -53,6 +54,7 @@ class ItemView(BaseModel):
     quantity: int
     lab: str
     lines: tuple[PriceLine, ...]
+    grants: tuple[Grant, ...]
 
 
 class OrderView(BaseModel):
@@ -85,10 +87,7 @@ def job_view(row: JobRow) -> JobView:
 
 def order_view(row: OrderRow, jobs: list[JobRow]) -> OrderView:
     quoted = Quoted.model_validate_json(row.quoted)
-    items = tuple(
-        ItemView(part=item.part, quantity=item.quantity, lab=item.lab, lines=item.lines)
-        for item in quoted.items
-    )
+    items = tuple(ItemView.model_validate(item, from_attributes=True) for item in quoted.items)
     plain = {name: getattr(row, name) for name in OrderView.model_fields if hasattr(row, name)}
     return OrderView(**plain, items=items, jobs=tuple(job_view(job) for job in jobs))
 

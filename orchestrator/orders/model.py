@@ -6,9 +6,13 @@ It never reads a store or a clock; prices are integer minor units of one currenc
 import hashlib
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from fractions import Fraction
+from math import ceil
 from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from designs.licences import Grant
 
 MOST_TRIES: Final = 4
 
@@ -133,6 +137,8 @@ class Item(_Value):
     """No software drives that machine: a person makes it and attests what became of it."""
     lines: tuple[PriceLine, ...]
     """For all pieces of this part together."""
+    grants: tuple[Grant, ...] = ()
+    """By which it may be made there for payment; none where the licence lets everybody."""
 
     @property
     def minor(self) -> int:
@@ -175,6 +181,39 @@ def money(minor: int, currency: str) -> str:
     return f"{sign}{abs(minor) // 100}.{abs(minor) % 100:02d} {currency}"
 
 
+def owed(
+    grants: Sequence[Grant], pieces: int, lab_minor: int, currency: str
+) -> tuple[PriceLine, ...]:
+    """What licensors get on top of the lab's own lines, which come to `lab_minor`; rounded up.
+
+    A fee in another currency is in no price: `permission` says so.
+    """
+    lines: list[PriceLine] = []
+    for each in grants:
+        to = f"to {each.by}, by grant {each.number}"
+        if each.fee_cents and each.currency == currency:
+            said = f"{to}: {money(each.fee_cents, currency)} a piece"
+            lines.append(PriceLine(what=said, minor=each.fee_cents * pieces))
+        if each.share_pct:
+            minor = ceil(Fraction(str(each.share_pct)) * lab_minor / 100)
+            said = f"{to}: {each.share_pct:g} % of the lab's price"
+            lines.append(PriceLine(what=said, minor=minor))
+    return tuple(line for line in lines if line.minor)
+
+
+def permission(grant: Grant, currency: str) -> str:
+    """By whose leave a thing is made for payment, and what they ask, in words after "is"."""
+    asked: list[str] = []
+    if grant.fee_cents and grant.currency:
+        fee = f"a fee of {money(grant.fee_cents, grant.currency)} a piece"
+        elsewhere = ", which is not in this price and for the lab to settle"
+        asked.append(fee if grant.currency == currency else fee + elsewhere)
+    if grant.share_pct:
+        asked.append(f"{grant.share_pct:g} % of the lab's price")
+    leave = f"made for payment by permission of {grant.by} (grant {grant.number})"
+    return f"{leave}, which asks {' and '.join(reversed(asked))}" if asked else leave
+
+
 def confirmation_text(quoted: Quoted, maker_name: str) -> str:
     """The words a maker agrees to, the same for a page and a command line."""
     first = (
@@ -187,11 +226,16 @@ def confirmation_text(quoted: Quoted, maker_name: str) -> str:
         + (", on a machine driven by hand, attested by a person" if item.by_hand else "")
         for item in quoted.items
     )
+    grants = dict.fromkeys(grant for item in quoted.items for grant in item.grants)
+    by_leave = "".join(f" It is {permission(each, quoted.currency)}." for each in grants)
+    if any(owed(item.grants, item.quantity, item.minor, quoted.currency) for item in quoted.items):
+        by_leave += " What is priced for a licensor the lab passes on."
     return (
         f"{maker_name} orders {quoted.quantity} × {quoted.title} {quoted.version} "
         f"(release {quoted.release[:16]}) for {money(quoted.total_minor, quoted.currency)}: "
-        f"{made_by}.{first} Each lab named here contracts for and invoices its own lines; a "
-        "part that another lab has to make costs the same and that lab takes over its contract. "
+        f"{made_by}.{first}{by_leave} Each lab named here contracts for and invoices its own "
+        "lines; a part that another lab has to make costs the same and that lab takes over its "
+        "contract. "
         "Until a machine has started, a part is cancelled free of charge on request. A part that "
         "does not conform is made again at no cost. "
         f"Quote {quoted.id}, policy {quoted.policy_version}."

@@ -81,7 +81,10 @@ async def place(unit: Unit, quoted: Quoted, confirmation: Confirmation, seal: Se
     )
     unit.session.add(order)
     await unit.session.flush()
-    parts = [Ordered(item.part, item.agent, item.quantity) for item in quoted.items]
+    parts = [
+        Ordered(item.part, item.agent, item.quantity, frozenset(x.number for x in item.grants))
+        for item in quoted.items
+    ]
     await grants.use(unit, order.id, release, parts)
     await unit.record(
         "order.placed", order.id, release=order.release, total_minor=order.total_minor

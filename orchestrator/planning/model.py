@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -15,14 +16,17 @@ import scheduling
 from designs.design import DrawingFacts, Part, class_of
 from designs.errors import Refused
 from designs.estimate import estimate, turned
+from designs.licences import Grant
 from designs.processes import MATERIALS, PROCESSES
 from fablab_agents.protocol.messages import Machine
 from orchestrator.catalogue.model import Standing
 from orchestrator.catalogue.search.model import Able
-from orchestrator.orders.model import Item, PriceLine, Quoted, money
+from orchestrator.orders.model import Item, PriceLine, Quoted, money, owed
 from orchestrator.policy.model import PricePolicy
 from scheduling.routing import distance_m
 
+GrantsOf = Mapping[str, tuple[Grant, ...]]
+"""By lab, the grants by which it makes something for payment."""
 HORIZON: Final = timedelta(days=30)
 BEGIN_S: Final = 300
 """Heating, homing, purging, travelling to the part: in a program's time, not in an estimate's."""
@@ -103,6 +107,8 @@ class Option(BaseModel):
     """The export for this class of machine; empty where it is made from the part's own file."""
     size_mm: tuple[float, ...] = ()
     """The box of the file that it is made from."""
+    grants: tuple[Grant, ...] = ()
+    """By which this lab may make it for payment; none where the licence lets everybody."""
 
 
 class WhyNot(BaseModel):
@@ -275,17 +281,19 @@ def job_of(  # noqa: PLR0913 - one thing wanted, at one place
     policy: PricePolicy,
     due_at: datetime | None = None,
     avoid: Iterable[str] = (),
+    grants: GrantsOf = MappingProxyType({}),
 ) -> scheduling.Job:
     """All pieces one after the other on one machine; machines to avoid get no duration.
 
     Nor do those on which it would take years, or cost what nobody can add up.
     Time is promised on p90, as nine of ten parts keep it; the price stands on p50.
+    `grants`: by lab, those whose fees are in its price.
     """
     shunned, part = set(avoid), in_quality(part, quality)
     efforts = {b.id: effort(part, b.machine, quality) for b in benches if b.id not in shunned}
     known = {b.id: (b, e) for b in benches if (e := efforts.get(b.id)) is not None}
     prices = {
-        name: sum(line.minor for line in price_lines(part, pieces, b.machine, e, policy))
+        name: sum(x.minor for x in price_lines(part, pieces, b, e, policy, grants))
         - b.machine.setup_minor
         for name, (b, e) in known.items()
     }
@@ -313,10 +321,10 @@ def job_of(  # noqa: PLR0913 - one thing wanted, at one place
 
 
 def price_lines(
-    part: Part, pieces: int, machine: Machine, each: Effort, policy: PricePolicy
+    part: Part, pieces: int, bench: Bench, each: Effort, policy: PricePolicy, grants: GrantsOf
 ) -> tuple[PriceLine, ...]:
-    """Setting up once a piece, the machine's time, the material; every line rounded up."""
-    seconds, grams = each.p50_s * pieces, each.grams * pieces
+    """Setting up once a piece, time, material and what grants ask; every line rounded up."""
+    machine, seconds, grams = bench.machine, each.p50_s * pieces, each.grams * pieces
     time_minor = -(-machine.rate_minor_per_h * seconds // 3600)
     material_minor = -(-policy.material_minor(part.material) * round(grams * 1000) // 1_000_000)
     lines = (
@@ -324,7 +332,8 @@ def price_lines(
         PriceLine(what=f"{seconds / 60:.0f} min of {machine.title}", minor=time_minor),
         PriceLine(what=f"{grams:.1f} g {named(part.material)}", minor=material_minor),
     )
-    return tuple(line for line in lines if line.minor)
+    lab_minor, by = sum(line.minor for line in lines), grants.get(bench.place.id, ())
+    return (*(x for x in lines if x.minor), *owed(by, pieces, lab_minor, policy.currency))
 
 
 def problem(
@@ -394,11 +403,12 @@ def option_of(
     bench: Bench,
     policy: PricePolicy,
     quality: str = "normal",
+    grants: GrantsOf = MappingProxyType({}),
 ) -> Option | None:
     each, own = effort(part, bench.machine, quality), part.on(bench.machine.model)
     if each is None:
         return None
-    lines = price_lines(part, pieces, bench.machine, each, policy)
+    lines = price_lines(part, pieces, bench, each, policy, grants)
     return Option(
         lab=bench.place.name,
         lab_id=bench.place.id,
@@ -421,6 +431,7 @@ def option_of(
         why=plainly(found.reason, {}, policy.currency),
         made_from="" if own == part else own.file_name,
         size_mm=own.facts.size_mm,
+        grants=grants.get(bench.place.id, ()),
     )
 
 
@@ -465,4 +476,5 @@ def _item(each: QuotedPart) -> Item:
         machine=best.machine,
         by_hand=best.by_hand,
         lines=best.lines,
+        grants=best.grants,
     )

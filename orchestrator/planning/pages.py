@@ -198,6 +198,7 @@ async def _page(
         helps={item.part: what_helps(item, release.part(item.part)) for item in quote.items},
         points=[_point(each, each.lab.id in chosen) for each in await labs.labs(unit)],
         words=words,
+        permission=orders_model.permission,
     )
 
 

@@ -64,7 +64,9 @@ async def quote(unit: Unit, wish: Wish) -> Quote:
         benches = [bench for bench in benches if bench.place.id in named]
         places = [place for place in places if place.id in named]
     busy = await _busy_until(unit, benches)
-    items = tuple(_quoted_part(wish, part, benches, places, busy, unit.now) for part in parts)
+    items = tuple(
+        _quoted_part(wish, part, benches, places, busy, unit.now, permits.grants) for part in parts
+    )
     firsts = [item.options[0] for item in items if item.options]
     complete = len(firsts) == len(items)
     given = Quote(
@@ -128,11 +130,12 @@ def _quoted_part(
     places: Sequence[Place],
     busy: Mapping[str, datetime],
     now: datetime,
+    granted: model.GrantsOf,
 ) -> QuotedPart:
     pieces = _pieces(wish, part)
     job = model.job_of(
         "asked", part, pieces, (wish.lat, wish.lon), quality=wish.quality,
-        benches=benches, policy=IN_FORCE, due_at=wish.due_at,
+        benches=benches, policy=IN_FORCE, due_at=wish.due_at, grants=granted,
     )  # fmt: skip
     asked = model.problem(
         now, benches, [], busy_until=busy, current={}, policy=IN_FORCE, labs=places
@@ -146,7 +149,7 @@ def _quoted_part(
         for each in found.options
         if (
             option := model.option_of(
-                each, part, pieces, by_id[each.machine], IN_FORCE, wish.quality
+                each, part, pieces, by_id[each.machine], IN_FORCE, wish.quality, granted
             )
         )
     ]

@@ -176,18 +176,14 @@ async def file(proposal_id: str, sha256: str, request: Request) -> FileResponse:
     )
 
 
-@routes.get("/proposals/{proposal_id}/pictures/{part}/{side}")
-async def picture(proposal_id: str, part: str, side: str, request: Request) -> FileResponse:
+@routes.get("/proposals/{proposal_id}/pictures/{part}/{view}")
+async def picture(proposal_id: str, part: str, view: model.View, request: Request) -> FileResponse:
     """A part's thumbnail `before` or `after` the change, or `both` laid over each other."""
     shown = await look(_store(request), proposal_id)
     found = next((change for change in shown.seen.parts if change.name == part), None)
-    both = found and side == "both" and await service.overlaid(_store(request), proposal_id, found)
-    if both:
-        return FileResponse(both, media_type="image/png", headers=_FOR_EVER)
-    blob = {"before": found.before, "after": found.after}.get(side) if found else None
-    if blob is None:
+    path = found and await service.picture(_store(request), proposal_id, found, view)
+    if path is None:
         raise service.NoSuchProposal("there is no such picture")
-    path = _store(request).blobs.path(blob)
     return FileResponse(path, media_type="image/png", headers=_FOR_EVER)
 
 

@@ -117,6 +117,14 @@ class FileChange(_Value):
     size_bytes: int = 0
 
 
+class View(StrEnum):
+    """What a picture shows of a changed part; `both`: one version over the other."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    BOTH = "both"
+
+
 class Side(_Value):
     """The file that one version of a part is made from."""
 
@@ -127,7 +135,8 @@ class Side(_Value):
 class PartChange(_Value):
     """One part beside its former self. Pictures are files by their hash.
 
-    `sides`, where the shape may differ: what a picture of one over the other is drawn from.
+    `sides`, where the shape may differ: what pictures that nobody has yet are drawn from, as one
+    over the other, and each of what a class of machine is sent.
     """
 
     name: str

@@ -27,7 +27,16 @@ from orchestrator.catalogue.model import Answers, Draft, PartDraft
 from orchestrator.catalogue.service import Examined
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.proposals import model
-from orchestrator.proposals.model import FileChange, PartChange, ProposalState, Seen, Terms, Wish
+from orchestrator.proposals.model import (
+    FileChange,
+    PartChange,
+    ProposalState,
+    Seen,
+    Side,
+    Terms,
+    View,
+    Wish,
+)
 from orchestrator.proposals.tables import ProposalRow
 from orchestrator.store import Blobs, Store, Unit, new_id
 
@@ -214,30 +223,40 @@ def thumbnails(pictures: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     return {part: kinds["thumbnail"] for part, kinds in pictures.items() if "thumbnail" in kinds}
 
 
-async def overlaid(store: Store, proposal: str, change: PartChange) -> Path | None:
-    """A picture of a part's two versions, one over the other; drawn when it is first asked for.
+async def picture(store: Store, proposal: str, change: PartChange, view: View) -> Path | None:
+    """Of a part before or after the change, or both versions one over the other.
 
-    None where there is nothing to lay over each other.
+    What was not drawn when the files were examined is when it is first asked for. None where there
+    is nothing to draw.
     """
+    if (examined := {View.BEFORE: change.before, View.AFTER: change.after}.get(view)) is not None:
+        return store.blobs.path(examined)
     if change.sides is None:
         return None
-    kept = store.blobs.apart("overlays", f"{proposal}-{change.name}")
+    name = change.name if view is View.BOTH else f"{change.name}@{view}"
+    kept = store.blobs.apart("overlays", f"{proposal}-{name}")
     if not kept.all():
         async with _drawing(store):
             if not kept.all():
-                await asyncio.to_thread(_overlay, store.blobs, change, kept)
+                await asyncio.to_thread(
+                    _draw, store.blobs, change.sides, change.process, view, kept
+                )
     drawn = kept.path(kept.all()[0])
     return drawn if drawn.stat().st_size else None
 
 
-def _overlay(blobs: Blobs, change: PartChange, kept: Blobs) -> None:
+def _draw(blobs: Blobs, sides: tuple[Side, Side], process: str, view: View, kept: Blobs) -> None:
     """Draw it into `kept`; an empty file where it cannot be drawn, so that nobody tries again."""
-    assert change.sides is not None
-    told = [each for side in change.sides for each in (str(blobs.path(side.sha256)), side.format)]
-    with tempfile.TemporaryDirectory(prefix="overlay-") as work:
-        out = Path(work) / "overlay.png"
+    before, after = ((str(blobs.path(side.sha256)), side.format) for side in sides)
+    target, told = {
+        View.BEFORE: ("pictured", before),
+        View.AFTER: ("pictured", after),
+        View.BOTH: ("overlaid", (*before, *after)),
+    }[view]
+    with tempfile.TemporaryDirectory(prefix="picture-") as work:
+        out = Path(work) / "picture.png"
         with contextlib.suppress(DesignRefused):
-            bounded.run("designs.inspect:overlaid", *told, change.process, str(out))
+            bounded.run(f"designs.inspect:{target}", *told, process, str(out))
         out.touch()
         kept.put(out)
 

@@ -28,6 +28,7 @@ _MATERIAL: Final = {material.id: material for material in MATERIALS}
 class Card(BaseModel):
     """What a list says of a design; `bed_mm`: the smallest usual cubic bed that every solid fits.
 
+    `may_be_sold` is the licence's own word: a licensor may grant more.
     `mass_g` is that of one product if every part is solid, None where a density is not known.
     """
 

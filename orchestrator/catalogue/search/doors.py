@@ -8,7 +8,9 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
+from designs import licences
 from designs.errors import DesignRefused
+from designs.licences import Act, Outcome
 from designs.processes import MATERIALS, PROCESSES
 from orchestrator.catalogue.search import finder, index
 from orchestrator.catalogue.search.documents import BEDS_MM, Card
@@ -176,9 +178,13 @@ def _narrower(query: Query, found: Found) -> list[tuple[str, list[tuple[str, int
 
 
 def may(card: Card) -> str:
-    """What the licence allows, in a line."""
-    sold = "labs may make it for payment" if card.may_be_sold else "not for paid making"
-    return f"{sold}, you may change it" if card.may_be_changed else f"{sold}, no changed versions"
+    """What the licence allows, in a line; it does not know what was granted."""
+    changed = "you may change it" if card.may_be_changed else "no changed versions"
+    if card.may_be_sold:
+        return f"labs may make it for payment, {changed}"
+    if licences.judge(card.licence, Act.MAKE_PAID).outcome is Outcome.NEEDS_GRANT:
+        return f"for payment only where its licensor grants it, {changed}"
+    return f"not for paid making, {changed}"
 
 
 def _parameters() -> dict[str, Any]:

@@ -301,7 +301,11 @@ FIELDS: Final[Mapping[str, Field]] = {
         _material, _titled(""), "a part (made by one of the processes) is of it", many=True
     ),
     "licence": Field(_licence, _said("{}"), "an SPDX id that the licence names", many=True),
-    "sold": Field(_yes, lambda *_: "may be made for payment", "yes: labs may make it for payment"),
+    "sold": Field(
+        _yes,
+        lambda *_: "may be made for payment by licence",
+        "yes: its licence lets every lab make it for payment; what licensors grant is not asked",
+    ),
     "changed": Field(_yes, lambda *_: "may be changed", "yes: a changed version may be published"),
     "fits": Field(
         _box,

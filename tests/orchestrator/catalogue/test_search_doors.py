@@ -121,6 +121,19 @@ async def test_the_page_works_without_a_script(
     assert EVIL not in (await client.get("/")).text
 
 
+async def test_a_card_leaves_room_for_a_grant_where_the_licence_does(
+    client: httpx.AsyncClient, store: Store, tmp_path: Path
+) -> None:
+    await publish(store, tmp_path)
+    await publish(store, tmp_path, "Not for sale", licence="CC-BY-NC-4.0")
+    html = (await client.get("/")).text
+    assert "CERN-OHL-W-2.0: labs may make it for payment, you may change it." in html
+    assert "CC-BY-NC-4.0: for payment only where its licensor grants it, you may change it." in html
+    assert "only where its licensor grants it is not among these" in html
+    sold = (await client.get("/api/designs?sold=yes")).json()["designs"]
+    assert [each["design"] for each in sold] == ["plate"]
+
+
 async def test_makeable_near_follows_the_labs(
     client: httpx.AsyncClient, store: Store, tmp_path: Path
 ) -> None:

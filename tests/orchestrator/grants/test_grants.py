@@ -20,6 +20,7 @@ from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NotYours
 from orchestrator.grants import model, service
 from orchestrator.grants.model import Lab, Recorded, Step, Whom, Wish
 from orchestrator.grants.service import NotGranted
+from orchestrator.orders import model as orders_model
 from orchestrator.orders import service as orders
 from orchestrator.planning import service as planning
 from orchestrator.store import Store
@@ -272,6 +273,84 @@ async def test_grants_by_the_api_and_on_the_page(site: Site) -> None:
         assert ended.json()["withdrawn_why"] == "over"
     assert (await site.client.get("/api/designs/nothing/grants")).status_code == 404
     assert "Nobody may make it for money yet" in (await site.get("/designs/hook")).words
+
+
+@pytest.mark.parametrize(
+    ("asked", "lines", "words"),
+    [
+        ({}, [], "made for payment by permission of Us (grant g-1)"),
+        ({"fee_cents": 0, "currency": "EUR", "share_pct": 0}, [], "of Us (grant g-1)"),
+        ({"fee_cents": 50, "currency": "EUR"}, [150], "which asks a fee of 0.50 EUR a piece"),
+        ({"fee_cents": 50, "currency": "CHF"}, [],
+         "which asks a fee of 0.50 CHF a piece, which is not in this price and for the lab"),
+        ({"share_pct": 0.1}, [2], "which asks 0.1 % of the lab's price"),
+        ({"share_pct": 100, "fee_cents": 1, "currency": "EUR"}, [3, 1001],
+         "which asks 100 % of the lab's price and a fee of 0.01 EUR a piece"),
+    ],
+)  # fmt: skip
+def test_what_a_grant_asks_is_a_line_of_its_own_and_said_in_words(
+    asked: dict[str, Any], lines: list[int], words: str
+) -> None:
+    grant = Grant(number="g-1", by="Us", acts=frozenset({Act.MAKE_PAID}), **asked)
+    said = orders_model.owed([grant], 3, 1001, "EUR")
+    assert [each.minor for each in said] == lines
+    assert all(each.what.startswith("to Us, by grant g-1: ") for each in said)
+    assert words in orders_model.permission(grant, "EUR")
+
+
+async def test_the_fee_is_in_the_price_that_is_agreed_to_and_no_other_grant_is_used(
+    one_town: Town,
+) -> None:
+    town = one_town
+    await town.publish(licence=NC)
+    key = await keyed(town)
+    await town.open_lab("Near", 1, PRINTER)
+    await town.open_lab("Far", 2, PRINTER)
+    dear = {"everybody": False, "lab": "Near", "fee_cents": 40_00, "currency": "EUR"}
+    grant = await granted(town, key, share_pct=10, **dear)
+    await granted(town, key, everybody=False, lab="Far")
+    quote = await town.quote(quantity=2)
+    far, near = quote.items[0].options
+    assert (far.lab, near.lab) == ("Far", "Near"), "whom it costs less, though farther"
+    *own, fee, share = near.lines
+    assert (fee.what, fee.minor) == (f"to Us, by grant {grant}: 40.00 EUR a piece", 80_00)
+    assert share.minor == -(-sum(each.minor for each in own) // 10)
+    assert near.total_minor == sum(each.minor for each in near.lines)
+    assert own == list(far.lines)
+    (told,) = near.grants
+    assert (told.number, told.fee_cents, told.share_pct) == (grant, 40_00, 10)
+    dearer = await town.quote(quantity=2, choose={"hook": near.agent})
+    (job, _) = await town.order(dearer)
+    async with town.store.view() as unit:
+        (row,) = await orders.orders(unit)
+        assert row.total_minor == near.total_minor
+        assert f"It is made for payment by permission of Us (grant {grant})" in row.confirmation
+        assert "the lab passes on" in row.confirmation
+        assert (await orders.job(unit, job)).price_minor == sum(x.minor // 2 for x in near.lines)
+    other = await town.quote(choose={"hook": near.agent})
+    async with town.store.unit() as unit:
+        await service.withdraw(unit, grant, "dearer", Caller(key=key))
+    await granted(town, key, fee_cents=99_00, currency="EUR")
+    with pytest.raises(NotGranted, match="Another quote says whether another grant covers it"):
+        await town.order(other)
+    assert await town.order(await town.quote(choose={"hook": near.agent}))
+
+
+async def test_quote_and_order_say_by_whose_permission(site: Site) -> None:
+    await site.town.publish(licence=NC)
+    await site.town.open_lab("Near", 1, PRINTER)
+    await site.town.open_lab("Far", 2, PRINTER)
+    grant = await granted(site.town, await keyed(site.town), fee_cents=500, currency="CHF")
+    quote = await site.ask()
+    words = f"made for payment by permission of Us (grant {grant}), which asks a fee of 5.00 CHF"
+    assert quote.words.count(words) == 2, "the lab's, and the other that could be chosen"
+    (item,) = (await site.client.get(f"/api{quote.answer.url.path}")).json()["items"]
+    assert [each["grants"][0]["number"] for each in item["options"]] == [grant, grant]
+    assert not any("to Us" in line["what"] for line in item["options"][0]["lines"])
+    placed = await site.order()
+    assert words in (await site.get(placed)).words
+    order = (await site.client.get(f"/api{placed}")).json()
+    assert order["items"][0]["grants"][0]["fee_cents"] == 500
 
 
 def line(release: Release) -> Ancestor:

@@ -1,21 +1,32 @@
 """Of a first article never two pieces of a part are begun before one of them was accepted."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+import pytest
+from fastapi import Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from designs.design import Alternative
+from fablab_agents.protocol.attempts import State
+from orchestrator.dispatch import offers, records
+from orchestrator.dispatch.pages import _of_job
+from orchestrator.dispatch.signing import Signer
+from orchestrator.dispatch.tables import AttemptJobRow
 from orchestrator.orders import model, service
 from orchestrator.orders.model import IllegalMove, JobState
+from tests.orchestrator.dispatch.conftest import PRINTER
 from tests.orchestrator.orders.test_order_fold import CALLS, call
 from tests.orchestrator.orders.test_orders import confirmed, opened, quoted, seal
+from tests.orchestrator.planning.test_planning import Town
 
 _T = TypeVar("_T")
 BEGUN = {JobState.PLANNED, JobState.OFFERED, JobState.MADE, JobState.ABANDONED, JobState.RECEIVED}
+_NOBODY = Request({"type": "http", "headers": []})
 REFUSED = (IllegalMove, service.Raced, service.OrderRefused)
 USUAL = ["plan", "offer", "made", "receive", "again"]
 steps = st.lists(
@@ -85,6 +96,71 @@ def test_pieces_wait_for_the_first_of_their_part_alone(
     for place, waits in enumerate(model.waits_for(asked, first_article)):
         first = asked.index(asked[place])
         assert waits == (first if first_article and first != place else None)
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    """A design with a first article, and a file of its own for one class of machine."""
+    store = await opened(f"sqlite+aiosqlite:///{tmp_path}/a.db", tmp_path / "blobs")
+    town = Town(store)
+    hook = town.release.parts[0]
+    mine = Alternative(
+        file_name="hook-mk4.stl", file_sha256="e" * 64, format="stl", machine_class="mk4",
+        facts=hook.facts,
+    )  # fmt: skip
+    part = hook.model_copy(update={"alternatives": (mine,)})
+    file = town.release.files[0].model_copy(update={"name": "hook-mk4.stl", "sha256": "e" * 64})
+    files = (*town.release.files, file)
+    await town.publish(version="2.0.0", parts=(part,), files=files, first_article=True)
+    yield town
+    await store.close()
+
+
+async def test_machines_that_are_sent_another_file_begin_with_one_piece_again(
+    town: Town, tmp_path: Path
+) -> None:
+    store, signer = town.store, Signer.open(tmp_path / "keys")
+    usual = await town.open_lab("Usual", 1, PRINTER)
+    other = [
+        await town.open_lab(name, 2, PRINTER.model_copy(update={"model": "mk4"}))
+        for name in ("One", "Two")
+    ]
+    jobs = await town.order(await town.quote(quantity=6, choose={"hook": usual}))
+
+    async def offered(**where: str) -> set[str]:
+        """Plan these pieces there, offer what may be offered, and say which of them is."""
+        async with store.unit() as unit:
+            for which, agent in where.items():
+                await service.plan_job(unit, jobs[int(which[1:])], agent, "printer-1")
+            await offers.offer_planned(unit, signer)
+            rows = [await service.job(unit, job) for job in jobs]
+            return {f"p{n}" for n, row in enumerate(rows) if row.state == JobState.OFFERED}
+
+    async def ended(which: str, *, conforms: bool = True) -> None:
+        """The lab has made it and its machine is free; it is inspected."""
+        async with store.unit() as unit:
+            row = await service.job(unit, jobs[int(which[1:])])
+            assert row.attempt is not None
+            (await records.attempt(unit, row.attempt)).state = State.FINISHED
+            (await unit.session.get_one(AttemptJobRow, (row.attempt, row.id))).live = False
+            await service.job_made(unit, row.id, row.attempt)
+            if conforms:
+                await service.job_received(unit, row.id)
+            else:
+                await service.job_wanted_again(unit, row.id, "too small")
+
+    assert await offered(p0=usual) == {"p0"}
+    await ended("p0")
+    assert await offered(p1=usual, p2=other[0], p3=other[1]) == {"p1", "p2"}, "one from the new"
+    async with store.view() as unit:
+        said = {each: await _of_job(_NOBODY, unit, jobs[each]) for each in (1, 2, 3)}
+    assert [each for each, html in said.items() if "sent hook-mk4.stl: made once" in html] == [3]
+    await ended("p2", conforms=False)
+    assert await offered() == {"p1", "p3"}, "it did not conform: the next is the first"
+    await ended("p1")
+    assert await offered(p4=usual, p5=other[0]) == {"p3", "p4"}, "of the old file any"
+    await ended("p3")
+    assert await offered(p2=other[1]) == {"p2", "p4", "p5"}
 
 
 def test_the_maker_agrees_to_the_first_article() -> None:

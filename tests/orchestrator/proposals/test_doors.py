@@ -149,6 +149,42 @@ async def test_what_may_not_be_forked_says_so_and_has_no_button(site: Site) -> N
 # ── proposals
 
 
+FOR_K40 = """\
+okhv = "2.4"
+name = "Plate"
+version = "1.0.0"
+license = "CC-BY-4.0"
+licensor = "Ana Puig"
+function = "Covers a hole."
+
+[[part]]
+name = "plate"
+export = "plate.svg"
+tsdc = "LAS"
+
+[cosmolocal.part.plate]
+material = "plywood"
+thickness_mm = 3
+alternative = [{ file = "plate-k40.svg", machine_class = "k40" }]
+"""
+
+
+async def test_what_one_class_of_machine_is_sent_is_pictured_before_and_after(site: Site) -> None:
+    await site.publish()
+    await site.propose({"okh.toml": FOR_K40, "plate-k40.svg": WIDER})
+    [listed] = (await site.api("GET", "/api/designs/plate/proposals", 200)).json()
+    page = await site.page(there := f"/proposals/{listed['id']}")
+    of_class = f"{there}/pictures/plate@1"
+    shots = [shot["src"] for shot in page.all("img") if (shot["src"] or "").startswith(of_class)]
+    assert shots == [f"{of_class}/{view}" for view in ("before", "after", "both")]
+    pictures = [(await site.client.get(shot or "")).content for shot in shots]
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures)
+    assert len(set(pictures)) == 3
+    assert [(await site.client.get(shot or "")).content for shot in shots] == pictures
+    await site.api("GET", f"{of_class}/beside", 422)
+    await site.api("GET", f"{there}/pictures/plate@2/after", 404)
+
+
 async def test_a_proposal_is_made_looked_at_and_accepted_without_any_script(site: Site) -> None:
     await site.publish()
     made = await site.propose({"plate.svg": WIDER})

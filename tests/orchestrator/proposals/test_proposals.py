@@ -26,6 +26,7 @@ from orchestrator.proposals.model import (
     Seen,
     Side,
     Terms,
+    View,
     Wish,
 )
 from orchestrator.proposals.tables import ProposalRow
@@ -598,7 +599,7 @@ async def test_what_cannot_be_laid_over_each_other_is_tried_once(
     (tmp_path / "x").write_text("x")
     side = Side(sha256=store.blobs.put(tmp_path / "x"), format="stl")
     change = PartChange(name="hook", title="Hook", kind="changed", sentence="", sides=(side, side))
-    for _ in range(2):
-        assert await service.overlaid(store, "pr-000000000000", change) is None
-    assert tries == ["designs.inspect:overlaid"]
+    for view in (*View, *View):
+        assert await service.picture(store, "pr-000000000000", change, view) is None
+    assert tries == [f"designs.inspect:{each}" for each in ("pictured", "pictured", "overlaid")]
     await store.close()
