@@ -178,12 +178,16 @@ async def file(proposal_id: str, sha256: str, request: Request) -> FileResponse:
 
 @routes.get("/proposals/{proposal_id}/pictures/{part}/{side}")
 async def picture(proposal_id: str, part: str, side: str, request: Request) -> FileResponse:
-    """A part's thumbnail `before` or `after` the change, or `both` laid over each other."""
+    """A part's thumbnail `before` or `after` the change, or `both` laid over each other.
+
+    Both only of what is open or accepted.
+    """
     shown = await look(_store(request), proposal_id)
     found = next((change for change in shown.seen.parts if change.name == part), None)
-    both = found and side == "both" and await service.overlaid(_store(request), proposal_id, found)
-    if both:
-        return FileResponse(both, media_type="image/png", headers=_FOR_EVER)
+    if found and side == "both" and shown.state in model.SHOWN:
+        both = await service.overlaid(_store(request), proposal_id, found)
+        if both:
+            return FileResponse(both, media_type="image/png", headers=_FOR_EVER)
     blob = {"before": found.before, "after": found.after}.get(side) if found else None
     if blob is None:
         raise service.NoSuchProposal("there is no such picture")

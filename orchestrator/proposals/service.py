@@ -35,6 +35,7 @@ _TRIES: Final = 4
 _AT_ONCE: Final = 2
 _LOOKS: Final = WeakKeyDictionary[Store, asyncio.Semaphore]()
 _DRAWN: Final = WeakKeyDictionary[Store, asyncio.Semaphore]()
+_OVERLAYS: Final = "overlays"
 _ID: Final = re.compile(r"pr-[0-9a-z]{12}")
 
 
@@ -221,7 +222,7 @@ async def overlaid(store: Store, proposal: str, change: PartChange) -> Path | No
     """
     if change.sides is None:
         return None
-    kept = store.blobs.apart("overlays", f"{proposal}-{change.name}")
+    kept = store.blobs.apart(_OVERLAYS, proposal, change.name)
     if not kept.all():
         async with _drawing(store):
             if not kept.all():
@@ -240,6 +241,17 @@ def _overlay(blobs: Blobs, change: PartChange, kept: Blobs) -> None:
             bounded.run("designs.inspect:overlaid", *told, change.process, str(out))
         out.touch()
         kept.put(out)
+
+
+async def sweep(store: Store) -> None:
+    """Throw away overlays that no page shows: of what was declined or taken back."""
+    folders = await asyncio.to_thread(store.blobs.apart(_OVERLAYS).folders)
+    async with store.view() as unit:  # after the folders, so that none is of a later proposal
+        shown = select(ProposalRow.id).where(ProposalRow.state.in_(model.SHOWN))
+        kept = set(await unit.session.scalars(shown))
+    for folder in folders:
+        if folder.name not in kept:
+            await asyncio.to_thread(store.blobs.apart(_OVERLAYS, folder.name).throw_away)
 
 
 # ── what it would become
