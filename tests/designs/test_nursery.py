@@ -32,14 +32,12 @@ def test_a_nursery_ends_with_its_caller_though_the_caller_forked(kind):
 
 
 def test_a_forked_process_that_leaves_does_not_end_its_parents_nursery():
-    code = READY + "\n".join(
-        [
-            "if os.fork() == 0: raise SystemExit",
-            "os.wait()",
-            "assert bounded.run('os:getppid') != os.getpid(), 'it was not forked from the nursery'",
-            "assert bounded._nurseries[0]._process.poll() is None",
-        ]
-    )
+    code = f"""{READY}
+if os.fork() == 0: raise SystemExit
+os.wait()
+assert bounded.run('os:getppid') != os.getpid(), 'it was not forked from the nursery'
+assert bounded._nurseries[0]._process.poll() is None
+"""
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
 
 
