@@ -119,9 +119,15 @@ class Recipe(_Value):
     layer_mm: float | None = Field(default=None, gt=0, le=2)
     walls: int | None = Field(default=None, ge=1, le=100)
     infill_pct: int | None = Field(default=None, ge=0, le=100)
-    orientation_deg: tuple[Degrees, Degrees, Degrees] | None = None
+    orientation_deg: tuple[float, float, float] | None = None
     supports: Supports | None = None
     material_grade: Line | None = None
+
+
+class NewRecipe(Recipe):
+    """A recipe within what is taken in today; `Recipe` reads all that was ever published."""
+
+    orientation_deg: tuple[Degrees, Degrees, Degrees] | None = None
 
 
 class Check(_Value):

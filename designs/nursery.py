@@ -4,6 +4,8 @@ once and has still seen no file but its own.
 The caller talks to it through a socket: a message is the wall seconds of one task, with four files
 beside it (where to answer, and the child's standard input, output and error). The answer is the
 child's exit status, negative for a signal, or `late`.
+
+It ends with its caller, also where processes that the caller forked hold the socket open.
 """
 
 import contextlib
@@ -42,18 +44,21 @@ class Nursery:
     def _start(self) -> None:
         self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._door.settimeout(_GRACE_S)
+        self._owner = os.getpid()
+        owner = os.pidfd_open(self._owner)
         with theirs:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "designs.nursery"),
-                    *(str(theirs.fileno()), *self._modules),
+                    *(str(theirs.fileno()), str(owner), *self._modules),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=self._environment,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), owner],
                 start_new_session=True,
             )
+        os.close(owner)
 
     def status_of_child(
         self, asked: IO[bytes], answered: IO[bytes], said: IO[bytes], wall_s: float
@@ -80,6 +85,9 @@ class Nursery:
                 self._start()
 
     def close(self) -> None:
+        if os.getpid() == self._owner:  # a copy of it in a forked process leaves it to the others
+            with contextlib.suppress(OSError):
+                self._door.shutdown(socket.SHUT_RDWR)
         self._door.close()
         try:
             self._process.wait(_ENDS_WITHIN_S)
@@ -107,12 +115,16 @@ def die_with(parent: int) -> None:
 def main() -> None:
     """The nursery: until its caller is gone, and then no child of it is left."""
     door = socket.socket(fileno=int(sys.argv[1]))
-    for module in sys.argv[2:]:
+    owner = int(sys.argv[2])
+    for module in sys.argv[3:]:
         importlib.import_module(module)
     from designs.bounded import main as work
 
     gc.freeze()  # what is here stays shared with every child
-    while True:
+    wakes = select.poll()
+    for each in (door.fileno(), owner):
+        wakes.register(each, select.POLLIN)
+    while owner not in dict(wakes.poll()):
         message, files, *_ = socket.recv_fds(door, 64, 4)
         if not message:
             return

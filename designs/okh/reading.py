@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from designs import misfits
-from designs.design import Ancestor, Bought, Check, Contributor, Recipe
+from designs.design import Ancestor, Bought, Check, Contributor, NewRecipe, Recipe
 from designs.licences import normal
 from designs.okh.fields import FIELDS, PART_FIELDS, RENAMED, Field
 from designs.okh.manifest import (
@@ -242,7 +242,7 @@ def _part_fields(
         "source": next(iter(_paths(entry.get("source"))), None),
         "process": process,
         "material": material,
-        "recipe": None if recipe is None else _valid(Recipe, recipe, (*where, "recipe"), faults),
+        "recipe": None if recipe is None else _recipe(recipe, (*where, "recipe"), faults),
         "inspection": _values(Check, own.get("inspection"), (*where, "inspection"), faults),
         "alternatives": _values(
             AlternativeEntry, own.get("alternative"), (*where, "alternative"), faults
@@ -253,6 +253,11 @@ def _part_fields(
         if isinstance(own.get(key), bool):
             faults.add((*where, key), f"{key}: it cannot be {str(own[key]).lower()}")
     return _valid(PartEntry, plain, where, faults)
+
+
+def _recipe(plain: Mapping[str, object], where: Where, faults: Faults) -> Recipe | None:
+    asked = _valid(NewRecipe, plain, where, faults)
+    return asked and Recipe(**dict(asked))
 
 
 def _process(codes: object, *, only: bool = False) -> str | None:

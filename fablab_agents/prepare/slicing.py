@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from designs.errors import Finding
 from fablab_agents.prepare import sandbox
 from fablab_agents.prepare.order import PrepareRefused, SlicerMissing, refusal
 from fablab_agents.prepare.post import number, plain
@@ -183,17 +184,57 @@ def slice_solid(
     ]
     ran = sandbox.run(argv, folder, limits)
     if ran.stopped or ran.status != 0 or not out.exists():
-        raise PrepareRefused([refusal("slicing", _why(ran), "simplify or repair the model")])
+        raise PrepareRefused([_gave_up(ran)])
     raw = out.read_text(encoding="utf-8", errors="replace")
     return Sliced(cleaned(raw), _seconds(raw), ran.box)
 
 
-def _why(ran: sandbox.Ran) -> str:
+_REASONS = (
+    # (what the slicer says, what that means, what to do)
+    (
+        "no extrusions in the first layer",
+        "nothing of it stands on the bed: it begins with a point or an edge, thinner than one line",
+        "let it lie on a flat side: turn it by orientation_deg in its recipe, or flatten the model",
+    ),
+    (
+        "The print is empty",
+        "all of it is thinner than one line of this printer",
+        "make it thicker, or check the units of the file",
+    ),
+    (
+        "No layers were detected",
+        "it is lower than one layer",
+        "make it higher, turn it by orientation_deg in its recipe, or check the units of the file",
+    ),
+)
+_USUAL = "simplify or repair the model"
+_STAMP = re.compile(r"(\[[^\]]*\] )*\[(?P<level>\w+)\]\s+")
+_BESIDE = re.compile(r"\d+ (=>|%)|Object name:|Make sure |print warning:|Slicing result")
+"""How lines begin that tell how far it is and of what it speaks, and never why it gave up."""
+
+
+def _gave_up(ran: sandbox.Ran) -> Finding:
+    """Why there is no program, in words for whoever has the part; else in the slicer's own."""
     if ran.stopped:
-        return f"the slicer was stopped: {ran.stopped}"
-    words = [w for w in ran.said.splitlines() if w.strip() and "%" not in w and "=>" not in w]
-    said = plain(words[-1]) if words else "nothing"
-    return f"the slicer gave up (status {ran.status}), its last word: {said}"
+        return refusal("slicing", f"the slicer was stopped: {ran.stopped}", _USUAL)
+    for said, what, do in _REASONS:
+        if said in ran.said:
+            return refusal("the part", what, do)
+    words = _words(ran.said)
+    told = f"and said: {plain(words[-1])}" if words else "without a word"
+    return refusal("slicing", f"the slicer gave up (status {ran.status}) {told}", _USUAL)
+
+
+def _words(said: str) -> list[str]:
+    """Its lines that may tell why, without time and thread: errors alone, where it marks some."""
+    errors, others = list[str](), list[str]()
+    for line in filter(None, map(str.strip, said.splitlines())):
+        stamp = _STAMP.match(line)
+        if stamp and stamp["level"] in {"error", "fatal"}:
+            errors.append(line[stamp.end() :])
+        elif not stamp and not _BESIDE.match(line):
+            others.append(line)
+    return errors or others
 
 
 _COMMAND = re.compile(r"[GMT]\d{1,4}( [A-Z]-?[0-9.]*)*")

@@ -12,8 +12,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from pathlib import Path
+from typing import Final
 
 import structlog
 import uvicorn
@@ -26,10 +27,12 @@ from orchestrator.dispatch.access import BrokerSettings
 from orchestrator.dispatch.signing import Signer
 from orchestrator.makes import recall_loop
 from orchestrator.planning import loop as planning_loop
+from orchestrator.proposals import service as proposals
 from orchestrator.settings import Settings
 from orchestrator.store import Store
 
 Ready = dict[str, str]
+_SWEEP_S: Final = 3600.0
 _log = structlog.get_logger("serve")
 
 
@@ -78,13 +81,24 @@ async def _run(
             tasks.create_task(link.run(), name="gateway"),
             tasks.create_task(dispatch_loop.run(store, signer), name="dispatch"),
             tasks.create_task(planning_loop.run(store), name="planning"),
-            tasks.create_task(app.state.drafts.keep_tidy(), name="drafts"),
+            tasks.create_task(_hourly(app.state.drafts.sweep), name="drafts"),
+            tasks.create_task(_hourly(lambda: proposals.sweep(store)), name="overlays"),
             tasks.create_task(recall_loop.run(store), name="recalls"),
             tasks.create_task(_say_when_started(server, settings, say), name="greeting"),
         ]
         await server.serve(sockets=[listener])
         for task in beside:
             task.cancel()
+
+
+async def _hourly(sweep: Callable[[], Awaitable[object]]) -> None:
+    """At once and then every hour, for ever."""
+    while True:
+        try:
+            await sweep()
+        except Exception:  # noqa: BLE001 - logged in full, and tried again
+            _log.exception("nothing was swept")
+        await asyncio.sleep(_SWEEP_S)
 
 
 def _keep_what_is_there() -> None:

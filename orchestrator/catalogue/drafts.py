@@ -36,7 +36,6 @@ UNUSED: Final = timedelta(days=90)
 EMPTY: Final = timedelta(days=1)
 _A_USE: Final = timedelta(hours=12)
 _LATELY: Final = timedelta(days=1)
-_SWEEP_S: Final = 3600.0
 _AT_ONCE: Final = 2
 _FACTS: Final = TypeAdapter[Facts | None](Facts | None)
 _log = structlog.get_logger("drafts")
@@ -307,15 +306,6 @@ class Drafts:
             aged = at.timestamp() - folder.stat().st_mtime > EMPTY.total_seconds()
             if folder.name not in known and aged:
                 self._files(folder.name).throw_away()
-
-    async def keep_tidy(self) -> None:
-        """Sweep at once and then every hour, for ever."""
-        while True:
-            try:
-                await self.sweep()
-            except Exception:  # noqa: BLE001 - logged in full, and tried again
-                _log.exception("the drafts were not swept")
-            await asyncio.sleep(_SWEEP_S)
 
     # ── within
 

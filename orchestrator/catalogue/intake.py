@@ -180,6 +180,7 @@ async def adopt(store: Store, release: Release, files: Mapping[str, Path]) -> Pu
     Its files are examined here as any others; what they hold has to be what the record says.
     """
     licence, private = model.judge_licence(release.licence)
+    model.check_recipes(release)
     draft = _draft_of(release)
     if (licence, private) != (release.licence, release.private):
         raise model.refused("its licence does not go with it", "release.json", _ELSEWHERE)

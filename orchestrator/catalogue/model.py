@@ -22,6 +22,7 @@ from designs.design import (
     Contributor,
     Facts,
     File,
+    NewRecipe,
     Part,
     Recipe,
     Release,
@@ -494,7 +495,7 @@ def release(
     )
     spdx, private = licence
     try:
-        return Release(
+        made = Release(
             **draft.model_dump(exclude={"parts", "licence", "bought", "ancestor", *_UNRECORDED}),
             licence=spdx,
             private=private,
@@ -505,6 +506,20 @@ def release(
         )
     except ValidationError as wrong:
         raise DesignRefused(misfits.told(wrong.errors(), whole="the release")) from None
+    check_recipes(made)
+    return made
+
+
+def check_recipes(release: Release) -> None:
+    """Refuse recipes that were taken in once and are no more; what is published stays readable."""
+    for part in release.parts:
+        try:
+            NewRecipe.model_validate({} if part.recipe is None else dict(part.recipe))
+        except ValidationError as wrong:
+            found = misfits.told(wrong.errors(), whole="the recipe")
+            raise DesignRefused(
+                each.model_copy(update={"where": f"{part.name}: {each.where}"}) for each in found
+            ) from None
 
 
 _UNRECORDED: Final = ("said_roles", "assumed")

@@ -1,11 +1,14 @@
 """The doors for attempts: how a job is coming along, and what people may do about it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from fablab_agents.protocol.messages import Report
+from orchestrator.catalogue import api as catalogue_api
+from orchestrator.catalogue.model import ReleaseState
 from orchestrator.dispatch import census, outbox, records, service
 from orchestrator.dispatch.signing import Signer
 from orchestrator.dispatch.tables import AttemptRow, EpochRow
@@ -23,8 +26,10 @@ class AttemptView(BaseModel):
     machine: str
     fence: int
     state: str
-    release: str
-    part: str
+    release: str | None
+    """None where the design is not for whoever asks."""
+    part: str | None
+    """None of a pre-release that is not for whoever asks; they read no `cause` either."""
     quantity: int
     estimate_s: int
     offered_at: datetime
@@ -64,31 +69,50 @@ def attempt_view(row: AttemptRow) -> AttemptView:
     return AttemptView.model_validate(row, from_attributes=True)
 
 
+async def _views(unit: Unit, request: Request, rows: Sequence[AttemptRow]) -> list[AttemptView]:
+    """As whoever asks may see them."""
+    hidden = await catalogue_api.hidden(unit, request, {row.release for row in rows})
+    return [_told(attempt_view(row), hidden.get(row.release)) for row in rows]
+
+
+def _told(view: AttemptView, closed: ReleaseState | None) -> AttemptView:
+    if closed is None:
+        return view
+    unknown = {"part": None, "cause": ""} if closed is ReleaseState.PRE_RELEASE else {}
+    return view.model_copy(update={"release": None} | unknown)
+
+
 @routes.get("/api/jobs/{job_id}/attempts")
 async def of_job(job_id: str, request: Request) -> list[AttemptView]:
     """All tries of a job, first to last."""
     async with _store(request).view() as unit:
-        return [attempt_view(row) for row in await records.attempts_of_job(unit, job_id)]
+        return await _views(unit, request, await records.attempts_of_job(unit, job_id))
 
 
 @routes.get("/api/attempts")
 async def live(request: Request) -> list[AttemptView]:
     """Everything that is offered, runs or is in doubt now."""
     async with _store(request).view() as unit:
-        return [attempt_view(row) for row in await records.live(unit)]
+        return await _views(unit, request, await records.live(unit))
 
 
 @routes.get("/api/attempts/{attempt_id}")
 async def one(attempt_id: str, request: Request) -> AttemptView:
     async with _store(request).view() as unit:
-        return attempt_view(await records.attempt(unit, attempt_id))
+        (view,) = await _views(unit, request, [await records.attempt(unit, attempt_id)])
+    return view
 
 
 @routes.get("/api/attempts/{attempt_id}/reports")
 async def reports(attempt_id: str, request: Request) -> list[Report]:
     """What the shop said of it, word by word."""
     async with _store(request).view() as unit:
-        return await records.reports(unit, attempt_id)
+        row = await records.attempt(unit, attempt_id)
+        hidden = await catalogue_api.hidden(unit, request, [row.release])
+        said = await records.reports(unit, attempt_id)
+    if hidden.get(row.release) is ReleaseState.PRE_RELEASE:
+        return [each.bare() for each in said]
+    return said
 
 
 @routes.post("/api/orders/{order_id}/cancel")

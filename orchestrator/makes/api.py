@@ -1,6 +1,6 @@
 """The doors for makes: what was made, its inspection, its passport as data."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from designs.design import Check
 from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue.lifecycle import NotYours
+from orchestrator.catalogue.model import ReleaseState
 from orchestrator.makes import service
 from orchestrator.makes.model import Inspection, asked
 from orchestrator.makes.tables import MakeRow
@@ -25,7 +26,8 @@ class MakeView(BaseModel):
     attempt: str
     release: str | None
     """None, as `file`, where the design is not for whoever asks."""
-    part: str
+    part: str | None
+    """None of a pre-release that is not for whoever asks."""
     process: str
     material: str
     agent: str
@@ -46,16 +48,18 @@ class MakeView(BaseModel):
     inspected_at: datetime | None
 
 
-def make_view(row: MakeRow, hidden: Container[str] = ()) -> MakeView:
+def make_view(row: MakeRow, closed: ReleaseState | None = None) -> MakeView:
+    """`closed`: how the release stands if it is not for whoever asks."""
     view = MakeView.model_validate(row, from_attributes=True)
-    if row.release in hidden:
-        return view.model_copy(update={"release": None, "file": None})
-    return view
+    if closed is None:
+        return view
+    part = None if closed is ReleaseState.PRE_RELEASE else row.part
+    return view.model_copy(update={"release": None, "file": None, "part": part})
 
 
 async def _views(unit: Unit, request: Request, rows: Sequence[MakeRow]) -> list[MakeView]:
     hidden = await catalogue_api.hidden(unit, request, {row.release for row in rows})
-    return [make_view(row, hidden) for row in rows]
+    return [make_view(row, hidden.get(row.release)) for row in rows]
 
 
 @routes.get("/api/makes")

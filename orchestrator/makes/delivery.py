@@ -19,6 +19,7 @@ from orchestrator.makes import duties, passport, recalled, service
 from orchestrator.makes.duties import Owed
 from orchestrator.makes.model import Verdict
 from orchestrator.makes.tables import MakeRow
+from orchestrator.orders import api as orders_api
 from orchestrator.orders import service as orders
 from orchestrator.orders.tables import OrderRow
 from orchestrator.recalls.model import State
@@ -113,7 +114,8 @@ async def _note(unit: Unit, request: Request, order: OrderRow) -> DeliveryNote:
 
 async def _seen(unit: Unit, request: Request, order: OrderRow) -> _Seen:
     release = await catalogue.release(unit, order.release)
-    titles = {part.name: part.title for part in release.parts}
+    veiled = await orders_api.is_veiled(unit, request, order)
+    titles = {part.name: "a part" if veiled else part.title for part in release.parts}
     if await catalogue_api.hidden(unit, request, [order.release]):
         return _Seen("a design that is not public", None, titles, is_shut=True)
     return _Seen(release.title, release.version, titles, is_shut=False)

@@ -141,8 +141,8 @@ def _outline(release: Release, make: MakeRow, part: Part | None, state: ReleaseS
     return {
         "title": "a design that is not public" if pre else release.title,
         "version": None if pre else release.version,
-        "part": make.part,
-        "part_title": part.title if part else None,
+        "part": None if pre else make.part,
+        "part_title": "a part" if pre else part.title if part else None,
         "licence": release.licence,
     }
 

@@ -6,6 +6,7 @@ What holders are called is for the operator alone: those doors ask for the token
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Final
@@ -15,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.catalogue import api as catalogue_api
+from orchestrator.catalogue.model import ReleaseState
 from orchestrator.makes import recalled
 from orchestrator.makes.recalled import Holder, Listed, StoppedJob
 from orchestrator.recalls import model, service
@@ -82,6 +84,29 @@ async def shown(unit: Unit, row: RecallRow, request: Request) -> tuple[Scope | N
     return model.shown(scope, row.what, hidden)
 
 
+async def stopped(unit: Unit, recall_id: str, request: Request) -> list[StoppedJob]:
+    """The jobs that it stopped, as whoever asks may see them."""
+    found = await recalled.jobs(unit, recall_id)
+    hidden = await catalogue_api.hidden(unit, request, found.values())
+    return [
+        replace(job, part=None) if hidden.get(release) is ReleaseState.PRE_RELEASE else job
+        for job, release in found.items()
+    ]
+
+
+async def listed_for(unit: Unit, found: list[Listed], request: Request) -> list[Listed]:
+    """Without hashes of what whoever asks may not see, and without parts of pre-releases."""
+    hidden = await catalogue_api.hidden(unit, request, {each.release or "" for each in found})
+    return [_closed(each, hidden.get(each.release or "")) for each in found] if hidden else found
+
+
+def _closed(each: Listed, closed: ReleaseState | None) -> Listed:
+    if closed is None:
+        return each
+    part = None if closed is ReleaseState.PRE_RELEASE else each.part
+    return each._replace(release=None, part=part)
+
+
 @routes.post("/api/recalls", status_code=201)
 async def begin(wish: Wish, request: Request) -> RecallView:
     """Withdraw a release, a part, a material lot or a machine in a span of time.
@@ -131,7 +156,7 @@ async def jobs(recall_id: str, request: Request) -> list[StoppedJob]:
     """What was done about each open job, and how job and attempt really stand now."""
     async with _store(request).view() as unit:
         await service.find(unit, recall_id)
-        return await recalled.jobs(unit, recall_id)
+        return await stopped(unit, recall_id, request)
 
 
 @routes.post("/api/recalls/{recall_id}/holders")
@@ -179,16 +204,10 @@ async def _pieces(request: Request, recall_id: str) -> AsyncIterator[list[Listed
 async def _for_asker(
     request: Request, pieces: AsyncIterator[list[Listed]]
 ) -> AsyncIterator[list[Listed]]:
-    """Without hashes of what whoever asks may not see."""
     async for found in pieces:
         async with _store(request).view() as unit:
-            releases = {each.release for each in found if each.release}
-            hidden = await catalogue_api.hidden(unit, request, releases)
-        yield (
-            [each._replace(release=None) if each.release in hidden else each for each in found]
-            if hidden
-            else found
-        )
+            told = await listed_for(unit, found, request)
+        yield told
 
 
 async def as_json(pieces: AsyncIterator[Iterable[Listed]]) -> AsyncIterator[str]:

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from orchestrator.makes import recalled
 from orchestrator.makes.passport import recall_record
-from orchestrator.makes.recall_api import recall_view, shown
+from orchestrator.makes.recall_api import listed_for, recall_view, shown, stopped
 from orchestrator.recalls import service
 from orchestrator.recalls.model import WORDS, Todo
 from orchestrator.store import Store, Unit
@@ -33,8 +33,9 @@ async def recall(recall_id: str, request: Request) -> HTMLResponse:
     async with _store(request).view() as unit:
         row = await service.find(unit, recall_id)
         view = await recall_view(unit, row, request)
-        units = await recalled.units(unit, service.value(row), most=SHOWN)
-        jobs = await recalled.jobs(unit, recall_id)
+        found = await recalled.units(unit, service.value(row), most=SHOWN)
+        units = await listed_for(unit, found, request)
+        jobs = await stopped(unit, recall_id, request)
     return page(
         request, "makes/recall.html",
         recall=view, units=units, jobs=jobs, todo=WORDS[Todo(view.todo)],

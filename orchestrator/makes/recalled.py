@@ -54,7 +54,7 @@ class Listed(NamedTuple):
     passport: str
     order: str
     order_state: str
-    part: str
+    part: str | None
     release: str | None
     agent: str
     machine: str
@@ -375,7 +375,7 @@ class StoppedJob:
 
     job: str
     order: str
-    part: str
+    part: str | None
     did: str
     at: datetime
     state: str
@@ -385,7 +385,8 @@ class StoppedJob:
     machine: str | None
 
 
-async def jobs(unit: Unit, recall_id: str) -> list[StoppedJob]:
+async def jobs(unit: Unit, recall_id: str) -> dict[StoppedJob, str]:
+    """In the order in which they were met, with the release that each is of."""
     rows = await unit.session.execute(
         select(RecallJobRow, JobRow, AttemptRow)
         .join(JobRow, JobRow.id == RecallJobRow.job)
@@ -393,13 +394,13 @@ async def jobs(unit: Unit, recall_id: str) -> list[StoppedJob]:
         .where(RecallJobRow.recall == recall_id)
         .order_by(RecallJobRow.at, RecallJobRow.job)
     )
-    return [
+    return {
         StoppedJob(
             job.id, job.order_id, job.part, did.did, did.at, job.state, did.attempt,
             attempt and attempt.state, attempt and attempt.agent, attempt and attempt.machine,
-        )
+        ): job.release
         for did, job, attempt in rows
-    ]  # fmt: skip
+    }  # fmt: skip
 
 
 # ── the holders

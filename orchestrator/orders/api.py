@@ -63,7 +63,7 @@ class OrderView(BaseModel):
     Only the operator and whoever has the seal, which is told once to who places the order, read
     who ordered: for others the confirmation names nobody and no quote, and `seal` is empty.
     `release` is None where the design is not for whoever asks; others than these two read neither
-    title nor confirmation of a pre-release.
+    title nor confirmation of a pre-release, and its parts are numbered for them.
     """
 
     id: str
@@ -109,6 +109,12 @@ async def check_quote(unit: Unit, request: Request, quote_id: str) -> None:
         )
 
 
+async def is_veiled(unit: Unit, request: Request, row: OrderRow) -> bool:
+    """Whether it is of a pre-release that whoever asks may not know."""
+    hidden = await catalogue_api.hidden(unit, request, [row.release])
+    return hidden.get(row.release) is ReleaseState.PRE_RELEASE and not opens(request, row)
+
+
 async def shown(unit: Unit, request: Request, row: OrderRow) -> OrderView:
     """The order as whoever asks may see it."""
     (view,) = await order_views(unit, request, [row])
@@ -120,23 +126,30 @@ async def order_views(unit: Unit, request: Request, rows: Sequence[OrderRow]) ->
     hidden = await catalogue_api.hidden(unit, request, {row.release for row in rows})
     views = [order_view(row, list(await service.jobs_of(unit, row.id))) for row in rows]
     return [
-        view.model_copy(update=_instead(row, hidden.get(row.release), opens(request, row)))
+        _told(view, row, hidden.get(row.release), opens(request, row))
         for view, row in zip(views, rows, strict=True)
     ]
 
 
-def _instead(row: OrderRow, closed: ReleaseState | None, is_open: bool) -> dict[str, str | None]:
-    """What is told in place of what is not for whoever asks, by field.
-
-    `closed`: how the release stands if it is not for them either.
-    """
-    told: dict[str, str | None] = {} if closed is None else {"release": None}
+def _told(view: OrderView, row: OrderRow, closed: ReleaseState | None, is_open: bool) -> OrderView:
+    """Without what is not for whoever asks; `closed`: how the release stands if it is not."""
+    told = view if closed is None else view.model_copy(update={"release": None})
     if is_open:
         return told
     if closed is ReleaseState.PRE_RELEASE:
-        return told | {"title": "a design that is not public", "confirmation": "", "seal": ""}
+        return _veiled(told)
     words = model.unnamed(row.confirmation, row.maker_name, row.quote_id)
-    return told | {"confirmation": words, "seal": ""}
+    return told.model_copy(update={"confirmation": words, "seal": ""})
+
+
+def _veiled(view: OrderView) -> OrderView:
+    """Without what tells of what it is: also what labs say of its jobs names parts and files."""
+    parts = dict.fromkeys(item.part for item in view.items)
+    number = {part: f"part {place}" for place, part in enumerate(parts, 1)}
+    items = [item.model_copy(update={"part": number[item.part]}) for item in view.items]
+    jobs = [job.model_copy(update={"part": number[job.part], "why": ""}) for job in view.jobs]
+    told = {"title": "a design that is not public", "confirmation": "", "seal": ""}
+    return view.model_copy(update=told | {"items": tuple(items), "jobs": tuple(jobs)})
 
 
 def confirmed(wish: OrderWish) -> service.Confirmation:

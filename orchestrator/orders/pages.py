@@ -13,9 +13,9 @@ from orchestrator.catalogue import service as catalogue
 from orchestrator.labs import service as labs
 from orchestrator.labs.tables import LabRow
 from orchestrator.orders import service
-from orchestrator.orders.api import order_view, order_views, shown
+from orchestrator.orders.api import JobView, OrderView, is_veiled, order_views, shown
 from orchestrator.orders.model import JobState, OrderState
-from orchestrator.orders.tables import JobRow, OrderRow
+from orchestrator.orders.tables import OrderRow
 from orchestrator.store import Store, Unit
 from orchestrator.web.live import live
 from orchestrator.web.pages import Slots, fragment, page
@@ -38,7 +38,7 @@ def router(slots: Slots) -> APIRouter:
             row = await _order(unit, order_id)
             view = await shown(unit, request, row)
             progress = await _progress(request, unit, slots, order_id)
-            titles = await _titles(unit, row)
+            titles = await _titles(unit, row, view)
         return page(request, "orders/order.html", order=view, progress=progress, titles=titles)
 
     @routes.get("/orders/{order_id}/live")
@@ -61,27 +61,31 @@ async def _order(unit: Unit, order_id: str) -> OrderRow:
 
 async def _progress(request: Request, unit: Unit, slots: Slots, order_id: str) -> str:
     row = await _order(unit, order_id)
-    jobs = list(await service.jobs_of(unit, order_id))
-    titles = await _titles(unit, row)
+    view = await shown(unit, request, row)
+    titles = await _titles(unit, row, view)
+    more = dict.fromkeys((job.id for job in view.jobs), "")
+    if not await is_veiled(unit, request, row):
+        more = {job: await slots.render("order.job", request, unit, job) for job in more}
     return fragment(
         "orders/progress.html",
-        order=order_view(row, jobs),
+        order=view,
         titles=titles,
         notices=await slots.render("order.notices", request, unit, order_id),
         papers=await slots.render("order.papers", request, unit, order_id),
-        fetch=await _fetch(unit, jobs, titles) if row.state == OrderState.READY else (),
-        shown={job.id: await slots.render("order.job", request, unit, job.id) for job in jobs},
+        fetch=await _fetch(unit, view.jobs, titles) if row.state == OrderState.READY else (),
+        shown=more,
     )
 
 
-async def _titles(unit: Unit, row: OrderRow) -> dict[str, str]:
-    """By name, what people call the parts."""
+async def _titles(unit: Unit, row: OrderRow, view: OrderView) -> dict[str, str]:
+    """What people call the parts, by what whoever asks is told of each."""
     release = await catalogue.release(unit, row.release)
-    return {part.name: part.title for part in release.parts}
+    titles = {part.name: part.title for part in release.parts}
+    return {item.part: titles.get(item.part, item.part) for item in view.items}
 
 
 async def _fetch(
-    unit: Unit, jobs: Iterable[JobRow], titles: Mapping[str, str]
+    unit: Unit, jobs: Iterable[JobView], titles: Mapping[str, str]
 ) -> list[tuple[LabRow, str]]:
     """Each lab that has made something, and what lies there."""
     made = Counter((job.agent, job.part) for job in jobs if job.state == JobState.RECEIVED)

@@ -178,10 +178,14 @@ async def file(proposal_id: str, sha256: str, request: Request) -> FileResponse:
 
 @routes.get("/proposals/{proposal_id}/pictures/{part}/{view}")
 async def picture(proposal_id: str, part: str, view: model.View, request: Request) -> FileResponse:
-    """A part's thumbnail `before` or `after` the change, or `both` laid over each other."""
+    """A part's thumbnail `before` or `after` the change, or `both` laid over each other.
+
+    Of what is neither open nor accepted only what was drawn when its files were examined.
+    """
     shown = await look(_store(request), proposal_id)
     found = next((change for change in shown.seen.parts if change.name == part), None)
-    path = found and await service.picture(_store(request), proposal_id, found, view)
+    draws = shown.state in model.SHOWN
+    path = found and await service.picture(_store(request), proposal_id, found, view, draws=draws)
     if path is None:
         raise service.NoSuchProposal("there is no such picture")
     return FileResponse(path, media_type="image/png", headers=_FOR_EVER)

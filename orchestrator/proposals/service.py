@@ -44,6 +44,7 @@ _TRIES: Final = 4
 _AT_ONCE: Final = 2
 _LOOKS: Final = WeakKeyDictionary[Store, asyncio.Semaphore]()
 _DRAWN: Final = WeakKeyDictionary[Store, asyncio.Semaphore]()
+_OVERLAYS: Final = "overlays"
 _ID: Final = re.compile(r"pr-[0-9a-z]{12}")
 
 
@@ -223,18 +224,20 @@ def thumbnails(pictures: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     return {part: kinds["thumbnail"] for part, kinds in pictures.items() if "thumbnail" in kinds}
 
 
-async def picture(store: Store, proposal: str, change: PartChange, view: View) -> Path | None:
+async def picture(
+    store: Store, proposal: str, change: PartChange, view: View, *, draws: bool
+) -> Path | None:
     """Of a part before or after the change, or both versions one over the other.
 
-    What was not drawn when the files were examined is when it is first asked for. None where there
-    is nothing to draw.
+    What was not drawn when the files were examined is when it is first asked for, if it `draws` at
+    all. None where there is nothing to show.
     """
     if (examined := {View.BEFORE: change.before, View.AFTER: change.after}.get(view)) is not None:
         return store.blobs.path(examined)
-    if change.sides is None:
+    if change.sides is None or not draws:
         return None
     name = change.name if view is View.BOTH else f"{change.name}@{view}"
-    kept = store.blobs.apart("overlays", f"{proposal}-{name}")
+    kept = store.blobs.apart(_OVERLAYS, proposal, name)
     if not kept.all():
         async with _drawing(store):
             if not kept.all():
@@ -259,6 +262,17 @@ def _draw(blobs: Blobs, sides: tuple[Side, Side], process: str, view: View, kept
             bounded.run(f"designs.inspect:{target}", *told, process, str(out))
         out.touch()
         kept.put(out)
+
+
+async def sweep(store: Store) -> None:
+    """Throw away overlays that no page shows: of what was declined or taken back."""
+    folders = await asyncio.to_thread(store.blobs.apart(_OVERLAYS).folders)
+    async with store.view() as unit:  # after the folders, so that none is of a later proposal
+        shown = select(ProposalRow.id).where(ProposalRow.state.in_(model.SHOWN))
+        kept = set(await unit.session.scalars(shown))
+    for folder in folders:
+        if folder.name not in kept:
+            await asyncio.to_thread(store.blobs.apart(_OVERLAYS, folder.name).throw_away)
 
 
 # ── what it would become

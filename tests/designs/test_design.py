@@ -13,6 +13,7 @@ from designs.design import (
     DrawingFacts,
     File,
     MeshFacts,
+    NewRecipe,
     Part,
     Recipe,
     Release,
@@ -194,4 +195,11 @@ def test_a_record_holds_numbers_only(place, is_number, wrong):
 @pytest.mark.parametrize("turn", [1e308, 360.1, -361])
 def test_a_part_is_turned_around_once_at_most(turn):
     with pytest.raises(ValidationError, match="orientation_deg"):
-        Recipe(orientation_deg=(0, turn, 0))
+        NewRecipe(orientation_deg=(0, turn, 0))
+
+
+def test_a_release_from_before_a_bound_on_turns_is_read_as_it_is() -> None:
+    old = a_release(parts=(a_part(recipe=Recipe(orientation_deg=(0, 450, -720))),))
+    read = Release.model_validate_json(old.canonical())
+    assert (read, read.sha256) == (old, old.sha256)
+    assert b'"orientation_deg":[0.0,450.0,-720.0]' in read.canonical()

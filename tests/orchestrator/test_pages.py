@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from designs.design import Contributor
+from designs.design import Contributor, Recipe
 from orchestrator.app import create_app
 from orchestrator.catalogue import ancestry
 from orchestrator.dispatch.signing import Signer
@@ -286,6 +286,15 @@ async def test_an_expired_quote_is_asked_for_again(open_site: Site) -> None:
     assert late.status_code == 409
     again = await open_site.submit(expired, "/quotes")
     assert again.headers["location"] != path
+
+
+async def test_a_release_from_before_a_bound_on_turns_is_shown_and_ordered(site: Site) -> None:
+    (hook,) = site.town.release.parts
+    turned = hook.model_copy(update={"recipe": Recipe(orientation_deg=(0, 450, 0))})
+    await site.town.publish(parts=(turned,))
+    await site.town.open_lab("Near", 1, PRINTER)
+    assert "450" in (await site.get("/designs/hook")).words
+    assert "Hook" in (await site.get(await site.order())).words
 
 
 # ── who cannot make it

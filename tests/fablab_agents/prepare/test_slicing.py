@@ -89,6 +89,54 @@ def test_a_slicer_that_takes_too_much_memory_gives_up(
 
 
 @pytest.mark.usefixtures("slicer")
-def test_the_slicers_last_word_is_passed_on(tmp_path: Path, box_stl: Callable[..., Path]) -> None:
-    with pytest.raises(PrepareRefused, match="gave up"):
+def test_the_slicers_own_words_are_passed_on(tmp_path: Path, box_stl: Callable[..., Path]) -> None:
+    said = "gave up .* and said: Layer height can-t be greater than nozzle diameter"
+    with pytest.raises(PrepareRefused, match=said):
         sliced(box_stl(10, 10, 4), tmp_path, sandbox.Limits(), layer_height="0.9")
+
+
+@pytest.mark.usefixtures("slicer")
+@pytest.mark.parametrize(
+    ("size_mm", "said"),
+    [
+        ((0.05, 0.05, 10), "thinner than one line of this printer.*check the units"),
+        ((20, 20, 0.05), "lower than one layer.*check the units"),
+    ],
+)
+def test_what_is_too_thin_is_told_so(
+    tmp_path: Path, box_stl: Callable[..., Path], size_mm: tuple[float, ...], said: str
+) -> None:
+    with pytest.raises(PrepareRefused, match=said):
+        sliced(box_stl(*size_mm, at=(105, 105, 0)), tmp_path, sandbox.Limits())
+
+
+@pytest.mark.usefixtures("slicer")
+def test_what_stands_on_its_tip_is_told_so(tmp_path: Path) -> None:
+    tip, rim = (110, 110, 0), [(100, 100, 20), (120, 100, 20), (110, 120, 20)]
+    sides = [(tip, rim[(n + 1) % 3], rim[n]) for n in range(3)]
+    corners = [f"vertex {x} {y} {z}" for side in (rim, *sides) for x, y, z in side]
+    faces = [
+        "\n".join(("facet normal 0 0 0", "outer loop", *three, "endloop", "endfacet"))
+        for three in zip(*[iter(corners)] * 3, strict=True)
+    ]
+    (stl := tmp_path / "tip.stl").write_text("\n".join(("solid tip", *faces, "endsolid")))
+    with pytest.raises(PrepareRefused, match=r"nothing of it stands on the bed.*orientation_deg"):
+        sliced(stl, tmp_path, sandbox.Limits())
+
+
+ERROR = "[2026-12-01 01:08:33.69] [0x7fff] [error]   stl_open: an empty file"
+TRACE = "[2026-12-01 01:08:27.29] [0x7fff] [trace]   Initializing StaticPrintConfigs"
+FAR = "10 => Processing triangulated mesh"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ([ERROR, "/tmp/a/in.stl: Loading of a model file failed."], "stl_open- an empty file"),
+        ([TRACE, FAR, "It cannot be printed.", "Object name: in.stl", ""], "It cannot be printed."),
+        ([TRACE, FAR], "without a word"),
+    ],
+)
+def test_how_far_it_came_is_no_reason(said: list[str], told: str) -> None:
+    found = slicing._gave_up(sandbox.Ran(1, None, 1.0, "\n".join(said), "limits only"))
+    assert found.what.endswith(told)

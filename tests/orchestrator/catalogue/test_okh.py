@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from designs import okh
-from designs.design import Role
+from designs.design import Recipe, Role
 from designs.errors import DesignRefused, Finding, Severity
 from designs.geometry.drawing import drawing_facts, read_drawing
 from orchestrator.app import create_app
@@ -230,3 +230,21 @@ async def test_a_release_is_had_as_a_manifest(store: Store, tmp_path: Path) -> N
 )
 def test_what_a_file_is_for_by_its_name(name: str, role: Role) -> None:
     assert model.role(name, ()) is role
+
+
+async def test_a_turn_of_more_than_one_round_is_taken_in_by_no_door(
+    store: Store, tmp_path: Path
+) -> None:
+    once = "thickness_mm = 3\nrecipe = { orientation_deg = [0, 360, 0] }"
+    taken = FILES | {"okh.toml": MANIFEST.replace("thickness_mm = 3", once)}
+    published = await service.publish(store, written(tmp_path / "d", taken), Answers())
+    (plate,) = published.release.parts
+    assert plate.recipe == Recipe(orientation_deg=(0, 360, 0))
+    too_far = taken | {"okh.toml": taken["okh.toml"].replace("360", "361")}
+    with pytest.raises(DesignRefused, match=r"orientation_deg 2: 361 is out of bounds.*up to 360"):
+        await service.publish(store, written(tmp_path / "e", too_far), Answers())
+    old = plate.model_copy(update={"recipe": Recipe(orientation_deg=(0, 361, 0))})
+    elsewhere = published.release.model_copy(update={"parts": (old,), "version": "2.0.0"})
+    files = {name: tmp_path / "d" / name for name in taken}
+    with pytest.raises(DesignRefused, match=r"plate: orientation_deg 2.*up to 360"):
+        await intake.adopt(store, elsewhere, files)

@@ -10,12 +10,15 @@ import httpx
 import pytest
 
 from designs.design import OWN_WORK, Contributor
+from fablab_agents.protocol.attempts import State
 from orchestrator.app import secret
 from orchestrator.catalogue import keys
 from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.cli import recalls as cli
+from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow
 from orchestrator.makes import recall_api
 from orchestrator.makes import service as makes
+from orchestrator.makes.model import Verdict
 from orchestrator.makes.recalled import Listed
 from orchestrator.orders import service as orders
 from orchestrator.settings import Settings
@@ -251,7 +254,17 @@ async def closed(site: Site, kind: str) -> tuple[str, str, str]:
         row = await unit.session.get_one(ReleaseRow, sha256)
         row.private, row.key_sha256 = kind == "private", keys.kept(KEY)
         row.state = "pre_release" if kind == "pre-release" else "released"
-    return passport, path.rpartition("/")[2], sha256
+        (job,) = await orders.jobs_of(unit, order := path.rpartition("/")[2])
+        attempt = AttemptRow(
+            id="a-1", agent=job.agent, machine="printer-1", fence=1, state=State.FAILED,
+            release=sha256, part="hook", quantity=1, file="f" * 64, estimate_s=60, ticket="",
+            down_seq=1, offered_at=unit.now, not_after=unit.now, cause="hook.stl is too tall",
+        )  # fmt: skip
+        unit.session.add(attempt)
+        (await makes.find(unit, passport)).verdict = Verdict.CONFORMS
+        await unit.session.flush()
+        unit.session.add(AttemptJobRow(attempt="a-1", job=job.id))
+    return passport, order, sha256
 
 
 @pytest.mark.parametrize("kind", ["private", "pre-release"])
@@ -266,22 +279,35 @@ async def test_what_is_not_public_does_not_come_out_through_orders_and_passports
         "/api/recalls", f"/api/recalls/{opened['id']}", f"/api/recalls/{opened['id']}/units",
         f"/api/recalls/{opened['id']}/units.csv",
     ]  # fmt: skip
-    pages = ["/orders", f"/orders/{order}", "/recalls", f"/recalls/{opened['id']}"]
+    (job,) = (await site.get(f"/api/orders/{order}")).answer.json()["jobs"]
+    attempts = [f"/api/jobs/{job['id']}/attempts", "/api/attempts/a-1"]
+    doors = [*attempts, *doors]
+    pages = [
+        "/orders", f"/orders/{order}", "/recalls", f"/recalls/{opened['id']}", "/api/attempts",
+        f"/orders/{order}/delivery-note", f"/api/orders/{order}/delivery-note",
+        f"/api/recalls/{opened['id']}/jobs",
+    ]  # fmt: skip
     token = operator.client.headers.pop("Authorization")
     for door in doors + pages:
         said = (await site.get(door)).answer.text
         for secret_one in (sha256, "f" * 64, "Berta"):
             assert secret_one not in said, (door, secret_one)
     record = (await site.get(f"/p/{passport}.json")).answer.json()
-    assert record["design"]["part_title"] == "Hook"
-    assert (record["design"]["title"] == "Hook") is (kind == "private")
+    for title in ("part_title", "title"):
+        assert (record["design"][title] == "Hook") is (kind == "private")
     (listed,) = (await site.get("/api/orders")).answer.json()
     for told in (listed, (await site.get(f"/api/orders/{order}")).answer.json()):
         assert (told["title"] == "Hook") is (kind == "private")
         assert ("Hook 1.0.0" in told["confirmation"]) is (kind == "private")
     own = (await site.get(f"/orders/{order}")).words
     assert "Hook 1.0.0" in own, "the browser that ordered has the seal"
+    assert "hook.stl is too tall" in own
+    note = f"/orders/{order}/delivery-note"
+    assert "Hook" in (await site.get(note)).words
     site.client.cookies.clear()
+    for door in doors + pages:
+        said = (await site.get(door)).answer.text.lower()
+        assert kind == "private" or "hook" not in said, door
     other = (await site.get(f"/orders/{order}")).words
     for title in ("Hook, order", "Hook 1.0.0"):
         assert (title in other) is (kind == "private")

@@ -318,10 +318,15 @@ async def test_files_of_what_was_taken_back_are_not_handed_on(site: Site) -> Non
     path = "/api/designs/plate/proposals"
     made = (await site.api("POST", path, 201, data=said, files=sent)).json()
     file = f"/proposals/{made['id']}/files/{made['changes'][0]['after']}"
-    await site.api("GET", file, 200)
+    drawn = f"/proposals/{made['id']}/pictures/plate/both"
+    handed_on = (file, drawn)
+    for each in handed_on:
+        await site.api("GET", each, 200)
     await site.api("POST", f"/api/proposals/{made['id']}/withdraw", 200, json={"key": made["key"]})
-    await site.api("GET", file, 404)
-    assert file not in (await site.page(f"/proposals/{made['id']}")).answer.text
+    page = (await site.page(f"/proposals/{made['id']}")).answer.text
+    for each in handed_on:
+        await site.api("GET", each, 404)
+        assert each not in page
 
 
 async def test_where_only_the_operator_publishes_nobody_else_proposes(site: Site) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -603,3 +604,29 @@ async def test_what_cannot_be_laid_over_each_other_is_tried_once(
         assert await service.picture(store, "pr-000000000000", change, view) is None
     assert tries == [f"designs.inspect:{each}" for each in ("pictured", "pictured", "overlaid")]
     await store.close()
+
+
+async def test_overlays_that_no_page_shows_are_thrown_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.publish()
+    monkeypatch.setattr("designs.bounded.run", lambda *told: Path(told[-1]).write_bytes(b"png"))
+    rows = {
+        state: ProposalRow(
+            id=f"pr-{number:012}", design="plate", base=(await bench.newest()).sha256,
+            state=state, author="Cy", message="m", made_at=datetime.now(UTC), kept="",
+            changes=[], seen={},
+        )
+        for number, state in enumerate(ProposalState)
+    }  # fmt: skip
+    async with bench.store.unit() as unit:
+        unit.session.add_all(rows.values())
+    side = Side(sha256=bench.store.blobs.put(b"x"), format="stl")
+    change = PartChange(name="plate", title="", kind="", sentence="", sides=(side, side))
+    for row in rows.values():
+        assert await service.picture(bench.store, row.id, change, View.BOTH, draws=True)
+    folders = bench.store.blobs.apart("overlays").folders
+    assert {each.name for each in folders()} == {row.id for row in rows.values()}
+    await service.sweep(bench.store)
+    shown = {rows[ProposalState.OPEN].id, rows[ProposalState.ACCEPTED].id}
+    assert {each.name for each in folders()} == shown
