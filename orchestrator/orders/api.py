@@ -143,10 +143,13 @@ def _told(view: OrderView, row: OrderRow, closed: ReleaseState | None, is_open: 
 
 
 def _veiled(view: OrderView) -> OrderView:
-    """Without what tells of what it is: also what labs say of its jobs names parts and files."""
+    """Without what tells of what it is: what labs say of its jobs names parts and files, what its
+    price is made of names licensors.
+    """
     parts = dict.fromkeys(item.part for item in view.items)
     number = {part: f"part {place}" for place, part in enumerate(parts, 1)}
-    items = [item.model_copy(update={"part": number[item.part]}) for item in view.items]
+    priced = {"lines": (), "grants": ()}
+    items = [item.model_copy(update={"part": number[item.part], **priced}) for item in view.items]
     jobs = [job.model_copy(update={"part": number[job.part], "why": ""}) for job in view.jobs]
     told = {"title": "a design that is not public", "confirmation": "", "seal": ""}
     return view.model_copy(update=told | {"items": tuple(items), "jobs": tuple(jobs)})

@@ -299,6 +299,8 @@ async def test_what_is_not_public_does_not_come_out_through_orders_and_passports
     for told in (listed, (await site.get(f"/api/orders/{order}")).answer.json()):
         assert (told["title"] == "Hook") is (kind == "private")
         assert ("Hook 1.0.0" in told["confirmation"]) is (kind == "private")
+        (item,) = told["items"]
+        assert bool(item["lines"]) is (kind == "private")
     own = (await site.get(f"/orders/{order}")).words
     assert "Hook 1.0.0" in own, "the browser that ordered has the seal"
     assert "hook.stl is too tall" in own

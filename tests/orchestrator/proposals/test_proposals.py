@@ -601,7 +601,7 @@ async def test_what_cannot_be_laid_over_each_other_is_tried_once(
     side = Side(sha256=store.blobs.put(tmp_path / "x"), format="stl")
     change = PartChange(name="hook", title="Hook", kind="changed", sentence="", sides=(side, side))
     for view in (*View, *View):
-        assert await service.picture(store, "pr-000000000000", change, view) is None
+        assert await service.picture(store, "pr-000000000000", change, view, draws=True) is None
     assert tries == [f"designs.inspect:{each}" for each in ("pictured", "pictured", "overlaid")]
     await store.close()
 
