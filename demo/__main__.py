@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import shutil
 import signal
 import sys
@@ -207,7 +208,9 @@ class Demo:
         took = time.monotonic() - self.began
         self.say(f"{made} of {len(table)} parts made and conforming, {took:.0f} s")
         if not self.args.once:
-            self.say(f"The city stays open at {self.world.url} until Ctrl-C.")
+            self.say(f"The city stays open at {self.world.url} until Ctrl-C; for our commands type")
+            where = shlex.quote(str(self.world.data_dir))
+            self.say(f"  export COSMOLOCAL_SERVER={self.world.url} COSMOLOCAL_DATA_DIR={where}")
             while True:
                 time.sleep(3600)
         missing = any("missing" in row["why"] for row in unmade)

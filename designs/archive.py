@@ -200,8 +200,7 @@ def _too_much(what: str) -> Refused:
 def write(release: Release, path_of: Callable[[str], Path], out: IO[bytes]) -> None:
     """The release and every file of it as a zip; the same bytes each time.
 
-    `path_of` says where the file with that SHA-256 lies. Files are stored, not packed: what is
-    large in a design is packed already or must stay comparable.
+    `path_of` says where the file with that SHA-256 lies.
     """
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
         _add(packed, "README.txt", _READ_ME.format(sha256=release.sha256).encode())

@@ -399,9 +399,23 @@ def _leaves(tree: LicenseExpression) -> list[str]:
 
 def _texts(licence: str) -> list[tuple[str, str]]:
     tree = _parsed(licence)
-    rows = [(n, _ROWS[n].cite) for n in ([] if tree is None else _leaves(tree)) if n in _ROWS]
-    addresses = [(name, re.match(r"https?://[^\s,]+", cite)) for name, cite in rows]
-    return [(name, found[0]) for name, found in addresses if found]
+    names = [name for name in ([] if tree is None else _leaves(tree)) if name in _ROWS]
+    return [(name, address) for name in names if (address := _own_text(name))]
+
+
+def _own_text(licence: str) -> str | None:
+    """Where its own text stands; what a row cites is that of its first licence only."""
+    row = _ROWS[licence]
+    if cc := re.fullmatch(r"CC-((?:BY|SA)[A-Z-]*)-(\d\.\d)(?:-([A-Z]+))?", licence):
+        return (
+            f"https://creativecommons.org/licenses/{'/'.join(filter(None, cc.groups())).lower()}/"
+        )
+    cited = re.match(r"https?://[^\s,]+", row.cite)
+    if licence == row.ids[0] or " " in licence:
+        return cited[0] if cited else None
+    return (
+        None if licence.startswith("LicenseRef-") else f"https://spdx.org/licenses/{licence}.html"
+    )
 
 
 def _unknown(expression: str | None) -> Verdict:

@@ -63,6 +63,7 @@ def _own(_: str, told: Mapping[str, Any]) -> tuple[str, str]:
 
 
 _JSON: Final = "it is no JSON that can be read", "send one JSON object, in UTF-8"
+_EMPTY: Final = ("it is empty", "send one JSON object, such as {}")
 _TABLE: Final = _wants("an object or table with named fields")
 _TIME: Final = _wants("a time with its zone, such as 2026-11-30T14:00:00Z")
 _KINDS: Final[Sequence[tuple[str, _Words]]] = (
@@ -108,12 +109,13 @@ def told(errors: Iterable[Mapping[str, Any]], *, whole: str, without: int = 0) -
     return [
         Finding(
             severity=Severity.REFUSAL,
-            where=place(each["loc"][without:]) or whole,
+            where=where or whole,
             what=what,
             do=do[:1].upper() + do[1:],
         )
         for each in list(errors)[:_MOST]
-        for what, do in (words(each),)
+        for where in (place(each["loc"][without:]),)
+        for what, do in (_EMPTY if each["type"] == "missing" and not where else words(each),)
     ]
 
 

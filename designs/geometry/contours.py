@@ -4,6 +4,7 @@ It never closes a gap wider than the tolerance and never drops a line that belon
 what does not close is refused with the place.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ _MOST_MENDED = 20_000  # points of an outline that a hair's overlap is looked fo
 _SPECK_MM2 = 0.01
 _ALONG_MM = 0.1  # a line this close to an outline is a second drawing of it,
 _STUB_MM = 1.0  # even if it runs this far beyond
+_UNTANGLE = "Untangle it and export again"
 _AGAIN = "Close the outline in the drawing program and export it again"
 
 Line = NDArray[np.float64]  # (n, 2) in mm
@@ -140,7 +142,7 @@ def _ring(line: Line) -> Polygon:
         return polygon
     place = shapely.is_valid_reason(polygon).rpartition("[")[2].rstrip("]").split()
     spot = np.array([[float(v) for v in place]])
-    crossing = Misdrawn("an outline crosses itself", spot, "Untangle it and export again")
+    crossing = Misdrawn("an outline crosses itself", spot, _UNTANGLE)
     if len(line) > _MOST_MENDED:
         raise crossing
     mended = shapely.make_valid(polygon)
@@ -176,7 +178,18 @@ def _chained(loose: list[Line]) -> list[Line]:
     _refuse_tangle(joined)
     whole = shapely.union_all([LineString(line) for line in joined])
     merged = shapely.line_merge(whole) if isinstance(whole, MultiLineString) else whole
-    return [np.asarray(part.coords) for part in shapely.get_parts(merged)]
+    chains = [np.asarray(part.coords) for part in shapely.get_parts(merged)]
+    _refuse_crossing(joined, chains)
+    return chains
+
+
+def _refuse_crossing(lines: list[Line], chains: list[Line]) -> None:
+    """Loops that meet where no line has a point are one outline that crosses itself there."""
+    drawn = {tuple(point) for line in lines for point in line}
+    met = Counter(tuple(c[0]) for c in chains if np.array_equal(c[0], c[-1]))
+    spots = [spot for spot, loops in met.items() if loops > 1 and spot not in drawn]
+    if spots:
+        raise Misdrawn("an outline crosses itself", np.array(spots), _UNTANGLE)
 
 
 def _refuse_tangle(lines: list[Line]) -> None:

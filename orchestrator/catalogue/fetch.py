@@ -235,15 +235,11 @@ def clone(address: str, into: Path, ref: str = "HEAD", world: World | None = Non
         host = world.checked(address).hostname or ""
         config["http.curloptResolve"] = f"{host}:{world.port}:{_bracketed(world.reach(host))}"
         config |= {"http.sslCAInfo": world.trust_file} if world.trust_file else {}
-    spec = "HEAD" if ref == "HEAD" else ref
     depth = [] if bundle else ["--depth", "1"]
-    _git(config, ["init", "-q", "--bare", str(home)], address)
-    _git(
-        config, ["-C", str(home), "fetch", "-q", "--no-tags", *depth, "--", address, spec], address
-    )
-    _git(
-        config, ["-C", str(home), "archive", "--format=tar", "-o", str(into), "FETCH_HEAD"], address
-    )
+    where = "the bundle" if bundle else address
+    _git(config, ["init", "-q", "--bare", str(home)], where)
+    _git(config, ["-C", str(home), "fetch", "-q", "--no-tags", *depth, "--", address, ref], where)
+    _git(config, ["-C", str(home), "archive", "--format=tar", "-o", str(into), "FETCH_HEAD"], where)
 
 
 def _bracketed(ip: str) -> str:
@@ -265,16 +261,20 @@ _CAREFUL: Final = {
     "submodule.recurse": "false",
     "gc.auto": "0",
 }
+_UNREADABLE: Final = ("there is no repository that anybody may read", _USE)
 _GIT_SAYS: Final = (
-    ("couldn't find remote ref", "there is no such branch or tag"),
-    ("not found", "there is no repository that anybody may read"),
-    ("Authentication failed", "there is no repository that anybody may read"),
-    ("could not read Username", "there is no repository that anybody may read"),
-    ("redirect", "it has moved to another address"),
+    (
+        "couldn't find remote ref",
+        ("it has no such branch or tag", "Name one that it has, as `git ls-remote` lists them"),
+    ),
+    ("not found", _UNREADABLE),
+    ("Authentication failed", _UNREADABLE),
+    ("could not read Username", _UNREADABLE),
+    ("redirect", ("it has moved to another address", _USE)),
 )
 
 
-def _git(config: dict[str, str], words: list[str], address: str) -> None:
+def _git(config: dict[str, str], words: list[str], where: str) -> None:
     told = [piece for name, value in config.items() for piece in ("-c", f"{name}={value}")]
     quiet = {
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": "/nonexistent", "LC_ALL": "C",
@@ -290,14 +290,15 @@ def _git(config: dict[str, str], words: list[str], address: str) -> None:
         raise Refused("this server has no git", "the server", "Upload an archive instead") from None
     except subprocess.TimeoutExpired:
         do = "Give an archive of the release instead"
-        raise LimitExceeded(_TOO_SLOW, address[:100], do) from None
+        raise LimitExceeded(_TOO_SLOW, where[:100], do) from None
     said = done.stderr.decode("utf-8", "replace")
     if done.returncode < 0 or "File size limit" in said or "File too large" in said:
-        raise _too_large(address)
+        raise _too_large(where)
     if done.returncode != 0:
-        known = next((words for sign, words in _GIT_SAYS if sign in said), None)
         last = said.strip().splitlines()[-1][:120] if said.strip() else "no reason given"
-        raise Refused(known or f"git cannot read it ({last})", address[:100], _USE)
+        unknown = (f"git cannot read it ({last})", _USE)
+        what, do = next((words for sign, words in _GIT_SAYS if sign in said), unknown)
+        raise Refused(what, where[:100], do)
 
 
 def _bounded() -> None:

@@ -31,7 +31,14 @@ from designs.design import (
 from designs.design import Path as PlainPath
 from designs.errors import DesignRefused, Finding, Severity
 from designs.geometry.compare import same_shape, shape_words
-from designs.processes import FDM, LASER, PROCESSES, find_material, find_process
+from designs.processes import (
+    FDM,
+    LASER,
+    MATERIALS,
+    PROCESSES,
+    find_material,
+    find_process,
+)
 from orchestrator.catalogue import versions
 
 _NAME: Final = TypeAdapter[str](PlainPath)
@@ -424,9 +431,8 @@ def known_process(name: str, where: str) -> str:
 def known_material(name: str, where: str) -> str:
     found = find_material(name)
     if found is None:
-        raise refused(
-            f"nobody here knows the material {name!r}", where, "use its plain name, such as pla"
-        )
+        known = ", ".join(material.id for material in MATERIALS)
+        raise refused(f"nobody here knows the material {name!r}", where, f"use one of {known}")
     return found.id
 
 

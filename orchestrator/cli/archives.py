@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -71,7 +72,7 @@ def fetched(args: argparse.Namespace) -> int:
     except Answered as no:
         return refused(args, no)
     told = {"file": str(out), "bytes": size, "release": found["sha256"]}
-    return show(args, told, f"{out}: {size / 1e6:.1f} MB, release {found['sha256']}")
+    return show(args, told, f"{out}: {math.ceil(size / 1000):,} kB, release {found['sha256']}")
 
 
 def _saved(content: bytes, out: Path) -> int:
@@ -99,7 +100,10 @@ def _opened(packed: Path, wanted: str | None) -> tuple[str, int]:
     if not packed.is_file():
         raise Refused("there is no such file", str(packed), "Give the archive's path")
     with tempfile.TemporaryDirectory(prefix="verify-") as folder:
-        bounded.run("designs.archive:unpack", str(packed), folder, "")
+        try:
+            bounded.run("designs.archive:unpack", str(packed), folder, "")
+        except Refused as no:
+            raise Refused(no.what, packed.name, "Download it again") from None
         if not archive.is_release(Path(folder)):
             raise Refused("it is not the archive of a release", packed.name, "Download it again")
         release, files = archive.verify(Path(folder))

@@ -227,7 +227,8 @@ def _figures(facts: dict[str, Any] | None) -> str:
     if facts["kind"] == "image":
         return f"   {size} points"
     if facts["kind"] == "drawing":
-        cut = f"{facts['contours']} contours, {facts['cut_length_mm'] / 1000:.2f} m to cut"
+        contours = f"{facts['contours']} contour{'' if facts['contours'] == 1 else 's'}"
+        cut = f"{contours}, {facts['cut_length_mm'] / 1000:.2f} m to cut"
         return f"   {size} mm, {cut}"
     closed = "closed" if facts["watertight"] else f"{facts['open_edges']} open edges"
     plate = f", a plate {facts['plate']['thickness_mm']:g} mm thick" if "plate" in facts else ""

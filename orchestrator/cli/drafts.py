@@ -6,6 +6,7 @@ Keys are kept in a file that only their owner can read; they are printed once, w
 import argparse
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -122,16 +123,26 @@ def _register_release(commands: "Commands[argparse.ArgumentParser]") -> None:
     undoing.set_defaults(run=move, to="released")
     deprecating = more.add_parser("deprecate", help="say that it should not be chosen any more")
     deprecating.add_argument("--reason", required=True, help="as makers will read it")
-    deprecating.add_argument("--successor", metavar="RELEASE", help="what takes its place")
+    deprecating.add_argument(
+        "--successor", metavar="RELEASE", type=_hash, help="what takes its place"
+    )
     deprecating.set_defaults(run=move, to="deprecated")
     naming = more.add_parser("labs", help="the labs that a pre-release is for")
     naming.add_argument("--lab", action="append", required=True, help="id or name (repeat)")
     naming.set_defaults(run=name_labs)
     for each in (opening, undoing, deprecating, naming):
-        each.add_argument("release", metavar="RELEASE", help="its hash")
+        each.add_argument("release", metavar="RELEASE", type=_hash, help="its hash")
         each.add_argument("--draft", help="use the key of this draft")
         each.add_argument("--key", help="use this key")
         add_server(each)
+
+
+def _hash(words: str) -> str:
+    if re.fullmatch(r"[0-9a-f]{64}", words):
+        return words
+    raise argparse.ArgumentTypeError(
+        f"{words!r} is no hash of 64 digits: the design's page shows it, and publishing said it"
+    )
 
 
 def _of_draft(parser: argparse.ArgumentParser) -> None:

@@ -120,8 +120,8 @@ def _rest(args: argparse.Namespace, asked: list[tuple[str, str]], answer: dict[s
 def told(answer: dict[str, Any]) -> str:
     lines: list[str] = []
     for card in answer["designs"]:
-        size = " × ".join(f"{side:g}" for side in card["largest_mm"])
-        marks = [f"fits a {card['bed_mm']} mm bed"] if card["bed_mm"] else []
+        size = " × ".join(f"{round(side, 1):g}" for side in card["largest_mm"])
+        marks = [f"prints on a {card['bed_mm']} mm bed"] if card["bed_mm"] else []
         marks += ["DEPRECATED"] if card["deprecated"] else []
         marks += [f"made {card['made']} ×"] if card["made"] else []
         marks += ["made independently"] if card["made_independently"] else []

@@ -94,7 +94,9 @@ async def cancel_order(unit: Unit, order_id: str, why: str, *, looked: bool = Fa
             await orders.cancel_job(unit, job.id, why)
             cancelled.append(job.id)
     if not cancelled:
-        raise NothingToCancel(f"order {order_id} has no part that no machine has begun")
+        raise NothingToCancel(
+            f"nothing of order {order_id} can be cancelled: each part is begun, made or ended"
+        )
     return Cancelled(tuple(cancelled), tuple(kept))
 
 

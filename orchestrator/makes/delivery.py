@@ -30,7 +30,10 @@ routes = APIRouter(tags=["makes"])
 
 
 class Delivered(BaseModel):
-    """One accepted part. `lab` is None where nobody here knows the agent any more."""
+    """One accepted part. `lab` is None where nobody here knows the agent any more.
+
+    `simulated`: no real part; `attested`: a person says that it was made, no machine told us.
+    """
 
     passport: str
     part: str
@@ -38,6 +41,8 @@ class Delivered(BaseModel):
     lab: str | None
     address: str | None
     made_at: datetime
+    simulated: bool
+    attested: bool
     recalled: bool
 
 
@@ -98,6 +103,7 @@ async def _order(unit: Unit, order_id: str) -> OrderRow:
 async def _note(unit: Unit, request: Request, order: OrderRow) -> DeliveryNote:
     seen = await _seen(unit, request, order)
     made = [m for m in await service.of_order(unit, order.id) if m.verdict == Verdict.CONFORMS]
+    made.sort(key=lambda make: make.part)
     handed_over = order.handed_over_at or max((m.ended_at for m in made), default=unit.now)
     day, base = handed_over.date(), base_of(request)
     owed = [await _owed(unit, make, seen, base, day) for make in made]
@@ -139,6 +145,8 @@ async def _delivered(unit: Unit, make: MakeRow, seen: _Seen) -> Delivered:
         lab=lab.name if lab else None,
         address=lab.address if lab else None,
         made_at=make.ended_at,
+        simulated=make.simulated,
+        attested=make.attested,
         recalled=any(row.state != State.LIFTED for row in met),
     )
 

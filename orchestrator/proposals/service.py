@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 
 from designs import bounded, okh
 from designs.design import File, Part, Release
-from designs.errors import DesignRefused, Finding
+from designs.errors import DesignRefused, Finding, Severity
 from orchestrator.catalogue import ancestry, forks, keys, lineage, manifest, versions
 from orchestrator.catalogue import model as catalogue
 from orchestrator.catalogue import service as releases
@@ -308,7 +308,20 @@ async def _candidate(store: Store, base: ReleaseRow, paths: Mapping[str, Path]) 
     same = [part for part in known.values() if part is not None]
     older = [f for f in base.findings if any(_is_of(f["where"], part) for part in same)]
     kept = tuple(Finding.model_validate(plain) for plain in older)
-    return Candidate(release, (*kept, *findings, *catalogue.unlike_in(release)), pictures)
+    told = (*kept, *findings, *catalogue.unlike_in(release), *_idle(before, draft, paths))
+    return Candidate(release, told, pictures)
+
+
+def _idle(before: Release, draft: Draft, paths: Mapping[str, Path]) -> list[Finding]:
+    """Of each new file of which a part could be made and none is: it may have another name here."""
+    there, made_from = {file.name for file in before.files}, catalogue.needed(draft)
+    do = f"If it is to take the place of one, give it that name: {', '.join(made_from)}"
+    makeable = catalogue.FORMATS - {"step"}  # which is often the source of another
+    return [
+        Finding(severity=Severity.WARNING, where=name, what="no part is made from it", do=do)
+        for name in paths
+        if name not in {*there, *made_from} and catalogue.file_format(name) in makeable
+    ]
 
 
 def _draft(blobs: Blobs, before: Release, paths: Mapping[str, Path]) -> Draft:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from itertools import combinations
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -106,7 +107,9 @@ def test_every_page_fits_every_screen_and_can_be_read(look: Look, server: Server
     page = look("/orders", reduced_motion="reduce")  # colours change at once
     order = page.locator("main a").first.get_attribute("href")
     quote = _quote(page)
-    for path in ("/", "/labs", "/orders", order, quote, f"/p/{server.passport}", "/api/docs"):
+    made = f"/p/{server.passport}"
+    pages = ("/", "/designs/coat-hook", "/labs", "/orders", order, f"{order}/delivery-note")
+    for path in (*pages, quote, made, "/api/docs"):
         page.goto(path or "")
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
@@ -115,6 +118,23 @@ def test_every_page_fits_every_screen_and_can_be_read(look: Look, server: Server
             page.set_viewport_size({"width": width, "height": 900})
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{path} is {wide} wide on {width}"
+
+
+def test_no_name_on_a_map_covers_another(look: Look) -> None:
+    page = look("/designs/coat-hook")
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.reload()
+    south = page.get_by_role("link", name="Sägewerk Süd").get_attribute("data-at")
+    page.get_by_label("Latitude").fill(str(float((south or "").split(",")[0]) + 0.01))
+    page.keyboard.press("Tab")
+    names = ("you", "Sägewerk Süd", "Atelier Nord")
+    tips = [page.locator(".leaflet-tooltip", has_text=name) for name in names]
+    boxes = [tip.bounding_box() for tip in tips]
+    for one, other in combinations([box for box in boxes if box], 2):
+        across = min(b["x"] + b["width"] for b in (one, other)) - max(one["x"], other["x"])
+        down = min(b["y"] + b["height"] for b in (one, other)) - max(one["y"], other["y"])
+        assert min(across, down) <= 0
+    assert all(boxes)
 
 
 def _quote(page: Page) -> str:

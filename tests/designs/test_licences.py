@@ -379,6 +379,26 @@ def test_a_grant_says_why_it_falls_short():
     assert "Made under grant G-7 of Ada" in lines
 
 
+@pytest.mark.parametrize(
+    ("licence", "address"),
+    [
+        ("MIT", "https://spdx.org/licenses/MIT.html"),
+        ("ISC", "https://spdx.org/licenses/ISC.html"),
+        ("Unlicense", "https://spdx.org/licenses/Unlicense.html"),
+        ("CC0-1.0", "https://creativecommons.org/publicdomain/zero/1.0/legalcode"),
+        ("CC-BY-3.0-DE", "https://creativecommons.org/licenses/by/3.0/de/"),
+        ("CC-BY-NC-SA-2.5", "https://creativecommons.org/licenses/by-nc-sa/2.5/"),
+        ("CC-SA-1.0", "https://creativecommons.org/licenses/sa/1.0/"),
+        ("LicenseRef-scancode-public-domain", None),
+    ],
+)
+def test_a_notice_leads_to_the_text_of_its_own_licence(licence: str, address: str | None):
+    work = Work(title="Hook", version="1.0.0", licensor="Ada", source="https://a.org/hook")
+    lines = notices(judge(licence, Act.MAKE_FREE), work)
+    found = [line for line in lines if line.startswith(f"{licence}: ")]
+    assert found == ([f"{licence}: {address}"] if address else [])
+
+
 def test_notices_say_whose_which_and_where():
     verdict = judge("CERN-OHL-S-2.0", Act.MAKE_PAID)
     until = source_until(verdict, date(2028, 2, 29))

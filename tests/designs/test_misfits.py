@@ -72,3 +72,9 @@ def test_at_most_twenty_are_told_and_the_whole_has_a_name():
     with pytest.raises(ValidationError) as wrong:
         Order.model_validate_json("{")
     assert str(misfits.told(wrong.value.errors(), whole="the order")[0]).startswith("the order: ")
+
+
+def test_a_request_without_a_body_says_what_to_send():
+    nothing = {"type": "missing", "loc": ("body",), "input": None}
+    (finding,) = misfits.told([nothing], whole="the request", without=1)
+    assert str(finding) == "the request: it is empty. Send one JSON object, such as {}."

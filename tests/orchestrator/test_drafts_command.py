@@ -1,6 +1,7 @@
 """`cosmolocal draft` and `cosmolocal release`, as a designer types them, against a real server."""
 
 import json
+import re
 import stat
 import threading
 import time
@@ -102,12 +103,33 @@ def test_a_design_from_its_first_file_to_its_deprecation(typed: Typed, tmp_path:
     assert typed("draft", "show", second["id"])[0] == 1
 
 
+def test_a_release_is_taken_along_and_a_damaged_archive_is_fetched_again(
+    typed: Typed, tmp_path: Path
+) -> None:
+    plate, out = tmp_path / "plate.svg", tmp_path / "plate.zip"
+    plate.write_text(SQUARE)
+    draft = typed("draft", "new", str(plate))[1]["id"]
+    typed("draft", "say", draft, "--licence", "CERN-OHL-W-2.0", "--licensor", "Ana")
+    release = typed("draft", "publish", draft)[1]["sha256"]
+    status, words = typed("download", "plate", "--out", str(out), plain=True)
+    assert status == 0
+    assert re.fullmatch(rf"\S+plate.zip: [1-9]\d* kB, release {release}\n", words)
+    assert typed("verify", str(out))[1]["release"] == release
+    packed = bytearray(out.read_bytes())
+    packed[80] ^= 255
+    out.write_bytes(packed)
+    status, words = typed("verify", str(out), plain=True)
+    assert (status, "Download it again" in words) == (1, True)
+
+
 def test_every_word_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     for family in ("draft", "release"):
         with pytest.raises(SystemExit) as ended:
             main([family, "--help"])
         assert ended.value.code == 0
         assert capsys.readouterr().out.count(f"cosmolocal {family} ") >= 4
-    with pytest.raises(SystemExit) as wrong:
-        main(["release", "deprecate", "a" * 64])
-    assert wrong.value.code == 2
+    for words in (["deprecate", "a" * 64], ["undo", "coat-hook"]):
+        with pytest.raises(SystemExit) as wrong:
+            main(["release", *words])
+        assert wrong.value.code == 2
+    assert "the design's page shows it" in capsys.readouterr().err

@@ -11,10 +11,32 @@
     return node;
   }
 
-  function point(map, at, paint, words, above) {
+  const SIDES = { top: [0, -8], bottom: [0, 8], right: [8, 0], left: [-8, 0] };
+
+  function point(map, at, paint, words, side) {
     return L.circleMarker(at, { pane: "places", radius: 8, color: paint, fillColor: paint, fillOpacity: 0.9, weight: 2, interactive: false })
       .addTo(map)
-      .bindTooltip(text(words), { permanent: true, direction: above ? "top" : "bottom", offset: [0, above ? -8 : 8] });
+      .bindTooltip(text(words), { permanent: true, direction: side, offset: SIDES[side] });
+  }
+
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const within = (a, b) => a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom;
+
+  // Each name stands on a side of its point where it covers no other name or point, if there is one.
+  function settle(map, points) {
+    const frame = map.getContainer().getBoundingClientRect();
+    const taken = points.map((each) => each.getElement().getBoundingClientRect());
+    for (const each of points) {
+      const tip = each.getTooltip();
+      const put = (side) => {
+        Object.assign(tip.options, { direction: side, offset: SIDES[side] });
+        tip.update();
+        return tip.getElement().getBoundingClientRect();
+      };
+      const free = (side) => within(put(side), frame) && !taken.some((other) => meet(put(side), other));
+      const first = tip.options.direction;
+      taken.push(put([first, ...Object.keys(SIDES)].find(free) || first));
+    }
   }
 
   function ring(map, at, km) {
@@ -34,17 +56,19 @@
     map.createPane("places").style.zIndex = 620; // above the rings' words
     const all = labs.concat(place || []).map((p) => [p.lat, p.lon]);
     map.fitBounds(L.latLngBounds(all).pad(0.35), { maxZoom: 14 });
-    for (const lab of labs)
-      point(map, [lab.lat, lab.lon], colour(lab.chosen ? "--here" : "--lab"), lab.name, true);
-    const you = place ? chosen(map, labs, [place.lat, place.lon]) : null;
+    const points = labs.map((lab) => point(map, [lab.lat, lab.lon], colour(lab.chosen ? "--here" : "--lab"), lab.name, "top"));
+    const you = place ? chosen(map, labs, [place.lat, place.lon], points) : null;
+    if (!place) settle(map, points);
+    map.on("zoomend", () => settle(map, points));
     if (!you) L.control.scale({ imperial: false }).addTo(map);
     const form = box.dataset.form && document.getElementById(box.dataset.form);
     if (form) choose(map, form, you);
   }
 
   // The maker's place, its rings, and a line to every lab that makes something; moved as one.
-  function chosen(map, labs, at) {
-    const marker = point(map, at, colour("--you"), "you", false);
+  function chosen(map, labs, at, points) {
+    const marker = point(map, at, colour("--you"), "you", "bottom");
+    points.push(marker);
     let around = [];
     const move = (to) => {
       marker.setLatLng(to);
@@ -52,6 +76,7 @@
       around = surround(map, labs, to);
       for (const lab of labs.filter((each) => each.chosen))
         around.push(L.polyline([to, [lab.lat, lab.lon]], { color: colour("--here"), weight: 2, interactive: false }).addTo(map));
+      settle(map, points);
     };
     move(at);
     return move;

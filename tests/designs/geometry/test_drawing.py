@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,23 @@ def bow_tie(space):
     space.add_lwpolyline([(0, 0), (100, 100), (100, 0), (0, 100)], close=True)
 
 
+def bow_tie_of_lines(space):
+    corners = [(0, 0), (100, 100), (100, 0), (0, 100), (0, 0)]
+    for start, end in pairwise(corners):
+        space.add_line(start, end)
+
+
+def touching_at_a_corner(space):
+    for x, y in ((0, 0), (50, 50)):
+        corners = [(x, y), (x + 50, y), (x + 50, y + 50), (x, y + 50), (x, y)]
+        for start, end in pairwise(corners):
+            space.add_line(start, end)
+
+
+def test_two_outlines_of_lines_may_touch_at_a_corner(tmp_path):
+    assert len(read(tmp_path, dxf(touching_at_a_corner)).regions) == 2
+
+
 def with_dimension(space):
     square(space)
     space.add_linear_dim(base=(0, -20), p1=(0, 0), p2=(100, 0)).render()
@@ -194,6 +212,7 @@ def with_dimension(space):
         (fork, "more than two lines meet", "x 0.00, y 0.00"),
         (crossing, "cross each other", "mm"),
         (bow_tie, "crosses itself", "x 50.00, y 50.00"),
+        (bow_tie_of_lines, "crosses itself", "x 50.00, y 50.00"),
         (with_dimension, "drawing sheet", "model space"),
         (lambda space: space.add_text("hello"), "holds no lines", "drawing"),
         (lambda space: space.add_point((1, 1)), "holds no lines", "drawing"),

@@ -103,7 +103,12 @@ async def test_own_work_is_private_and_not_listed(store: Store, tmp_path: Path) 
         ("plate.svg", SQUARE, Answers(), "licence"),
         ("plate.svg", SQUARE, Answers(licence="Nobody-Knows-1.0"), "licence"),
         ("plate.svg", SQUARE, OPEN.model_copy(update={"process": "alchemy"}), "alchemy"),
-        ("plate.svg", SQUARE, OPEN.model_copy(update={"material": "unobtainium"}), "unobtainium"),
+        (
+            "plate.svg",
+            SQUARE,
+            OPEN.model_copy(update={"material": "unobtainium"}),
+            "use one of pla",
+        ),
         ("plate.svg", "<svg", OPEN, "plate.svg"),
         ("hook.stl", "solid x\nfacet", OPEN, "hook.stl"),
         ("notes.txt", "hello", OPEN, "nothing to make"),

@@ -46,6 +46,8 @@ async def test_from_a_new_draft_to_a_release_over_the_api(city: City):
     assert (early.status_code, early.json()["findings"][0]["where"]) == (422, "licence")
     answered = await city.client.patch(f"{door}/answers", json=ANSWERS, headers=key)
     assert answered.json()["ready"]
+    nothing = await city.client.post(f"{door}/publish", headers=key)
+    assert "it is empty. Send one JSON object" in nothing.json()["detail"]
     published = await city.client.post(f"{door}/publish", json={}, headers=key)
     assert published.status_code == 201
     sha256 = published.json()["sha256"]

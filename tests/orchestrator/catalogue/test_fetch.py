@@ -320,7 +320,7 @@ async def test_a_repository_that_has_moved_is_found_through_checked_redirects(
         ("/git/lantern.git", "", "HEAD", "not at the top"),
         ("/git/lantern.git", "software", "HEAD", "no file below software"),
         ("/git/lantern.git", "../..", "HEAD", "leads elsewhere"),
-        ("/git/lantern.git", "hardware", "v9", "no such branch or tag"),
+        ("/git/lantern.git", "hardware", "v9", "no such branch or tag. Name one"),
         ("/git/lantern.git", "hardware", "--upload-pack=touch /tmp/evil", "no branch or tag"),
         ("/git/none.git", "", "HEAD", "answers 404"),
         ("/page", "", "HEAD", "answers 404"),
@@ -343,6 +343,8 @@ async def test_a_bundle_is_a_repository_in_a_file(
     taken = intake.opened("lantern.bundle", bundle, tmp_path, "hardware")
     done = await intake.publish(store, taken, Answers())
     assert done.release.design == "table-lantern"
+    with pytest.raises(Refused, match="the bundle: it has no such branch or tag"):
+        intake.opened("lantern.bundle", bundle, tmp_path, "hardware", "v9")
     bundle.write_bytes(b"# v2 git bundle\nrubbish")
     (tmp_path / "again").mkdir()
     with pytest.raises(Refused):

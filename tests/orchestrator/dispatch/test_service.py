@@ -371,7 +371,7 @@ async def test_an_order_is_cancelled_as_far_as_no_machine_has_begun(city: City):
     assert (await city.job(waiting)).state == JobState.CANCELLED
     assert (await city.job(begun)).state == JobState.OFFERED
     async with city.store.unit() as unit:
-        with pytest.raises(service.NothingToCancel):
+        with pytest.raises(service.NothingToCancel, match="each part is begun, made or ended"):
             await service.cancel_order(unit, order, "again")
         with pytest.raises(KeyError):
             await service.cancel_order(unit, "o-none", "nobody's")

@@ -97,6 +97,22 @@ async def test_note_and_passport_name_grant_and_day_and_no_clean_up_takes_the_so
     )
 
 
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [({"simulated": True}, "simulated machine"), ({"attested": True}, "attested by a person")],
+)
+async def test_the_note_says_what_no_machine_made(
+    operator: Site, how: dict[str, bool], words: str
+) -> None:
+    await operator.town.publish()
+    agent = await operator.town.open_lab("Near", 1, PRINTER)
+    passport = await finished(operator, agent, "Ona", **how)
+    order = (await operator.client.get(f"/api/makes/{passport}")).json()["order_id"]
+    note = (await operator.client.get(f"/api/orders/{order}/delivery-note")).json()
+    assert note["parts"][0].items() >= ({"simulated": False, "attested": False} | how).items()
+    assert words in (await operator.get(f"/orders/{order}/delivery-note")).words
+
+
 @pytest.mark.parametrize("way", ["remove", "throw_away"])
 def test_there_is_no_way_to_lose_a_file_of_a_release(way: str) -> None:
     assert not hasattr(Blobs, way)

@@ -251,6 +251,16 @@ async def test_a_design_without_manifest_takes_a_changed_and_a_new_file(bench: B
 # ── accepted
 
 
+async def test_a_new_file_that_no_part_is_made_from_is_said(bench: Bench) -> None:
+    await bench.publish()
+    wrong = await bench.propose({"plates.svg": WIDER, "words.md": NOTES})
+    (finding,) = Seen.model_validate(wrong.seen).findings
+    assert str(finding).startswith("plates.svg: no part is made from it.")
+    assert "plate.svg" in finding.do
+    right = await bench.propose({"plate.svg": WIDER})
+    assert not Seen.model_validate(right.seen).findings
+
+
 async def test_an_accepted_proposal_is_the_next_release_and_names_its_author(bench: Bench) -> None:
     base = await bench.publish("plate", "lid")
     row = await bench.accept(await bench.propose({"plate.svg": WIDER}), Terms(share=10, did="hole"))
