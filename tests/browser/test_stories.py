@@ -64,14 +64,14 @@ def test_from_the_catalogue_to_an_order_that_is_followed_live(look: Look, server
     expect(page).to_have_url(re.compile("/orders/o-"))
     page.evaluate("window.sameDocument = true")
     piece = page.locator(".pieces")
-    expect(piece).to_contain_text("Printer 1 at Atelier Nord, ready about", timeout=30_000)
+    expect(piece).to_contain_text("Printer 1 at Atelier Nord, ready about", timeout=90_000)
 
     async def offer(unit: Unit) -> None:
         (job,) = await orders.planned_jobs(unit)
         await orders.offer_job(unit, job.id, "a-2")
 
     server.do(offer)
-    expect(piece).to_contain_text("at a lab", timeout=10_000)
+    expect(piece).to_contain_text("at a lab", timeout=60_000)
     assert page.evaluate("window.sameDocument")
 
 
