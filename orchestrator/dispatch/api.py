@@ -30,7 +30,7 @@ class AttemptView(BaseModel):
     release: str | None
     """None where the design is not for whoever asks."""
     part: str | None
-    """None of a pre-release that is not for whoever asks; nor do they read anybody's words on it."""
+    """None of a pre-release that is not for whoever asks; nor do they read a word about it."""
     quantity: int
     estimate_s: int
     offered_at: datetime
