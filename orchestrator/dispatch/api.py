@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -29,7 +30,7 @@ class AttemptView(BaseModel):
     release: str | None
     """None where the design is not for whoever asks."""
     part: str | None
-    """None of a pre-release that is not for whoever asks; they read no `cause` either."""
+    """None of a pre-release that is not for whoever asks; nor do they read a word about it."""
     quantity: int
     estimate_s: int
     offered_at: datetime
@@ -75,10 +76,14 @@ async def _views(unit: Unit, request: Request, rows: Sequence[AttemptRow]) -> li
     return [_told(attempt_view(row), hidden.get(row.release)) for row in rows]
 
 
+_UNTOLD: Final = dict.fromkeys(("part", "program_facts", "stop_why", "consent")) | {"cause": ""}
+"""Of a pre-release: the part, and what labs, operator and maker say, which may name it."""
+
+
 def _told(view: AttemptView, closed: ReleaseState | None) -> AttemptView:
     if closed is None:
         return view
-    unknown = {"part": None, "cause": ""} if closed is ReleaseState.PRE_RELEASE else {}
+    unknown = _UNTOLD if closed is ReleaseState.PRE_RELEASE else {}
     return view.model_copy(update={"release": None} | unknown)
 
 

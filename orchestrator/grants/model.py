@@ -173,16 +173,30 @@ def permit(
 
 
 def _granted(step: Step, lab: Lab, on: date, units: int, act: Act) -> tuple[Grant | None, str]:
-    """The first grant that lifts what the licence holds back, or why none does."""
-    why = licences.judge(step.licence, act).why
+    """The first grant that lifts what the licence holds back and is not undercut, or why none does.
+
+    A lab to which two are given would use the one that asks less.
+    """
+    why, lift = licences.judge(step.licence, act).why, list[Grant]()
     for each in step.grants:
         if meets(each, step, lab):
             asked = Asked(on=on, units=units, units_before=each.used)
             verdict = licences.judge(step.licence, act, each.grant, asked)
-            if verdict.grant is not None:
-                return verdict.grant, ""
             why = verdict.why
+            lift += [verdict.grant] if verdict.grant else []
+    for grant in lift:
+        if not any(_undercuts(other, grant) for other in lift):
+            return grant, ""
     return None, f"{step.title} {step.version}, {why}"
+
+
+def _undercuts(one: Grant, other: Grant) -> bool:
+    """Whether it asks less, and nothing more; fees in two currencies are not compared."""
+    fee, share = one.fee_cents or 0, one.share_pct or 0
+    its_fee, its_share = other.fee_cents or 0, other.share_pct or 0
+    if (fee, share) == (its_fee, its_share) or (fee and one.currency != other.currency):
+        return False
+    return fee <= its_fee and share <= its_share
 
 
 def lacking(line: Iterable[Step], act: Act = Act.MAKE_PAID) -> Iterable[Step]:

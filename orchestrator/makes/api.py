@@ -27,7 +27,7 @@ class MakeView(BaseModel):
     release: str | None
     """None, as `file`, where the design is not for whoever asks."""
     part: str | None
-    """None of a pre-release that is not for whoever asks."""
+    """None, as `inspection`, of a pre-release that is not for whoever asks."""
     process: str
     material: str
     agent: str
@@ -53,8 +53,8 @@ def make_view(row: MakeRow, closed: ReleaseState | None = None) -> MakeView:
     view = MakeView.model_validate(row, from_attributes=True)
     if closed is None:
         return view
-    part = None if closed is ReleaseState.PRE_RELEASE else row.part
-    return view.model_copy(update={"release": None, "file": None, "part": part})
+    unknown = {"part": None, "inspection": None} if closed is ReleaseState.PRE_RELEASE else {}
+    return view.model_copy(update={"release": None, "file": None} | unknown)
 
 
 async def _views(unit: Unit, request: Request, rows: Sequence[MakeRow]) -> list[MakeView]:

@@ -150,9 +150,9 @@ _MEANT: Final[Mapping[str, str]] = {
 def due(plan: Plan, accepted: Sequence[Collection[int]]) -> tuple[int, ...]:
     """The checks, by number, that a part cannot be accepted without.
 
-    `accepted`: for each part of the same order accepted before, in turn, the checks that were read
-    on it. A check for one part in n is due when none of the last n - 1 had it: so the first part
-    has them all, and one that was not accepted counts for nothing.
+    `accepted`: for each part of the same order and file accepted before, in turn, the checks that
+    were read on it. A check for one part in n is due when none of the last n - 1 had it: so the
+    first part has them all, and one that was not accepted counts for nothing.
     """
     return tuple(
         number

@@ -68,7 +68,7 @@ async def record(unit: Unit, make: MakeRow, base: str, hidden: Hidden) -> Record
             "design": design,
             "made": await _made(unit, make),
             "material": _material(make, part),
-            "quality": _quality(make, part, checks),
+            "quality": _quality(make, part, checks, told=state is not ReleaseState.PRE_RELEASE),
             "licence_notices": [*owed.notices],
             "source_until": owed.until.isoformat() if owed.until else None,
             "stands_on": [] if state else await _stands_on(unit, release),
@@ -192,7 +192,8 @@ def _material(make: MakeRow, part: Part | None) -> Record:
     }
 
 
-def _quality(make: MakeRow, part: Part | None, checks: model.Plan) -> Record:
+def _quality(make: MakeRow, part: Part | None, checks: model.Plan, *, told: bool) -> Record:
+    """`told`: with the words of whoever inspected it."""
     seen = None if make.inspection is None else Inspection.model_validate(make.inspection)
     found: Record = {
         "tolerance_mm": part.tolerance_mm if part else None,
@@ -210,9 +211,9 @@ def _quality(make: MakeRow, part: Part | None, checks: model.Plan) -> Record:
         "inspected_at": _at(make.inspected_at),
         "outline_off_mm": seen.outline_mm,
         "volume_off_pct": seen.volume_pct,
-        "missing": [*seen.missing],
-        "extra": [*seen.extra],
-        "note": seen.note,
+        "missing": [*seen.missing] if told else [],
+        "extra": [*seen.extra] if told else [],
+        "note": seen.note if told else None,
         "readings": [
             {
                 **each.model_dump(mode="json"),

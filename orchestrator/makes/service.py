@@ -154,6 +154,7 @@ class Asked:
 
 
 async def plan(unit: Unit, make: MakeRow) -> Asked:
+    """One part in so many is one of those made from the same file: another has another shape."""
     part = (await catalogue.release(unit, make.release)).part(make.part)
     checks = part.inspection if part else ()
     if not checks:
@@ -164,6 +165,7 @@ async def plan(unit: Unit, make: MakeRow) -> Asked:
             MakeRow.order_id == make.order_id,
             MakeRow.release == make.release,
             MakeRow.part == make.part,
+            MakeRow.file == make.file,
             MakeRow.id != make.id,
             MakeRow.verdict == Verdict.CONFORMS,
         )

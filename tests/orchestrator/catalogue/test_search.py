@@ -356,19 +356,27 @@ def test_pages_put_together_are_the_whole(
     assert pages == whole
 
 
-def test_a_page_beyond_what_is_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("price", [finder._PRICE, -1], ids=["by words", "newest first"])
+def test_a_page_beyond_what_is_counted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, price: int
+) -> None:
+    """Also where PostgreSQL goes through all designs, as it does of words that many have."""
     monkeypatch.setattr(finder, "BOUND", 5)
+    monkeypatch.setattr(finder, "_PRICE_OF_NUMBERS", price)
     titles = ["hook", "lamp", "stool"]
     made = [
         Made(
-            a_release(f"design-{n:02}", [a_part(0, "3d_printing_fdm", "pla", (40, 40, 40))],
-                      title=titles[n % 3], function="hook" if n % 2 else "lamp"),
+            a_release(
+                f"design-{n:02}",
+                [a_part(0, "3d_printing_fdm", "pla", (40, 40, 40 if n % 5 else 400))],
+                title=titles[n % 3], function="hook" if n % 2 else "lamp",
+            ),
             Standing(f"{n:064x}", NOON + timedelta(minutes=n)),
         )
         for n in range(30)
     ]  # fmt: skip
     bench.run(bench.fill(made))
-    query = replace(read([("q", "hook")]).query, limit=4)
+    query = replace(read([("q", "hook"), ("volume_max", "100")]).query, limit=4)
     found, pages = bench.run(bench.find(query)), []
     assert (found.total, found.more, found.facets) == (5, True, None)
     while True:

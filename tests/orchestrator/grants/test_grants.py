@@ -105,6 +105,34 @@ def test_one_more_grant_takes_nothing_away_and_none_gives_nothing(
         assert model.permit(bare, lab, TODAY, 1).why
 
 
+EUR, CHF = {"currency": "EUR"}, {"currency": "CHF"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [
+        ([{}, {}], 0),
+        ([{"fee_cents": 500, **EUR}, {}], 1),
+        ([{"fee_cents": 500, **EUR}, {"fee_cents": 499, **EUR}, {"fee_cents": 498, **EUR}], 2),
+        ([{"fee_cents": 500, **EUR}, {"fee_cents": 1, **CHF}], 0),
+        ([{"fee_cents": 5, **CHF}, {"fee_cents": 5, **EUR}, {"fee_cents": 0, **EUR}], 2),
+        ([{"fee_cents": 500, **EUR}, {"share_pct": 1}], 0),
+        ([{"fee_cents": 5, "share_pct": 2, **EUR}, {"share_pct": 2}, {"share_pct": 3}], 1),
+        ([{"fee_cents": 5, **EUR}, {"until": TODAY - timedelta(days=1)}], 0),
+    ],
+)  # fmt: skip
+def test_of_two_grants_that_cover_a_lab_the_one_that_asks_less_is_used(
+    asked: list[dict[str, Any]], used: int
+) -> None:
+    grants = [
+        Grant(number=f"g-{n}", by="Cy", acts=frozenset({Act.MAKE_PAID}), **each)
+        for n, each in enumerate(asked)
+    ]
+    known = tuple(Recorded(each, NC, Whom.EVERYBODY, "") for each in grants)
+    said = model.permit([Step("Lamp", "1.0.0", NC, "Cy", "lamp", known)], Lab("a", ""), TODAY, 1)
+    assert said.grants == (grants[used],)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

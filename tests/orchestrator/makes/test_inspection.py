@@ -193,6 +193,11 @@ async def test_readings_are_kept_and_sampling_goes_over_an_order(city: City) -> 
         kept = await service.find(unit, first.id)
         assert service.read_on(kept) == {1, 2, 3, 4}
         assert (await service.plan(unit, second)).due == (1, 3)
+    async with city.store.unit() as unit:
+        row = await service.find(unit, second.id)
+        row.file, own = "e" * 64, row.file
+        assert (await service.plan(unit, row)).due == (1, 2, 3, 4), "the first from another file"
+        row.file = own
     await inspected(city, second.id, found(Verdict.CONFORMS, GOOD[0], GOOD[2]))
     assert [(await city.job(each)).state for each in jobs] == ["received", "received", "wanted"]
 

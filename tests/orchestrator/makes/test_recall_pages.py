@@ -18,7 +18,7 @@ from orchestrator.cli import recalls as cli
 from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow
 from orchestrator.makes import recall_api
 from orchestrator.makes import service as makes
-from orchestrator.makes.model import Verdict
+from orchestrator.makes.model import Inspection, Kind, Verdict
 from orchestrator.makes.recalled import Listed
 from orchestrator.orders import service as orders
 from orchestrator.settings import Settings
@@ -259,6 +259,8 @@ async def closed(site: Site, kind: str) -> tuple[str, str, str]:
             id="a-1", agent=job.agent, machine="printer-1", fence=1, state=State.FAILED,
             release=sha256, part="hook", quantity=1, file="f" * 64, estimate_s=60, ticket="",
             down_seq=1, offered_at=unit.now, not_after=unit.now, cause="hook.stl is too tall",
+            program_facts={"notes": ["hook.stl was turned"]}, stop_why="no hook any more",
+            consent="two hooks are fine",
         )  # fmt: skip
         unit.session.add(attempt)
         (await makes.find(unit, passport)).verdict = Verdict.CONFORMS
@@ -350,3 +352,27 @@ async def test_a_passport_has_the_address_that_the_server_is_known_by(site: Site
     record = (await site.get(f"/p/{passport}.json")).answer.json()
     assert record["address"] == f"https://made.example/p/{passport}"
     assert record["design"]["source"] == f"https://made.example/releases/{sha256}"
+
+
+@pytest.mark.parametrize("kind", ["private", "pre-release"])
+async def test_what_an_inspector_says_of_a_pre_release_is_kept_back(
+    site: Site, operator: Site, kind: str
+) -> None:
+    passport, order, _ = await closed(operator, kind)
+    async with site.town.store.unit() as unit:
+        seen = Inspection(
+            verdict=Verdict.CONFORMS, kind=Kind.PERSON, inspector="Ona", note="the hook holds",
+            missing=("hook tip",), extra=("hook rim",),
+        )  # fmt: skip
+        make = await makes.find(unit, passport)
+        make.inspection, make.inspected_at = seen.model_dump(mode="json"), unit.now
+    doors = [f"/api/makes/{passport}", f"/api/orders/{order}/makes"]
+    doors += [f"/p/{passport}", f"/p/{passport}.json", f"/p/{passport}.html"]
+    for door in doors:
+        assert "the hook holds" in (await operator.get(door)).answer.text, door
+    del operator.client.headers["Authorization"]
+    site.client.cookies.clear()
+    for door in doors:
+        said = (await site.get(door)).answer.text.lower()
+        assert ("hook" in said) is (kind == "private"), door
+        assert "conforms" in said, door

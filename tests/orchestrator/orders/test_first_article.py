@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from designs.design import Alternative
 from fablab_agents.protocol.attempts import State
 from orchestrator.dispatch import offers, records
+from orchestrator.dispatch.firsts import FirstArticles
 from orchestrator.dispatch.pages import _of_job
 from orchestrator.dispatch.signing import Signer
-from orchestrator.dispatch.tables import AttemptJobRow
+from orchestrator.dispatch.tables import AttemptJobRow, AttemptRow
+from orchestrator.labs import service as labs
 from orchestrator.orders import model, service
 from orchestrator.orders.model import IllegalMove, JobState
 from tests.orchestrator.dispatch.conftest import PRINTER
@@ -161,6 +163,43 @@ async def test_machines_that_are_sent_another_file_begin_with_one_piece_again(
     assert await offered(p4=usual, p5=other[0]) == {"p3", "p4"}, "of the old file any"
     await ended("p3")
     assert await offered(p2=other[1]) == {"p2", "p4", "p5"}
+
+
+STANDS = [
+    # state of the other piece, its attempt, that one's file, whose order: may one more begin?
+    (JobState.OFFERED, "a-1", "e", 0, False),
+    (JobState.MADE, "a-1", "e", 0, False),
+    (JobState.RECEIVED, "a-1", "e", 0, True),
+    (JobState.ABANDONED, None, "e", 0, False),
+    (JobState.WANTED, None, "e", 0, True),
+    (JobState.OFFERED, "a-2", "e", 0, True),
+    (JobState.OFFERED, "a-1", "f", 0, True),
+    (JobState.OFFERED, "a-1", "e", 1, True),
+]
+
+
+async def test_which_pieces_hold_back_the_next_from_their_file(town: Town) -> None:
+    await town.open_lab("Usual", 1, PRINTER)
+    other = await town.open_lab("Other", 2, PRINTER.model_copy(update={"model": "mk4"}))
+    placed = [await town.order(await town.quote(quantity=3)) for _ in range(2)]
+    for state, current, file, whose, may in STANDS:
+        async with town.store.unit() as unit:
+            aside = await unit.session.begin_nested()
+            _, begun, _ = placed[whose]
+            job = await service.job(unit, begun)
+            job.state, job.attempt = state, current
+            attempt = AttemptRow(
+                id="a-1", agent=other, machine="printer-1", fence=1, state=State.RUNNING,
+                release=job.release, part=job.part, quantity=1, file=file * 64, estimate_s=60,
+                ticket="", down_seq=1, offered_at=unit.now, not_after=unit.now,
+            )  # fmt: skip
+            unit.session.add(attempt)
+            await unit.session.flush()
+            unit.session.add(AttemptJobRow(attempt="a-1", job=begun))
+            (there,) = [each for each in await labs.machines(unit) if each.agent == other]
+            last = await service.job(unit, placed[0][2])
+            assert await FirstArticles(unit).lets(last, there) is may, (state, current, file, whose)
+            await aside.rollback()
 
 
 def test_the_maker_agrees_to_the_first_article() -> None:
