@@ -62,6 +62,7 @@ printer = Ours
 
 T = TypeVar("T")
 _ASKS: Final = "Send G-Code to printer host"
+_REFUSED: Final = "PrusaSlicer error"
 _UPLOAD, _AND_PRINT = (230, 198), (346, 198)
 """Where its two buttons are in that window."""
 
@@ -111,17 +112,21 @@ def tried(folder: Path, pictures: Path | None) -> int:
                 slice_and_send(display, way.button)
                 wait_s = PATIENCE_S if way.knows else 20.0
                 came = within(wait_s, lambda draft=draft: files(server, draft))
+                refused = bool(windows(display, _REFUSED))
                 if pictures:
                     picture(display, pictures / f"{name}.png")
-            wrong += told(name, way, came)
+            wrong += told(name, way, came, refused)
     print("as it must be" if not wrong else f"NOT as it must be: {wrong} of {len(WAYS)}")
     return 1 if wrong else 0
 
 
-def told(name: str, way: Way, came: list[dict[str, Any]]) -> bool:
+def told(name: str, way: Way, came: list[dict[str, Any]], refused: bool) -> bool:
     """Print what came; whether that is wrong."""
     shown = [f"{each['name']}, {each['role']}, {each['size_bytes']:,} bytes" for each in came]
-    print(f"{name:<18} {'; '.join(shown) or 'nothing came'}", flush=True)
+    said = ", and PrusaSlicer says that it was refused" if refused else ""
+    print(f"{name:<18} {'; '.join(shown) or 'nothing came'}{said}", flush=True)
+    if refused is way.knows:
+        return True
     if not way.knows:
         return bool(came)
     right = len(came) == 1 and (came[0]["name"], came[0]["role"]) == ("cube.gcode", "program")

@@ -226,11 +226,11 @@ class _Asked:
     def _select(self, tier: int, after: Cursor | None, rare: bool) -> Select[int, int, str]:
         if not (self.words or self.fields):
             key, sources, kinds = _DESIGN.c.id, _DESIGN, _DESIGN.c.kinds
-            where = list(self.numbers)
+            where = [*self.numbers, *self._within(key, tier, after)]
         elif self.sqlite:
             key, kinds = _WORDS.c.rowid, _DESIGN.c.kinds
             sources = _WORDS.join(_DESIGN, _DESIGN.c.id == key)
-            where = [self._matching(tier), *self.numbers]
+            where = [self._matching(tier), *self.numbers, *self._within(key, tier, after)]
         else:
             named = self._rarely(tier, after) if rare else _WORDS
             key = named.c.id
@@ -238,8 +238,7 @@ class _Asked:
             its = select(_DESIGN.c.kinds).where(_DESIGN.c.id == key, *self.numbers).offset(0)
             design = its.lateral()
             sources, kinds = named.join(design, true()), design.c.kinds
-            where = [] if rare else [self._matching(tier)]
-        where += self._within(key, tier, after)
+            where = [] if rare else [self._matching(tier), *self._within(key, tier, after)]
         columns = literal_column(str(tier), Integer).label("tier"), (-key).label("back"), kinds
         return select(*columns).select_from(sources).where(*where).order_by(key.desc())
 
