@@ -175,7 +175,7 @@ def solid_look(mesh: Mesh, wanted: Wanted | None) -> SolidLook:
     facts, edges, seen = mesh_facts(mesh), flaws.edges(mesh), solid_seen(mesh)
     doubt = flaws.unit_doubt(max(facts.size_mm))
     # Open and crowded edges are shown with their places where a printer is asked about them.
-    told = gapped(mesh.gaps) if wanted else None
+    told = gapped(mesh.odd) if wanted and mesh.gaps else None
     own = (
         *(note for note in mesh.notes if note != told),
         *flaws.findings(mesh, edges, branched=wanted is None),

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from designs.errors import Finding, Severity
-from designs.geometry.mesh import Indices, Mesh, Points
-from designs.geometry.where import pieces
+from designs.geometry.mesh import Mesh, Points
+from designs.geometry.where import Pieces, pieces
 
 _MOST_SHELLS = 400
 _PAIRS = 20_000_000  # (edge, triangle) pairs tried for all shells together
@@ -121,7 +121,7 @@ def _crossing(mesh: Mesh) -> Iterator[Finding]:
             if left > 0 and (
                 _cuts(one, other)
                 or _cuts(other, one)
-                or (volume[i] > 0 and volume[j] > 0 and _shares(corners, shell, (i, j), lo, hi))
+                or (volume[i] > 0 and volume[j] > 0 and _shares(corners, each, (i, j), lo, hi))
             ):
                 found += 1
                 place = place or " to ".join(_at(p) for p in (lo, hi))
@@ -169,16 +169,26 @@ def _hits(start: Points, way: Points, a: Points, u: Points, v: Points) -> NDArra
         return np.logical_and.reduce([x > _DEEP_MM for x in (*far, ends)])
 
 
-def _shares(corners: Points, shell: Indices, pair: tuple[int, int], lo: Points, hi: Points) -> bool:
-    """Whether a corner or the middle of a triangle of one shell lies well inside the other."""
+def _shares(corners: Points, each: Pieces, pair: tuple[int, int], lo: Points, hi: Points) -> bool:
+    """Whether a corner or the middle of a triangle of one shell lies well inside the other, and in
+    no hollow of it.
+    """
     for i, j in (pair, pair[::-1]):
-        own, other = corners[shell == i], corners[shell == j]
+        own, other = corners[each.of_face == i], corners[each.of_face == j]
         points = np.concatenate([own.mean(axis=1), own.reshape(-1, 3)])
         within = ((points >= lo) & (points <= hi)).all(axis=1)
         chosen = points[within][:: max(1, int(within.sum()) // _SAMPLES)]
-        if any(_holds(other, point) for point in chosen):
+        if any(_holds(other, point) and _is_filled(corners, each, i, point) for point in chosen):
             return True
     return False
+
+
+def _is_filled(corners: Points, each: Pieces, own: int, point: Points) -> bool:
+    """Whether more solids than hollows hold a point, its own shell aside."""
+    around = ((each.low <= point) & (each.high >= point)).all(axis=1)
+    around[own] = False
+    holding = [k for k in np.flatnonzero(around) if _holds(corners[each.of_face == k], point)]
+    return float(np.sign(each.volume_mm3[holding]).sum()) > 0
 
 
 def _holds(corners: Points, point: Points) -> bool:
