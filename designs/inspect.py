@@ -192,7 +192,8 @@ def sheet_look(drawing: Drawing, wanted: Wanted | None, thickness_mm: float | No
     if wanted is not None:
         process, material, _ = wanted
         made = remarks(seen, facts, process, material, thick)
-    own = (*drawing.notes, *_thickness(drawing, thickness_mm))
+    doubt = flaws.unit_doubt(max(facts.size_mm), flaws.SHEET_MM)
+    own = (*drawing.notes, *_thickness(drawing, thickness_mm), *([doubt] if doubt else []))
     return SheetLook(drawing, facts, seen, (*map(Remark, own), *made), thick)
 
 

@@ -18,7 +18,8 @@ _PAIRS = 20_000_000  # (edge, triangle) pairs tried for all shells together
 _AT_ONCE = 500_000
 _SAMPLES = 60
 _DEEP_MM = 1e-3  # what goes less deep merely touches
-_LITTLE_MM = (3.0, 2000.0)  # the largest side of most parts lies between these
+SOLID_MM = (3.0, 2000.0)  # the largest side of most parts lies between these,
+SHEET_MM = (3.0, 3000.0)  # of what is cut from a sheet between these
 _NEXT_MM = {"metres": 1000.0, "inches": 25.4, "centimetres": 10.0}
 
 
@@ -77,9 +78,9 @@ def findings(mesh: Mesh, seen: Edges, *, branched: bool = True) -> Iterator[Find
         yield from _crossing(mesh)
 
 
-def unit_doubt(largest_mm: float) -> Finding | None:
+def unit_doubt(largest_mm: float, usual_mm: tuple[float, float] = SOLID_MM) -> Finding | None:
     """A size that hardly any part has, and the units in which it would be one."""
-    low, high = _LITTLE_MM
+    low, high = usual_mm
     if low <= largest_mm <= high:
         return None
     factors = _NEXT_MM.items() if largest_mm < low else ((k, 1 / v) for k, v in _NEXT_MM.items())
