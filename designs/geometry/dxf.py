@@ -135,8 +135,9 @@ class _Lost:
 
     def looked_for(self, name: str) -> None:
         """A block is placed: whether it is in this file."""
-        block = self._document.blocks.get(name)
-        self._outside[name] += block is None or block.block is None or block.block.is_xref
+        blocks = self._document.blocks
+        head = blocks.get(name).block if name in blocks else None
+        self._outside[name] += head is None or head.is_xref
 
     def findings(self) -> Iterator[Finding]:
         outside = [name[:40] for name, count in self._outside.items() if count]

@@ -186,7 +186,8 @@ def _shares(corners: Points, each: Pieces, pair: tuple[int, int], lo: Points, hi
 
 def _is_filled(corners: Points, each: Pieces, own: int, point: Points) -> bool:
     """Whether more solids than hollows hold a point, its own shell aside."""
-    around = ((each.low <= point) & (each.high >= point)).all(axis=1)
+    held = (each.low <= point) & (each.high >= point)
+    around = np.all(held, axis=1)
     around[own] = False
     holding = [k for k in np.flatnonzero(around) if _holds(corners[each.of_face == k], point)]
     return float(np.sign(each.volume_mm3[holding]).sum()) > 0
