@@ -175,7 +175,7 @@ def solid_look(mesh: Mesh, wanted: Wanted | None) -> SolidLook:
     facts, edges, seen = mesh_facts(mesh), flaws.edges(mesh), solid_seen(mesh)
     doubt = flaws.unit_doubt(max(facts.size_mm))
     # Open and crowded edges are shown with their places where a printer is asked about them.
-    told = gapped(mesh.gaps) if wanted else None
+    told = gapped(mesh.odd) if wanted and mesh.gaps else None
     own = (
         *(note for note in mesh.notes if note != told),
         *flaws.findings(mesh, edges, branched=wanted is None),
@@ -192,7 +192,8 @@ def sheet_look(drawing: Drawing, wanted: Wanted | None, thickness_mm: float | No
     if wanted is not None:
         process, material, _ = wanted
         made = remarks(seen, facts, process, material, thick)
-    own = (*drawing.notes, *_thickness(drawing, thickness_mm))
+    doubt = flaws.unit_doubt(max(facts.size_mm), flaws.SHEET_MM)
+    own = (*drawing.notes, *_thickness(drawing, thickness_mm), *([doubt] if doubt else []))
     return SheetLook(drawing, facts, seen, (*map(Remark, own), *made), thick)
 
 

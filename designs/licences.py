@@ -19,6 +19,7 @@ from license_expression import (
     OR,
     ExpressionError,
     LicenseExpression,
+    LicenseSymbol,
     Licensing,
     get_spdx_licensing,
 )
@@ -229,7 +230,7 @@ def normal(expression: str | None) -> str | None:
 def known(expression: str | None) -> bool:
     """Whether each licence in it has a row in the table."""
     tree = _parsed(_meant(expression))
-    return tree is not None and all(name in _ROWS for name in _leaves(tree))
+    return tree is not None and None not in map(_row, _leaves(tree))
 
 
 def says_something(expression: str) -> bool:
@@ -254,7 +255,7 @@ def named(expression: str) -> tuple[str, ...]:
 
 def citation(licence: str) -> str | None:
     """Where the verdict on one licence id stands written."""
-    row = _ROWS.get(licence)
+    row = _row(licence)
     return row.cite if row else None
 
 
@@ -278,7 +279,7 @@ def _serves(verdict: Verdict) -> tuple[int, bool, bool, int]:
 
 
 def _single(licence: str, act: Act, grant: Grant | None, asked: Asked | None) -> Verdict:
-    row = _ROWS.get(licence)
+    row = _row(licence)
     if row is None:
         return _unknown(licence)
     outcome, why, used = Outcome.ALLOWED, f"{licence} allows it", None
@@ -357,7 +358,7 @@ def _reach(tree: LicenseExpression, of: Callable[[_Row], frozenset[str]]) -> fro
     if isinstance(tree, OR):
         reached = frozenset[str]().union(*(_reach(branch, of) for branch in tree.args))
         return frozenset({ANY}) if ANY in reached else reached
-    row = _ROWS.get(str(tree))
+    row = _row(str(tree))
     return frozenset() if row is None else of(row)
 
 
@@ -375,7 +376,7 @@ def _reach_never(tree: LicenseExpression) -> frozenset[str]:
     if isinstance(tree, (AND, OR)):
         sets = [_reach_never(branch) for branch in tree.args]
         return frozenset.union(*sets) if isinstance(tree, AND) else frozenset.intersection(*sets)
-    row = _ROWS.get(str(tree))
+    row = _row(str(tree))
     return frozenset() if row is None else row.never_in
 
 
@@ -391,6 +392,11 @@ def _chosen(licences: frozenset[str], one: str, other: str) -> str:
     return next((name for name in (one, other) if name in licences), min(licences))
 
 
+def _row(licence: str) -> _Row | None:
+    """X+, "or any later version", holds at least what X holds: by that it is judged."""
+    return _ROWS.get(licence) or _LATER.get(licence)
+
+
 def _leaves(tree: LicenseExpression) -> list[str]:
     if isinstance(tree, (AND, OR)):
         return [name for branch in tree.args for name in _leaves(branch)]
@@ -399,13 +405,16 @@ def _leaves(tree: LicenseExpression) -> list[str]:
 
 def _texts(licence: str) -> list[tuple[str, str]]:
     tree = _parsed(licence)
-    names = [name for name in ([] if tree is None else _leaves(tree)) if name in _ROWS]
+    names = [] if tree is None else _leaves(tree)
     return [(name, address) for name in names if (address := _own_text(name))]
 
 
 def _own_text(licence: str) -> str | None:
     """Where its own text stands; what a row cites is that of its first licence only."""
-    row = _ROWS[licence]
+    row = _row(licence)
+    if row is None:
+        return None
+    licence = licence.removesuffix("+")
     if cc := re.fullmatch(r"CC-((?:BY|SA)[A-Z-]*)-(\d\.\d)(?:-([A-Z]+))?", licence):
         return (
             f"https://creativecommons.org/licenses/{'/'.join(filter(None, cc.groups())).lower()}/"
@@ -447,7 +456,12 @@ def _parsed(expression: str) -> LicenseExpression | None:
 
 @cache
 def _spdx() -> Licensing:
-    return get_spdx_licensing()
+    """What SPDX knows, and X+ for each of ours that it has no "or later" of."""
+    spdx = get_spdx_licensing()
+    symbols: list[LicenseSymbol] = list(spdx.known_symbols.values())
+    said = {name.lower() for s in symbols for name in (s.key, *s.aliases)}
+    later = [LicenseSymbol(name) for name in _LATER if name.lower() not in said]
+    return Licensing([*symbols, *later])
 
 
 def _read() -> tuple[dict[str, _Row], dict[str, str]]:
@@ -458,6 +472,7 @@ def _read() -> tuple[dict[str, _Row], dict[str, str]]:
 
 
 _ROWS, _WRITTEN = _read()
+_LATER = {f"{k}+": row for k, row in _ROWS.items() if re.fullmatch(r"(?!LicenseRef)[\w.-]+", k)}
 _NAMES = {_bare(name): licence for name, licence in _WRITTEN.items()} | {
     _bare(licence): licence for licence in _ROWS
 }

@@ -6,6 +6,7 @@ header against the size of the part.
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
@@ -28,6 +29,7 @@ from ezdxf.math import Vec2, Vec3
 from designs.errors import Finding, LimitExceeded, Refused, Severity
 from designs.geometry.contours import Line
 from designs.geometry.drawing import UNIT_MM, Unit
+from designs.geometry.flaws import SHEET_MM
 
 FLAT_MM = 0.005  # a curve strays at most this far from its chords
 MAX_ENTITIES = 200_000  # blocks expanded
@@ -36,12 +38,24 @@ MAX_POINTS = 500_000
 _MOST_OF_ONE = 10_000  # points that define one spline
 _RECORD = re.compile(rb"^[ \t]*0[ \t]*\r?$", re.MULTILINE)
 _REACH = 1e6  # drawing units; checked before anything is flattened
-_PLAUSIBLE_MM = (3.0, 3000.0)  # largest side of a part one cuts from a sheet
 _MAX_DEPTH = 16
-_HEADER_UNIT: dict[int, Unit] = {1: "in", 2: "ft", 4: "mm", 5: "cm", 6: "m"}
+_HEADER_UNIT = {  # name, millimetres
+    1: ("in", 25.4),
+    2: ("ft", 304.8),
+    5: ("cm", 10.0),
+    6: ("m", 1000.0),
+    8: ("microinches", 25.4e-6),
+    9: ("mils", 25.4e-3),
+    10: ("yards", 914.4),
+    13: ("microns", 1e-3),
+    14: ("dm", 100.0),
+    21: ("US survey feet", 304.8006096),
+}
 _WORDS = {"TEXT", "MTEXT", "ATTRIB", "ATTDEF"}
 _SHEET = {"DIMENSION", "LEADER", "MULTILEADER", "ACAD_TABLE", "TOLERANCE", "VIEWPORT"}
-_SILENT = {"POINT", "HATCH", "IMAGE", "WIPEOUT", "XLINE", "RAY", "SEQEND"}
+_PICTURES = {"IMAGE"}
+_NO_OUTLINE = {"POINT", "HATCH", "WIPEOUT", "XLINE", "RAY"}
+_FLAT = 1e-3  # drawing units that a curve may leave its plane
 _SIZES = {"start", "end", "center", "radius", "major_axis", "ratio", "extrusion", "elevation"}
 _ANGLES = {"start_angle", "end_angle", "start_param", "end_param"}
 _AGAIN = "Export the DXF again, as plain lines, arcs and polylines"
@@ -62,15 +76,17 @@ def read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...
 
 def _read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ...]]:
     document = _opened(path)
-    drawn = [e for e in document.modelspace() if _shown(e, document)]
+    lost = _Lost(document)
+    drawn = list(lost.shown(document.modelspace()))
     _refuse_too_many(drawn, document)
-    entities = [e for entity in drawn for e in _expanded(entity, document, 0)]
+    entities = [e for entity in drawn for e in _expanded(entity, lost)]
     curves = [e for e in entities if e.dxftype() in _POINTS_OF]
     for entity in curves:
         _refuse_wild_numbers(entity)
     scale, notes = _scale(document, curves, units)
     lines = _flattened(curves, scale)
-    return lines, (*notes, *_left_out([e for e in entities if e.dxftype() not in _POINTS_OF]))
+    others = [e for e in entities if e.dxftype() not in _POINTS_OF]
+    return lines, (*notes, *_leaning(curves), *_left_out(others), *lost.findings())
 
 
 def _opened(path: Path) -> Document:
@@ -96,10 +112,51 @@ def _opened(path: Path) -> Document:
     return document
 
 
-def _shown(entity: DXFGraphic, document: Document) -> bool:
-    layer = document.layers.get(entity.dxf.layer) if entity.dxf.layer in document.layers else None
-    hidden = layer is not None and (layer.is_off() or layer.is_frozen())
-    return not hidden and not entity.dxf.get("invisible", 0) and entity.dxf.layer != "Defpoints"
+class _Lost:
+    """What is not drawn, by layers and by blocks, of a document."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._hidden: Counter[str] = Counter()
+        self._outside: Counter[str] = Counter()
+
+    def shown(self, entities: Iterable[DXFGraphic]) -> Iterator[DXFGraphic]:
+        layers = self._document.layers
+        for entity in entities:
+            name = entity.dxf.layer
+            layer = layers.get(name) if name in layers else None
+            off = layer is not None and (layer.is_off() or layer.is_frozen())
+            if name == "Defpoints":
+                continue
+            if off or entity.dxf.get("invisible", 0):
+                self._hidden[name] += 1
+            else:
+                yield entity
+
+    def looked_for(self, name: str) -> None:
+        """A block is placed: whether it is in this file."""
+        blocks = self._document.blocks
+        head = blocks.get(name).block if name in blocks else None
+        self._outside[name] += head is None or head.is_xref
+
+    def findings(self) -> Iterator[Finding]:
+        outside = [name[:40] for name, count in self._outside.items() if count]
+        if outside:
+            yield Finding(
+                severity=Severity.WARNING,
+                where=f"blocks {', '.join(outside[:5])}",
+                what="they lie in other files, or nowhere: they are not cut",
+                do="Bind them into the drawing (XREF, bind) and export it again",
+            )
+        if self._hidden:
+            layers = ", ".join(name[:40] for name in list(self._hidden)[:5])
+            yield _note(
+                f"{self._hidden.total()} hidden entities, on layers {layers}", "they are not cut"
+            )
+
+
+def _note(where: str, what: str) -> Finding:
+    return Finding(severity=Severity.NOTE, where=where, what=what, do="Nothing to do")
 
 
 def _refuse_too_many(drawn: list[DXFGraphic], document: Document) -> None:
@@ -125,15 +182,15 @@ def _count(
     return max(1, entity.mcount) * known[name]
 
 
-def _expanded(entity: DXFGraphic, document: Document, depth: int) -> Iterator[DXFGraphic]:
+def _expanded(entity: DXFGraphic, lost: _Lost) -> Iterator[DXFGraphic]:
     if not isinstance(entity, Insert):
         yield entity
         return
+    lost.looked_for(entity.dxf.name)
     singles = entity.multi_insert() if entity.mcount > 1 else [entity]
     for single in singles:
-        for member in single.virtual_entities():
-            if _shown(member, document):
-                yield from _expanded(member, document, depth + 1)
+        for member in lost.shown(single.virtual_entities()):
+            yield from _expanded(member, lost)
 
 
 def _refuse_wild_numbers(entity: DXFGraphic) -> None:
@@ -170,24 +227,24 @@ def _scale(
 ) -> tuple[float, list[Finding]]:
     """Millimetres per drawing unit, and a note where the header was not followed."""
     header = _HEADER_UNIT.get(int(document.header.get("$INSUNITS", 0)))
-    if units is not None or header in {None, "mm"}:
+    if units is not None or header is None:
         return UNIT_MM[units or "mm"], []
-    assert header is not None
+    name, mm = header
     side = max((float(np.ptp(line, axis=0).max()) for line in _flattened(curves, 1.0)), default=0)
-    if not _plausible(side) and _plausible(side * UNIT_MM[header]):
-        return UNIT_MM[header], []
+    if not _plausible(side) and _plausible(side * mm):
+        return mm, []
     return 1.0, [
         Finding(
             severity=Severity.WARNING,
             where="the unit in the header",
-            what=f"it says {header}, but the part was read as millimetres: {side:.1f} mm large",
-            do=f"If it is really drawn in {header}, export it in millimetres",
+            what=f"it says {name}, but the part was read as millimetres: {side:.1f} mm large",
+            do=f"If it is really drawn in {name}, export it in millimetres",
         )
     ]
 
 
 def _plausible(side_mm: float) -> bool:
-    return _PLAUSIBLE_MM[0] <= side_mm <= _PLAUSIBLE_MM[1]
+    return SHEET_MM[0] <= side_mm <= SHEET_MM[1]
 
 
 def _flattened(curves: list[DXFGraphic], scale: float) -> list[Line]:
@@ -265,7 +322,7 @@ _POINTS_OF = {
 
 def _left_out(others: list[DXFGraphic]) -> Iterator[Finding]:
     kinds = {e.dxftype() for e in others}
-    solid = sorted(kinds - _WORDS - _SHEET - _SILENT)
+    solid = sorted(kinds - _WORDS - _SHEET - _PICTURES - _NO_OUTLINE - {"SEQEND"})
     if solid:
         raise Refused(
             f"it holds {', '.join(solid)[:80]}, which has no outline we can cut",
@@ -285,3 +342,40 @@ def _left_out(others: list[DXFGraphic]) -> Iterator[Finding]:
             what="text is not cut or engraved",
             do="Turn it into outlines if it should be",
         )
+    pictures = sum(e.dxftype() in _PICTURES for e in others)
+    if pictures:
+        yield Finding(
+            severity=Severity.WARNING,
+            where=f"{pictures} pictures",
+            what="they are not cut",
+            do="Trace them if they should be cut",
+        )
+    bare = Counter(e.dxftype() for e in others if e.dxftype() in _NO_OUTLINE)
+    if bare:
+        where = ", ".join(f"{count} {kind.lower()}" for kind, count in bare.items())
+        yield _note(where, "they have no outline of their own: they are not cut")
+
+
+def _leaning(curves: Iterable[DXFGraphic]) -> Iterator[Finding]:
+    count = sum(map(_leans, curves))
+    if count:
+        yield Finding(
+            severity=Severity.WARNING,
+            where=f"{count} curves",
+            what="they lean in space, and only their view from above was taken",
+            do="Lay the part flat in the design program and export it again",
+        )
+
+
+def _leans(entity: DXFGraphic) -> bool:
+    """Whether a curve is not level: what is turned over or lies higher is."""
+    if isinstance(entity, DxfLine):
+        heights = [entity.dxf.start.z, entity.dxf.end.z]
+    elif isinstance(entity, Spline):
+        heights = [float(point[2]) for point in (*entity.control_points, *entity.fit_points)]
+    elif isinstance(entity, Polyline) and entity.is_3d_polyline:
+        heights = [vertex.dxf.location.z for vertex in entity.vertices]
+    else:
+        up = Vec3(entity.dxf.get("extrusion", (0, 0, 1))).normalize()
+        heights = [0.0, float(np.hypot(up.x, up.y))]
+    return bool(heights) and max(heights) - min(heights) > _FLAT

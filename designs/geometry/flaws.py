@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from designs.errors import Finding, Severity
-from designs.geometry.mesh import Indices, Mesh, Points
-from designs.geometry.where import pieces
+from designs.geometry.mesh import Mesh, Points
+from designs.geometry.where import Pieces, pieces
 
 _MOST_SHELLS = 400
 _PAIRS = 20_000_000  # (edge, triangle) pairs tried for all shells together
 _AT_ONCE = 500_000
 _SAMPLES = 60
 _DEEP_MM = 1e-3  # what goes less deep merely touches
-_LITTLE_MM = (3.0, 2000.0)  # the largest side of most parts lies between these
+SOLID_MM = (3.0, 2000.0)  # the largest side of most parts lies between these,
+SHEET_MM = (3.0, 3000.0)  # of what is cut from a sheet between these
 _NEXT_MM = {"metres": 1000.0, "inches": 25.4, "centimetres": 10.0}
 
 
@@ -77,9 +78,9 @@ def findings(mesh: Mesh, seen: Edges, *, branched: bool = True) -> Iterator[Find
         yield from _crossing(mesh)
 
 
-def unit_doubt(largest_mm: float) -> Finding | None:
+def unit_doubt(largest_mm: float, usual_mm: tuple[float, float] = SOLID_MM) -> Finding | None:
     """A size that hardly any part has, and the units in which it would be one."""
-    low, high = _LITTLE_MM
+    low, high = usual_mm
     if low <= largest_mm <= high:
         return None
     factors = _NEXT_MM.items() if largest_mm < low else ((k, 1 / v) for k, v in _NEXT_MM.items())
@@ -121,7 +122,7 @@ def _crossing(mesh: Mesh) -> Iterator[Finding]:
             if left > 0 and (
                 _cuts(one, other)
                 or _cuts(other, one)
-                or (volume[i] > 0 and volume[j] > 0 and _shares(corners, shell, (i, j), lo, hi))
+                or (volume[i] > 0 and volume[j] > 0 and _shares(corners, each, (i, j), lo, hi))
             ):
                 found += 1
                 place = place or " to ".join(_at(p) for p in (lo, hi))
@@ -169,16 +170,27 @@ def _hits(start: Points, way: Points, a: Points, u: Points, v: Points) -> NDArra
         return np.logical_and.reduce([x > _DEEP_MM for x in (*far, ends)])
 
 
-def _shares(corners: Points, shell: Indices, pair: tuple[int, int], lo: Points, hi: Points) -> bool:
-    """Whether a corner or the middle of a triangle of one shell lies well inside the other."""
+def _shares(corners: Points, each: Pieces, pair: tuple[int, int], lo: Points, hi: Points) -> bool:
+    """Whether a corner or the middle of a triangle of one shell lies well inside the other, and in
+    no hollow of it.
+    """
     for i, j in (pair, pair[::-1]):
-        own, other = corners[shell == i], corners[shell == j]
+        own, other = corners[each.of_face == i], corners[each.of_face == j]
         points = np.concatenate([own.mean(axis=1), own.reshape(-1, 3)])
         within = ((points >= lo) & (points <= hi)).all(axis=1)
         chosen = points[within][:: max(1, int(within.sum()) // _SAMPLES)]
-        if any(_holds(other, point) for point in chosen):
+        if any(_holds(other, point) and _is_filled(corners, each, i, point) for point in chosen):
             return True
     return False
+
+
+def _is_filled(corners: Points, each: Pieces, own: int, point: Points) -> bool:
+    """Whether more solids than hollows hold a point, its own shell aside."""
+    held = (each.low <= point) & (each.high >= point)
+    around = np.all(held, axis=1)
+    around[own] = False
+    holding = [k for k in np.flatnonzero(around) if _holds(corners[each.of_face == k], point)]
+    return float(np.sign(each.volume_mm3[holding]).sum()) > 0
 
 
 def _holds(corners: Points, point: Points) -> bool:

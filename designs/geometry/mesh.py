@@ -80,6 +80,11 @@ class Odd:
         """How often an edge runs one way and not back."""
         return int(np.abs(2 * self.onward - self.many).sum())
 
+    @property
+    def loose(self) -> int:
+        """At how many edges a triangle has no neighbour, whichever way it faces."""
+        return int((self.many % 2).sum())
+
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
@@ -187,8 +192,8 @@ def sound(
         mesh = Mesh(mesh.vertices, np.where(turned, mesh.faces[:, ::-1], mesh.faces))
     volume = float(mesh.each.volume_mm3.sum())
     gaps, shells = mesh.odd.gaps, int(mesh.shell_of_face.max()) + 1
-    _refuse_what_is_no_solid(volume, mesh.faces, gaps)
-    own = [gapped(gaps)] if gaps else []
+    _refuse_what_is_no_solid(volume, mesh.faces, mesh.odd.loose)
+    own = [gapped(mesh.odd)] if gaps else []
     own += [_turned(int(turn.sum()), before, volume)] if turn.any() else []
     return mesh.told(gaps, shells, (*notes, *own), things)
 
@@ -406,13 +411,24 @@ def refuse_absurd_size(low: Points, high: Points) -> None:
 
 
 def _inside_out(mesh: Mesh) -> NDArray[np.bool_]:
-    """Which shells are drawn inside out; a hollow inside another shell is none of them."""
+    """Which shells are drawn inside out; a hollow inside another shell is none of them.
+
+    Where all are right once the whole is turned, hollows and all, the whole is inside out.
+    """
     shell, each = mesh.shell_of_face, mesh.each
     volume: Points = np.bincount(shell, weights=each.volume_mm3).astype(np.float64)
     if (volume >= 0).all():
         return np.zeros(len(volume), dtype=bool)
     if len(volume) > 10_000 or mesh.odd.gaps:
         return np.full(len(volume), volume.sum() < 0)
+    turn = _not_held(volume, shell, each)
+    if volume.sum() < 0 and not _not_held(-volume, shell, each).any():
+        return np.full(len(volume), fill_value=True)
+    return turn
+
+
+def _not_held(volume: Points, shell: Indices, each: Triangles) -> NDArray[np.bool_]:
+    """Which shells face inwards although no other that faces outwards holds them."""
     low = np.full((len(volume), 3), np.inf)
     high = -low
     np.minimum.at(low, shell, each.low.T)
@@ -425,10 +441,11 @@ def _inside_out(mesh: Mesh) -> NDArray[np.bool_]:
     return turn
 
 
-def _refuse_what_is_no_solid(volume: float, faces: Indices, gaps: int) -> None:
-    if gaps > _LOOSE_EDGES * 3 * len(faces):
+def _refuse_what_is_no_solid(volume: float, faces: Indices, loose: int) -> None:
+    if loose > _LOOSE_EDGES * 3 * len(faces):
         raise Refused(
-            f"{gaps} of its {3 * len(faces)} edges are open: these are loose surfaces, not a solid",
+            f"{loose} of its {3 * len(faces)} edges are open: "
+            "these are loose surfaces, not a solid",
             "the surface",
             "Close the solid in the design program and export it again",
         )
@@ -438,10 +455,17 @@ def _refuse_what_is_no_solid(volume: float, faces: Indices, gaps: int) -> None:
         )
 
 
-def gapped(gaps: int) -> Finding:
+def gapped(odd: Odd) -> Finding:
+    if not odd.loose:
+        return Finding(
+            severity=Severity.WARNING,
+            where=f"{len(odd.ends)} edges",
+            what="triangles beside each other face opposite ways, so its volume is a guess",
+            do="Turn all its normals outwards in the design program",
+        )
     return Finding(
         severity=Severity.WARNING,
-        where=f"{gaps} open edges",
+        where=f"{odd.gaps} open edges",
         what="the surface has gaps, so its volume is a guess",
         do="Close it in the design program; the slicer will otherwise close it its own way",
     )

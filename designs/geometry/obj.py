@@ -143,6 +143,8 @@ class _Content:
         budget = _EARS
         for i in np.flatnonzero(lengths > 3):
             ring = corners[starts[i] : starts[i] + lengths[i]]
+            if len(np.unique(ring)) < 3:
+                continue  # a line: no area, as with a triangle whose corners are the same
             budget -= int(lengths[i]) ** 2
             if budget < 0:
                 raise LimitExceeded("its polygons are too large", "its faces", "Export triangles")

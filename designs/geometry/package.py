@@ -6,6 +6,7 @@ It never writes a file and never unpacks more than an entry claims.
 import re
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from designs.errors import Finding, LimitExceeded, Refused, Severity
@@ -21,6 +22,16 @@ _AGAIN = "Export the 3MF again"
 _COMMAND = re.compile(
     rb"""["']?\b(post_process|\w*g_?code|gcode_substitutions)["']?[ \t]*[=:][ \t]*([^\r\n]*)"""
 )
+_AID = re.compile(  # as PrusaSlicer and its kin, and as Bambu Studio and its kin name them
+    rb"""(?:volume_type["'] value=|subtype=)["']\w*?(modifier|negative|enforcer|blocker)""",
+    re.IGNORECASE,
+)
+_AIDS = {
+    b"modifier": "modifiers",
+    b"negative": "bodies to be cut away",
+    b"enforcer": "support enforcers",
+    b"blocker": "support blockers",
+}
 _EMPTY = {b"", b'""', b"''", b"[]", b"nil", b"0", b"1"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".svg")
 _PROGRAMS = (".gcode", ".bgcode", ".gcode.md5", ".ngc")
@@ -60,8 +71,9 @@ def taken_out(
     kinds["settings and other files"] = rest
     for what, found in kinds.items():
         if found:
-            yield _note(_listed(e.filename for e in found), f"{what} in it were taken out")
-    commands = _commands(archive, rest)
+            yield note(_listed(e.filename for e in found), f"{what} in it were taken out")
+    settings = list(_texts(archive, rest))
+    commands = _commands(settings)
     shell = sorted(c for c in commands if c.startswith("post_process"))
     if shell:
         yield Finding(
@@ -72,10 +84,18 @@ def taken_out(
         )
     if commands - set(shell):
         what = "machine commands (G-code) in the slicer's settings were taken out"
-        yield _note(_listed(sorted(commands - set(shell))), what)
+        yield note(_listed(sorted(commands - set(shell))), what)
+    bodies = Counter(_AIDS[word.lower()] for text in settings for word in _AID.findall(text))
+    if bodies:
+        yield Finding(
+            severity=Severity.WARNING,
+            where=_listed(f"{count} {what}" for what, count in bodies.items()),
+            what="bodies that only tell a slicer something were taken for solid ones",
+            do="Cut, unite or remove them in the design program, and export the part alone",
+        )
     named = [name for name in metadata if name]
     if named:
-        yield _note(_listed(named), "metadata of the model was taken out")
+        yield note(_listed(named), "metadata of the model was taken out")
 
 
 def _ends(entry: zipfile.ZipInfo, endings: tuple[str, ...]) -> bool:
@@ -88,9 +108,9 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(every[:5]) + more
 
 
-def _commands(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> set[str]:
-    """Names of the settings that hold commands; a file that cannot be unpacked holds none."""
-    left, found = _SETTINGS_BYTES, set[str]()
+def _texts(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Iterator[bytes]:
+    """The settings; a file that cannot be unpacked holds none."""
+    left = _SETTINGS_BYTES
     for entry in entries:
         try:
             with archive.open(entry) as file:
@@ -98,6 +118,13 @@ def _commands(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> set[s
         except Exception:  # noqa: BLE001, S112 - damaged, and left out whatever it is
             continue
         left -= len(text)
+        yield text
+
+
+def _commands(texts: Iterable[bytes]) -> set[str]:
+    """Names of the settings that hold commands."""
+    found = set[str]()
+    for text in texts:
         for name, value in _COMMAND.findall(text):
             if value.strip(b" \t,;") not in _EMPTY and len(found) < 100:
                 found.add(name.decode("ascii", "replace")[:60])
@@ -134,5 +161,6 @@ def _refuse_overlaps(entries: list[zipfile.ZipInfo], size: int) -> None:
         raise Refused("it is cut off", "the archive", _AGAIN)
 
 
-def _note(where: str, what: str) -> Finding:
+def note(where: str, what: str) -> Finding:
+    """What was left out, and decides nothing."""
     return Finding(severity=Severity.NOTE, where=where, what=what, do="Nothing to do")

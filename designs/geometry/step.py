@@ -27,7 +27,7 @@ _MM = 1000.0  # cascadio answers in metres, as glTF is
 _SCHEMAS = ("CONFIG_CONTROL_DESIGN", "AUTOMOTIVE_DESIGN", "AP203", "AP214", "AP242")
 _SCHEMA = re.compile(rb"FILE_SCHEMA\s*\(\s*\(\s*'([^']{0,200})'", re.IGNORECASE)
 _ELSEWHERE = re.compile(rb"=\s*(DOCUMENT_FILE|EXTERNALLY_DEFINED_\w+)\s*\(", re.IGNORECASE)
-_STRING = re.compile(rb"'[^']*'")
+_UNREAD = re.compile(rb"'[^']*'|/\*(?>[^*]++|\*(?!/))*+\*/")  # strings and comments
 _ENDLESS = re.compile(rb"[^;]{262144}")
 _NO_SIZE = re.compile(rb"\b(nan|inf(inity)?)\b|[\d.]e\+?\d{3}", re.IGNORECASE)
 _DEFINED = re.compile(rb"#(\d{1,18})\s*=")
@@ -82,13 +82,17 @@ def _refuse_unfit(data: bytes) -> None:
         raise LimitExceeded("it has too many entities", "DATA", "Export a simpler part")
     if _ENDLESS.search(data):
         raise LimitExceeded("one of its entities is very long", "DATA", "Export a simpler part")
-    bare = _STRING.sub(b"''", data)
+    bare = _UNREAD.sub(_emptied, data)
     if _NO_SIZE.search(bare):
         raise Refused("it holds a number that no part has", "DATA", _AGAIN)
     if _deepest(bare) > _MOST_DEEP:
         raise Refused("its lists are nested too deep", "DATA", _AGAIN)
     _refuse_loose_ends(bare)
     _refuse_explosion(bare)
+
+
+def _emptied(unread: re.Match[bytes]) -> bytes:
+    return b"''" if unread[0].startswith(b"'") else b" "
 
 
 def _deepest(bare: bytes) -> int:

@@ -55,6 +55,9 @@ def _read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ..
     if root.tag != f"{_SVG}svg":
         raise Refused("it is no SVG", "the first element", "Export it as SVG")
     page, notes = _page(root, units)
+    if units is None and (dots := _dots(root, path)) and _is_in_dots(root):
+        notes = [_other_dots(dots)]
+    _measure_shares(root, _view(root))
     by_id = {e.attrib["id"]: e for e in root.iter() if "id" in e.attrib}
     if _count(root, by_id, {}, 0) > MAX_ELEMENTS:
         raise _too_much(root)
@@ -104,8 +107,52 @@ def _page(root: Element, units: Unit | None) -> tuple[Matrix, list[Finding]]:
     box = _view_box(root)
     if box is None or (width is None and height is None):
         return flip * Matrix.scale(UNIT_MM["px"]), [] if width or height else [_NO_SIZE]
-    scales = [s / b for s, b in zip((width, height), box[2:], strict=True) if s is not None]
-    return Matrix.translate(-box[0], -box[1]) * flip * Matrix.scale(min(scales)), []
+    scale = height / box[3] if width is None and height else (width or 0) / box[2]
+    wide, high = width or box[2] * scale, height or box[3] * scale
+    return _fitted(root, box, wide, high) * flip, []
+
+
+def _fitted(element: Element, box: "_Box", wide: float, high: float) -> Matrix:
+    """From its viewBox into a field so wide and high, as its preserveAspectRatio says."""
+    words = element.get("preserveAspectRatio", "").split()
+    x, y = wide / box[2], high / box[3]
+    if "none" not in words:
+        x = y = (max if "slice" in words else min)(x, y)
+    align = next((w for w in words if _ALIGN.fullmatch(w)), "xMidYMid")
+    dx, dy = (_FREE[w] for w in (align[1:4], align[5:8]))
+    moved = Matrix.translate(dx * (wide - box[2] * x), dy * (high - box[3] * y))
+    return Matrix.translate(-box[0], -box[1]) * Matrix.scale(x, y) * moved
+
+
+_Box = tuple[float, float, float, float]
+_FREE = {"Min": 0.0, "Mid": 0.5, "Max": 1.0}
+_ALIGN = re.compile(r"x(Min|Mid|Max)Y(Min|Mid|Max)")
+_OLD_INKSCAPE = re.compile(r"0\.(\d\b|[0-8]\d|9[01])")  # 0.92 began to count 96
+_INKSCAPE = "{http://www.inkscape.org/namespaces/inkscape}version"
+
+
+def _dots(root: Element, path: Path) -> int | None:
+    """How many units its program took for an inch, where those were not the 96 of the standard."""
+    with path.open("rb") as file:
+        head = file.read(2**12)
+    if b"Generator: Adobe Illustrator" in head:
+        return 72
+    return 90 if _OLD_INKSCAPE.match(root.get(_INKSCAPE, "")) else None
+
+
+def _is_in_dots(root: Element) -> bool:
+    words = [_LENGTH.fullmatch(root.get(side, "")) for side in ("width", "height")]
+    return all(word is None or word[2] in {"", "px", "%"} for word in words)
+
+
+def _other_dots(dots: int) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        where="width and height",
+        what=f"96 units were taken as an inch, but the program that wrote it counts {dots}: "
+        f"then all of it is {96 / dots:.4g} times as large",
+        do="Set width and height in mm and export it again",
+    )
 
 
 _NO_SIZE = Finding(
@@ -124,13 +171,50 @@ def _length_mm(text: str | None) -> float | None:
     return length if 0 < length < _REACH_MM else None
 
 
-def _view_box(element: Element) -> tuple[float, float, float, float] | None:
+def _view_box(element: Element) -> "_Box | None":
     try:
         x, y, w, h = (float(n) for n in re.split(r"[\s,]+", element.get("viewBox", "").strip()))
     except ValueError:
         return None
     sane = all(np.isfinite(n) for n in (x, y, w, h)) and w > 0 and h > 0
     return (x, y, w, h) if sane else None
+
+
+def _view(element: Element) -> tuple[float, float] | None:
+    """Width and height, in user units, that shares (50 %) of what is in it are of."""
+    box = _view_box(element)
+    sides = [_length_mm(element.get(side)) for side in ("width", "height")]
+    if box is not None:
+        return box[2], box[3]
+    if sides[0] is None or sides[1] is None:
+        return None
+    return sides[0] / UNIT_MM["px"], sides[1] / UNIT_MM["px"]
+
+
+def _measure_shares(element: Element, view: tuple[float, float] | None) -> None:
+    """Writes user units in the place of every share below."""
+    for child in element:
+        for name, of in _SHARES.items() if view else ():
+            share = _LENGTH.fullmatch(child.get(name, ""))
+            if view and share and share[2] == "%":
+                child.set(name, repr(float(share[1]) / 100 * of(*view)))
+        own = child.tag in {f"{_SVG}svg", f"{_SVG}symbol"}
+        _measure_shares(child, (_view(child) or view) if own else view)
+
+
+def _wide(width: float, _: float) -> float:
+    return width
+
+
+def _high(_: float, height: float) -> float:
+    return height
+
+
+_SHARES: dict[str, Callable[[float, float], float]] = {
+    **dict.fromkeys(("x", "x1", "x2", "cx", "rx", "width"), _wide),
+    **dict.fromkeys(("y", "y1", "y2", "cy", "ry", "height"), _high),
+    "r": lambda width, height: float(np.hypot(width, height) / np.sqrt(2)),
+}
 
 
 def _target(use: Element, by_id: dict[str, Element]) -> Element | None:
@@ -167,6 +251,7 @@ class _Walk:
     texts: int = 0
     pictures: int = 0
     clipped: int = 0
+    moved: int = 0
     hidden: int = 0
     _using: list[Element] = field(default_factory=list[Element])
 
@@ -177,12 +262,14 @@ class _Walk:
     def _element(self, element: Element, matrix: Matrix, depth: int) -> Iterator[Curve]:
         if depth > MAX_DEPTH:
             raise _too_much(element)
-        if _hidden(element):
+        style = _style(element)
+        if _hidden(style):
             self.hidden += 1
             return
         tag = element.tag.removeprefix(_SVG)
         matrix = _own(element) * matrix
-        self.clipped += "clip-path" in element.attrib
+        self.clipped += any(style.get(k, "none") != "none" for k in ("clip-path", "mask"))
+        self.moved += not _MOVES.isdisjoint(style)
         if tag in {"g", "a", "switch"}:
             yield from self.children(element, matrix, depth)
         elif tag in {"use", "svg"}:
@@ -214,24 +301,21 @@ class _Walk:
             sized = element if sized is None else sized
             wide = _number(sized, "width") or box[2]
             high = _number(sized, "height") or box[3]
-            fit = Matrix.scale(min(wide / box[2], high / box[3]))
-            matrix = Matrix.translate(-box[0], -box[1]) * fit * matrix
+            matrix = _fitted(element, box, wide, high) * matrix
         yield from self.children(element, matrix, depth)
 
     def left_out(self) -> Iterator[Finding]:
-        seen = {
-            "texts": (self.texts, "Turn text into paths if it should be cut"),
-            "pictures": (self.pictures, "Trace them if they should be cut"),
-            "clipped shapes": (self.clipped, "Check the outline: shapes were taken unclipped"),
-        }
-        for name, (count, do) in seen.items():
+        uncut, whole = "they are not cut", "clipping is not applied: they were taken whole"
+        moved = "that is not applied: they were taken where their transform=… says"
+        for count, name, what, do in (
+            (self.texts, "texts", uncut, "Turn text into paths if it should be cut"),
+            (self.pictures, "pictures", uncut, "Trace them if they should be cut"),
+            (self.clipped, "clipped or masked shapes", whole, "Check the outline"),
+            (self.moved, "shapes moved by a style", moved, "Export it as plain SVG"),
+        ):
             if count:
-                yield Finding(
-                    severity=Severity.WARNING,
-                    where=f"{count} {name}",
-                    what="clipping is not applied" if "clip" in name else "they are not cut",
-                    do=do,
-                )
+                where = f"{count} {name}"
+                yield Finding(severity=Severity.WARNING, where=where, what=what, do=do)
         if self.hidden:
             yield _note(f"{self.hidden} hidden shapes or groups", "they are not cut")
 
@@ -262,7 +346,11 @@ def _taken_out(root: Element) -> Iterator[Finding]:
 
 
 _SO = {"style sheets": ", though they may hide or move shapes"}
-_RULES = re.compile(r"@import|url\(|display|visibility|transform|clip-path", re.IGNORECASE)
+_RULES = re.compile(
+    r"@import|url\(|display|visibility|transform|clip-path"
+    r"|(?<![\w-])(?:d|x|y|r|[cr][xy]|width|height|translate|rotate|scale)\s*:",
+    re.IGNORECASE,
+)
 _OUTSIDE = re.compile(
     r"\s*(https?:|ftp:|file:|//|\\\\|\.{0,2}/)|url\(\s*['\"]?(?!#|data:)", re.IGNORECASE
 )
@@ -288,10 +376,20 @@ def _name(element: Element) -> str:
     return f"<{element.tag.removeprefix(_SVG)[:20]}{f' id={own!r}' if own else ''}>"
 
 
-def _hidden(element: Element) -> bool:
-    style = element.get("style", "").replace(" ", "")
-    gone = "display:none" in style or "visibility:hidden" in style
-    return gone or element.get("display") == "none" or element.get("visibility") == "hidden"
+def _style(element: Element) -> dict[str, str]:
+    """What its style, or else its attributes, say of how it is shown; what moves it by style."""
+    shown = {name: element.attrib[name] for name in _SHOWN if name in element.attrib}
+    pairs = (pair.partition(":") for pair in element.get("style", "").split(";"))
+    said = {name.strip().lower(): value.strip().lower() for name, _, value in pairs}
+    return shown | {k: v for k, v in said.items() if k in _SHOWN or k in _MOVES}
+
+
+_SHOWN = ("display", "visibility", "clip-path", "mask")
+_MOVES = frozenset({"transform", "translate", "rotate", "scale"})
+
+
+def _hidden(style: dict[str, str]) -> bool:
+    return style.get("display") == "none" or style.get("visibility") in {"hidden", "collapse"}
 
 
 def _own(element: Element) -> Matrix:
@@ -308,7 +406,7 @@ def _own(element: Element) -> Matrix:
 def _number(element: Element, name: str, otherwise: float = 0.0) -> float:
     """An attribute in user units."""
     text = element.get(name)
-    if text is None or text.strip().endswith("%"):
+    if text is None:
         return otherwise
     match = _LENGTH.fullmatch(text)
     if match is None or match[2] not in _MM_OF:

@@ -19,7 +19,7 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from designs.errors import LimitExceeded, Refused
+from designs.errors import Finding, LimitExceeded, Refused
 from designs.geometry import package
 from designs.geometry.mesh import MAX_TRIANGLES, REACH_MM, Held, Indices, Points, Thing
 
@@ -90,18 +90,33 @@ class _Package:
         self._objects: dict[Key, _Object] = {}
         self._build: list[_Placed] = []
         self._metadata: list[str] = []
+        self._idle = 0
 
     def held(self) -> Held:
         root = self._root()
         self._build = self._read_model(root)
         models = {root, *self._read_named_parts(root)}
         if not self._build:
-            raise Refused("it builds nothing: no build items", "<build>", _AGAIN)
+            raise Refused(
+                "it builds nothing: "
+                + ("no build item is to be printed" if self._idle else "no build items"),
+                "<build>",
+                _AGAIN,
+            )
         _Count(self._objects).refuse_too_many(self._build)
         parts = [self._mesh(p) for item in self._build for p in self._expanded(item)]
         read = {name.casefold() for name in models}
         notes = package.taken_out(self._archive, read, self._metadata)
-        return Held(parts, tuple(notes), self._things())
+        return Held(parts, (*self._left_out(), *notes), self._things())
+
+    def _left_out(self) -> Iterator[Finding]:
+        aids = sum(not thing.printable for thing in self._objects.values())
+        if self._idle:
+            yield package.note(
+                f"{self._idle} build items", "are marked not to be printed: left out"
+            )
+        if aids:
+            yield package.note(f"{aids} objects", "are supports or no model: they were left out")
 
     def _things(self) -> tuple[Thing, ...]:
         built = Counter(item.key for item in self._build if self._objects[item.key].printable)
@@ -122,6 +137,7 @@ class _Package:
         self._parse(name, model)
         self._objects |= {(name, id): thing for id, thing in model.objects.items()}  # noqa: A001
         self._metadata += model.metadata
+        self._idle += model.idle
         return model.build
 
     def _read_named_parts(self, root: str) -> set[str]:
@@ -249,6 +265,7 @@ class _Model:
         self._spaces: dict[str, str] = {}
         self.objects: dict[str, _Object] = {}
         self.build: list[_Placed] = []
+        self.idle = 0  # build items that a slicer keeps and does not print
         self.metadata: list[str] = []
         self._starts = {
             f"{_CORE}model": self._model,
@@ -326,6 +343,9 @@ class _Model:
             self.metadata.append(attributes.get("name", "")[:40])
 
     def _item(self, attributes: dict[str, str]) -> None:
+        if attributes.get("printable") in {"0", "false"}:
+            self.idle += 1
+            return
         self.build.append(self._placed(attributes))
         if len(self.build) > MAX_PLACED:
             raise LimitExceeded("it has too many build items", self._name, "Export fewer copies")

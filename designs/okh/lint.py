@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict
 from designs.design import OWN_WORK, Recipe
 from designs.errors import DesignRefused, Finding, Severity
 from designs.licences import Act, Outcome, is_expression, judge, known, says_something
-from designs.okh.fields import FIELDS, PART_FIELDS, Field, out_of_reach, path_fault
+from designs.okh.fields import FIELDS, PART_FIELDS, RENAMED, Field, out_of_reach, path_fault
 from designs.okh.manifest import KEYS, Dialect, Manifest, PartEntry, Plain
 from designs.okh.parse import Source, Step, Unreadable, Where, parse
-from designs.okh.reading import OKH_1, OVERRULED, interpret
+from designs.okh.reading import OKH_1, OVERRULED, interpret, renamed
 from designs.okh.writing import OWN_PART_KEYS, full_table, write
 from designs.processes import MATERIALS, PROCESSES, find_material, find_process
 
@@ -121,7 +121,9 @@ class _Look:
     def __init__(self, source: Source, manifest: Manifest, present: Present | None) -> None:
         self.source, self.manifest, self.present = source, manifest, present
         self.first = manifest.dialect == "1.0"
-        self.table = full_table(manifest) if self.first else source.table
+        self.table = full_table(manifest) if self.first else renamed(source.table)
+        said = set() if self.first else source.table.keys() - self.table.keys()
+        self.old = {new: old for old, new in RENAMED.items() if old in said}
         self.own = _table(source.table.get("cosmolocal"))
 
     def all(self) -> Iterator[Remark]:
@@ -326,7 +328,10 @@ class _Look:
         """Keys that nobody knows, which is often a slip of the pen."""
         if not self.first:
             known_keys = (*FIELDS, "part", "cosmolocal", "okhv", "made", "made-independently")
-            yield from self._strange((), self.source.table, known_keys)
+            yield from self._strange((), self.table, known_keys)
+            for new, old in self.old.items():
+                what, why = f"is called {new} since 2.4", "Newer readers may not find it"
+                yield self.say(Level.NOTE, (new,), what, why, name=old)
         yield from self._strange(("cosmolocal",), self.own, _OWN_KEYS)
         for name, entry in _table(self.own.get("part")).items():
             yield from self._strange(
@@ -366,11 +371,13 @@ class _Look:
 
     def _field(self, level: Level, field: Field, what: str) -> Remark:
         old = _OF_FIRST.get(field.name) if self.first else None
-        name, example = old or (field.name, field.example)
+        name, example = old or (self.old.get(field.name, field.name), field.example)
         return self.say(level, (field.name,), what, field.why, example, name)
 
     def _place(self, where: Where) -> Where:
         """The words of 2.4 as the file has them."""
+        if where and where[0] in self.old:
+            return (self.old[str(where[0])], *where[1:])
         if not self.first or not where or where[0] not in _OF_FIRST:
             return where
         return (*_OF_FIRST[str(where[0])][0].split("."), *where[1:])

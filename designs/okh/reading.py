@@ -77,12 +77,19 @@ def dialect_of(table: Mapping[str, object]) -> Dialect:
     return "LOSH" if "LOSH" in said else ("2.3" if said == "2.3" else "2.4")
 
 
+def renamed(table: Mapping[str, object]) -> Plain:
+    """The same in the words of 2.4: keys of the LOSH line, where the present one is not there."""
+    words = dict(table)
+    for old, new in RENAMED.items():
+        if old in words and new not in words:
+            words[new] = words.pop(old)
+    return words
+
+
 def _second(table: Plain, faults: Faults) -> Manifest:
     own = dict(_rightly(table.get("cosmolocal"), "cosmolocal", faults))
     table |= _back(own, table, FIELDS, _top_words, ("cosmolocal", faults))
-    for old, new in RENAMED.items():
-        if old in table and new not in table:
-            table[new] = table.pop(old)
+    table = renamed(table)
     parts = _parts(table, own, faults)
     bought = _values(Bought, own.get("bought"), ("cosmolocal", "bought"), faults)
     contributors = _values(

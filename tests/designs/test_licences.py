@@ -443,3 +443,19 @@ def test_notices_say_whose_which_and_where():
 )
 def test_what_is_an_expression(text, is_one):
     assert is_expression(text) is is_one
+
+
+@pytest.mark.parametrize("act", Act)
+@pytest.mark.parametrize(
+    "licence", ["CERN-OHL-S-2.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC-BY-ND-4.0"]
+)
+def test_or_any_later_version_is_judged_as_the_version_that_is_named(licence, act):
+    one, later = judge(licence, act), judge(f"{licence}+ AND MIT", act)
+    assert (later.outcome, later.source_needed) == (one.outcome, one.source_needed)
+    assert normal(f"{licence.lower()}+") == f"{licence}+"
+    assert is_expression(f"{licence}+")
+
+
+@pytest.mark.parametrize("nothing", ["LicenseRef-coopyleft+", "Unheard-1.0+", "CC-BY-4.0++", "+"])
+def test_no_later_version_of_what_has_none(nothing):
+    assert not known(nothing)

@@ -323,3 +323,14 @@ def test_a_slip_in_a_recipe_is_not_kept_in_silence() -> None:
     )
     with pytest.raises(Refused, match="locked"):
         okh.read(manifest.replace(b"lock = true", b'locked = "yes"'), "okh.toml")
+
+
+def test_what_the_losh_line_calls_otherwise_is_not_missing():
+    text = GOOD.replace("license =", "spdx-license =").replace("2.4", "OKH-LOSHv1.0")
+    told = lint(text.encode(), "okh.toml")
+    assert told.verdict == "valid"
+    (old,) = [r for r in told.remarks if r.field == "spdx-license"]
+    assert (old.level, old.line, old.what) == (Level.NOTE, 5, "is called license since 2.4")
+
+    (none, _) = [r for r in remarks(text.replace("CERN-OHL-S-2.0", "")) if r.field == old.field]
+    assert (none.level, none.line) == (Level.ESSENTIAL, 5)

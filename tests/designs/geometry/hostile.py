@@ -497,6 +497,8 @@ rejects(
     "drawing sheet",
     dxf(lambda s: (square(s), s.add_linear_dim(base=(0, -9), p1=(0, 0), p2=(100, 0)).render())),
 )
+reviews("little.dxf", "drawn in metres", dxf(lambda space: square(space, 0.8)))
+reviews("giant.dxf", "largest side", dxf(lambda space: square(space, 9000)))
 rejects(
     "open.dxf",
     "2 line ends meet nothing",

@@ -122,6 +122,49 @@ def test_hidden_layers_are_not_cut(tmp_path):
     assert facts(tmp_path, dxf(draw, prepare=layers)).holes == 0
 
 
+def test_what_is_not_cut_of_a_dxf_is_said(tmp_path):
+    def layers(document):
+        document.layers.add("off").off()
+        inner = document.blocks.new("INNER")
+        inner.add_circle((50, 50), 5, dxfattribs={"layer": "off"})
+        document.add_xref_def("/etc/other.dxf", "OTHER")
+
+    def draw(space):
+        square(space)
+        space.add_circle((50, 50), 5, dxfattribs={"layer": "off"})
+        space.add_circle((50, 50), 5, dxfattribs={"layer": "Defpoints"})
+        space.add_point((1, 1))
+        space.add_hatch().paths.add_polyline_path([(0, 0), (9, 0), (0, 9)])
+        space.add_image(space.doc.add_image_def("a.png", (9, 9)), (0, 0), (9, 9))
+        for block in ("INNER", "OTHER"):
+            space.add_blockref(block, (0, 0))
+
+    drawing = read(tmp_path, dxf(draw, prepare=layers))
+    assert drawing_facts(drawing).holes == 0
+    assert [(note.severity.value, note.where) for note in drawing.notes] == [
+        ("warning", "1 pictures"),
+        ("note", "1 point, 1 hatch"),
+        ("warning", "blocks OTHER"),
+        ("note", "2 hidden entities, on layers off"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("draw", "leans"),
+    [
+        (lambda s: s.add_polyline3d([(0, 0, 0), (90, 0, 40), (90, 60, 40)], close=True), True),
+        (lambda s: s.add_circle((0, 0, 0), 9, dxfattribs={"extrusion": (0, 1, 1)}), True),
+        (lambda s: s.add_ellipse((0, 0), (30, 0, 9), 0.5), False),
+        (lambda s: s.add_circle((0, 0, 7), 9), False),
+        (lambda s: s.add_circle((0, 0, 7), 9, dxfattribs={"extrusion": (0, 0, -1)}), False),
+        (lambda s: s.add_polyline3d([(0, 0, 5), (90, 0, 5), (90, 60, 5)], close=True), False),
+    ],
+)
+def test_what_leans_in_space_is_warned_of(tmp_path, draw, leans):
+    notes = read(tmp_path, dxf(draw)).notes
+    assert [note.what[:18] for note in notes] == (["they lean in space"] if leans else [])
+
+
 @pytest.mark.parametrize(
     ("header", "size", "units", "mm"),
     [
@@ -132,12 +175,14 @@ def test_hidden_layers_are_not_cut(tmp_path):
         (6, 0.3, None, 300),
         (1, 100, None, 100),  # both are possible: millimetres, with a warning
         (1, 100, "in", 2540),
+        (13, 90_000, None, 90),  # microns
+        (9, 2000, None, 2000),  # mils, or millimetres
     ],
 )
 def test_the_unit_is_decided_by_what_makes_sense(tmp_path, header, size, units, mm):
     drawing = read(tmp_path, dxf(lambda space: square(space, size), units=header), units)
     assert drawing_facts(drawing).size_mm == pytest.approx((mm, mm))
-    doubtful = header in {1, 6} and units is None and mm == size
+    doubtful = header in {1, 6, 9} and units is None and mm == size
     assert [n.severity for n in drawing.notes] == ([Severity.WARNING] if doubtful else [])
 
 
@@ -313,6 +358,67 @@ def test_the_page_says_how_large_it_is(tmp_path, head, units, width):
     assert bool(drawing.notes) == unsure
 
 
+@pytest.mark.parametrize(
+    ("wrote", "says"),
+    [
+        ("<!-- Generator: Adobe Illustrator 24.0.1, SVG Export Plug-In -->", "1.333 times"),
+        ("<!-- Generator: Something Else -->", ""),
+    ],
+)
+def test_programs_that_count_other_dots_are_told(tmp_path, wrote, says):
+    for head in ('width="200px" height="100px" viewBox="0 0 200 100"', 'viewBox="0 0 200 100"'):
+        notes = read(tmp_path, wrote.encode() + svg(RECT, head)).notes
+        assert says in "".join(note.what for note in notes)
+    assert not read(tmp_path, wrote.encode() + svg(RECT)).notes
+
+
+@pytest.mark.parametrize(("version", "told"), [("0.91 r13725", 1), ("0.48.4", 1), ("0.92.3", 0)])
+def test_old_inkscape_counted_ninety(tmp_path, version, told):
+    space = 'xmlns:i="http://www.inkscape.org/namespaces/inkscape"'
+    notes = read(tmp_path, svg(RECT, f'{space} width="200" i:version="{version}"')).notes
+    assert ["1.067 times as large" in note.what for note in notes] == [True] * told
+
+
+@pytest.mark.parametrize(
+    ("says", "left", "size"),
+    [
+        ("", 25, (50, 50)),
+        ("xMinYMin", 0, (50, 50)),
+        ("xMaxYMid meet", 50, (50, 50)),
+        ("xMidYMax slice", 0, (100, 100)),
+        ("none", 0, (100, 50)),
+    ],
+)
+def test_what_is_fitted_lies_where_it_is_said(tmp_path, says, left, size):
+    inner = f'viewBox="0 0 10 10" preserveAspectRatio="{says}"'
+    square = '<rect width="10" height="10"/>'
+    for body in (
+        f'<svg width="100" height="50" {inner}>{square}</svg>',
+        f'<symbol id="s" {inner}>{square}</symbol><use href="#s" width="100" height="50"/>',
+    ):
+        drawing = read(tmp_path, svg(body))
+        assert drawing_facts(drawing).size_mm == pytest.approx(size)
+        assert drawing.frame.corner_mm[0] == pytest.approx(left)
+    page = f'width="100mm" height="50mm" {inner}'
+    assert drawing_facts(read(tmp_path, svg(square, page))).size_mm == pytest.approx(size)
+
+
+def test_shares_are_of_the_page_or_of_what_they_lie_in(tmp_path):
+    body = (
+        '<rect width="100%" height="100%"/><circle cx="25%" cy="50%" r="10"/>'
+        '<svg x="50%" width="100" height="100" viewBox="0 0 10 10">'
+        '<rect x="20%" y="20%" width="50%" height="50%"/></svg>'
+    )
+    found = facts(tmp_path, svg(body))
+    assert found.size_mm == pytest.approx((200, 100))
+    assert found.area_mm2 == pytest.approx(20000 - 100 * math.pi - 2500, abs=1)
+    assert facts(tmp_path, svg('<circle cx="99" cy="50" r="10%"/>')).size_mm[0] == pytest.approx(
+        0.2 * math.hypot(200, 100) / math.sqrt(2), abs=0.02
+    )
+    with pytest.raises(Refused, match="its width is no length"):
+        read(tmp_path, svg('<rect width="50%" height="9"/>', ""))
+
+
 def test_every_shape_is_an_outline(tmp_path):
     body = (
         RECT
@@ -357,6 +463,25 @@ def test_hidden_shapes_are_not_cut_and_words_are_mentioned(tmp_path):
     assert drawing_facts(drawing).holes == 0
     places = [note.where for note in drawing.notes]
     assert places == ["1 texts", "2 hidden shapes or groups", "1 scripts"]
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (f'<g clip-path="url(#c)">{RECT}</g>', "1 clipped or masked shapes"),
+        (f'<g style="fill:red; Clip-Path : url(#c)">{RECT}</g>', "1 clipped or masked shapes"),
+        (f'<g mask="url(#c)">{RECT}</g>', "1 clipped or masked shapes"),
+        (f'<g clip-path="none">{RECT}</g>', ""),
+        (f'<g style="transform:scale(2)">{RECT}</g>', "1 shapes moved by a style"),
+        (f'{RECT}<g style="DISPLAY :none"><circle r="3"/></g>', "1 hidden shapes or groups"),
+        (f"<style>rect{{width:20px}}</style>{RECT}", "1 style sheets"),
+        (f"<style>.a{{stroke-width:.1;fill:none}}</style>{RECT}", ""),
+    ],
+)
+def test_what_a_style_does_is_not_passed_over(tmp_path, body, where):
+    drawing = read(tmp_path, svg(body))
+    assert drawing_facts(drawing).size_mm == (50, 20)
+    assert [note.where for note in drawing.notes] == [where][: len(where)]
 
 
 def test_a_document_type_alone_is_harmless(tmp_path):

@@ -161,3 +161,19 @@ def test_volume_and_areas_are_those_of_the_textbook(seed):
     twice = np.cross(b - a, c - a)
     assert mesh.each.area_mm2 == pytest.approx(np.linalg.norm(twice, axis=1) / 2)
     assert normals(mesh) * 2 * mesh.each.area_mm2[:, None] == pytest.approx(twice)
+
+
+def test_what_is_inside_out_as_a_whole_stays_hollow(tmp_path):
+    outer, inner = solids.cube(20), solids.cube(10, (5, 5, 5))
+    hollow = solids.stl(np.concatenate([outer[:, ::-1], inner]))
+    mesh = read(tmp_path, hollow)
+    assert mesh_facts(mesh).volume_mm3 == pytest.approx(8000 - 1000)
+    assert [note.where for note in mesh.notes] == ["2 shells"]
+
+
+def test_triangles_that_face_the_wrong_way_are_no_gaps(tmp_path):
+    cube = solids.cube(20)
+    mesh = read(tmp_path, solids.stl(np.concatenate([cube[:3], cube[3:6, ::-1], cube[6:]])))
+    (note,) = mesh.notes
+    assert "face opposite ways" in note.what
+    assert not mesh_facts(mesh).watertight

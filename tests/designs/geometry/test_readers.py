@@ -61,6 +61,13 @@ def test_every_way_to_write_a_cube_is_a_cube(tmp_path, faces):
     assert [thing.name for thing in mesh.things] == ["cube"]
 
 
+def test_a_polygon_that_is_only_a_line_is_passed_over(tmp_path):
+    mesh = read(tmp_path, obj(V + F + "f 1 1 2\nf 1 2 2 1\n"), "obj")
+    assert mesh_facts(mesh).volume_mm3 == pytest.approx(8000)
+    with pytest.raises(Refused, match="no triangle with an area"):
+        read(tmp_path, obj(V + "f 1 2 2 1\n"), "obj")
+
+
 @pytest.mark.parametrize("turn", [0, 1, 2])
 def test_polygons_with_reentrant_corners_keep_their_shape(tmp_path, turn):
     facts = mesh_facts(read(tmp_path, obj(l_prism(turn)), "obj"))
@@ -98,6 +105,12 @@ def test_a_box_is_in_millimetres_where_it_was_drawn(tmp_path, schema):
 def test_a_box_in_metres_is_in_millimetres(tmp_path):
     mesh = read(tmp_path, steps.box(0.01, 0.02, 0.03, unit=steps.METRE), "stp")
     assert mesh_facts(mesh).size_mm == (10, 20, 30)
+
+
+def test_comments_and_strings_name_nothing(tmp_path):
+    text = steps.box(10, 20, 30).replace(b"DATA;\n", b"DATA;\n/* was #99999, it's gone */\n")
+    mesh = read(tmp_path, text.replace(b"'Bracket'", b"'/* #88888'"), "step")
+    assert mesh_facts(mesh).volume_mm3 == pytest.approx(6000, rel=1e-6)
 
 
 def test_an_assembly_is_placed_and_counted(tmp_path):
@@ -179,6 +192,18 @@ def test_only_what_goes_into_each_other_crosses(tmp_path, at, says):
     mesh = read(tmp_path, solids.stl(both), "stl")
     found = [f.what for f in flaws.findings(mesh, flaws.edges(mesh))]
     assert (says in found[0]) if says else not found
+
+
+def test_what_lies_loose_in_a_hollow_shares_nothing(tmp_path):
+    hollow = [solids.cube(), solids.cube(10, at=(5, 5, 5))[:, ::-1]]
+
+    def told(*others: np.ndarray) -> list[str]:
+        mesh = read(tmp_path, solids.stl(np.concatenate([*hollow, *others])), "stl")
+        return [f.what for f in flaws.findings(mesh, flaws.edges(mesh))]
+
+    ball, in_it = solids.cube(6, at=(7, 7, 7)), solids.cube(2, at=(9, 9, 9))
+    assert not told(ball)
+    assert "run through each other" in told(ball, in_it)[0]
 
 
 # ── any bytes ────────────────────────────────────────────────────────────────────────────────

@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 
-from designs.errors import LimitExceeded, Refused
+from designs.errors import LimitExceeded, Refused, Severity
 from designs.geometry.mesh import mesh_facts, read_mesh
 from tests.designs.geometry import solids
 
@@ -167,3 +167,32 @@ def test_a_package_without_a_model_says_so(tmp_path):
         archive.writestr("readme.txt", "hello")
     with pytest.raises(Refused, match="has no _rels"):
         read(tmp_path, out.getvalue())
+
+
+def test_what_is_not_to_be_printed_is_left_out_and_said(tmp_path):
+    idle = MOVED.format(30).replace("/>", ' printable="0"/>')
+    support = OBJECT.replace('id="1"', 'id="2" type="support"')
+    mesh = read(tmp_path, solids.package(solids.model(OBJECT + support, ITEM + idle)))
+    assert mesh_facts(mesh).volume_mm3 == pytest.approx(8000)
+    assert [note.where for note in mesh.notes] == ["1 build items", "1 objects"]
+    assert [(thing.name, thing.quantity) for thing in mesh.things] == [("object 1", 1)]
+    with pytest.raises(Refused, match="no build item is to be printed"):
+        read(tmp_path, solids.package(solids.model(OBJECT, idle)))
+
+
+@pytest.mark.parametrize(
+    ("says", "where"),
+    [
+        (b'<part id="2" subtype="modifier_part"/>', "1 modifiers"),
+        (
+            b'<metadata type="volume" key="volume_type" value="NegativeVolume"/>',
+            "1 bodies to be cut away",
+        ),
+        (b'<metadata key="volume_type" value="SupportBlocker"/>', "1 support blockers"),
+        (b'<part id="2" subtype="normal_part"/>', ""),
+        (b'<metadata key="volume_type" value="ModelPart"/>', ""),
+    ],
+)
+def test_bodies_for_the_slicer_alone_are_warned_of(tmp_path, says, where):
+    mesh = read(tmp_path, solids.cube_3mf(Metadata__model_settings=says))
+    assert [n.where for n in mesh.notes if n.severity is Severity.WARNING] == [where][: len(where)]
