@@ -393,8 +393,13 @@ def _chosen(licences: frozenset[str], one: str, other: str) -> str:
 
 
 def _row(licence: str) -> _Row | None:
-    """X+, "or any later version", holds at least what X holds: by that it is judged."""
-    return _ROWS.get(licence) or _LATER.get(licence)
+    """X+, "or any later version", holds at least what X holds: by that it is judged.
+
+    So is X WITH one of SPDX's exceptions, which permit more than X and take nothing away.
+    """
+    plain, _, exception = licence.partition(" WITH ")
+    found = _ROWS.get(licence) or _LATER.get(licence)
+    return found or (_row(plain) if exception in _exceptions() else None)
 
 
 def _leaves(tree: LicenseExpression) -> list[str]:
@@ -414,7 +419,8 @@ def _own_text(licence: str) -> str | None:
     row = _row(licence)
     if row is None:
         return None
-    licence = licence.removesuffix("+")
+    if licence not in _ROWS:
+        licence = licence.partition(" WITH ")[0].removesuffix("+")
     if cc := re.fullmatch(r"CC-((?:BY|SA)[A-Z-]*)-(\d\.\d)(?:-([A-Z]+))?", licence):
         return (
             f"https://creativecommons.org/licenses/{'/'.join(filter(None, cc.groups())).lower()}/"
@@ -462,6 +468,15 @@ def _spdx() -> Licensing:
     said = {name.lower() for s in symbols for name in (s.key, *s.aliases)}
     later = [LicenseSymbol(name) for name in _LATER if name.lower() not in said]
     return Licensing([*symbols, *later])
+
+
+@cache
+def _exceptions() -> frozenset[str]:
+    """Those on SPDX's own list."""
+    symbols: list[LicenseSymbol] = list(_spdx().known_symbols.values())
+    return frozenset(
+        s.key for s in symbols if s.is_exception and not s.key.startswith("LicenseRef-")
+    )
 
 
 def _read() -> tuple[dict[str, _Row], dict[str, str]]:
