@@ -91,10 +91,7 @@ async def test_note_and_passport_name_grant_and_day_and_no_clean_up_takes_the_so
     await post(operator, "/api/recalls", design="hook", reason="brittle", by="Ona")
     kept = await client.get(f"/releases/{sha256}/files/{source}")
     assert (kept.status_code, kept.content) == (200, b"solid hook")
-    assert (
-        "recalled: do not hand it over"
-        in (await operator.get(f"/orders/{order}/delivery-note")).words
-    )
+    assert "recalled: do not use it" in (await operator.get(f"/orders/{order}/delivery-note")).words
 
 
 @pytest.mark.parametrize(
