@@ -52,13 +52,16 @@ class Delivered(BaseModel):
 
 
 class DeliveryNote(BaseModel):
-    """`source_until`: the last day on which the source is promised at least."""
+    """`source_until`: the last day on which the source is promised at least. `to_add`: what the
+    licence wants with the parts and whoever hands them over has to add.
+    """
 
     order: str
     title: str
     version: str | None
     parts: tuple[Delivered, ...]
     notices: tuple[str, ...]
+    to_add: tuple[str, ...]
     source_until: date | None
     handed_over_at: datetime | None
 
@@ -155,6 +158,7 @@ async def _note(unit: Unit, request: Request, order: OrderRow) -> DeliveryNote:
         version=seen.version,
         parts=tuple([await _delivered(unit, make, seen, withdrawn) for make in made]),
         notices=tuple(dict.fromkeys(line for each in owed for line in each.notices)),
+        to_add=tuple(dict.fromkeys(line for each in owed for line in each.to_add)),
         source_until=max((each.until for each in owed if each.until), default=None),
         handed_over_at=order.handed_over_at,
     )
