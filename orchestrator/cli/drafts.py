@@ -240,15 +240,17 @@ def told(seen: dict[str, Any]) -> str:
         size = " × ".join(f"{side:.1f}" for side in (file["facts"] or {}).get("size_mm", ()))
         lines.append(f"  {file['name']}: {file['role']}{f', {size} mm' if size else ''}")
         lines += [f"    {file['note']}"] if file["note"] else []
-        lines += [f"    {_finding(each)}" for each in file["findings"]]
+        lines += [f"    {_finding(each, file['name'])}" for each in file["findings"]]
     lines += [f"  {_finding(each)}" for each in seen["findings"]]
     if seen["ready"]:
         lines.append(f"ready: cosmolocal draft publish {seen['id']}")
     return "\n".join(lines)
 
 
-def _finding(each: dict[str, str]) -> str:
-    return f"{each['severity']}: {each['where']}: {each['what']}. {each['do']}."
+def _finding(each: dict[str, str], name: str = "") -> str:
+    """Under the file of that name it is not named again."""
+    where = "" if each["where"] == name else each["where"].removeprefix(f"{name}, ") + ": "
+    return f"{each['severity']}: {where}{each['what']}. {each['do']}."
 
 
 # ── releases
