@@ -251,7 +251,7 @@ def enclosed(verdict: Verdict, work: Work) -> tuple[str, ...]:
 
 
 def to_add(verdict: Verdict, work: Work) -> tuple[str, ...]:
-    """What the licence wants with every part and is not known here: whoever hands it over adds it."""
+    """What the licence wants with a part and is not known here: whoever hands it over adds it."""
     left: list[str] = []
     if Enclosed.COPYRIGHT in verdict.encloses and not work.holder:
         left.append("Add the design's copyright notice: nobody is named here who holds its rights")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from designs import archive, bounded
 from designs.design import Facts, Release
-from designs.errors import Finding, Severity
+from designs.errors import Finding
 from orchestrator.catalogue import fetch, model, service
 from orchestrator.catalogue.fetch import World
 from orchestrator.catalogue.model import Answers, Draft
@@ -158,17 +158,11 @@ def _real(files: Mapping[str, Path]) -> None:
 def _left_out(told: dict[str, list[str]], names: list[str]) -> tuple[Finding, ...]:
     kept = set(names)
     other = [name for name in told["files"] if name not in kept]
-    rows = [
-        (told["left_out"], "links are not followed"),
-        (other, "no file of these kinds belongs to a release"),
-    ]
-    return tuple(
-        Finding(
-            severity=Severity.NOTE, where=f"{', '.join(left[:5])}{' …' if len(left) > 5 else ''}",
-            what=f"{len(left)} left out: {why}", do="Nothing, if the parts do not need them",
-        )
-        for left, why in rows if left
-    )  # fmt: skip
+    links = told["left_out"]
+    return (
+        *([model.left_out(links, "links are not followed")] if links else []),
+        *([model.left_out(other)] if other else []),
+    )
 
 
 # ── a release from elsewhere

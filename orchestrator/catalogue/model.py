@@ -622,14 +622,25 @@ def _unlike(part: PartDraft, other: okh.AlternativeEntry, facts: Mapping[str, Fa
 
 def wanted(names: Iterable[str]) -> list[str]:
     """Of what lies in a folder or archive, the files of a design: nothing hidden, no caches."""
-    return sorted(name for name in names if not _hidden(name) and _is_kept(name))
+    return sorted(name for name in names if not hidden(name) and _is_kept(name))
+
+
+def left_out(
+    names: Sequence[str], why: str = "no file of these kinds belongs to a release"
+) -> Finding:
+    return Finding(
+        severity=Severity.NOTE,
+        where=f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}",
+        what=f"{len(names)} left out: {why}",
+        do="Nothing, if the parts do not need them",
+    )
 
 
 def _is_kept(name: str) -> bool:
     return file_format(name) in KEPT or PurePosixPath(name).name.lower() in _NO_SUFFIX
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
     return any(step.startswith((".", "__")) for step in name.split("/"))
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Select, select
 
 from designs import bounded, kinds, okh
 from designs.design import Facts, File, MeshFacts, Release, Role
-from designs.errors import DesignRefused, Finding, LimitExceeded
+from designs.errors import DesignRefused, Finding, LimitExceeded, Refused
 from orchestrator.catalogue import keys, lifecycle, lineage, model, versions
 from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
 from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState

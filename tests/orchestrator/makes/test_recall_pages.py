@@ -370,7 +370,7 @@ async def test_a_recall_by_name_leaves_private_work_alone(operator: Site) -> Non
     await operator.town.publish(version="2.0.0", licence=OWN_WORK, private=True)
     opened = await post(operator, "/api/recalls", design="hook", reason="it breaks", by="Ona")
     assert opened["scope"]["releases"] == [mine]
-    assert opened["what"] == "hook 1.0.0"
+    assert opened["what"] == "Hook 1.0.0"
 
 
 async def test_a_range_with_a_version_that_is_none_is_refused(operator: Site) -> None:
