@@ -146,13 +146,19 @@ def _told_where(names: list[str]) -> None:
 
 def _real(files: Mapping[str, Path]) -> None:
     """Git LFS leaves a note where a large file would be."""
-    for name, path in files.items():
-        with path.open("rb") as held:
-            if held.read(len(_LFS)) == _LFS:
-                raise model.refused(
-                    "it stands in Git LFS, and only a note of it is here", name,
-                    "publish an archive that holds the file itself",
-                )  # fmt: skip
+    what = "it stands in Git LFS, and only a note of it is here"
+    do = "publish an archive that holds the file itself"
+    model.reject(
+        finding
+        for name, path in files.items()
+        if _begins(path) == _LFS
+        for finding in model.refused(what, name, do).findings
+    )
+
+
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as held:
+        return held.read(len(_LFS))
 
 
 def _left_out(told: dict[str, list[str]], names: list[str]) -> tuple[Finding, ...]:

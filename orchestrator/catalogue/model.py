@@ -4,7 +4,7 @@ It reads no files; what a file holds comes in as facts and findings.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -705,7 +705,7 @@ def refused(what: str, where: str, do: str) -> DesignRefused:
 
 
 @contextmanager
-def going_on(found: list[Finding]) -> Iterator[None]:
+def going_on(found: list[Finding]) -> Generator[None]:
     """Add what is refused within to what was found, so that the next check can be made, too."""
     try:
         yield

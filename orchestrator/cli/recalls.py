@@ -259,8 +259,9 @@ def listed_units(args: argparse.Namespace) -> int:
         if args.csv:
             table = fetch(args, f"/api/recalls/{args.recall}/units.csv")
             args.csv.write_bytes(table)
-            told = {"file": str(args.csv), "units": max(0, table.count(b"\r\n") - 1)}
-            return show(args, told, f"{counted(told['units'], 'unit')} in {args.csv}")
+            many = max(0, table.count(b"\r\n") - 1)
+            told = {"file": str(args.csv), "units": many}
+            return show(args, told, f"{counted(many, 'unit')} in {args.csv}")
         found = call(args, "GET", f"/api/recalls/{args.recall}/units")
     except Answered as no:
         return refused(args, no)
