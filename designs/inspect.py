@@ -28,7 +28,15 @@ from designs.geometry.measures import (
 )
 from designs.geometry.mesh import Mesh, gapped, mesh_facts, read_mesh, stl_bytes
 from designs.geometry.overlay import overlay
-from designs.geometry.picture import glb, sheet_glb, thumbnail
+from designs.geometry.picture import (
+    PRINTED,
+    WOOD,
+    Colour,
+    colour_of,
+    glb,
+    sheet_glb,
+    thumbnail,
+)
 from designs.geometry.remark import Remark
 from designs.kinds import DRAWINGS, called
 from designs.processes import find_process
@@ -128,6 +136,7 @@ class SolidLook:
     edges: flaws.Edges
     seen: Solid
     remarks: tuple[Remark, ...]
+    colour: Colour
 
     @property
     def measures(self) -> Measures:
@@ -136,8 +145,8 @@ class SolidLook:
     def shown(self) -> tuple[tuple[Finding, ...], Pictures]:
         """Findings that name their pictures, and all pictures."""
         with ThreadPoolExecutor(1) as beside:  # numpy and zlib compute without Python's lock
-            drawn = beside.submit(thumbnail, self.mesh)
-            model = glb(self.mesh)
+            drawn = beside.submit(thumbnail, self.mesh, colour=self.colour)
+            model = glb(self.mesh, self.colour)
             findings, marked = illustrated(self.seen, self.remarks)
             pictures = {
                 "thumbnail": ("thumbnail.png", drawn.result()),
@@ -155,6 +164,7 @@ class SheetLook:
     seen: Sheet
     remarks: tuple[Remark, ...]
     thickness_mm: float | None
+    colour: Colour
 
     @property
     def measures(self) -> Measures:
@@ -162,10 +172,10 @@ class SheetLook:
 
     def shown(self) -> tuple[tuple[Finding, ...], Pictures]:
         findings, marked = illustrated(self.seen, self.remarks)
-        drawing, thick = self.drawing, self.thickness_mm
+        drawing, thick, hue = self.drawing, self.thickness_mm, self.colour
         pictures = {
-            "thumbnail": ("thumbnail.png", thumbnail(drawing, thickness_mm=thick)),
-            "model": ("model.glb", sheet_glb(drawing, thick)),
+            "thumbnail": ("thumbnail.png", thumbnail(drawing, thickness_mm=thick, colour=hue)),
+            "model": ("model.glb", sheet_glb(drawing, thick, hue)),
             "outline": ("outline.svg", as_svg(drawing.regions).encode("ascii")),
         }
         return findings, pictures | _files(marked)
@@ -182,7 +192,8 @@ def solid_look(mesh: Mesh, wanted: Wanted | None) -> SolidLook:
         *([doubt] if doubt else []),
     )
     made = remarks(seen, facts, *wanted) if wanted else ()
-    return SolidLook(mesh, facts, edges, seen, (*map(Remark, own), *made))
+    colour = colour_of(*wanted[:2]) if wanted else PRINTED
+    return SolidLook(mesh, facts, edges, seen, (*map(Remark, own), *made), colour)
 
 
 def sheet_look(drawing: Drawing, wanted: Wanted | None, thickness_mm: float | None) -> SheetLook:
@@ -194,7 +205,8 @@ def sheet_look(drawing: Drawing, wanted: Wanted | None, thickness_mm: float | No
         made = remarks(seen, facts, process, material, thick)
     doubt = flaws.unit_doubt(max(facts.size_mm), flaws.SHEET_MM)
     own = (*drawing.notes, *_thickness(drawing, thickness_mm), *([doubt] if doubt else []))
-    return SheetLook(drawing, facts, seen, (*map(Remark, own), *made), thick)
+    colour = colour_of(*wanted[:2]) if wanted else WOOD
+    return SheetLook(drawing, facts, seen, (*map(Remark, own), *made), thick, colour)
 
 
 def is_drawn(kind: str, process: str | None) -> bool:

@@ -51,6 +51,14 @@ class Outcome(StrEnum):
 _STRENGTH = {Outcome.DENIED: 0, Outcome.NEEDS_GRANT: 1, Outcome.ALLOWED: 2}
 
 
+class Enclosed(StrEnum):
+    """What of the design itself a licence wants to go with every part."""
+
+    COPYRIGHT = "copyright"
+    TEXT = "text"
+    NOTICES = "notices"
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -93,6 +101,7 @@ class Verdict(_Value):
     licence: str
     open: bool
     notices: tuple[str, ...] = ()
+    encloses: frozenset[Enclosed] = frozenset()
     duties: tuple[str, ...] = ()
     source_needed: bool = False
     source_years: int = 0
@@ -120,12 +129,18 @@ class Combined(_Value):
 class Work(_Value):
     """What notices are about; `until` is the last day that the source is promised for, `grants`
     are what it was made under.
+
+    `holder`: whom its copyright line names, None if nobody is known. `texts` and `own_notices`:
+    addresses of files that came with it, of its licence's text and of what it wants told.
     """
 
     title: Line
     version: Line
     licensor: Line
+    holder: Line | None = None
     source: str | None = None
+    texts: tuple[str, ...] = ()
+    own_notices: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     until: date | None = None
     grants: tuple[Grant, ...] = ()
@@ -139,6 +154,7 @@ class _Row(_Value):
     combine_as: frozenset[str] | None = None
     never_in: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
+    encloses: frozenset[Enclosed] = frozenset()
     duties: tuple[str, ...] = ()
     source: bool = False
     source_years: int = 0
@@ -197,15 +213,54 @@ def notices(verdict: Verdict, work: Work) -> tuple[str, ...]:
             work.title,
             "Name an address where the complete source can be had",
         )
-    lines = [f"{work.title} {work.version}, by {work.licensor}", f"Licence: {verdict.licence}"]
-    lines += [f"{licence}: {address}" for licence, address in _texts(verdict.licence)]
+    lines = [f"{work.title} {work.version}, by {work.licensor}", *anonymous(verdict)]
+    lines += enclosed(verdict, work)
     if work.source:
         until = f", until {work.until.isoformat()} at least" if work.until else ""
         lines.append(f"Complete source: {work.source}{until}")
     lines += [f"Changed: {change}" for change in work.changes]
     grants = (*([verdict.grant] if verdict.grant else []), *work.grants)
     lines += [f"Made under grant {each.number} of {each.by}" for each in grants]
-    return tuple(dict.fromkeys([*lines, *verdict.notices]))
+    return tuple(dict.fromkeys(lines))
+
+
+def anonymous(verdict: Verdict) -> tuple[str, ...]:
+    """The licence's name, where its text is and its own words: what says nothing of the work."""
+    return (f"Licence: {verdict.licence}", *texts(verdict), *verdict.notices)
+
+
+def texts(verdict: Verdict) -> tuple[str, ...]:
+    """Where the text of each licence in it is."""
+    found = [(name, _own_text(name)) for name in _named_in(verdict)]
+    return tuple(f"{name}: {address}" for name, address in found if address)
+
+
+def enclosed(verdict: Verdict, work: Work) -> tuple[str, ...]:
+    """Those lines that are the design's own: its copyright line, its files of licence and notices.
+
+    What is asked for and not there is no line; `to_add` names it.
+    """
+    lines: list[str] = []
+    if Enclosed.COPYRIGHT in verdict.encloses and work.holder:
+        lines.append(f"© {work.holder}")
+    if Enclosed.TEXT in verdict.encloses:
+        lines += [f"Its licence's text: {address}" for address in work.texts]
+    if Enclosed.NOTICES in verdict.encloses:
+        lines += [f"Its own notices: {address}" for address in work.own_notices]
+    return tuple(lines)
+
+
+def to_add(verdict: Verdict, work: Work) -> tuple[str, ...]:
+    """What the licence wants with a part and is not known here: whoever hands it over adds it."""
+    left: list[str] = []
+    if Enclosed.COPYRIGHT in verdict.encloses and not work.holder:
+        left.append("Add the design's copyright notice: nobody is named here who holds its rights")
+    if Enclosed.TEXT in verdict.encloses and not work.texts:
+        missing = [name for name in _named_in(verdict) if not _own_text(name)]
+        left += [f"Add the text of {name}" for name in missing]
+    if Enclosed.NOTICES in verdict.encloses and not work.own_notices:
+        left.append("Add the design's own notices, if it has any: no file NOTICE came with it")
+    return tuple(left)
 
 
 def source_until(verdict: Verdict, handed_over: date) -> date | None:
@@ -298,6 +353,7 @@ def _single(licence: str, act: Act, grant: Grant | None, asked: Asked | None) ->
         licence=licence,
         open=row.open,
         notices=row.notices,
+        encloses=row.encloses,
         duties=row.duties,
         source_needed=row.source,
         source_years=row.source_years,
@@ -341,6 +397,7 @@ def _both(parts: list[Verdict], act: Act, licence: str) -> Verdict:
         licence=licence,
         open=all(v.open for v in parts),
         notices=tuple(dict.fromkeys(n for v in parts for n in v.notices)),
+        encloses=frozenset[Enclosed]().union(*(v.encloses for v in parts)),
         duties=tuple(dict.fromkeys(d for v in parts for d in v.duties)),
         source_needed=any(v.source_needed for v in parts),
         source_years=max(v.source_years for v in parts),
@@ -408,10 +465,9 @@ def _leaves(tree: LicenseExpression) -> list[str]:
     return [str(tree)]
 
 
-def _texts(licence: str) -> list[tuple[str, str]]:
-    tree = _parsed(licence)
-    names = [] if tree is None else _leaves(tree)
-    return [(name, address) for name in names if (address := _own_text(name))]
+def _named_in(verdict: Verdict) -> list[str]:
+    tree = _parsed(verdict.licence)
+    return [name for name in ([] if tree is None else _leaves(tree)) if _row(name)]
 
 
 def _own_text(licence: str) -> str | None:

@@ -18,6 +18,7 @@ from designs.geometry.drawing import Drawing
 from designs.geometry.extrude import solid
 from designs.geometry.mesh import Indices, Mesh, Points, corners_of, distinct, normals
 from designs.geometry.raster import rastered
+from designs.processes import FDM
 
 SHEET_MM = 3.0  # shown thickness of a sheet part that does not say
 GLB_BYTES = 1_000_000
@@ -26,8 +27,18 @@ _SHORT = 65_535  # corners that numbers of two bytes can name; the highest is re
 _THUMBNAIL_FACES = 200_000
 _COARSEST = 60  # cells along the longest side
 _LIGHT = np.array([-0.45, 0.55, 0.7]) / np.linalg.norm([-0.45, 0.55, 0.7])  # right, up, to the eye
-_PRINTED = np.array([0.20, 0.56, 0.58])
-_SHEET = np.array([0.87, 0.68, 0.43])
+Colour = tuple[float, float, float]
+"""Red, green and blue from 0 to 1."""
+PRINTED: Colour = (0.20, 0.56, 0.58)
+WOOD: Colour = (0.87, 0.68, 0.43)
+_PRINTED = np.array(PRINTED)
+_CLEAR: Colour = (0.62, 0.74, 0.82)
+_NO_WOOD: dict[str, Colour] = {
+    "acrylic": _CLEAR,
+    "cardboard": (0.74, 0.60, 0.45),
+    "hdpe": (0.90, 0.90, 0.87),
+    "aluminium": (0.70, 0.72, 0.74),
+}
 
 Tones = NDArray[np.float32]
 
@@ -47,23 +58,33 @@ class View:
         return np.array([right, np.cross(eye, right), eye])
 
 
+def colour_of(process: str, material: str) -> Colour:
+    """By the family of its material; prints are of one colour, whatever the filament."""
+    return PRINTED if process == FDM else _NO_WOOD.get(material, WOOD)
+
+
 def thumbnail(
-    thing: Mesh | Drawing, px: int = 512, thickness_mm: float | None = None, over: int = 2
+    thing: Mesh | Drawing,
+    px: int = 512,
+    thickness_mm: float | None = None,
+    over: int = 2,
+    colour: Colour | None = None,
 ) -> bytes:
     """PNG, px by px, transparent around the part; drawn `over` times larger and averaged."""
     flat = isinstance(thing, Drawing)
     mesh = solid(thing, thickness_mm or SHEET_MM) if isinstance(thing, Drawing) else thing
     view = View(turn_deg=28, lift_deg=52 if flat else 32)
-    image = scene(coarsened(mesh, _THUMBNAIL_FACES), view, px * over, _SHEET if flat else _PRINTED)
+    paint = np.array(colour or (WOOD if flat else PRINTED))
+    image = scene(coarsened(mesh, _THUMBNAIL_FACES), view, px * over, paint)
     return png(image.image.resize((px, px), Image.Resampling.BOX))
 
 
 @dataclass(frozen=True, eq=False)
 class Coloured:
-    """A solid in its place, and its colour: red, green and blue from 0 to 1."""
+    """A solid in its place."""
 
     mesh: Mesh
-    colour: tuple[float, float, float]
+    colour: Colour
 
 
 def group(pieces: Sequence[Coloured], px: int = 512, lift_deg: float = 32, over: int = 2) -> bytes:
@@ -82,7 +103,7 @@ def png(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def glb(mesh: Mesh, colour: tuple[float, ...] | None = None) -> bytes:
+def glb(mesh: Mesh, colour: Colour = PRINTED) -> bytes:
     """A glTF binary in metres, y up, of at most `GLB_BYTES`; what is larger is coarsened.
 
     Layout: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, section 4. Without normals
@@ -95,7 +116,7 @@ def glb(mesh: Mesh, colour: tuple[float, ...] | None = None) -> bytes:
     x, y, z = (small.vertices - small.vertices.mean(axis=0)).T / 1000
     points = np.column_stack([x, z, -y]).astype("<f4")
     corners = small.faces.astype("<u2" if len(points) <= _SHORT else "<u4").tobytes()
-    scene = _scene(points, len(corners), small.faces.size, colour or tuple(_PRINTED))
+    scene = _scene(points, len(corners), small.faces.size, colour)
     text = json.dumps(scene, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
     data = corners + b"\0" * (-len(corners) % 4) + points.tobytes()
@@ -108,7 +129,7 @@ def _data_bytes(mesh: Mesh) -> int:
 
 
 def _scene(
-    points: NDArray[np.float32], corner_bytes: int, corners: int, colour: tuple[float, ...]
+    points: NDArray[np.float32], corner_bytes: int, corners: int, colour: Colour
 ) -> dict[str, object]:
     """The scene's description: corner numbers first in the buffer, then places."""
     begins = corner_bytes + -corner_bytes % 4
@@ -149,8 +170,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack("<I4s", len(data), kind) + data
 
 
-def sheet_glb(drawing: Drawing, thickness_mm: float | None = None) -> bytes:
-    return glb(solid(drawing, thickness_mm or SHEET_MM), tuple(_SHEET))
+def sheet_glb(drawing: Drawing, thickness_mm: float | None = None, colour: Colour = WOOD) -> bytes:
+    return glb(solid(drawing, thickness_mm or SHEET_MM), colour)
 
 
 @lru_cache(maxsize=2)  # each picture of a part asks for the same

@@ -6,7 +6,7 @@ Drawn by our own renderer from the solids themselves, so they cannot show what i
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from designs.geometry.picture import Coloured, group
+from designs.geometry.picture import Colour, Coloured, colour_of, group
 from designs.library.assembly import Piece, Step
 from designs.library.shapes import mesh_of
 from designs.okh import PartEntry
@@ -15,11 +15,6 @@ from designs.processes import FDM
 if TYPE_CHECKING:
     from manifold3d import Manifold
 
-Colour = tuple[float, float, float]
-
-_PRINTED: Colour = (0.20, 0.56, 0.58)
-_CLEAR: Colour = (0.62, 0.74, 0.82)
-_WOOD: Colour = (0.87, 0.68, 0.43)
 _NEW: Colour = (0.90, 0.42, 0.24)
 _PX, _STEP_PX = 420, 360
 
@@ -50,6 +45,4 @@ def _plain(piece: Piece, entries: Mapping[str, PartEntry]) -> Coloured:
 
 
 def _colour(entry: PartEntry) -> Colour:
-    if entry.process == FDM:
-        return _PRINTED
-    return _CLEAR if entry.material == "acrylic" else _WOOD
+    return colour_of(entry.process or "", entry.material or "")

@@ -6,6 +6,7 @@ is asked of the caller.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Literal, cast
@@ -131,6 +132,7 @@ class _Look:
         yield from self.wished()
         yield from self.fields()
         yield from self.version()
+        yield from self.dates()
         yield from self.licence()
         yield from self.links()
         yield from self.parts()
@@ -206,6 +208,15 @@ class _Look:
         if said and not _SEMVER.fullmatch(said):
             what = f"{said[:40]!r} is no semantic version (three numbers, as in 1.4.0)"
             yield self._field(Level.WARNING, FIELDS["version"], what)
+
+    def dates(self) -> Iterator[Remark]:
+        """Fields of 1.0 that 2.4 has no more; what is kept of them is read as dates."""
+        for key in ("date-created", "date-updated"):
+            said = self.source.table.get(key)
+            if said is not None and not _is_date(said):
+                what = f"is {str(said)[:40]!r}, which is no date"
+                why = "Nobody can sort or compare by it"
+                yield self.say(Level.WARNING, (key,), what, why, f"{key}: 2026-03-31")
 
     def licence(self) -> Iterator[Remark]:
         said = self.manifest.licence
@@ -409,6 +420,17 @@ _OF_FIRST = {
     "part": ("manufacturing-files", "manufacturing-files:\n  - path: lantern.stl"),
 }
 """The words of OKH 2.4: what 1.0 calls them, and an example in YAML."""
+
+
+def _is_date(value: object) -> bool:
+    """Whether it is a day, or a day with its time, as ISO 8601 writes it."""
+    if isinstance(value, date):
+        return True
+    try:
+        datetime.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        return False
+    return True
 
 
 def _takes(takes: str, file: str) -> bool:

@@ -33,6 +33,7 @@ from orchestrator.store import Store
 
 Ready = dict[str, str]
 _SWEEP_S: Final = 3600.0
+_BROKER_STARTS_S: Final = 15.0
 _log = structlog.get_logger("serve")
 
 
@@ -68,7 +69,8 @@ async def _run(
     address = gateway.Address(
         settings.mqtt_host, settings.mqtt_port, secret(settings.broker_secret_file)
     )
-    link = gateway.Gateway(store, signer, address)
+    patience_s = 0 if settings.broker == "external" else _BROKER_STARTS_S
+    link = gateway.Gateway(store, signer, address, patience_s)
     app = create_app(settings, store, signer, lambda: link.connected)
     server = _Server(
         uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)

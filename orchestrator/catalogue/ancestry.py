@@ -103,7 +103,11 @@ def _of_link(link: Link) -> tuple[Contributor, ...]:
 
 
 def _credit(of: Ancestor, contributors: tuple[Contributor, ...]) -> Credit:
-    notices = licences.judge(of.licence, licences.Act.MAKE_FREE).notices
+    verdict = licences.judge(of.licence, licences.Act.MAKE_FREE)
+    holder = None if of.licensor == model.NOT_NAMED else of.licensor
+    work = licences.Work(title=of.title, version=of.version, licensor=of.licensor, holder=holder)
+    own = licences.enclosed(verdict, work)
+    notices = (*licences.texts(verdict), *own, *verdict.notices)
     return Credit(**of.model_dump(), contributors=contributors, notices=notices)
 
 

@@ -162,7 +162,12 @@ class Drafts:
         return (await self.begin(key)).id
 
     async def check(self, draft: str, caller: Caller) -> None:
-        """Raise NoSuchDraft unless there is such a draft and the caller may open it."""
+        """Raise NoSuchDraft unless there is such a draft and the caller may open it.
+
+        Whoever brings no key is told how, and nothing of what drafts there are.
+        """
+        if not (caller.operator or caller.key):
+            raise NoSuchDraft(_NO_KEY)
         async with self._store.view() as unit:
             row = await unit.session.get(DraftRow, draft)
         if row is None or not (caller.operator or keys.fits(caller.key, row.key_sha256)):
@@ -392,6 +397,12 @@ async def _open(unit: Unit, draft: str) -> DraftRow:
             f"this draft is published as release {row.release[:16]}: begin a new one with its key"
         )
     return row
+
+
+_NO_KEY: Final = (
+    "a draft is opened by its key, and none was given: programs send it in the header X-Api-Key "
+    "(cosmolocal: --key), browsers come by the draft's private link"
+)
 
 
 def _released_already(release: str) -> DraftPublished:

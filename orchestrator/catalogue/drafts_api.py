@@ -5,6 +5,7 @@ Each draft is opened by its own key (header X-Api-Key); the operator's token ope
 
 import ipaddress
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -55,9 +56,12 @@ class PublishWish(BaseModel):
 
 
 class PublishedView(ReleaseView):
-    """`lab_pages`: by lab, the address at which it sees the pre-release; told only here."""
+    """`lab_pages`: by lab, the address at which it sees the pre-release; told only here. By lab,
+    too, their names.
+    """
 
     lab_pages: dict[str, str]
+    lab_names: dict[str, str]
 
 
 def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
@@ -122,7 +126,7 @@ def router(drafts: Drafts, labs_known: LabsKnown, anyone: bool) -> APIRouter:
         async with store.view() as unit:
             known = await labs_known(unit)
         published = await drafts.publish(draft, caller, wish.labs, known)
-        return await _published_view(drafts, draft, published, request)
+        return await _published_view(drafts, draft, published, known, request)
 
     return routes
 
@@ -152,14 +156,19 @@ def drawn(path: Path) -> FileResponse:
 
 
 async def _published_view(
-    drafts: Drafts, draft: str, published: Published | None, request: Request
+    drafts: Drafts,
+    draft: str,
+    published: Published | None,
+    known: Mapping[str, str],
+    request: Request,
 ) -> PublishedView:
     sha256 = (await drafts.look(draft)).release
     assert sha256 is not None
     async with _store(request).view() as unit:
         view = release_view(await service.row(unit, sha256))
     told = addresses(request, sha256, dict(published.lab_keys) if published else {})
-    return PublishedView(**dict(view), lab_pages=told)
+    names = {lab: known.get(lab, lab) for lab in told}
+    return PublishedView(**dict(view), lab_pages=told, lab_names=names)
 
 
 def _store(request: Request) -> Store:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from designs import archive, bounded
 from designs.design import Facts, Release
-from designs.errors import Finding, Severity
+from designs.errors import Finding
 from orchestrator.catalogue import fetch, model, service
 from orchestrator.catalogue.fetch import World
 from orchestrator.catalogue.model import Answers, Draft
@@ -146,29 +146,29 @@ def _told_where(names: list[str]) -> None:
 
 def _real(files: Mapping[str, Path]) -> None:
     """Git LFS leaves a note where a large file would be."""
-    for name, path in files.items():
-        with path.open("rb") as held:
-            if held.read(len(_LFS)) == _LFS:
-                raise model.refused(
-                    "it stands in Git LFS, and only a note of it is here", name,
-                    "publish an archive that holds the file itself",
-                )  # fmt: skip
+    what = "it stands in Git LFS, and only a note of it is here"
+    do = "publish an archive that holds the file itself"
+    model.reject(
+        finding
+        for name, path in files.items()
+        if _begins(path) == _LFS
+        for finding in model.refused(what, name, do).findings
+    )
+
+
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as held:
+        return held.read(len(_LFS))
 
 
 def _left_out(told: dict[str, list[str]], names: list[str]) -> tuple[Finding, ...]:
     kept = set(names)
     other = [name for name in told["files"] if name not in kept]
-    rows = [
-        (told["left_out"], "links are not followed"),
-        (other, "no file of these kinds belongs to a release"),
-    ]
-    return tuple(
-        Finding(
-            severity=Severity.NOTE, where=f"{', '.join(left[:5])}{' …' if len(left) > 5 else ''}",
-            what=f"{len(left)} left out: {why}", do="Nothing, if the parts do not need them",
-        )
-        for left, why in rows if left
-    )  # fmt: skip
+    links = told["left_out"]
+    return (
+        *([model.left_out(links, "links are not followed")] if links else []),
+        *([model.left_out(other)] if other else []),
+    )
 
 
 # ── a release from elsewhere

@@ -21,9 +21,10 @@ class LabsWish(BaseModel):
 
 
 class LabKeys(BaseModel):
-    """By lab, the address at which it sees the pre-release; told only here."""
+    """By lab, the address at which it sees the pre-release, told only here; and their names."""
 
     labs: dict[str, str]
+    names: dict[str, str]
 
 
 def router(labs_known: LabsKnown) -> APIRouter:
@@ -41,7 +42,8 @@ def router(labs_known: LabsKnown) -> APIRouter:
         async with _store(request).unit() as unit:
             known = await labs_known(unit)
             told = await lifecycle.name_labs(unit, sha256, wish.labs, known, by_header(request))
-        return LabKeys(labs=addresses(request, sha256, told))
+        names = {lab: known.get(lab, lab) for lab in told}
+        return LabKeys(labs=addresses(request, sha256, told), names=names)
 
     return routes
 

@@ -4,7 +4,8 @@ It reads no files; what a file holds comes in as facts and findings.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -49,6 +50,7 @@ FORMATS = _MESHES | DRAWINGS
 PROGRAMS = {"gcode", "gco", "g", "bgcode", "gcode_3mf", "ufp", "nc", "ngc", "cnc", "tap"}
 MANIFESTS = ("okh.toml", "okh.yml", "okh.yaml")
 MOST_FILES = 200
+MOST_TOLD: Final = 20
 NOT_NAMED: Final = "not named"
 """The licensor of a design whose designer did not say who they are."""
 KEPT = FORMATS | PROGRAMS | {
@@ -194,8 +196,9 @@ class Draft(BaseModel):
     first_article: bool = False
     said_roles: Mapping[str, Role] = {}
     """What the manifest says that files are for."""
-    assumed: tuple[Finding, ...] = ()
-    """What nobody said of its parts, with the value that is taken."""
+    remarks: tuple[Finding, ...] = ()
+    """What nobody said of its parts, or in words that nobody knows: then a refusal. The usual value
+    is taken for both."""
 
 
 def file_format(name: str) -> str:
@@ -227,7 +230,8 @@ def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
         raise refused("there is nothing to make here", where, f"add at least one file of {kinds}")
     title = answers.title or PurePosixPath(makeable[0]).stem
     stems = unique([okh.slug(PurePosixPath(name).stem) for name in makeable])
-    parts = tuple(_part(n, s, answers) for n, s in zip(makeable, stems, strict=True))
+    known, strange = _known(answers)
+    parts = tuple(_part(n, s, known) for n, s in zip(makeable, stems, strict=True))
     return Draft(
         design=okh.slug(title),
         version=answers.version,
@@ -236,7 +240,7 @@ def draft_of_files(names: Sequence[str], answers: Answers) -> Draft:
         licence=answers.licence,
         licensor=answers.licensor or NOT_NAMED,
         parts=parts,
-        assumed=(*_assumed((part, answers) for part in parts), *_unnamed(answers)),
+        remarks=(*strange, *_assumed((part, answers) for part in parts), *_unnamed(answers)),
     )
 
 
@@ -269,15 +273,20 @@ def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Ans
         entries, files = [], exports or list(names)
     draft = draft_of_files(files, said)
     wishes = [_wish(part, said) for part in entries]
-    parts = tuple(_entry(part, wish) for part, wish in zip(entries, wishes, strict=True))
+    known = [
+        _known(wish, part.name if part.process or part.material else "")
+        for part, wish in zip(entries, wishes, strict=True)
+    ]
+    parts = tuple(_entry(part, wish) for part, (wish, _) in zip(entries, known, strict=True))
+    strange = dict.fromkeys(finding for _, found in known for finding in found)
     return draft.model_copy(
         update={
             "design": okh.slug(said.title or draft.title),
             "title": said.title or draft.title,
             "parts": parts or draft.parts,
-            "assumed": (*_assumed(zip(parts, wishes, strict=True)), *_unnamed(said))
+            "remarks": (*strange, *_assumed(zip(parts, wishes, strict=True)), *_unnamed(said))
             if parts
-            else draft.assumed,
+            else draft.remarks,
             "repo": manifest.repo,
             "forked_from": manifest.forked_from,
             "bought": manifest.bought,
@@ -320,8 +329,9 @@ def unique(names: Sequence[str]) -> list[str]:
 
 
 def _part(file_name: str, name: str, answers: Answers) -> PartDraft:
+    """By answers whose process and material are known."""
     kind = "mesh" if file_format(file_name) in _MESHES else "drawing"
-    process = known_process(answers.process or _USUAL[kind][0], file_name)
+    process = answers.process or _USUAL[kind][0]
     flat = file_format(file_name) == "step" and takes(process) == "drawing"
     _, material, thickness_mm = _USUAL["drawing" if flat else kind]
     if flat:
@@ -330,7 +340,7 @@ def _part(file_name: str, name: str, answers: Answers) -> PartDraft:
         name=name,
         title=PurePosixPath(file_name).stem,
         process=process,
-        material=known_material(answers.material or material, file_name),
+        material=answers.material or material,
         thickness_mm=answers.thickness_mm or thickness_mm,
         quantity=answers.quantity,
         tolerance_mm=None,
@@ -420,20 +430,22 @@ def beside(name: str, ending: str, taken: Iterable[str]) -> str:
     return str(path.with_name(f"{path.stem}-from-{file_format(name)}.{ending}"))
 
 
-def known_process(name: str, where: str) -> str:
-    found = find_process(name)
-    if found is None:
-        known = ", ".join(process.id for process in PROCESSES)
-        raise refused(f"nobody here knows the process {name!r}", where, f"use one of {known}")
-    return found.id
-
-
-def known_material(name: str, where: str) -> str:
-    found = find_material(name)
-    if found is None:
-        known = ", ".join(material.id for material in MATERIALS)
-        raise refused(f"nobody here knows the material {name!r}", where, f"use one of {known}")
-    return found.id
+def _known(said: Answers, part: str = "") -> tuple[Answers, tuple[Finding, ...]]:
+    """The answers without a process or material that nobody here knows, and a refusal of each."""
+    process = find_process(said.process) if said.process else None
+    material = find_material(said.material) if said.material else None
+    found: list[Finding] = []
+    for what, word, known, every in (
+        ("process", said.process, process, PROCESSES),
+        ("material", said.material, material, MATERIALS),
+    ):
+        if word and known is None:
+            ids = ", ".join(each.id for each in every)
+            words = f"nobody here knows the {what} {word!r}"
+            where = f"{part}: {what}" if part else what
+            found += refused(words, where, f"use one of {ids}").findings
+    names = {"process": process and process.id, "material": material and material.id}
+    return said.model_copy(update=names), tuple(found)
 
 
 def judge_licence(licence: str | None) -> tuple[str, bool]:
@@ -460,13 +472,11 @@ def hindrances(draft: Draft, names: Collection[str]) -> tuple[Finding, ...]:
     def version() -> None:
         noted.extend(at_version(draft)[1])
 
-    noted: list[Finding] = [*draft.assumed]
+    noted: list[Finding] = [*draft.remarks]
     checks = (version, lambda: judge_licence(draft.licence), lambda: check_sent(draft, names))
     for check in checks:
-        try:
+        with going_on(noted):
             check()
-        except DesignRefused as no:
-            noted.extend(no.findings)
     return tuple(noted)
 
 
@@ -528,7 +538,7 @@ def check_recipes(release: Release) -> None:
             ) from None
 
 
-_UNRECORDED: Final = ("said_roles", "assumed")
+_UNRECORDED: Final = ("said_roles", "remarks")
 
 
 def _alternative(
@@ -612,14 +622,25 @@ def _unlike(part: PartDraft, other: okh.AlternativeEntry, facts: Mapping[str, Fa
 
 def wanted(names: Iterable[str]) -> list[str]:
     """Of what lies in a folder or archive, the files of a design: nothing hidden, no caches."""
-    return sorted(name for name in names if not _hidden(name) and _is_kept(name))
+    return sorted(name for name in names if not hidden(name) and _is_kept(name))
+
+
+def left_out(
+    names: Sequence[str], why: str = "no file of these kinds belongs to a release"
+) -> Finding:
+    return Finding(
+        severity=Severity.NOTE,
+        where=f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}",
+        what=f"{len(names)} left out: {why}",
+        do="Nothing, if the parts do not need them",
+    )
 
 
 def _is_kept(name: str) -> bool:
     return file_format(name) in KEPT or PurePosixPath(name).name.lower() in _NO_SUFFIX
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
     return any(step.startswith((".", "__")) for step in name.split("/"))
 
 
@@ -683,8 +704,27 @@ def refused(what: str, where: str, do: str) -> DesignRefused:
     return DesignRefused([Finding(severity=Severity.REFUSAL, where=where, what=what, do=do)])
 
 
+@contextmanager
+def going_on(found: list[Finding]) -> Generator[None]:
+    """Add what is refused within to what was found, so that the next check can be made, too."""
+    try:
+        yield
+    except DesignRefused as no:
+        found.extend(no.findings)
+
+
 def reject(findings: Iterable[Finding]) -> None:
-    """Raise DesignRefused with every refusal among the findings, if there is one."""
-    refusals = [finding for finding in findings if finding.severity is Severity.REFUSAL]
+    """Raise DesignRefused with the refusals among the findings, if there are any.
+
+    Of very many the first; the last one then says how many more there are.
+    """
+    found = (finding for finding in findings if finding.severity is Severity.REFUSAL)
+    refusals = list(dict.fromkeys(found))
+    if len(refusals) > MOST_TOLD:
+        more = refused(
+            f"{len(refusals) - MOST_TOLD} more stand in the way", "the design",
+            "mend these first, and the others are told the next time",
+        )  # fmt: skip
+        refusals[MOST_TOLD:] = more.findings
     if refusals:
         raise DesignRefused(refusals)

@@ -17,7 +17,7 @@ from sqlalchemy import Select, select
 
 from designs import bounded, kinds, okh
 from designs.design import Facts, File, MeshFacts, Release, Role
-from designs.errors import DesignRefused, Finding, Refused
+from designs.errors import DesignRefused, Finding, LimitExceeded, Refused
 from orchestrator.catalogue import keys, lifecycle, lineage, model, versions
 from orchestrator.catalogue.lifecycle import THE_OPERATOR, Caller, NoSuchRelease
 from orchestrator.catalogue.model import PUBLIC, Answers, Draft, PartDraft, ReleaseState
@@ -100,16 +100,22 @@ async def publish(
     every reason at once; the same content twice gives the same release.
     """
     terms = terms or Terms()
-    draft, notes = model.at_version(await asyncio.to_thread(described, files, answers))
-    licence = model.judge_licence(draft.licence)
-    lifecycle.check_private(licence[0], terms.state)
+    draft = await asyncio.to_thread(described, files, answers)
+    found = [*draft.remarks]
+    with model.going_on(found):
+        draft, notes = model.at_version(draft)
+        found += notes
+    with model.going_on(found):
+        lifecycle.check_private(model.judge_licence(draft.licence)[0], terms.state)
     return await keep(
         store,
         draft,
         files,
-        lambda draft, facts, kept: model.release(draft, licence, facts, kept),
+        lambda draft, facts, kept: model.release(
+            draft, model.judge_licence(draft.licence), facts, kept
+        ),
         terms,
-        (*notes, *draft.assumed),
+        found,
     )
 
 
@@ -125,15 +131,23 @@ async def keep(
     terms: Terms,
     notes: Sequence[Finding] = (),
 ) -> Published:
-    """Examine and keep what a draft names, and the one row that publishes it."""
-    model.check_sent(draft, files.keys())
+    """Examine and keep what a draft names, and the one row that publishes it.
+
+    Raises DesignRefused with all that `notes` refuse already and the files besides.
+    """
+    findings, sent = [*notes], files
+    examined: dict[str, Examined] = {}
+    taken_out: list[Finding] = []
+    with model.going_on(findings):
+        model.check_sent(draft, files.keys())
     with tempfile.TemporaryDirectory(prefix="publish-") as work:
-        asked = model.to_be_seen(draft)
-        examined = await examine_all(asked, files, Path(work), terms.seen)
-        findings = [*notes, *(finding for seen in examined.values() for finding in seen.findings)]
+        asked = [part for part in model.to_be_seen(draft) if part.file_name in files]
+        with model.going_on(findings):
+            examined = await examine_all(asked, files, Path(work), terms.seen)
+        with model.going_on(findings):
+            files, taken_out = await asyncio.to_thread(cleaned, files, Path(work))
+        findings += [finding for seen in examined.values() for finding in seen.findings]
         model.reject(findings)
-        sent = files
-        files, taken_out = await asyncio.to_thread(cleaned, files, Path(work))
         if terms.exact and files != sent:
             raise model.refused(
                 "a picture of it tells more than the picture", taken_out[0].where,
@@ -209,9 +223,11 @@ def described(files: Mapping[str, Path], answers: Answers) -> Draft:
         return model.draft_of_files(list(files), answers)
     content = files[manifest].read_bytes()
     read = okh.read(content, manifest)
-    if slips := okh.slips(content, manifest):
-        raise DesignRefused(okh.finding(slip) for slip in slips)
-    return model.draft_of_manifest(read, list(files), answers)
+    slips = [okh.finding(slip) for slip in okh.slips(content, manifest)]
+    with model.going_on(slips):
+        draft = model.draft_of_manifest(read, list(files), answers)
+        return draft.model_copy(update={"remarks": (*slips, *draft.remarks)})
+    raise DesignRefused(slips)
 
 
 async def examine_all(
@@ -219,13 +235,23 @@ async def examine_all(
 ) -> dict[str, Examined]:
     """By their names. One child at a time: a shop-sized server has two cores.
 
-    Pictures are kept of parts; findings of what a part may be made from besides name none.
+    Pictures are kept of parts; findings of what a part may be made from besides name none. Raises
+    DesignRefused with what is wrong in any of them; what was too much to read is the last.
     """
-    found = {
-        part.name: seen(part)
-        or await asyncio.to_thread(examine, part, files[part.file_name], work / part.name)
-        for part in parts
-    }
+    found: dict[str, Examined] = {}
+    refused: list[Finding] = []
+    for part in parts:
+        file = files[part.file_name]
+        try:
+            found[part.name] = seen(part) or await asyncio.to_thread(
+                examine, part, file, work / part.name
+            )
+        except DesignRefused as no:
+            refused += _within(part.file_name, no.findings)
+            if isinstance(no, LimitExceeded):
+                break
+    if refused:
+        raise DesignRefused(refused)
     return {
         name: _without_pictures(each) if model.is_alternative(name) else each
         for name, each in found.items()
@@ -284,9 +310,9 @@ def _derived(
 def cleaned(files: Mapping[str, Path], work: Path) -> tuple[dict[str, Path], list[Finding]]:
     """The files with pictures that tell nothing but the picture, and what was taken out.
 
-    Raises DesignRefused for a picture that cannot be cleaned. Blocks; copies are left in `work`.
+    Raises DesignRefused for pictures that cannot be cleaned. Blocks; copies are left in `work`.
     """
-    clean, found = dict(files), list[Finding]()
+    clean, found, refused = dict(files), list[Finding](), list[Finding]()
     for number, (name, path) in enumerate(files.items()):
         if not _PICTURES & {kinds.called(name), kinds.held(path)}:
             continue
@@ -294,12 +320,20 @@ def cleaned(files: Mapping[str, Path], work: Path) -> tuple[dict[str, Path], lis
         try:
             seen = bounded.run("designs.images:clean", str(path), str(copy))
         except DesignRefused as no:
-            raise DesignRefused(_at(name, no.findings)) from None
+            refused += _at(name, no.findings)
+            continue
         told = _Cleaned.model_validate(seen)
         if told.changed:
             clean[name] = copy
         found += _at(name, told.findings)
+    if refused:
+        raise DesignRefused(refused)
     return clean, found
+
+
+def _within(name: str, found: Sequence[Finding]) -> list[Finding]:
+    """The findings under that name, where they do not say it yet."""
+    return [each if each.where.startswith(name) else _at(name, [each])[0] for each in found]
 
 
 def _at(name: str, found: Sequence[Finding]) -> list[Finding]:

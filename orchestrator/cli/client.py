@@ -147,6 +147,11 @@ def ask(question: str, default: str = "") -> str:
     return input(f"{question}{hint}: ").strip() or default
 
 
+def counted(number: int, what: str) -> str:
+    """`1 unit`, `2 units`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def labelled(row: dict[str, Any]) -> str:
     """What a reader must know of a machine or a make beside its name, as its page says it."""
     known = {

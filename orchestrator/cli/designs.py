@@ -87,8 +87,12 @@ def _sent(args: argparse.Namespace) -> Any:  # noqa: ANN401
 
 
 def gather(paths: list[Path]) -> dict[str, Path]:
-    """Name → file; a folder gives what lies in it, hidden files and caches left out."""
+    """Name → file; a folder gives what lies in it, hidden files and caches left out.
+
+    What else is left out is said on standard error, for whoever looks for it later.
+    """
     found: dict[str, Path] = {}
+    left: list[str] = []
     for path in paths:
         if not path.exists():
             raise wrong(f"there is no {path}")
@@ -98,6 +102,10 @@ def gather(paths: list[Path]) -> dict[str, Path]:
             name = file.relative_to(base).as_posix()
             if file.is_file() and model.wanted([name]):
                 found[name] = file
+            elif file.is_file() and not model.hidden(name):
+                left.append(name)
+    if left:
+        sys.stderr.write(f"note: {model.left_out(left)}\n")
     if not found:
         raise wrong("nothing here can be published: add an STL, 3MF, OBJ, STEP, DXF or SVG")
     return found

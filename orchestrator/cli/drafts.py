@@ -80,6 +80,7 @@ def _register_draft(commands: "Commands[argparse.ArgumentParser]") -> None:
     new = more.add_parser("new", help="begin a draft, with files or without")
     new.add_argument("files", nargs="*", type=Path, metavar="FILE")
     new.add_argument("--next-of", metavar="DRAFT", help="the next version of what it became")
+    new.add_argument("--key", help="the key of that one, if it was not begun on this computer")
     new.set_defaults(run=begin)
     adding = more.add_parser("add", help="add files, or replace those of the same name")
     _of_draft(adding)
@@ -155,7 +156,7 @@ def _of_draft(parser: argparse.ArgumentParser) -> None:
 
 def begin(args: argparse.Namespace) -> int:
     try:
-        told = call(args, "POST", "/api/drafts", headers=_keyed(args, args.next_of))
+        told = call(args, "POST", "/api/drafts", headers=_designers(args, args.next_of))
         _keep(told["id"], told["key"])
         args.draft = told["id"]
         for file in args.files:
@@ -197,7 +198,8 @@ def publish(args: argparse.Namespace) -> int:
         return refused(args, no)
     release = told["release"]
     lines = [f"published {release['design']} {release['version']}", f"  release {told['sha256']}"]
-    lines += [f"  for {lab} alone: {link}" for lab, link in told["lab_pages"].items()]
+    names = told["lab_names"]
+    lines += [f"  for {names[lab]} alone: {link}" for lab, link in told["lab_pages"].items()]
     if told["lab_pages"]:
         lines.append(f"open it with: cosmolocal release open {told['sha256']} --draft {args.draft}")
     return show(args, told, "\n".join(lines))
@@ -240,15 +242,17 @@ def told(seen: dict[str, Any]) -> str:
         size = " × ".join(f"{side:.1f}" for side in (file["facts"] or {}).get("size_mm", ()))
         lines.append(f"  {file['name']}: {file['role']}{f', {size} mm' if size else ''}")
         lines += [f"    {file['note']}"] if file["note"] else []
-        lines += [f"    {_finding(each)}" for each in file["findings"]]
+        lines += [f"    {_finding(each, file['name'])}" for each in file["findings"]]
     lines += [f"  {_finding(each)}" for each in seen["findings"]]
     if seen["ready"]:
         lines.append(f"ready: cosmolocal draft publish {seen['id']}")
     return "\n".join(lines)
 
 
-def _finding(each: dict[str, str]) -> str:
-    return f"{each['severity']}: {each['where']}: {each['what']}. {each['do']}."
+def _finding(each: dict[str, str], name: str = "") -> str:
+    """Under the file of that name it is not named again."""
+    where = "" if each["where"] == name else each["where"].removeprefix(f"{name}, ") + ": "
+    return f"{each['severity']}: {where}{each['what']}. {each['do']}."
 
 
 # ── releases
@@ -261,7 +265,7 @@ def move(args: argparse.Namespace) -> int:
     try:
         answer = call(
             args, "POST", f"/api/releases/{args.release}/state", json=wish,
-            headers=_designers(args),
+            headers=_designers(args, args.draft),
         )  # fmt: skip
     except Answered as no:
         return refused(args, no)
@@ -273,11 +277,12 @@ def name_labs(args: argparse.Namespace) -> int:
     try:
         answer = call(
             args, "POST", f"/api/releases/{args.release}/labs", json={"labs": args.lab},
-            headers=_designers(args),
+            headers=_designers(args, args.draft),
         )  # fmt: skip
     except Answered as no:
         return refused(args, no)
-    return show(args, answer, "\n".join(f"{lab}: {page}" for lab, page in answer["labs"].items()))
+    lines = [f"{answer['names'][lab]}: {page}" for lab, page in answer["labs"].items()]
+    return show(args, answer, "\n".join(lines))
 
 
 # ── keys
@@ -293,11 +298,15 @@ def _keyed(args: argparse.Namespace, draft: str | None) -> dict[str, str]:
     return {"X-Api-Key": key} if key else {}
 
 
-def _designers(args: argparse.Namespace) -> dict[str, str]:
-    """The key of the draft that --draft names; raises Answered where nobody kept it here."""
-    found = _keyed(args, args.draft)
-    if args.draft and not found:
-        no = f"no key for {args.draft} is kept on this computer: give it by --key"
+def _designers(args: argparse.Namespace, draft: str | None) -> dict[str, str]:
+    """The key of that draft, if there is to be one; raises Answered where nobody kept it here.
+
+    The operator's token does not stand for it: what comes next would have another key, and whoever
+    has this one could do nothing about it.
+    """
+    found = _keyed(args, draft)
+    if draft and not found:
+        no = f"no key for {draft} is kept on this computer: give it by --key"
         raise Answered({"detail": no})
     return found
 

@@ -20,6 +20,7 @@ from orchestrator.cli.client import (
     add_server,
     ask,
     call,
+    counted,
     labelled,
     refused,
     show,
@@ -219,7 +220,7 @@ def cancel(args: argparse.Namespace) -> int:
         answer = call(args, "POST", f"/api/orders/{args.order}/cancel", json=asked)
     except Answered as no:
         return refused(args, no)
-    words = f"cancelled {len(answer['cancelled'])} part(s)"
+    words = f"cancelled {counted(len(answer['cancelled']), 'part')}"
     kept = len(answer["kept"])
     return show(
         args, answer, f"{words}; {kept} stay ordered: a machine began them" if kept else words

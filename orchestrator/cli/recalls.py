@@ -14,6 +14,7 @@ from orchestrator.cli.client import (
     Commands,
     add_server,
     call,
+    counted,
     fetch,
     refused,
     show,
@@ -211,8 +212,9 @@ def begin(args: argparse.Namespace) -> int:
 
 
 def _met(found: dict[str, Any]) -> str:
-    jobs = f", {found['jobs']} open job(s)" if "jobs" in found else ""
-    return f"  {found['units']} unit(s) in {found['orders']} order(s){jobs}"
+    jobs = f", {counted(found['jobs'], 'open job')}" if "jobs" in found else ""
+    units, orders = counted(found["units"], "unit"), counted(found["orders"], "order")
+    return f"  {units} in {orders}{jobs}"
 
 
 def told_job(job: dict[str, Any]) -> str:
@@ -230,7 +232,8 @@ def listed(args: argparse.Namespace) -> int:
     except Answered as no:
         return refused(args, no)
     lines = [
-        f"{r['id']} {r['state']}: {r['what']} ({r['units']} units): {r['reason']}" for r in found
+        f"{r['id']} {r['state']}: {r['what']} ({counted(r['units'], 'unit')}): {r['reason']}"
+        for r in found
     ]
     return show(args, found, "\n".join(lines) or "nothing was ever recalled here")
 
@@ -256,8 +259,9 @@ def listed_units(args: argparse.Namespace) -> int:
         if args.csv:
             table = fetch(args, f"/api/recalls/{args.recall}/units.csv")
             args.csv.write_bytes(table)
-            told = {"file": str(args.csv), "units": max(0, table.count(b"\r\n") - 1)}
-            return show(args, told, f"{told['units']} unit(s) in {args.csv}")
+            many = max(0, table.count(b"\r\n") - 1)
+            told = {"file": str(args.csv), "units": many}
+            return show(args, told, f"{counted(many, 'unit')} in {args.csv}")
         found = call(args, "GET", f"/api/recalls/{args.recall}/units")
     except Answered as no:
         return refused(args, no)
@@ -275,7 +279,8 @@ def holders(args: argparse.Namespace) -> int:
     except Answered as no:
         return refused(args, no)
     lines = [
-        f"{h['order']}: {h['name']}, {h['contact'] or 'no contact given'}, {h['units']} unit(s), "
+        f"{h['order']}: {h['name']}, {h['contact'] or 'no contact given'}, "
+        f"{counted(h['units'], 'unit')}, "
         + (f"told {h['told_at']}: {h['told_how']}" if h["told_at"] else "not told yet")
         for h in found
     ]

@@ -6,6 +6,7 @@ by comparing notes. A bad message harms no other.
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,8 +83,12 @@ _T = TypeVar("_T")
 class Gateway:
     """Run `run` for ever; `connected` says how it stands."""
 
-    def __init__(self, store: Store, signer: Signer, address: Address) -> None:
+    def __init__(
+        self, store: Store, signer: Signer, address: Address, patience_s: float = 0
+    ) -> None:
+        """`patience_s`: how long a broker may take to be there at first without a word of it."""
         self.connected = False
+        self._patience_s = patience_s
         self._store = store
         self._signer = signer
         self._address = address
@@ -94,15 +99,16 @@ class Gateway:
 
     async def run(self) -> NoReturn:
         """Stay connected; an outage is told once, and its end once."""
-        wait_s, told = _WAIT_MIN_S, False
+        wait_s, told, due = _WAIT_MIN_S, False, time.monotonic() + self._patience_s
         while True:
             try:
                 # A task of its own: 3.11's TaskGroup leaves its task marked as being cancelled.
                 await asyncio.create_task(self._connect(), name="gateway session")
             except* aiomqtt.MqttError as errors:
-                if self.connected or not told:
+                is_late = time.monotonic() >= due
+                if self.connected or (is_late and not told):
                     _log.warning("broker away", why=str(errors.exceptions[0]))
-                told = True
+                    told = True
             if self.connected:
                 wait_s, self.connected = _WAIT_MIN_S, False
             _end_if_told()

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from orchestrator.catalogue import api as catalogue_api
 from orchestrator.catalogue import service as catalogue
 from orchestrator.catalogue.api import base_of
-from orchestrator.makes import passport, service
+from orchestrator.makes import passport, recalled, service
 from orchestrator.makes.api import make_view
 from orchestrator.makes.tables import MakeRow
 from orchestrator.store import Store, Unit
@@ -82,8 +82,11 @@ def fill(slots: Slots) -> None:
 
 
 async def _of_job(_request: Request, unit: Unit, job_id: str) -> str:
-    makes: list[MakeRow] = list(await service.of_job(unit, job_id))
-    return fragment("makes/job.html", makes=[make_view(make) for make in makes])
+    makes = await service.of_job(unit, job_id)
+    withdrawn = await recalled.among(unit, makes)
+    return fragment(
+        "makes/job.html", makes=[make_view(make) for make in makes], withdrawn=withdrawn
+    )
 
 
 async def _of_release(_request: Request, unit: Unit, release: str) -> str:

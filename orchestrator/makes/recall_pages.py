@@ -44,10 +44,11 @@ async def recall(recall_id: str, request: Request) -> HTMLResponse:
 
 def fill(slots: Slots) -> None:
     """Tell the holder of an order first."""
-    slots.fill("order.notices", _of_order)
+    slots.fill("order.notices", of_order)
 
 
-async def _of_order(request: Request, unit: Unit, order_id: str) -> str:
+async def of_order(request: Request, unit: Unit, order_id: str) -> str:
+    """What recalls ask of whoever has parts of this order."""
     found = await recalled.of_order(unit, order_id)
     records = [
         recall_record(each.recall, (await shown(unit, each.recall, request))[1]) for each in found

@@ -159,6 +159,14 @@ async def of_make(unit: Unit, row: MakeRow) -> list[RecallRow]:
     ]
 
 
+async def among(unit: Unit, made_ones: Iterable[MakeRow]) -> set[str]:
+    """The passports of those that a recall in force meets."""
+    standing = await recalls.in_force(unit)
+    return {
+        make.id for make in made_ones if any(model.affected(each, made(make)) for each in standing)
+    }
+
+
 class OfOrder(NamedTuple):
     recall: RecallRow
     passports: list[str]

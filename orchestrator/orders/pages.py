@@ -3,18 +3,12 @@
 They change nothing: an order is placed on its quote's page, its jobs are moved elsewhere.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
 from orchestrator.catalogue import service as catalogue
-from orchestrator.labs import service as labs
-from orchestrator.labs.tables import LabRow
 from orchestrator.orders import service
-from orchestrator.orders.api import JobView, OrderView, is_veiled, order_views, shown
-from orchestrator.orders.model import JobState, OrderState
+from orchestrator.orders.api import OrderView, is_veiled, order_views, shown
 from orchestrator.orders.tables import OrderRow
 from orchestrator.store import Store, Unit
 from orchestrator.web.live import live
@@ -72,7 +66,6 @@ async def _progress(request: Request, unit: Unit, slots: Slots, order_id: str) -
         titles=titles,
         notices=await slots.render("order.notices", request, unit, order_id),
         papers=await slots.render("order.papers", request, unit, order_id),
-        fetch=await _fetch(unit, view.jobs, titles) if row.state == OrderState.READY else (),
         shown=more,
     )
 
@@ -82,18 +75,6 @@ async def _titles(unit: Unit, row: OrderRow, view: OrderView) -> dict[str, str]:
     release = await catalogue.release(unit, row.release)
     titles = {part.name: part.title for part in release.parts}
     return {item.part: titles.get(item.part, item.part) for item in view.items}
-
-
-async def _fetch(
-    unit: Unit, jobs: Iterable[JobView], titles: Mapping[str, str]
-) -> list[tuple[LabRow, str]]:
-    """Each lab that has made something, and what lies there."""
-    made = Counter((job.agent, job.part) for job in jobs if job.state == JobState.RECEIVED)
-    by_agent = {standing.agent: standing.lab for standing in await labs.machines(unit)}
-    lying: dict[str, list[str]] = {}
-    for (agent, part), count in made.items():
-        lying.setdefault(agent or "", []).append(f"{count} × {titles[part]}")
-    return [(lab, ", ".join(lying[agent])) for agent, lab in by_agent.items() if agent in lying]
 
 
 def _store(request: Request) -> Store:

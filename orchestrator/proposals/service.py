@@ -330,6 +330,7 @@ def _draft(blobs: Blobs, before: Release, paths: Mapping[str, Path]) -> Draft:
     names = [each.name for each in before.files]
     was = _said(old.name, lambda: blobs.read(old.sha256), names) if old else None
     now = _said(name, paths[name].read_bytes, [*paths]) if name else None
+    catalogue.reject(now.remarks if now else ())
     return model.draft(before, [*paths], was, now)
 
 

@@ -172,7 +172,7 @@ async def open_one(unit: Unit, wish: Wish) -> RecallRow:
     for same in await unit.session.scalars(open_ones):
         if model.same(value(same).scope, scope):
             raise RecallIsOpen(
-                f"{what} is recalled already, by {same.id} of {same.opened_at:%Y-%m-%d}: "
+                f"{what}: recalled already, by {same.id} of {same.opened_at:%Y-%m-%d}: "
                 f"{same.reason}. Look at it with cosmolocal recall show {same.id}; if there is "
                 "another reason, settle it and open the next: it stays withdrawn meanwhile"
             )
@@ -243,7 +243,7 @@ async def _versions(
     unit: Unit, design: str, first: str | None, last: str | None
 ) -> tuple[OfReleases, str]:
     rows = await unit.session.execute(
-        select(ReleaseRow.sha256, ReleaseRow.version, ReleaseRow.state)
+        select(ReleaseRow.sha256, ReleaseRow.version, ReleaseRow.state, ReleaseRow.title)
         .where(ReleaseRow.design == design, ReleaseRow.private.is_(False))
         .order_by(ReleaseRow.published_at, ReleaseRow.sha256)
     )
@@ -264,16 +264,16 @@ async def _versions(
             "in several ranges of versions"
         )
     scope = OfReleases(releases=tuple(sha256 for sha256, _ in meant))
-    public = {row.sha256 for row in found if row.state in PUBLIC}
-    return scope, _listed(design, [version for sha256, version in meant if sha256 in public])
+    named = [row for row in found if row.state in PUBLIC and row.sha256 in scope.releases]
+    return scope, _listed(design, named[-1].title if named else "", [row.version for row in named])
 
 
-def _listed(design: str, versions: Sequence[str]) -> str:
+def _listed(design: str, title: str, versions: Sequence[str]) -> str:
     """In words, of which everybody can see all."""
     if not versions:
         return f"pre-releases of {design}"
     more = f" and {len(versions) - 20} more versions" if len(versions) > 20 else ""
-    return f"{design} {', '.join(versions[:20])}{more}"
+    return f"{title} {', '.join(versions[:20])}{more}"
 
 
 def _orderable(versions: Collection[str]) -> None:

@@ -112,7 +112,7 @@ def test_a_draft_shows_nothing_to_who_does_not_have_its_link(look: Look) -> None
     link = page.get_by_role("link", name="link to this draft").get_attribute("href")
     address = page.url
     stranger = look(address)
-    expect(stranger.locator("main")).to_contain_text("there is no draft")
+    expect(stranger.locator("main")).to_contain_text("a draft is opened by its key")
     expect(stranger.locator("main")).not_to_contain_text("secret-lamp")
     stranger.goto(link or "")
     expect(stranger.locator("#files")).to_contain_text("secret-lamp.svg")

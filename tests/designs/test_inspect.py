@@ -47,6 +47,18 @@ def test_a_drawing_gets_an_outline_too(tmp_path):
     assert unit["where"] == "plate.dxf, the unit in the header"
 
 
+def test_a_part_is_drawn_in_the_colour_of_its_material(tmp_path):
+    drawn = {}
+    for material in ("plywood", "birch_plywood", "acrylic"):
+        folder = tmp_path / material
+        folder.mkdir()
+        examined(folder, "plate.svg", svg('<path d="M0 0H40V40H0Z"/>'), (LASER, material, 3.0))
+        names = ("thumbnail.png", "model.glb")
+        drawn[material] = [(folder / "out" / name).read_bytes() for name in names]
+    assert drawn["plywood"] == drawn["birch_plywood"]
+    assert all(a != b for a, b in zip(drawn["plywood"], drawn["acrylic"], strict=True))
+
+
 def test_what_cannot_be_made_leaves_nothing_behind(tmp_path):
     with pytest.raises(DesignRefused) as caught:
         examined(tmp_path, "cube.stl", solids.stl(solids.cube()), (LASER, "pla", None))

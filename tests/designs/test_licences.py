@@ -1,3 +1,4 @@
+import re
 from datetime import date
 
 import pytest
@@ -11,6 +12,7 @@ from designs.licences import (
     ANY,
     Act,
     Asked,
+    Enclosed,
     Grant,
     Outcome,
     Work,
@@ -24,6 +26,8 @@ from designs.licences import (
     notices,
     source_until,
     table,
+    texts,
+    to_add,
 )
 
 KNOWN = st.sampled_from(sorted(licences._ROWS))
@@ -129,7 +133,6 @@ def test_reciprocal_licences_keep_the_source_reachable_and_themselves():
     for licence in ("CERN-OHL-S-2.0", "CERN-OHL-W-2.0", "TAPR-OHL-1.0", "GPL-3.0-or-later"):
         verdict = judge(licence, Act.MAKE_PAID)
         assert verdict.source_needed
-        assert any("source" in n or "documentation" in n for n in verdict.notices)
         assert licence in judge(licence, Act.FORK).fork_as
     assert not judge("MIT", Act.MAKE_PAID).source_needed
 
@@ -421,12 +424,52 @@ def test_notices_say_whose_which_and_where():
         "Lantern 1.2.0, by Ada Lovelace",
         "Licence: CERN-OHL-S-2.0",
         "CERN-OHL-S-2.0: https://ohwr.org/cern_ohl_s_v2.txt",
+        "Licensed under CERN-OHL-S v2 or later, without warranty",
         "Complete source: https://a.org/lantern, until 2031-03-01 at least",
         "Changed: lid 2 mm thicker",
-        "Licensed under CERN-OHL-S v2 or later, without warranty",
-        "Where the complete source is to be had",
     )
     assert source_until(judge("MIT", Act.MAKE_PAID), date(2026, 1, 1)) is None
+
+
+LANTERN = Work(
+    title="Lantern", version="1.0.0", licensor="Ada", holder="Ada", source="https://a.org/lantern",
+    texts=("https://a.org/lantern/LICENSE",), own_notices=("https://a.org/lantern/NOTICE",),
+)  # fmt: skip
+BARE = LANTERN.model_copy(update={"holder": None, "texts": (), "own_notices": ()})
+
+
+@pytest.mark.parametrize("licence", table())
+def test_no_line_for_the_receiver_is_a_heading_without_content(licence: str):
+    """What the licence wants enclosed is there, or its lack is told to whoever hands it over."""
+    verdict = judge(licence, Act.MAKE_PAID)
+    for line in verdict.notices:
+        assert re.fullmatch(r"No warranty|Licensed under .+", line)
+    own = {"© Ada", "Its licence's text: https://a.org/lantern/LICENSE",
+           "Its own notices: https://a.org/lantern/NOTICE"}  # fmt: skip
+    assert len(own & set(notices(verdict, LANTERN))) == len(verdict.encloses)
+    assert not to_add(verdict, LANTERN)
+    assert not any(line.startswith(("©", "Its ")) for line in notices(verdict, BARE))
+    told = verdict.encloses - ({Enclosed.TEXT} if texts(verdict) else set())
+    assert len(to_add(verdict, BARE)) == len(told)
+
+
+def test_the_copyright_line_and_the_notice_file_go_with_the_part():
+    apache = judge("Apache-2.0", Act.MAKE_PAID)
+    assert apache.notices == ()
+    assert notices(apache, LANTERN) == (
+        "Lantern 1.0.0, by Ada",
+        "Licence: Apache-2.0",
+        "Apache-2.0: https://www.apache.org/licenses/LICENSE-2.0",
+        "© Ada",
+        "Its licence's text: https://a.org/lantern/LICENSE",
+        "Its own notices: https://a.org/lantern/NOTICE",
+        "Complete source: https://a.org/lantern",
+    )
+    copyright_line, file = to_add(apache, BARE)
+    assert "copyright notice" in copyright_line
+    assert "no file NOTICE" in file
+    both = judge("MIT AND CERN-OHL-P-2.0", Act.MAKE_PAID)
+    assert {"© Ada", "Its own notices: https://a.org/lantern/NOTICE"} <= {*notices(both, LANTERN)}
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,20 @@ def test_no_path_that_leads_away_is_ever_asked_for():
     assert set(asked) == {"lantern.jpg", "bom.csv", "build.md", "screen.dxf"}
 
 
+@pytest.mark.parametrize(
+    ("said", "is_one"),
+    [("2020-13-40", False), ("2020-02-30", False), ("yesterday", False), ("[2020]", False),
+     ("2020-02-29", True), ("2020-02-29T10:00:00Z", True)],
+)  # fmt: skip
+def test_a_date_that_is_none_is_told_with_its_line(said: str, *, is_one: bool):
+    told = remarks(f"title: Shelf\ndate-created: {said}\n", "okh.yml")
+    (*found,) = [(r.level, r.line) for r in told if r.field == "date-created"]
+    assert found == ([] if is_one else [(Level.WARNING, 2)])
+    first, parts = GOOD.split("[[part]]")
+    in_toml = remarks(f'{first}date-updated = "{said}"\n[[part]]{parts}')
+    assert any("no date" in r.what for r in in_toml) is not is_one
+
+
 def test_version_1_is_told_in_its_own_words():
     report = lint(b"title: Shelf\nlicence: x\nlicense:\n  hardware: nonsense\n", "okh.yml")
     assert report.dialect == "1.0"

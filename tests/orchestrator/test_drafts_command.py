@@ -99,6 +99,18 @@ def test_a_design_from_its_first_file_to_its_deprecation(typed: Typed, tmp_path:
     status, second = typed("draft", "new", "--next-of", draft)
     assert second["key"] == begun["key"]
     assert typed("draft", "show", second["id"])[1]["answers"]["version"] == "1.1.0"
+    (tmp_path / "none").mkdir()  # elsewhere, with the operator's token and without the key
+    (tmp_path / "none" / "token").write_text((tmp_path / "token").read_text())
+    kept = keys.read_text()
+    keys.unlink()
+    status, words = typed("draft", "new", "--next-of", draft, plain=True)
+    assert (status, "no key for" in words, "--key" in words) == (1, True, True)
+    assert not keys.exists()
+    status, third = typed("draft", "new", "--next-of", draft, "--key", begun["key"])
+    assert (status, third["key"]) == (0, begun["key"])
+    assert typed("draft", "drop", third["id"])[0] == 0
+    (tmp_path / "none" / "token").unlink()
+    keys.write_text(kept)
     assert typed("draft", "drop", second["id"])[0] == 0
     assert typed("draft", "show", second["id"])[0] == 1
 

@@ -80,7 +80,10 @@ def test_fork_change_propose_accept_from_the_command_line(
 
     forked = shell.json("fork", "plate", "--as", "my-plate", "--who", "Bo")
     assert forked["design"] == "my-plate"
+    for stray in ("cam.xyz", ".hidden.xyz"):
+        (shell.folder / "my-plate" / stray).write_text("?")
     assert set(gather([Path("my-plate")])) == {"plate.svg", "okh.toml"}
+    assert "note: cam.xyz: 1 left out: no file of these kinds" in shell.capsys.readouterr().err
     assert "is not empty" in shell.run("fork", "plate", "--as", "my-plate", "--who", "Bo", status=2)
     published = shell.json("publish", "my-plate")["release"]
     assert published["ancestor"]["design"] == "plate"

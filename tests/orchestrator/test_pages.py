@@ -388,8 +388,10 @@ async def test_a_passport_names_everybody_whom_the_design_stands_on(site: Site) 
     passport = await site.get(f"/p/{(await _made(site)).id}")
     assert "Contributors: Eva, Di." in passport.words
     assert "Pin 1.0.0 by Cy, CC0-1.0, with Eva." in passport.words
-    told = "Tell, too: Who made it, its title and a link to it and to the licence; No warranty."
+    text = "https://creativecommons.org/licenses/by/4.0/"
+    told = f"Tell, too: CC-BY-4.0: {text} ; No warranty."
     assert f"Peg 1.0.0 by Eva, CC-BY-4.0. {told}" in passport.words
+    assert f'href="{text}"' in passport.answer.text
 
 
 # ── every page

@@ -11,7 +11,17 @@ from shapely.geometry import Point, box
 from designs.geometry.drawing import Drawing
 from designs.geometry.extrude import extruded, solid
 from designs.geometry.mesh import Mesh, mesh_facts, sound
-from designs.geometry.picture import GLB_BYTES, glb, sheet_glb, thumbnail
+from designs.geometry.picture import (
+    GLB_BYTES,
+    PRINTED,
+    WOOD,
+    Colour,
+    colour_of,
+    glb,
+    sheet_glb,
+    thumbnail,
+)
+from designs.processes import FDM, LASER
 from tests.designs.geometry import solids
 
 PLATE = Drawing((box(0, 0, 60, 40).difference(Point(20, 20).buffer(8)),))
@@ -52,6 +62,18 @@ def test_one_can_look_through_a_hole():
         return int((pixels(thumbnail(drawing, 128))[40:90, 20:80, 3] < 255).sum())
 
     assert around_the_hole(PLATE) > around_the_hole(Drawing((box(0, 0, 60, 40),))) + 100
+
+
+@pytest.mark.parametrize("material", ["acrylic", "aluminium"])
+def test_what_is_no_wood_is_not_drawn_in_its_colour(material: str):
+    def blueness(colour: Colour | None) -> float:
+        drawn = pixels(thumbnail(PLATE, 64, colour=colour))
+        shown = drawn[drawn[..., 3] == 255]
+        return float((shown[:, 2] - shown[:, 0]).mean())
+
+    assert colour_of(LASER, "birch_plywood") == WOOD
+    assert blueness(WOOD) == blueness(None) < 0 < blueness(colour_of(LASER, material))
+    assert colour_of(FDM, "pla") == PRINTED
 
 
 def test_the_same_part_gives_the_same_picture():

@@ -131,6 +131,34 @@ async def test_one_bad_part_among_good_ones_publishes_nothing(store: Store, tmp_
     assert await count(store) == 0
 
 
+async def test_everything_that_is_wrong_is_told_at_once(store: Store, tmp_path: Path) -> None:
+    files = written(tmp_path, "plate.svg", SQUARE)
+    for name in ("a.svg", "b.stl", "c.png"):
+        files |= written(tmp_path, name, "nothing of the kind")
+    said = Answers(title="Plate", version="one", material="unobtainium")
+    with pytest.raises(DesignRefused) as no:
+        await service.publish(store, files, said)
+    told = [finding.where for finding in no.value.findings]
+    assert told[:3] == ["material", "version", "licence"]
+    assert [where.partition(",")[0] for where in told[3:]] == ["a.svg", "b.stl", "c.png"]
+    assert await count(store) == 0
+    manifest = '[[part]]\nname = "a"\nexport = "a.svg"\n[[part]]\nname = "lid"\nexport = "lid.stl"'
+    files |= written(tmp_path, "okh.toml", f'okhv = "2.4"\nname = "Box"\n{manifest}')
+    with pytest.raises(DesignRefused) as no:
+        await service.publish(store, files, OPEN)
+    told = [finding.where.partition(",")[0] for finding in no.value.findings]
+    assert told == ["manifest", "a.svg", "c.png"]
+
+
+def test_of_very_many_refusals_the_first_are_told_and_how_many_more() -> None:
+    one = model.refused("broken", "a.stl", "mend it").findings[0]
+    many = [one.model_copy(update={"where": f"{number}.stl"}) for number in range(57)]
+    with pytest.raises(DesignRefused) as no:
+        model.reject([*many, *many])
+    assert [finding.where for finding in no.value.findings[:-1]] == [f.where for f in many[:20]]
+    assert "37 more" in no.value.findings[-1].what
+
+
 def test_twins_get_names_of_their_own() -> None:
     assert model.unique(["a", "b", "a"]) == ["a", "b", "a-2"]
 

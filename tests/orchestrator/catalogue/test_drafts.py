@@ -85,6 +85,32 @@ async def test_a_draft_says_what_it_found_and_what_is_missing(drafts: Drafts, fo
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("by_manifest", [False, True])
+async def test_a_strange_material_hides_nothing_else(
+    drafts: Drafts, folder: Folder, *, by_manifest: bool
+):
+    files = {"hook.stl": block(), "plate.svg": OPEN_SQUARE}
+    if by_manifest:
+        lines = ['okhv = "2.4"', 'name = "Set"', 'version = "1.0.0"']
+        for name in files:
+            stem = name[:-4]
+            lines += ["[[part]]", f'name = "{stem}"', f'export = "{name}"']
+        lines += [f'cosmolocal.part.{name[:-4]}.material = "unobtainium"' for name in files]
+        files["okh.toml"] = "\n".join([*lines[:3], *lines[-2:], *lines[3:-2]])
+    said = {} if by_manifest else {"material": "unobtainium"}
+    begun = await filled(drafts, folder, files, process="nonsense", **said)
+    seen = await drafts.look(begun.id)
+    told = {finding.where: finding.what for finding in seen.findings}
+    assert "nobody here knows the process 'nonsense'" in set(told.values())
+    assert "nobody here knows the material 'unobtainium'" in set(told.values())
+    assert "licence" in told
+    assert not any("nobody said its" in words and "material" in words for words in told.values())
+    held = {file.name: file for file in seen.files}
+    assert held["hook.stl"].facts is not None
+    assert held["plate.svg"].findings
+    assert not seen.ready
+
+
 async def test_what_is_corrected_is_looked_at_anew_and_the_rest_is_not(
     drafts: Drafts, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ):

@@ -15,6 +15,7 @@ from orchestrator.catalogue import drafts as room
 from orchestrator.catalogue import drafts_api
 from orchestrator.catalogue.slicers import ASKED_TO_PRINT
 from orchestrator.catalogue.tables import DraftRow
+from orchestrator.cli import drafts as drafts_command
 from orchestrator.dispatch.tables import AttemptRow
 from orchestrator.orders.tables import JobRow
 from orchestrator.web import bodies
@@ -187,12 +188,40 @@ async def test_a_pre_release_over_the_api_names_the_labs_it_is_for(city: City):
     assert told["standing"]["state"] == "pre_release"
     more = await city.client.post(f"{door}/publish", json={"labs": ["Near"]}, headers=key)
     assert (more.status_code, "cosmolocal release labs" in more.json()["detail"]) == (409, True)
+    assert told["lab_names"] == {"lab-near": "Near"}
     link = told["lab_pages"]["lab-near"].removeprefix("http://city.test")
+    anew = f"/api/releases/{told['sha256']}/labs"
+    named = await city.client.post(anew, json={"labs": ["Near"]}, headers=key)
+    assert named.json()["names"] == {"lab-near": "Near"}
+    link = named.json()["labs"]["lab-near"].removeprefix("http://city.test")
     assert (await city.client.get(link)).status_code == 303
     state = f"/api/releases/{told['sha256']}/state"
     opened = await city.client.post(state, json={"to": "released"}, headers=key)
     assert opened.json()["sha256"] == told["sha256"]
     assert (await city.client.get("/api/designs/plate")).status_code == 200
+
+
+async def test_a_finding_under_its_file_does_not_name_it_again(city: City):
+    draft, key = await begun(city)
+    torn = SQUARE.replace("H40V40H0Z", "H40V40H0")
+    sent = await city.client.put(f"/api/drafts/{draft}/files/a.svg", content=torn, headers=key)
+    (file,) = sent.json()["files"]
+    (found,) = file["findings"]
+    place = found["where"].removeprefix("a.svg, ")
+    assert place != found["where"]
+    page = (await city.client.get(f"/publish/{draft}", headers=key)).text
+    card = page.partition("<h3>a.svg</h3>")[2].partition("</form>")[0]
+    assert f"</strong> {place}: {found['what']}." in card
+    assert f"    refusal: {place}: {found['what']}." in drafts_command.told(sent.json())
+
+
+async def test_whoever_brings_no_key_is_told_how_and_nothing_of_what_there_is(city: City):
+    draft, _ = await begun(city)
+    there, nowhere = [
+        await city.client.get(f"/api/drafts/{name}") for name in (draft, "d-000000000000")
+    ]
+    assert (there.status_code, there.content) == (404, nowhere.content)
+    assert "header X-Api-Key" in there.json()["detail"]
 
 
 # ── slicers

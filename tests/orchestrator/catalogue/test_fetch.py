@@ -366,10 +366,24 @@ async def test_a_file_and_an_archive_are_published_by_their_address(
 async def test_a_note_of_git_lfs_is_no_part(store: Store, site: Site) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as packed:
-        packed.writestr("hook.stl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+        for name in ("hook.stl", "plate.stl"):
+            packed.writestr(name, "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     site.door.files = {"/hook.zip": out.getvalue()}
-    with pytest.raises(DesignRefused, match="Git LFS"):
+    with pytest.raises(DesignRefused, match="Git LFS") as no:
         await intake.publish_from(store, Source(site.at("/hook.zip")), OPEN, site.world)
+    assert [finding.where for finding in no.value.findings] == ["hook.stl", "plate.stl"]
+
+
+async def test_all_that_is_wrong_in_an_archive_is_told(site: Site, store: Store) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        for name in ("hook.stl", "plate.svg"):
+            packed.writestr(name, "junk")
+    site.door.files = {"/set.zip": out.getvalue()}
+    with pytest.raises(DesignRefused) as no:
+        await intake.publish_from(store, Source(site.at("/set.zip")), Answers(), site.world)
+    told = [finding.where.partition(",")[0] for finding in no.value.findings]
+    assert told == ["licence", "hook.stl", "plate.svg"]
 
 
 # ── a release from another server

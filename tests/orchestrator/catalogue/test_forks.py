@@ -208,7 +208,9 @@ async def test_the_line_is_walked_both_ways(store: Store, tmp_path: Path) -> Non
     assert [(c.design, c.licensor) for c in up.credits] == [
         ("two", "Cy"), ("one", "Bo"), ("plate", "Ana Puig"),
     ]  # fmt: skip
-    assert "Who made it, its title and a link to it and to the licence" in up.credits[2].notices
+    text = "https://creativecommons.org/licenses/by/4.0/"
+    assert up.credits[2].notices == (f"CC-BY-4.0: {text}", "No warranty")
+    assert "© Cy" in up.credits[0].notices
     down = await line(store, root.sha256)
     found = [(f.design, f.of_design, f.of_version, f.depth) for f in down.forks]
     assert found == [

@@ -14,6 +14,7 @@ from typing import Any
 import aiomqtt
 import pytest
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from fablab_agents.protocol import messages, topics
 from fablab_agents.protocol.attempts import State
@@ -207,6 +208,20 @@ async def test_it_ends_when_told_although_the_client_swallows_that(
         done, _ = await asyncio.wait([serving], timeout=10)
     assert swallowed
     assert done
+
+
+@pytest.mark.parametrize(("patience_s", "warned"), [(0, 1), (60, 0)])
+async def test_a_broker_that_is_still_starting_is_not_called_away(
+    city: City, patience_s: float, warned: int
+):
+    address = Address("127.0.0.1", free_port(), "o-secret")
+    gateway = Gateway(city.store, city.signer, address, patience_s)
+    with capture_logs() as logs:
+        serving = asyncio.create_task(gateway.run())
+        await asyncio.sleep(1)
+        serving.cancel()
+        await asyncio.wait([serving])
+    assert [each["event"] for each in logs] == ["broker away"] * warned
 
 
 async def test_a_part_over_the_wire(city: City, bell: Doorbell):

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from designs import licences
-from designs.design import OWN_WORK
+from designs.design import OWN_WORK, File, Role
 from designs.licences import Act, Grant
 from orchestrator.app import wire
 from orchestrator.catalogue.drafts import UNUSED, Drafts
 from orchestrator.catalogue.lifecycle import THE_OPERATOR
+from orchestrator.catalogue.model import NOT_NAMED
 from orchestrator.grants import service as grants
 from orchestrator.grants.model import Wish
 from orchestrator.makes import duties
@@ -91,10 +92,43 @@ async def test_note_and_passport_name_grant_and_day_and_no_clean_up_takes_the_so
     await post(operator, "/api/recalls", design="hook", reason="brittle", by="Ona")
     kept = await client.get(f"/releases/{sha256}/files/{source}")
     assert (kept.status_code, kept.content) == (200, b"solid hook")
-    assert (
-        "recalled: do not hand it over"
-        in (await operator.get(f"/orders/{order}/delivery-note")).words
-    )
+    assert "recalled: do not use it" in (await operator.get(f"/orders/{order}/delivery-note")).words
+
+
+@pytest.mark.parametrize("name", ["NOTICE", "docs/notice.md"])
+async def test_the_note_holds_what_the_licence_names_or_tells_the_lab_to_add_it(
+    operator: Site, name: str
+) -> None:
+    base = operator.town.release
+    notice = File(name=name, sha256="b" * 64, size_bytes=9, role=Role.DOCUMENT, format="none")
+    plate = notice.model_copy(update={"name": "notice-board.stl", "sha256": "c" * 64})
+    await operator.town.publish(licence="Apache-2.0", files=(*base.files, notice, plate))
+    sha256 = operator.town.release.sha256
+    agent = await operator.town.open_lab("Near", 1, PRINTER)
+    passport = await finished(operator, agent, "Ona")
+    order = (await operator.client.get(f"/api/makes/{passport}")).json()["order_id"]
+    files = f"http://pages.test/releases/{sha256}/files"
+    note = (await operator.client.get(f"/api/orders/{order}/delivery-note")).json()
+    own = [line for line in note["notices"] if line.startswith(("©", "Its "))]
+    assert own == ["© Us", f"Its own notices: {files}/{'b' * 64}"]
+    assert note["to_add"] == []
+    for path in (f"/orders/{order}/delivery-note", f"/p/{passport}", f"/p/{passport}.html"):
+        assert f'<a href="{files}/{"b" * 64}"' in (await operator.get(path)).answer.text, path
+
+
+async def test_what_is_not_known_is_told_to_the_lab_and_not_to_the_receiver(operator: Site) -> None:
+    await operator.town.publish(licence="Apache-2.0", licensor=NOT_NAMED)
+    agent = await operator.town.open_lab("Near", 1, PRINTER)
+    passport = await finished(operator, agent, "Ona")
+    order = (await operator.client.get(f"/api/makes/{passport}")).json()["order_id"]
+    page = await operator.get(f"/orders/{order}/delivery-note")
+    _, _, add = page.words.partition("Before you hand it over")
+    assert "copyright notice: nobody is named" in add
+    assert "no file NOTICE came with it" in add
+    (card,) = [each for each in page.all("section") if each.get("aria-labelledby") == "add"]
+    assert "unprinted" in card["class"]
+    told = (await operator.client.get(f"/p/{passport}.json")).json()["licence_notices"]
+    assert not [line for line in told if "NOTICE" in line or "©" in line]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from orchestrator.makes import recall_api
 from orchestrator.makes import service as makes
 from orchestrator.makes.model import Inspection, Kind, Verdict
 from orchestrator.makes.recalled import Listed
+from orchestrator.makes.tables import MakeRow
 from orchestrator.orders import service as orders
 from orchestrator.settings import Settings
 from tests.orchestrator.dispatch.conftest import PRINTER
@@ -91,6 +92,43 @@ async def test_a_recall_is_told_first_on_passport_order_and_design(operator: Sit
     record = (await operator.get(f"/p/{passport}.json")).answer.json()
     assert (record["recalled"], record["recalls"][0]["state"]) == (False, "lifted")
     await post(operator, f"/api/recalls/{opened['id']}/settle", 409, why="x", by="Ona")
+
+
+async def test_nobody_is_sent_to_fetch_what_is_recalled(operator: Site) -> None:
+    passport, order = await made_part(operator)
+    sha256 = operator.town.release.sha256
+    judged = {"verdict": "conforms", "kind": "measured by a person", "inspector": "Ona"}
+    await post(operator, f"/api/makes/{passport}/inspection", 200, **judged)
+    assert re.search(r"Fetch it Near : 1 × Hook", (await operator.get(order)).words)
+    wish = {"release": sha256, "reason": "it breaks", "by": "Ona"}
+    opened = await post(operator, "/api/recalls", **wish)
+    page = await operator.get(order)
+    assert "Fetch it" not in page.words
+    assert re.search(r"Nothing to fetch Recalled, so do not fetch it: Near : 1 × Hook", page.words)
+    assert page.words.index("Recalled: Stop using it.") < page.words.index("Nothing to fetch")
+    assert "Passport recalled" in page.words
+    note = await operator.get(f"{order}/delivery-note")
+    assert note.words.index("Recalled: Stop using it.") < note.words.index("do not hand it over")
+    await post(operator, f"{order.replace('/orders', '/api/orders')}/collected", 204)
+    note = await operator.get(f"{order}/delivery-note")
+    assert "recalled: do not use it" in note.words
+    assert "do not hand it over" not in note.words
+    await post(operator, f"/api/recalls/{opened['id']}/lift", 200, why="a jest", by="Ona")
+    assert "recalled: do not" not in (await operator.get(f"{order}/delivery-note")).words
+
+
+async def test_what_is_not_recalled_of_an_order_is_still_fetched(operator: Site) -> None:
+    passport, order = await made_part(operator)
+    judged = {"verdict": "conforms", "kind": "measured by a person", "inspector": "Ona"}
+    await post(operator, f"/api/makes/{passport}/inspection", 200, **judged)
+    async with operator.town.store.unit() as unit:
+        make = await makes.find(unit, passport)
+        seen = {c.name: getattr(make, c.name) for c in make.__table__.columns}
+        other = seen | {"id": "p-other", "attempt": "a-2", "lot": "B", "lot_key": "b"}
+        unit.session.add(MakeRow(**other))
+    await post(operator, "/api/recalls", lot="pla 2611-a", reason="brittle", by="Ona")
+    told = r"Fetch it Near : 1 × Hook Recalled, so do not fetch it: Near : 1 × Hook"
+    assert re.search(told, (await operator.get(order)).words)
 
 
 async def test_holders_are_for_the_operator_alone(operator: Site) -> None:
@@ -332,7 +370,7 @@ async def test_a_recall_by_name_leaves_private_work_alone(operator: Site) -> Non
     await operator.town.publish(version="2.0.0", licence=OWN_WORK, private=True)
     opened = await post(operator, "/api/recalls", design="hook", reason="it breaks", by="Ona")
     assert opened["scope"]["releases"] == [mine]
-    assert opened["what"] == "hook 1.0.0"
+    assert opened["what"] == "Hook 1.0.0"
 
 
 async def test_a_range_with_a_version_that_is_none_is_refused(operator: Site) -> None:

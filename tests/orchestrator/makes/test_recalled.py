@@ -237,7 +237,7 @@ async def test_two_lots_for_one_part_are_asked_about(city: City) -> None:
 async def test_a_recalled_lot_seen_at_the_inspection_is_not_accepted(city: City) -> None:
     make = await finished(city)
     recall = await withdraw(city, lot="B")
-    with pytest.raises(RecallIsOpen, match=f"material lot b is recalled already, by {recall.id}"):
+    with pytest.raises(RecallIsOpen, match=f"material lot b: recalled already, by {recall.id}"):
         await withdraw(city, lot="b")
     with pytest.raises(RecalledUnit):
         await inspect(city, make.id, Verdict.CONFORMS, lot="b")
