@@ -270,21 +270,21 @@ def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Ans
     draft = draft_of_files(files, said)
     wishes = [_wish(part, said) for part in entries]
     parts = tuple(_entry(part, wish) for part, wish in zip(entries, wishes, strict=True))
+    taken = (*_assumed(zip(parts, wishes, strict=True)), *_unnamed(said))
+    assumed, roles = taken if parts else draft.assumed, said_roles(manifest)
     return draft.model_copy(
         update={
             "design": okh.slug(said.title or draft.title),
             "title": said.title or draft.title,
             "parts": parts or draft.parts,
-            "assumed": (*_assumed(zip(parts, wishes, strict=True)), *_unnamed(said))
-            if parts
-            else draft.assumed,
+            "assumed": (*assumed, *_not_sent(roles, names)),
             "repo": manifest.repo,
             "forked_from": manifest.forked_from,
             "bought": manifest.bought,
             "ancestor": manifest.ancestor,
             "contributors": manifest.contributors,
             "first_article": manifest.first_article,
-            "said_roles": said_roles(manifest),
+            "said_roles": roles,
         }
     )
 
@@ -359,6 +359,18 @@ def _assumed(parts: Iterable[tuple[PartDraft, Answers]]) -> tuple[Finding, ...]:
         if silent:
             found[_taken(part, silent)] = None
     return tuple(found)
+
+
+def _not_sent(roles: Mapping[str, Role], names: Collection[str]) -> Iterator[Finding]:
+    """Whoever makes it would look for them; what a part is made from is refused elsewhere."""
+    missing = [name for name in roles if name not in names and "://" not in name]
+    if missing:
+        yield Finding(
+            severity=Severity.WARNING,
+            where=", ".join(missing[:5]) + (" …" if len(missing) > 5 else ""),
+            what="the manifest names it, and it is not here",
+            do="Add the file, or correct its name in the manifest",
+        )
 
 
 def _unnamed(answers: Answers) -> Iterator[Finding]:
