@@ -281,3 +281,18 @@ async def test_an_answer_that_is_too_long_is_said_at_the_door(store: Store, tmp_
         )
     assert answer.status_code == 422
     assert "title: it has to have at most 200" in answer.json()["detail"]
+
+
+async def test_a_nul_in_an_address_or_a_body_is_no_defect(any_store: Store, tmp_path: Path) -> None:
+    made = Signer.open(tmp_path / "k")
+    app = create_app(Settings(data_dir=tmp_path), any_store, made, lambda: True)
+    token = {"Authorization": f"Bearer {app.state.operator_token}"}
+    wish = {"design": "a\0", "lat": 1, "lon": 1}
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
+        asked = [
+            await client.get("/designs/%00"),
+            await client.get("/api/designs/a?version=%00"),
+            await client.post("/api/quotes", json=wish, headers=token),
+        ]
+    assert {answer.status_code for answer in asked} <= {404, 422}
