@@ -63,6 +63,9 @@ def _own(_: str, told: Mapping[str, Any]) -> tuple[str, str]:
 
 
 _JSON: Final = "it is no JSON that can be read", "send one JSON object, in UTF-8"
+_NO_JSON: Final = "it is not sent as JSON", "send the header Content-Type: application/json"
+_NO_FILE: Final = "Expected UploadFile, received: <class 'str'>"
+_A_FILE: Final = "it is sent as text", "send it as a file, with a name, in multipart/form-data"
 _EMPTY: Final = ("it is empty", "send one JSON object, such as {}")
 _TABLE: Final = _wants("an object or table with named fields")
 _TIME: Final = _wants("a time with its zone, such as 2026-11-30T14:00:00Z")
@@ -122,6 +125,10 @@ def told(errors: Iterable[Mapping[str, Any]], *, whole: str, without: int = 0) -
 def words(error: Mapping[str, Any]) -> tuple[str, str]:
     """(what is wrong, what to do) of one error."""
     kind, given = str(error["type"]), _shown(error.get("input"))
+    if isinstance(error.get("input"), bytes):
+        return _NO_JSON
+    if str(error.get("msg", "")).endswith(_NO_FILE):
+        return _A_FILE
     say = next((say for start, say in _KINDS if kind.startswith(start)), None)
     return say(given, error.get("ctx", {})) if say else (f"{given} does not fit", "correct it")
 

@@ -170,7 +170,14 @@ def _polyline(ring: list[tuple[float, float]]) -> list[str]:
 
 
 def _in_order(vertices: Points, faces: Indices) -> Indices:
-    """Each triangle from its lowest corner, and the triangles sorted, whatever made them."""
+    """Each triangle from its lowest corner, and the triangles sorted, whatever made them.
+
+    Two in one place lie back to back and enclose nothing (rounded slivers): they are left out.
+    """
+    _, at = np.unique(vertices, axis=0, return_inverse=True)
+    places = np.sort(at.ravel()[faces], axis=1)
+    _, at, times = np.unique(places, axis=0, return_inverse=True, return_counts=True)
+    faces = faces[times[at.ravel()] == 1]
     rank = np.empty(len(vertices), dtype=np.int64)
     rank[np.lexsort(vertices.T)] = np.arange(len(vertices))
     first = rank[faces].argmin(axis=1)

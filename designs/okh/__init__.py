@@ -9,8 +9,9 @@ a part; bought items, contributors) rides in a table of our own, `[cosmolocal]`,
 readers may ignore. docs/okh.md shows it whole.
 """
 
+from designs import misfits
 from designs.errors import Refused
-from designs.okh.lint import Level, Remark, Report, convert, finding, lint
+from designs.okh.lint import STRAY, Level, Remark, Report, convert, finding, lint
 from designs.okh.manifest import DRAWN, AlternativeEntry, Manifest, PartEntry, slug
 from designs.okh.parse import MAX_BYTES, Unreadable, parse
 from designs.okh.reading import interpret
@@ -41,9 +42,14 @@ _AGAIN = "Correct the manifest, or leave it out and answer the questions instead
 
 
 def slips(manifest: bytes, name: str) -> tuple[Remark, ...]:
-    """What a recipe says that nobody would follow: a reason not to publish."""
+    """What is said of a part that nobody would follow: a reason not to publish."""
     found = lint(manifest, name).remarks
-    return tuple(r for r in found if r.level is Level.ESSENTIAL and ".recipe." in r.field)
+    return tuple(
+        remark
+        for remark in found
+        if remark.level is Level.ESSENTIAL
+        and (".recipe." in remark.field or remark.what.startswith(STRAY))
+    )
 
 
 def read(manifest: bytes, name: str) -> Manifest:
@@ -53,5 +59,6 @@ def read(manifest: bytes, name: str) -> Manifest:
     except Unreadable as broken:
         raise Refused(str(broken), name, _AGAIN) from None
     if faults:
-        raise Refused(faults[0].what, name, _AGAIN)
+        table, what = misfits.place(faults[0].where[:-1]).replace(", ", "."), faults[0].what
+        raise Refused(what if what.startswith(table) else f"{table}: {what}", name, _AGAIN)
     return found

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -102,6 +102,9 @@ def convert(manifest: Manifest) -> str:
     if stops:
         raise DesignRefused(finding(remark) for remark in stops)
     return text
+
+
+STRAY: Final = "describes a part that is not there"
 
 
 def finding(remark: Remark) -> Finding:
@@ -300,8 +303,9 @@ class _Look:
         names = {part.name for part in self.manifest.parts}
         for stray in _table(self.manifest.kept_own.get("part")):
             there = ", ".join(sorted(names)) or "none"
-            what = f"describes a part that is not there; there are {there}"
-            yield self.say(Level.WARNING, ("cosmolocal", "part", stray), what, _WHY_LOST)
+            what = f"{STRAY}; there are {there}"
+            why = "Nobody would follow it; [cosmolocal.part.NAME] is for a [[part]] of that name"
+            yield self.say(Level.ESSENTIAL, ("cosmolocal", "part", stray), what, why)
 
     def _part(self, number: int, part: PartEntry) -> Iterator[Remark]:
         where = ("part", number)

@@ -3,6 +3,7 @@
 Values only: nothing here reads a file or follows a link.
 """
 
+import hashlib
 import re
 from typing import Annotated, Literal
 
@@ -153,4 +154,7 @@ def slug(text: str) -> str:
     """A name for records: the title "Pump Slide v51" is pump-slide-v51, a name stays itself."""
     if re.fullmatch(SLUG, text):
         return text
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:64].strip("-") or "part"
+    latin = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:64].strip("-")
+    if latin or not any(map(str.isalnum, text)):
+        return latin or "part"
+    return f"part-{hashlib.sha256(text.encode()).hexdigest()[:8]}"  # Лампа and 花瓶 are two names

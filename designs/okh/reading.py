@@ -369,7 +369,8 @@ def _valid(kind: type[_V], plain: Mapping[str, object], where: Where, faults: Fa
         for each in wrong.errors()[:20]:
             steps = tuple(each["loc"])
             what, do = misfits.words(dict(each))
-            faults.add((*where, *steps), f"{misfits.place(steps) or where[-1]}: {what}: {do}")
+            field = misfits.place(steps) or misfits.place(where[-2:])
+            faults.add((*where, *steps), f"{field}: {what}: {do}")
         return None
 
 

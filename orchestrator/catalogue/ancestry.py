@@ -56,9 +56,15 @@ def _alone(licensor: str, title: str) -> tuple[Contributor, ...]:
 
 
 def percents(contributors: Sequence[Contributor]) -> tuple[tuple[Contributor, float], ...]:
-    """Each with the share in percent; all 0 where nobody has a share."""
-    whole = sum(each.share for each in contributors)
-    return tuple((each, 100 * each.share / whole if whole else 0.0) for each in contributors)
+    """Each with the share in percent, to a tenth; together 100, or 0 where nobody has a share.
+
+    What rounding down leaves over goes to the largest remainders, and of equal ones to the first.
+    """
+    whole = sum(each.share for each in contributors) or 1
+    tenths, rests = zip(*(divmod(1000 * each.share, whole) for each in contributors), strict=True)
+    over = sum(rests) // whole
+    first = sorted(range(len(rests)), key=lambda n: -rests[n])[:over]
+    return tuple((each, (tenths[n] + (n in first)) / 10) for n, each in enumerate(contributors))
 
 
 def joined(

@@ -88,7 +88,7 @@ def _answers(  # noqa: PLR0913, PLR0917 - one for each field of the form
     thickness_mm: Annotated[float | None, Form(gt=0, le=200)] = None,
     quantity: Annotated[int, Form(ge=1, le=1000)] = 1,
 ) -> Answers:
-    return Answers(**locals())
+    return model.answered(locals())
 
 
 @routes.post("/api/designs", status_code=201)

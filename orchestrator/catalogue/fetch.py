@@ -80,6 +80,10 @@ class World:
             raise Refused("it is no address", address[:100], _USE) from None
         if parts.scheme != "https" or not host or len(address) > 2000 or _hidden(address):
             raise Refused("only https addresses are fetched", address[:100], _USE)
+        if not address.isascii():
+            what = "it has letters that an address only shows, such as ü"
+            do = "Copy it from the browser's address bar: there it stands with xn-- and %"
+            raise Refused(what, address[:100], do)
         if parts.username is not None or parts.password is not None:
             raise Refused("an address with a name or password in it is not fetched", host, _USE)
         if port != self.port:
@@ -226,7 +230,7 @@ def clone(address: str, into: Path, ref: str = "HEAD", world: World | None = Non
     repository's. Raises `Refused`, `LimitExceeded`.
     """
     world = world or World()
-    if ref.startswith("-") or not ref or len(ref) > 200 or _hidden(ref):
+    if not ref or ref[0] in "-+" or len(ref) > 200 or _hidden(ref) or set(ref) & set(_NO_REF):
         raise Refused("that is no branch or tag", ref[:100], "Name it as the repository does")
     home = into.with_name(into.name + ".git")
     bundle = Path(address).is_file()
@@ -240,6 +244,10 @@ def clone(address: str, into: Path, ref: str = "HEAD", world: World | None = Non
     _git(config, ["init", "-q", "--bare", str(home)], where)
     _git(config, ["-C", str(home), "fetch", "-q", "--no-tags", *depth, "--", address, ref], where)
     _git(config, ["-C", str(home), "archive", "--format=tar", "-o", str(into), "FETCH_HEAD"], where)
+
+
+_NO_REF: Final = ":*?[^~"
+"""No branch or tag has them in its name; to Git they ask for several, or for something else."""
 
 
 def _bracketed(ip: str) -> str:
@@ -261,12 +269,19 @@ _CAREFUL: Final = {
     "submodule.recurse": "false",
     "gc.auto": "0",
 }
+_WHOLE: Final = "Make it anew: git bundle create FILE --all"
 _UNREADABLE: Final = ("there is no repository that anybody may read", _USE)
 _GIT_SAYS: Final = (
     (
         "couldn't find remote ref",
-        ("it has no such branch or tag", "Name one that it has, as `git ls-remote` lists them"),
+        (
+            "it has no such branch or tag",
+            "Name one that it has, as `git ls-remote` lists them; none named means HEAD",
+        ),
     ),
+    ("prerequisite", ("it holds the newest commits alone", _WHOLE)),
+    ("index-pack died", ("it is broken or cut off", _WHOLE)),
+    ("Could not read from remote repository", ("it is no Git bundle", _WHOLE)),
     ("not found", _UNREADABLE),
     ("Authentication failed", _UNREADABLE),
     ("could not read Username", _UNREADABLE),

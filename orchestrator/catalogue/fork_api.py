@@ -76,7 +76,7 @@ async def lineage_view(unit: Unit, sha256: str) -> LineageView:
 
 def shares(release: Release) -> tuple[Share, ...]:
     return tuple(
-        Share(**each.model_dump(), percent=round(percent, 1))
+        Share(**each.model_dump(), percent=percent)
         for each, percent in ancestry.percents(ancestry.standing(release))
     )
 

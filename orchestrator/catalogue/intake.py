@@ -129,6 +129,8 @@ def _apart(packed: Path, work: Path, folder: str) -> Taken:
             f"it holds {len(names)} files of a design", "archive",
             f"name the folder to publish; at most {model.MOST_FILES} files make one release",
         )  # fmt: skip
+    for name in names:
+        model.file_name(name)
     files = {name: into / name for name in names}
     _real(files)
     return Taken(files, _left_out(told, names))

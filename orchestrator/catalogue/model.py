@@ -279,21 +279,21 @@ def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Ans
     ]
     parts = tuple(_entry(part, wish) for part, (wish, _) in zip(entries, known, strict=True))
     strange = dict.fromkeys(finding for _, found in known for finding in found)
+    taken = (*strange, *_assumed(zip(parts, wishes, strict=True)), *_unnamed(said))
+    remarks, roles = taken if parts else draft.remarks, said_roles(manifest)
     return draft.model_copy(
         update={
             "design": okh.slug(said.title or draft.title),
             "title": said.title or draft.title,
             "parts": parts or draft.parts,
-            "remarks": (*strange, *_assumed(zip(parts, wishes, strict=True)), *_unnamed(said))
-            if parts
-            else draft.remarks,
+            "remarks": (*remarks, *_not_sent(roles, names)),
             "repo": manifest.repo,
             "forked_from": manifest.forked_from,
             "bought": manifest.bought,
             "ancestor": manifest.ancestor,
             "contributors": manifest.contributors,
             "first_article": manifest.first_article,
-            "said_roles": said_roles(manifest),
+            "said_roles": roles,
         }
     )
 
@@ -369,6 +369,18 @@ def _assumed(parts: Iterable[tuple[PartDraft, Answers]]) -> tuple[Finding, ...]:
         if silent:
             found[_taken(part, silent)] = None
     return tuple(found)
+
+
+def _not_sent(roles: Mapping[str, Role], names: Collection[str]) -> Iterator[Finding]:
+    """Whoever makes it would look for them; what a part is made from is refused elsewhere."""
+    missing = [name for name in roles if name not in names and "://" not in name]
+    if missing:
+        yield Finding(
+            severity=Severity.WARNING,
+            where=", ".join(missing[:5]) + (" …" if len(missing) > 5 else ""),
+            what="the manifest names it, and it is not here",
+            do="Add the file, or correct its name in the manifest",
+        )
 
 
 def _unnamed(answers: Answers) -> Iterator[Finding]:

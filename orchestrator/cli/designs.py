@@ -87,12 +87,13 @@ def _sent(args: argparse.Namespace) -> Any:  # noqa: ANN401
 
 
 def gather(paths: list[Path]) -> dict[str, Path]:
-    """Name → file; a folder gives what lies in it, hidden files and caches left out.
+    """Name → file; a folder gives what lies in it, hidden files, caches and links left out.
 
+    A link in somebody's folder may lead to a file of one's own, and what is published stays so.
     What else is left out is said on standard error, for whoever looks for it later.
     """
-    found: dict[str, Path] = {}
-    left: list[str] = []
+    found = dict[str, Path]()
+    left, links = list[str](), list[str]()
     for path in paths:
         if not path.exists():
             raise wrong(f"there is no {path}")
@@ -100,12 +101,16 @@ def gather(paths: list[Path]) -> dict[str, Path]:
         base = path if path.is_dir() else path.parent
         for file in inside:
             name = file.relative_to(base).as_posix()
-            if file.is_file() and model.wanted([name]):
+            if file != path and file.is_symlink():
+                links.append(name)
+            elif file.is_file() and model.wanted([name]):
                 found[name] = file
             elif file.is_file() and not model.hidden(name):
                 left.append(name)
     if left:
         sys.stderr.write(f"note: {model.left_out(left)}\n")
+    if links:
+        sys.stderr.write(f"left out, links are not followed: {', '.join(links)}\n")
     if not found:
         raise wrong("nothing here can be published: add an STL, 3MF, OBJ, STEP, DXF or SVG")
     return found

@@ -439,6 +439,11 @@ async def _next(store: Store, at: Standing, terms: Terms) -> Candidate:
             "say which version the new release is",
         )  # fmt: skip
     version, blobs = versions.normal(version), store.blobs
+    if versions.rank(version) < versions.rank(newest.version):
+        raise catalogue.refused(
+            f"{version} is below {newest.version}, which it changes", "version",
+            f"say a higher one, such as {versions.following(newest.version)}, or none",
+        )  # fmt: skip
     held = {file.name: file.sha256 for file in newest.files}
     files = model.merged(changes_of(at.row), held)
     candidate = await _candidate(store, at.newest, _paths(blobs, files, {}))

@@ -11,6 +11,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from designs import misfits
@@ -38,6 +39,7 @@ def install(app: FastAPI, rooms: Wording) -> None:
     app.add_exception_handler(DesignRefused, _refused_design)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DataError, _unkept)
     app.add_exception_handler(Exception, _defect)
 
 
@@ -93,6 +95,14 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     said = _FRAMEWORKS.get(str(error.detail), str(error.detail))
     return problem(request, error.status_code, said, error.headers)
+
+
+async def _unkept(request: Request, error: Exception) -> Response:
+    """PostgreSQL keeps and looks for no text with a NUL in it; SQLite does."""
+    assert isinstance(error, DataError)
+    if "NUL" not in str(error.orig):
+        raise error
+    return problem(request, 422, "no text here holds a NUL: write it without")
 
 
 async def _defect(request: Request, error: Exception) -> Response:

@@ -45,6 +45,7 @@ def furnish(app: FastAPI, personal: tuple[str, ...]) -> None:
     app.mount("/static", GZipMiddleware(static, minimum_size=1000), "static")
     app.include_router(routes)
     app.add_middleware(Shield, personal=personal)
+    app.add_middleware(Headed)
 
 
 class Shield:
@@ -65,6 +66,24 @@ class Shield:
             await send(message)
 
         await self._app(scope, receive, shielded if scope["type"] == "http" else send)
+
+
+class Headed:
+    """Whatever is answered to GET is answered to HEAD, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def bare(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b""})  # a live feed ends, too
+
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self._app({**scope, "method": "GET"}, receive, bare)
+        else:
+            await self._app(scope, receive, send)
 
 
 class _Static(StaticFiles):

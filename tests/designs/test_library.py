@@ -190,7 +190,7 @@ def test_every_file_is_one_sound_piece_that_fits_its_machine(slug, built):
 
 
 @pytest.mark.parametrize(
-    ("slug", "name"), [("knob", "knob"), ("tool-board", "board"), ("chain-gauge", "gauge")]
+    ("slug", "name"), [("knob", "knob"), ("tool-board", "key-block"), ("chain-gauge", "gauge")]
 )
 def test_publishing_finds_nothing_to_warn_of(slug, name, built, tmp_path):
     entry = entries(slug)[name]

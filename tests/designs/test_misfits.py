@@ -78,3 +78,12 @@ def test_a_request_without_a_body_says_what_to_send():
     nothing = {"type": "missing", "loc": ("body",), "input": None}
     (finding,) = misfits.told([nothing], whole="the request", without=1)
     assert str(finding) == "the request: it is empty. Send one JSON object, such as {}."
+
+
+def test_what_is_sent_as_something_else_says_how_to_send_it():
+    text = {"type": "model_attributes_type", "loc": ("body",), "input": b"{}", "msg": "no object"}
+    file = {"type": "value_error", "loc": ("body", "files", 0), "input": "x",
+            "msg": "Value error, Expected UploadFile, received: <class 'str'>"}  # fmt: skip
+    (body, upload) = misfits.told([text, file], whole="the request", without=1)
+    assert "Content-Type: application/json" in body.do
+    assert (upload.where, upload.what) == ("files 1", "it is sent as text")

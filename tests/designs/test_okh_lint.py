@@ -128,7 +128,7 @@ def test_what_is_wrong_is_said_with_its_line(line, level, field, at, word):
         ('process = "magic"', Level.ESSENTIAL, "cosmolocal.part.screen.process", "nobody"),
         (
             "[cosmolocal.part.scren]\nquantity = 2",
-            Level.WARNING,
+            Level.ESSENTIAL,
             "cosmolocal.part.scren",
             "not there",
         ),
@@ -335,7 +335,11 @@ def test_a_slip_in_a_recipe_is_not_kept_in_silence() -> None:
         okh.slips(manifest.replace(b"lock =", b"locked =").replace(b"infil", b"infill"), "okh.toml")
         == ()
     )
-    with pytest.raises(Refused, match="locked"):
+    (stray,) = okh.slips(
+        manifest.replace(b'name = "a"', b'name = "b"').split(b"recipe")[0], "okh.toml"
+    )
+    assert (stray.field, "there are b" in stray.what) == ("cosmolocal.part.a", True)
+    with pytest.raises(Refused, match=r"cosmolocal\.part\.a\.recipe: locked"):
         okh.read(manifest.replace(b"lock = true", b'locked = "yes"'), "okh.toml")
 
 

@@ -122,3 +122,17 @@ def test_a_new_key_takes_the_former_ones_place(shell: Shell) -> None:
     words = ("decline", str(proposal["id"]), "--reason", "no", "--key")
     assert "declined" in shell.run("proposal", *words, str(made["maintainer_key"]))
     assert "no release of nobody" in shell.run("designs", "key", "nobody", "--new", status=1)
+
+
+def test_a_link_in_a_folder_is_not_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret.md").write_text("of nobody's business")
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    (folder / "plate.svg").write_text("<svg/>")
+    (folder / "readme.md").symlink_to(tmp_path / "secret.md")
+    (folder / "all").symlink_to(tmp_path)
+    assert set(gather([folder])) == {"plate.svg"}
+    assert "links are not followed: all, readme.md" in capsys.readouterr().err
+    assert set(gather([folder / "readme.md"])) == {"readme.md"}, "who names it means it"

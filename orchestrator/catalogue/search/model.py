@@ -6,6 +6,7 @@ Pure: it knows no store. Every field is a filter, a name it does not know is ref
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
@@ -259,7 +260,9 @@ def _yes(text: str) -> bool:
 def _yes_or_no(text: str) -> bool:
     if text.lower() in {"0", "no", "false", "off"}:
         return False
-    return _yes(text)
+    with suppress(_Unread):
+        return _yes(text)
+    raise _Unread(f"{text!r} is neither yes nor no", "write one of the two, or leave it out")
 
 
 def _cursor(text: str) -> Cursor:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tarfile
 import threading
 import time
 import zipfile
@@ -65,6 +66,7 @@ def test_the_internet_is_public(ip: str) -> None:
         "https://169.254.169.254/latest/meta-data.zip", "https://exa mple.org/a.stl", "nonsense",
         "https://example.org\\@127.0.0.1/a.stl", "https://example.org/a\r\nHost: b/c.stl",
         "https://" + "a" * 3000 + "/a.stl", "//example.org/a.stl", "https://xn--/a.stl",
+        "https://münchen.example/a.stl", "https://１２７.0.0.1/a.stl", "https://example.org/ä.stl",
     ],
 )  # fmt: skip
 def test_no_connection_is_made_where_none_may_be(
@@ -345,10 +347,42 @@ async def test_a_bundle_is_a_repository_in_a_file(
     assert done.release.design == "table-lantern"
     with pytest.raises(Refused, match="the bundle: it has no such branch or tag"):
         intake.opened("lantern.bundle", bundle, tmp_path, "hardware", "v9")
+    for several in ("refs/heads/*:refs/heads/*", "+HEAD", "^HEAD"):
+        with pytest.raises(Refused, match="that is no branch or tag"):
+            clone(str(bundle), tmp_path / "out.tar", several)
+    whole = bundle.read_bytes()
+    for content, says in ((b"", "no Git bundle"), (whole[:-100], "broken or cut off")):
+        bundle.write_bytes(content)
+        with pytest.raises(Refused, match=says):
+            clone(str(bundle), tmp_path / "out.tar")
     bundle.write_bytes(b"# v2 git bundle\nrubbish")
     (tmp_path / "again").mkdir()
     with pytest.raises(Refused):
         intake.opened("lantern.bundle", bundle, tmp_path / "again")
+
+
+async def test_a_bundle_of_the_newest_commits_alone_says_how_to_make_a_whole_one(
+    repository: Path, tmp_path: Path
+) -> None:
+    who = ["-c", "user.name=Ana", "-c", "user.email=ana@example.org"]
+    words = (["commit", "-q", "--allow-empty", "-m", "more"],
+             ["bundle", "create", "-q", str(tmp_path / "a.bundle"), "HEAD~1..HEAD"])  # fmt: skip
+    for each in words:
+        subprocess.run(["git", *who, *each], cwd=repository, check=True)  # noqa: ASYNC221
+    with pytest.raises(Refused, match=r"newest commits alone\. Make it anew"):
+        intake.opened("a.bundle", tmp_path / "a.bundle", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["d/" * 150 + "a.md", "a" * 250 + ".md", "n\udce9.md"])
+def test_a_name_that_no_release_can_hold_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    packed = tmp_path / "a.tar"
+    with tarfile.open(packed, "w", errors="surrogateescape") as out:
+        for each in ("plate.svg", name):
+            head = tarfile.TarInfo(each)
+            head.size = len(SQUARE)
+            out.addfile(head, io.BytesIO(SQUARE.encode()))
+    with pytest.raises(DesignRefused, match="cannot be a file's name here"):
+        intake.opened("a.tar", packed, tmp_path)
 
 
 async def test_a_file_and_an_archive_are_published_by_their_address(

@@ -407,3 +407,12 @@ def _holds(made: Release, newest: Release, known: dict[str, Release]) -> None:
         shares = {each.name: each.share for each in made.contributors}
         for each in ancestry.standing(chain[0].release):
             assert shares[each.name] >= each.share
+
+
+@pytest.mark.parametrize(
+    ("shares", "percents"),
+    [((1, 1, 1), (33.4, 33.3, 33.3)), ((2, 1), (66.7, 33.3)), ((0, 0), (0, 0)), ((7,), (100,))],
+)
+def test_shares_add_up(shares: tuple[int, ...], percents: tuple[float, ...]) -> None:
+    named = [Contributor(name=f"C{n}", share=share) for n, share in enumerate(shares)]
+    assert tuple(percent for _, percent in ancestry.percents(named)) == percents

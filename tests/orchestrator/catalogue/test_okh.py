@@ -248,3 +248,51 @@ async def test_a_turn_of_more_than_one_round_is_taken_in_by_no_door(
     files = {name: tmp_path / "d" / name for name in taken}
     with pytest.raises(DesignRefused, match=r"plate: orientation_deg 2.*up to 360"):
         await intake.adopt(store, elsewhere, files)
+
+
+async def test_what_the_manifest_names_and_nobody_sent_is_warned_of(
+    store: Store, tmp_path: Path
+) -> None:
+    files = {name: text for name, text in FILES.items() if name != "things.csv"}
+    published = await service.publish(store, written(tmp_path / "d", files), Answers())
+    (missing,) = [f for f in published.findings if "names it" in f.what]
+    assert (missing.severity, missing.where) == (Severity.WARNING, "things.csv")
+
+
+async def test_what_is_said_of_a_part_that_is_not_there_is_not_dropped(
+    store: Store, tmp_path: Path
+) -> None:
+    said = MANIFEST.replace("[cosmolocal.part.plate]", "[cosmolocal.part.plaet]")
+    files = written(tmp_path / "d", FILES | {"okh.toml": said})
+    with pytest.raises(DesignRefused, match=r"cosmolocal\.part\.plaet: .* there are plate"):
+        await service.publish(store, files, Answers())
+
+
+async def test_an_answer_that_is_too_long_is_said_at_the_door(store: Store, tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path), store, Signer.open(tmp_path / "k"), lambda: True)
+    token = {"Authorization": f"Bearer {app.state.operator_token}"}
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
+        answer = await client.post(
+            "/api/designs",
+            data={"title": "x" * 201},
+            files={"files": ("plate.svg", SQUARE)},
+            headers=token,
+        )
+    assert answer.status_code == 422
+    assert "title: it has to have at most 200" in answer.json()["detail"]
+
+
+async def test_a_nul_in_an_address_or_a_body_is_no_defect(any_store: Store, tmp_path: Path) -> None:
+    made = Signer.open(tmp_path / "k")
+    app = create_app(Settings(data_dir=tmp_path), any_store, made, lambda: True)
+    token = {"Authorization": f"Bearer {app.state.operator_token}"}
+    wish = {"design": "a\0", "lat": 1, "lon": 1}
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://city.test") as client:
+        asked = [
+            await client.get("/designs/%00"),
+            await client.get("/api/designs/a?version=%00"),
+            await client.post("/api/quotes", json=wish, headers=token),
+        ]
+    assert {answer.status_code for answer in asked} <= {404, 422}

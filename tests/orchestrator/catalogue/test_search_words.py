@@ -127,6 +127,11 @@ def test_what_cannot_be_read_says_what_to_write(name: str, text: str) -> None:
     assert found.query == Query()
 
 
+def test_what_may_be_no_says_so() -> None:
+    (finding,) = read([("deprecated", "maybe")]).findings
+    assert "neither yes nor no" in finding.what
+
+
 def test_an_unknown_name_is_told_the_known_ones() -> None:
     (finding,) = read([("colour", "red")]).findings
     assert all(name in finding.do for name in FIELDS)

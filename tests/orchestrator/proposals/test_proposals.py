@@ -365,6 +365,8 @@ async def test_what_cannot_be_published_leaves_the_proposal_open(bench: Bench) -
     row = await bench.propose({"plate.svg": WIDER})
     with pytest.raises(DesignRefused, match="published already"):
         await bench.accept(row, Terms(share=1, version="1.0.0"))
+    with pytest.raises(DesignRefused, match=r"0\.9\.0 is below 1\.0\.0.* such as 1\.1\.0"):
+        await bench.accept(row, Terms(share=1, version="0.9.0"))
     assert (await bench.standing(row)).row.state == ProposalState.OPEN
     assert await bench.count(ReleaseRow) == 1
 

@@ -45,6 +45,15 @@ async def test_every_answer_is_guarded(client: httpx.AsyncClient) -> None:
         assert {name.lower() for name in site.HEADERS} <= set(headers)
 
 
+async def test_what_can_be_had_can_be_asked_about(client: httpx.AsyncClient) -> None:
+    for path in ("/bare", "/api/docs", "/static/cosmolocal.css", "/nothing"):
+        whole, head = await client.get(path), await client.head(path)
+        assert (head.status_code, head.content) == (whole.status_code, b"")
+        for name in ("content-type", "content-length", "content-security-policy"):
+            assert head.headers[name] == whole.headers[name]
+    assert (await client.head("/api/things")).status_code == 405
+
+
 async def test_a_file_asked_for_by_its_content_is_kept_for_ever(client: httpx.AsyncClient) -> None:
     marked = await client.get(asset("/static/cosmolocal.css"))
     plain = await client.get("/static/cosmolocal.css")
