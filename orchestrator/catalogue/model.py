@@ -14,6 +14,7 @@ from typing import Final
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from designs import licences, misfits, okh
+from designs.bom import Bill
 from designs.design import (
     OWN_WORK,
     Alternative,
@@ -296,6 +297,55 @@ def draft_of_manifest(manifest: okh.Manifest, names: Sequence[str], answers: Ans
             "said_roles": roles,
         }
     )
+
+
+def bills(draft: Draft, names: Iterable[str]) -> list[str]:
+    """The lists of parts among files that can be read as tables."""
+    made_from = needed(draft)
+    return [
+        name
+        for name in names
+        if file_format(name) in {"csv", "tsv"}
+        and role(name, made_from, draft.said_roles) is Role.BOM
+    ]
+
+
+def with_bills(draft: Draft, read: Mapping[str, Bill]) -> Draft:
+    """With what lists of parts say is bought, unless the manifest names such things itself."""
+    listed = tuple(thing for bill in read.values() for thing in bill.bought)
+    told = [finding for bill in read.values() for finding in bill.findings]
+    for name, bill in read.items():
+        told += _counted_otherwise(draft, name, bill)
+    if listed and not draft.bought:
+        things = (
+            "one thing that is bought was"
+            if len(listed) == 1
+            else (f"{len(listed)} things that are bought were")
+        )
+        told.append(
+            Finding(
+                severity=Severity.NOTE,
+                where=", ".join(name for name, bill in read.items() if bill.bought),
+                what=f"{things} taken from it",
+                do="Look whether that is right; what a manifest names under [[cosmolocal.bought]] "
+                "counts before it",
+            )
+        )
+    return draft.model_copy(
+        update={"bought": draft.bought or listed, "remarks": (*draft.remarks, *told)}
+    )
+
+
+def _counted_otherwise(draft: Draft, name: str, bill: Bill) -> Iterator[Finding]:
+    for part in draft.parts:
+        many = bill.parts.get(part.name, part.quantity)
+        if many != part.quantity:
+            yield Finding(
+                severity=Severity.WARNING,
+                where=name,
+                what=f"it says {many} of {part.title}, and {part.quantity} are made for a product",
+                do="Say one number in both: quantity of the part in the manifest, or in the draft",
+            )
 
 
 def _wish(part: okh.PartEntry, answers: Answers) -> Answers:

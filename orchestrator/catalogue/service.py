@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 from pydantic import BaseModel
 from sqlalchemy import Select, select
 
-from designs import bounded, kinds, okh
+from designs import bom, bounded, kinds, okh
 from designs.design import Facts, File, MeshFacts, Release, Role
 from designs.errors import DesignRefused, Finding, LimitExceeded, Refused
 from orchestrator.catalogue import keys, lifecycle, lineage, model, versions
@@ -220,14 +221,34 @@ def described(files: Mapping[str, Path], answers: Answers) -> Draft:
     """What a manifest among the files or the answers make of them; reads the manifest alone."""
     manifest = next((name for name in model.MANIFESTS if name in files), None)
     if manifest is None:
-        return model.draft_of_files(list(files), answers)
+        return billed(model.draft_of_files(list(files), answers), files)
     content = files[manifest].read_bytes()
     read = okh.read(content, manifest)
     slips = [okh.finding(slip) for slip in okh.slips(content, manifest)]
     with model.going_on(slips):
-        draft = model.draft_of_manifest(read, list(files), answers)
+        draft = billed(model.draft_of_manifest(read, list(files), answers), files)
         return draft.model_copy(update={"remarks": (*slips, *draft.remarks)})
     raise DesignRefused(slips)
+
+
+def billed(draft: Draft, files: Mapping[str, Path]) -> Draft:
+    """With what the lists of parts among the files say is bought, if the draft says nothing of it.
+
+    Where such a list says another number of a part than the draft, it is told.
+    """
+    parts = {part.name: (part.title, part.file_name) for part in draft.parts}
+    bills = {
+        name: bom.read(content, name, parts)
+        for name in model.bills(draft, files)
+        if (content := _beginning(files[name], bom.MOST_BYTES + 1)) is not None
+    }
+    return model.with_bills(draft, bills)
+
+
+def _beginning(file: Path, most: int) -> bytes | None:
+    with suppress(OSError), file.open("rb") as opened:
+        return opened.read(most)
+    return None
 
 
 async def examine_all(

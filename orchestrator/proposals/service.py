@@ -331,7 +331,11 @@ def _draft(blobs: Blobs, before: Release, paths: Mapping[str, Path]) -> Draft:
     was = _said(old.name, lambda: blobs.read(old.sha256), names) if old else None
     now = _said(name, paths[name].read_bytes, [*paths]) if name else None
     catalogue.reject(now.remarks if now else ())
-    return model.draft(before, [*paths], was, now)
+    said, draft = now or was, model.draft(before, [*paths], was, now)
+    if said is not None and said.bought:
+        return draft
+    listed = releases.billed(draft.model_copy(update={"bought": ()}), paths)
+    return draft.model_copy(update={"bought": listed.bought or draft.bought})
 
 
 def _said(name: str, content: Callable[[], bytes], names: Sequence[str]) -> Draft:

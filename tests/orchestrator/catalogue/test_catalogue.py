@@ -124,6 +124,21 @@ async def test_what_is_refused_says_why_and_leaves_nothing(
     assert await count(store) == 0
 
 
+async def test_what_a_list_of_parts_says_is_bought_is_part_of_the_release(
+    store: Store, tmp_path: Path
+) -> None:
+    files = written(tmp_path, "plate.svg", SQUARE)
+    files |= written(tmp_path, "bom.csv", "Teil;Anzahl;Link\nplate.svg;2;\nSchraube M4;8;x.de\n")
+    published = await service.publish(store, files, OPEN)
+    (screw,) = published.release.bought
+    assert (screw.name, screw.quantity, screw.note) == ("Schraube M4", 8, "x.de")
+    told = {f.what: f.severity for f in published.findings if f.where == "bom.csv"}
+    assert told == {
+        "one thing that is bought was taken from it": "note",
+        "it says 2 of plate, and 1 are made for a product": "warning",
+    }
+
+
 async def test_one_bad_part_among_good_ones_publishes_nothing(store: Store, tmp_path: Path) -> None:
     files = written(tmp_path, "plate.svg", SQUARE) | written(tmp_path, "hook.stl", "solid x\nfacet")
     with pytest.raises(DesignRefused):

@@ -598,6 +598,13 @@ async def test_two_proposals_are_examined_at_once(
     assert most == 2
 
 
+async def test_another_list_of_parts_changes_what_is_bought(bench: Bench) -> None:
+    await bench.publish()
+    row = await bench.propose({"bom.csv": "item,quantity\nM4 screw,8\n"})
+    made = await bench.release((await bench.accept(row)).release)
+    assert [(each.name, each.quantity) for each in made.bought] == [("M4 screw", 8)]
+
+
 async def test_what_cannot_be_laid_over_each_other_is_tried_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
