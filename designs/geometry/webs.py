@@ -16,6 +16,8 @@ LOOK_MM = 10.0  # wider than this nothing is measured
 SAMPLES = 20_000  # points of the outline, about
 _STEP_MM = 0.25  # between them at best
 _FACING = -0.8  # cosine between both sides: 37 degrees off parallel
+_PARALLEL = -0.995  # 6 degrees
+_TIP = 6.0  # sides that run together within so many widths end in a tip of 19 degrees or more
 _AWAY_MM = 1e-6
 _SHARP_DEG = 35.0  # a bend of more between two lines is a corner, of less a piece of an arc
 _STRAIGHT_DEG = 0.5
@@ -91,7 +93,7 @@ def widths(drawn: Outline, *, outside: bool, look_mm: float = LOOK_MM) -> Widths
     """Of the material (webs), or with `outside` of what is cut away (slots, holes, gaps).
 
     Exact between parallel lines; between others the mean of both directions. What is wider than
-    `look_mm` is left out.
+    `look_mm` is left out, and so is the tip or the bottom of a corner, which joins nothing.
     """
     at, along, of = _sampled(drawn)
     direction = drawn.direction[of]
@@ -107,7 +109,10 @@ def widths(drawn: Outline, *, outside: bool, look_mm: float = LOOK_MM) -> Widths
     nearest = np.append(True, np.diff(probe) > 0) if len(probe) else np.zeros(0, dtype=bool)
     probe, line, distance = probe[nearest], line[nearest], distance[nearest]
     cosine = np.einsum("ij,ij->i", direction[probe], drawn.direction[line])
-    facing = cosine < _FACING
+    met = at[probe] + normal[probe] * distance[:, None]
+    around = _around(drawn, (at[probe], of[probe]), (met, line))
+    tip = (cosine > _PARALLEL) & (around < _TIP * distance)
+    facing = (cosine < _FACING) & ~tip
     width = (distance * (1 - cosine) / 2)[facing]
     probe, distance = probe[facing], distance[facing]
     middle = at[probe] + normal[probe] * distance[:, None] / 2
@@ -156,6 +161,19 @@ def _sampled(drawn: Outline) -> tuple[Points, Points, Indices]:
     number = np.arange(len(of)) - np.repeat(np.cumsum(many) - many, many)
     share = ((number + 0.5) / many[of])[:, None]
     return drawn.start[of] * (1 - share) + drawn.end[of] * share, length[of] / many[of], of
+
+
+def _around(drawn: Outline, one: tuple[Points, Indices], other: tuple[Points, Indices]) -> Points:
+    """The shorter way along the outline between places on two of its lines; infinite where these
+    belong to two outlines.
+    """
+    length = np.hypot(*(drawn.end - drawn.start).T)
+    whole = np.bincount(drawn.ring, weights=length)
+    begins = np.cumsum(length) - length
+    a, b = (begins[line] + np.hypot(*(at - drawn.start[line]).T) for at, line in (one, other))
+    ring, same = drawn.ring[one[1]], drawn.ring[one[1]] == drawn.ring[other[1]]
+    way = np.abs(a - b)
+    return np.where(same, np.minimum(way, whole[ring] - way), np.inf)
 
 
 def _met(at: Points, way: Points, start: Points, end: Points) -> Points:

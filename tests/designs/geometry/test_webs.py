@@ -70,3 +70,17 @@ def test_a_rounded_notch_has_its_radius():
     notch = box(20, 20, 40, 70).buffer(-3).buffer(3, quad_segs=16)
     found = inside_corners(outline((box(0, 0, 60, 60).difference(notch),)))
     assert found.smallest_radius_mm == pytest.approx(3, rel=0.03)
+
+
+@settings(max_examples=20, deadline=None)
+@given(angles, st.floats(20, 36))
+def test_a_tip_is_no_web_and_a_notch_no_slot(angle, opens_deg):
+    half = 20 * np.tan(np.radians(opens_deg / 2))
+    wedge = affinity.rotate(Polygon([(0, 0), (20, -half), (20, half)]), angle, origin=(0, 0))
+    assert webs(wedge).under(2).along_mm.sum() == 0
+    assert slots(Point(0, 0).buffer(60).difference(wedge)).under(2).along_mm.sum() == 0
+
+
+def test_a_thin_finger_is_a_web_though_it_ends():
+    finger = box(0, 0, 20, 20).union(box(20, 9.6, 26, 10.4))
+    assert webs(finger).narrowest_mm() == pytest.approx(0.8)
