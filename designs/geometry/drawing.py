@@ -81,7 +81,9 @@ def read_drawing(
     refuse_misnamed(path, declared)
     lines, read_notes = readers[declared](path, units)
     if not lines:
-        raise Refused("it holds no lines", "the drawing", "Export the outlines of the part")
+        where = ", ".join(["the drawing", *(note.where for note in read_notes)])
+        todo = [note.do for note in read_notes if note.severity is Severity.WARNING]
+        raise Refused("it holds no lines", where, (todo or ["Export the outlines of the part"])[0])
     _refuse_absurd_size(np.ptp(np.vstack(lines), axis=0))
     try:
         joined = regions(lines, Frame(y_down=declared == "svg"))

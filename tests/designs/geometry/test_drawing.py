@@ -259,7 +259,7 @@ def with_dimension(space):
         (bow_tie, "crosses itself", "x 50.00, y 50.00"),
         (bow_tie_of_lines, "crosses itself", "x 50.00, y 50.00"),
         (with_dimension, "drawing sheet", "model space"),
-        (lambda space: space.add_text("hello"), "holds no lines", "drawing"),
+        (lambda space: space.add_text("hello"), "holds no lines", "the drawing, 1 texts"),
         (lambda space: space.add_point((1, 1)), "holds no lines", "drawing"),
         (lambda space: space.add_3dface([(0, 0), (1, 0), (1, 1)]), "3DFACE", "model space"),
         (lambda space: space.add_circle((0, 0), 1e300), "radius is no sensible", "CIRCLE"),
