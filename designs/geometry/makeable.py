@@ -18,6 +18,7 @@ from designs.geometry.remark import Remark
 from designs.processes import FDM, LASER, MILL, find_material, find_process
 
 THICKEST_MM = {LASER: 8.0, MILL: 25.0}
+THINNEST_SHEET_MM = 0.1  # paper
 PRINT_ROOM_MM = (220.0, 220.0, 250.0)  # of fdm-220
 MOST_PICTURES = 4
 _SMALLEST_HOLE = "its smallest hole"
@@ -117,6 +118,10 @@ def _of_request(
             "thickness",
             f"{thickness_mm:g} mm is more than most machines cut",
             f"Stay within {THICKEST_MM[process.id]:g} mm to have a choice of workshops",
+        )
+    elif thickness_mm < THINNEST_SHEET_MM:
+        yield _warning(
+            "thickness", f"no sheet is {thickness_mm:g} mm thin", "Say it in mm, not m or inches"
         )
 
 

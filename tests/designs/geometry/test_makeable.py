@@ -60,6 +60,8 @@ def test_an_ordinary_part_raises_no_finding():
 
 def test_thick_sheets_thin_prints_and_small_holes_are_warned_of():
     assert said(drawing_facts(PLATE), LASER, "plywood", 12) == [("warning", "thickness")]
+    assert said(drawing_facts(PLATE), LASER, "plywood", 0.003) == [("warning", "thickness")]
+    assert said(drawing_facts(PLATE), LASER, "cardboard", 0.1) == []
     assert said(drawing_facts(PLATE), MILL, "plywood", 6) == [("warning", "its smallest hole")]
 
 
