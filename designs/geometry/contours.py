@@ -142,10 +142,11 @@ def _run_together(joined: Joined, frame: Frame) -> Iterator[Finding]:
         )
 
 
-def _longest(lines: Geometry) -> Geometry:
+def _longest(shared: Geometry) -> LineString:
     """The longest of the lines that two outlines share; points where they touch are none."""
-    merged = shapely.line_merge(lines) if isinstance(lines, MultiLineString) else lines
-    return max(shapely.get_parts(merged), key=shapely.length)
+    merged = shapely.line_merge(shared) if isinstance(shared, MultiLineString) else shared
+    lines = [part for part in shapely.get_parts(merged) if isinstance(part, LineString)]
+    return max(lines, key=lambda line: line.length)
 
 
 def _note(count: int, what: str) -> Finding | None:
