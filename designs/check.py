@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from designs import kinds
 from designs.bounded import Json
-from designs.design import DrawingFacts, MeshFacts
+from designs.design import DrawingFacts
 from designs.errors import Finding, Refused, Severity
 from designs.processes import FDM, MATERIALS, Material, find_material, find_process
 
@@ -26,7 +26,6 @@ MANIFESTS = ("toml", "yml", "yaml")
 _FORBIDDEN = re.compile(r'[<>:"|?*\\]')
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM\d|LPT\d)(\..*)?", re.IGNORECASE)
 _LONGEST_NAME = 200
-_THIN_MM = 0.4  # the width of one line of the usual nozzle
 _GIVE = "Give an STL, 3MF, OBJ, STEP, DXF or SVG"
 
 
@@ -147,6 +146,7 @@ def _of_manifest(remark: "okh.Remark") -> Finding:
 def _solid(file: Path, kind: str, wish: _Wish) -> _Seen:
     from designs import inspect
     from designs.geometry.drawing import Drawing, drawing_facts
+    from designs.geometry.makeable import too_thin
     from designs.geometry.mesh import read_mesh
     from designs.geometry.plate import plate_of
 
@@ -174,7 +174,7 @@ def _solid(file: Path, kind: str, wish: _Wish) -> _Seen:
             "grams": _grams(flat.area_mm2 * thick, _sheets(wish)),
         }
     found, pictures = _shown(look, wish)
-    thin = [] if wish.made else _too_thin(facts)
+    thin = () if wish.made else too_thin(facts)
     repair, file_of_it = _repair(mesh, wish)
     return told, [*thin, *found, *repair], pictures | file_of_it
 
@@ -216,20 +216,6 @@ def _measured(measures: "Measures") -> dict[str, Json]:
 
 def _corners(box: "tuple[Points, Points] | None") -> Json:
     return None if box is None else [[round(float(v), 3) for v in corner] for corner in box]
-
-
-def _too_thin(facts: MeshFacts) -> list[Finding]:
-    thinnest = min(facts.size_mm)
-    if thinnest >= _THIN_MM:
-        return []
-    return [
-        Finding(
-            severity=Severity.WARNING,
-            where="its bounding box",
-            what=f"it is only {thinnest:.3g} mm thin: less than one printed line",
-            do=f"Make it at least {_THIN_MM} mm, or check its unit",
-        )
-    ]
 
 
 def _drawing(file: Path, kind: str, wish: _Wish) -> _Seen:

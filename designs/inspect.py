@@ -37,6 +37,7 @@ from designs.geometry.picture import (
     sheet_glb,
     thumbnail,
 )
+from designs.geometry.printable import seam_remarks
 from designs.geometry.remark import Remark
 from designs.kinds import DRAWINGS, called
 from designs.processes import find_process
@@ -184,16 +185,18 @@ class SheetLook:
 def solid_look(mesh: Mesh, wanted: Wanted | None) -> SolidLook:
     facts, edges, seen = mesh_facts(mesh), flaws.edges(mesh), solid_seen(mesh)
     doubt = flaws.unit_doubt(max(facts.size_mm))
-    # Open and crowded edges are shown with their places where a printer is asked about them.
-    told = gapped(mesh.odd) if wanted and mesh.gaps else None
+    open_seams = tuple(seam_remarks(seen))
+    told = gapped(mesh.odd) if open_seams else None  # they say the same, with its place
+    overlap_mm3 = seen.rays.doubled_mm3 if seen.rays else 0.0
     own = (
         *(note for note in mesh.notes if note != told),
-        *flaws.findings(mesh, edges, branched=wanted is None),
+        *flaws.findings(mesh, edges, overlap_mm3, branched=wanted is None),
         *([doubt] if doubt else []),
     )
     made = remarks(seen, facts, *wanted) if wanted else ()
     colour = colour_of(*wanted[:2]) if wanted else PRINTED
-    return SolidLook(mesh, facts, edges, seen, (*map(Remark, own), *made), colour)
+    told = (*open_seams, *map(Remark, own), *made)
+    return SolidLook(mesh, facts, edges, seen, told, colour)
 
 
 def sheet_look(drawing: Drawing, wanted: Wanted | None, thickness_mm: float | None) -> SheetLook:

@@ -5,13 +5,14 @@ what does not close is refused with the place.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import LinearRing, LineString, MultiLineString, Point, Polygon, STRtree
+from shapely.geometry.base import BaseGeometry as Geometry
 
 from designs.errors import Finding, LimitExceeded, Refused, Severity
 
@@ -20,10 +21,12 @@ MAX_CONTOURS = 20_000
 _MOST_UNCLEAR = 500  # places where lines end or fork, beyond which they are not joined
 _MOST_MENDED = 20_000  # points of an outline that a hair's overlap is looked for in
 _SPECK_MM2 = 0.01
+_TOGETHER_MM = 0.5  # of line that two outlines may share: at corners, or by rounding
 _ALONG_MM = 0.1  # a line this close to an outline is a second drawing of it,
 _STUB_MM = 1.0  # even if it runs this far beyond
 _UNTANGLE = "Untangle it and export again"
 _AGAIN = "Close the outline in the drawing program and export it again"
+_CLOSE = f"{_AGAIN}; leave out lines that are only to be engraved"
 
 Line = NDArray[np.float64]  # (n, 2) in mm
 
@@ -81,7 +84,9 @@ def regions(lines: Sequence[Line], frame: Frame | None = None) -> Joined:
     `frame` is how the places of a refusal are counted.
     """
     try:
-        return _joined(lines)
+        joined = _joined(lines)
+        together = _run_together(joined, frame or Frame())
+        return replace(joined, notes=(*joined.notes, *together))
     except Misdrawn as no:
         raise Misdrawn(no.what, no.spots, no.do, lines, frame) from None
 
@@ -112,6 +117,36 @@ def _joined(lines: Sequence[Line]) -> Joined:
     left, low, _, _ = shapely.total_bounds(nested)
     at_origin = tuple(shapely.transform(p, lambda points: points - (left, low)) for p in nested)
     return Joined(at_origin, tuple(note for note in notes if note), (float(left), float(low)))
+
+
+def _run_together(joined: Joined, frame: Frame) -> Iterator[Finding]:
+    """Outlines that share a stretch of line: a hole open to the edge, pieces without a gap."""
+    shapes = [ring for p in joined.regions for ring in (p.exterior, *p.interiors)]
+    rings = np.array(sorted(shapes, key=lambda ring: -ring.length), dtype=object)
+    shapely.prepare(rings)
+    one, other = STRtree(rings).query(rings)
+    one, other = one[one < other], other[one < other]
+    meet = shapely.intersects(rings[one], rings[other])
+    shared = shapely.intersection(rings[one[meet]], rings[other[meet]])
+    shared = shared[shapely.length(shared) > _TOGETHER_MM]
+    if len(shared):
+        middle = shapely.line_interpolate_point(_longest(shared[0]), 0.5, normalized=True)
+        [(x, y)] = frame.counted(shapely.get_coordinates(middle) + np.array(joined.corner_mm))
+        many = f"{len(shared)} place{'s' * (len(shared) > 1)}"
+        yield Finding(
+            severity=Severity.WARNING,
+            where=f"{many}, one around x {x:.2f}, y {y:.2f} mm{frame.said}",
+            what=f"two outlines share {shapely.length(shared).max():.1f} mm of line, which is cut "
+            "twice, and leaves nothing between them",
+            do="Leave a gap, or draw as one outline what belongs together",
+        )
+
+
+def _longest(shared: Geometry) -> LineString:
+    """The longest of the lines that two outlines share; points where they touch are none."""
+    merged = shapely.line_merge(shared) if isinstance(shared, MultiLineString) else shared
+    lines = [part for part in shapely.get_parts(merged) if isinstance(part, LineString)]
+    return max(lines, key=lambda line: line.length)
 
 
 def _note(count: int, what: str) -> Finding | None:
@@ -242,9 +277,9 @@ def _refuse_open(chains: list[Line]) -> None:
     forks, dangles = points[count > 1], points[count == 1]
     if len(dangles):
         what = f"{len(dangles)} line ends meet nothing, so the outline is open"
-    else:
-        what = "more than two lines meet, so inside and outside cannot be told"
-    raise Misdrawn(what, np.vstack([dangles, forks]), _AGAIN)
+        raise Misdrawn(what, np.vstack([dangles, forks]), _CLOSE)
+    what = "more than two lines meet, so inside and outside cannot be told"
+    raise Misdrawn(what, forks, _AGAIN)
 
 
 def _without_doubles(polygons: list[Polygon]) -> list[Polygon]:

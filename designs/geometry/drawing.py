@@ -3,7 +3,9 @@
 It never follows a link, runs a script or keeps text; line colours and fills mean nothing to it.
 """
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +22,9 @@ from designs.geometry.mesh import read_mesh, refuse_misnamed
 
 MAX_FILE_BYTES = 32 * 2**20
 LARGEST_MM, SMALLEST_MM = 5e4, 0.5
+_ENGRAVED = re.compile(
+    r"(?<![a-z])(?:engrav|grav|etch|scor|raster|mark|fold|bend|crease)", re.IGNORECASE
+)
 
 Unit = Literal["mm", "cm", "m", "in", "ft", "px"]
 UNIT_MM: dict[Unit, float] = {
@@ -81,7 +86,9 @@ def read_drawing(
     refuse_misnamed(path, declared)
     lines, read_notes = readers[declared](path, units)
     if not lines:
-        raise Refused("it holds no lines", "the drawing", "Export the outlines of the part")
+        where = ", ".join(["the drawing", *(note.where for note in read_notes)])
+        todo = [note.do for note in read_notes if note.severity is Severity.WARNING]
+        raise Refused("it holds no lines", where, (todo or ["Export the outlines of the part"])[0])
     _refuse_absurd_size(np.ptp(np.vstack(lines), axis=0))
     try:
         joined = regions(lines, Frame(y_down=declared == "svg"))
@@ -90,6 +97,22 @@ def read_drawing(
         raise Refused(what, "the drawing", "Export it again as plain closed outlines") from broken
     frame = Frame(joined.corner_mm, y_down=declared == "svg")
     return Drawing(joined.regions, (*read_notes, *joined.notes), frame=frame)
+
+
+def told_apart(drawn: Counter[str], what: str) -> Iterator[Finding]:
+    """Lines that a drawing tells apart by layers or colours are cut through all alike: `drawn`
+    counts them by name. A name that speaks of engraving asks for a person.
+    """
+    if len(drawn) < 2:
+        return
+    engraved = any(_ENGRAVED.search(name) for name in drawn)
+    names = ", ".join(name[:40] for name, _ in drawn.most_common(5))
+    yield Finding(
+        severity=Severity.WARNING if engraved else Severity.NOTE,
+        where=f"{len(drawn)} {what}: {names}{', …' * (len(drawn) > 5)}",
+        what=f"{what} mean nothing here: what is on any of them is cut through",
+        do="Leave out what should only be engraved" if engraved else "Nothing to do, if so meant",
+    )
 
 
 def _of_plate(path: Path) -> Drawing:

@@ -28,7 +28,7 @@ from ezdxf.math import Vec2, Vec3
 
 from designs.errors import Finding, LimitExceeded, Refused, Severity
 from designs.geometry.contours import Line
-from designs.geometry.drawing import UNIT_MM, Unit
+from designs.geometry.drawing import UNIT_MM, Unit, told_apart
 from designs.geometry.flaws import SHEET_MM
 
 FLAT_MM = 0.005  # a curve strays at most this far from its chords
@@ -86,7 +86,8 @@ def _read(path: Path, units: Unit | None) -> tuple[list[Line], tuple[Finding, ..
     scale, notes = _scale(document, curves, units)
     lines = _flattened(curves, scale)
     others = [e for e in entities if e.dxftype() not in _POINTS_OF]
-    return lines, (*notes, *_leaning(curves), *_left_out(others), *lost.findings())
+    layers = told_apart(Counter(e.dxf.layer for e in curves), "layers")
+    return lines, (*notes, *layers, *_leaning(curves), *_left_out(others), *lost.findings())
 
 
 def _opened(path: Path) -> Document:
@@ -356,7 +357,7 @@ def _left_out(others: list[DXFGraphic]) -> Iterator[Finding]:
         yield _note(where, "they have no outline of their own: they are not cut")
 
 
-def _leaning(curves: Iterable[DXFGraphic]) -> Iterator[Finding]:
+def _leaning(curves: list[DXFGraphic]) -> Iterator[Finding]:
     count = sum(map(_leans, curves))
     if count:
         yield Finding(
@@ -365,6 +366,30 @@ def _leaning(curves: Iterable[DXFGraphic]) -> Iterator[Finding]:
             what="they lean in space, and only their view from above was taken",
             do="Lay the part flat in the design program and export it again",
         )
+
+    levels = {round(_level(entity), 2) for entity in curves if not _leans(entity)}
+    if len(levels) > 1:
+        yield Finding(
+            severity=Severity.WARNING,
+            where=f"{len(levels)} heights, z {min(levels):g} to {max(levels):g}",
+            what="its lines lie at different heights, but all of them are cut through",
+            do="Leave out what should not go through, and lay the rest at one height",
+        )
+
+
+def _level(entity: DXFGraphic) -> float:
+    """The height, in drawing units, at which a level curve lies or begins."""
+    if isinstance(entity, DxfLine):
+        return float(entity.dxf.start.z)
+    if isinstance(entity, Spline):
+        return float(next(iter((*entity.control_points, *entity.fit_points)), (0, 0, 0))[2])
+    if isinstance(entity, Polyline) and entity.is_3d_polyline:
+        return next((float(vertex.dxf.location.z) for vertex in entity.vertices), 0.0)
+    if isinstance(entity, Ellipse):
+        return float(entity.dxf.center.z)
+    flat = entity.dxf.get("elevation", 0.0)
+    along = entity.dxf.center.z if isinstance(entity, Circle) else getattr(flat, "z", flat)
+    return float(along * Vec3(entity.dxf.get("extrusion", (0, 0, 1))).z)
 
 
 def _leans(entity: DXFGraphic) -> bool:

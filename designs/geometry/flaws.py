@@ -17,6 +17,7 @@ _MOST_SHELLS = 400
 _PAIRS = 20_000_000  # (edge, triangle) pairs tried for all shells together
 _AT_ONCE = 500_000
 _SAMPLES = 60
+_SHARE = 0.01  # of the volume that may overlap without a word
 _DEEP_MM = 1e-3  # what goes less deep merely touches
 SOLID_MM = (3.0, 2000.0)  # the largest side of most parts lies between these,
 SHEET_MM = (3.0, 3000.0)  # of what is cut from a sheet between these
@@ -60,8 +61,10 @@ def _doubled(mesh: Mesh) -> int:
     return int((np.diff(ordered, axis=0) == 0).all(axis=1).sum())
 
 
-def findings(mesh: Mesh, seen: Edges, *, branched: bool = True) -> Iterator[Finding]:
-    """`branched`: of edges with more than two triangles, too."""
+def findings(
+    mesh: Mesh, seen: Edges, overlap_mm3: float = 0.0, *, branched: bool = True
+) -> Iterator[Finding]:
+    """`branched`: of edges with more than two triangles, too. `overlap_mm3`: what rays find."""
     if seen.doubled:
         yield _warning(
             f"{seen.doubled} triangles",
@@ -75,7 +78,15 @@ def findings(mesh: Mesh, seen: Edges, *, branched: bool = True) -> Iterator[Find
             "Let the pieces overlap or stand apart, then unite them in the design program",
         )
     if not seen.doubled:
-        yield from _crossing(mesh)
+        crossing = list(_crossing(mesh))
+        yield from crossing
+        known = any(found.severity is Severity.WARNING for found in crossing)
+        if not known and overlap_mm3 > max(1.0, _SHARE * float(mesh.each.volume_mm3.sum())):
+            yield _warning(
+                f"{overlap_mm3 / 1000:.2f} cm³ of it",
+                "its surface runs through itself there, so its volume counts that space twice",
+                "Unite what overlaps in the design program",
+            )
 
 
 def unit_doubt(largest_mm: float, usual_mm: tuple[float, float] = SOLID_MM) -> Finding | None:

@@ -13,29 +13,33 @@ from designs.geometry.drawing import Drawing
 from designs.geometry.marked import Mark, marked, marked_drawing
 from designs.geometry.measures import Sheet, Solid, sheet_seen, solid_seen
 from designs.geometry.mesh import Mesh
-from designs.geometry.printable import print_remarks
+from designs.geometry.printable import LAYER_MM, NOZZLE_MM, print_remarks, seam_remarks
 from designs.geometry.remark import Remark
 from designs.processes import FDM, LASER, MILL, find_material, find_process
 
 THICKEST_MM = {LASER: 8.0, MILL: 25.0}
-THIN_PRINT_MM = 0.8  # two lines of a 0.4 mm nozzle
+THINNEST_SHEET_MM = 0.1  # paper
 PRINT_ROOM_MM = (220.0, 220.0, 250.0)  # of fdm-220
 MOST_PICTURES = 4
 _SMALLEST_HOLE = "its smallest hole"
+_CHORDS_MM = 0.015  # a round hole is read as chords, and so up to this much too narrow
 
 
 def findings(
     facts: Facts, process: str, material: str, thickness_mm: float | None
 ) -> tuple[Finding, ...]:
     """What the facts alone tell; a REFUSAL means it cannot be made like this."""
-    return tuple(_of_request(facts, process, material, thickness_mm)) + tuple(
-        _of_mesh(facts) if isinstance(facts, MeshFacts) else _of_drawing(facts, process)
-    )
+    asked = tuple(_of_request(facts, process, material, thickness_mm))
+    if not _takes(process, facts.kind):
+        return asked
+    shape = _of_mesh(facts) if isinstance(facts, MeshFacts) else _of_drawing(facts, process)
+    return (*asked, *shape)
 
 
 def mesh_findings(mesh: Mesh) -> tuple[Finding, ...]:
     """What a printer will have trouble with in the given orientation."""
-    return tuple(remark.finding for remark in print_remarks(solid_seen(mesh)))
+    seen = solid_seen(mesh)
+    return tuple(remark.finding for remark in (*seam_remarks(seen), *print_remarks(seen)))
 
 
 def drawing_findings(drawing: Drawing, process: str) -> tuple[Finding, ...]:
@@ -51,6 +55,8 @@ def remarks(
     A REFUSAL among them means it cannot be made like this.
     """
     of_facts = findings(facts, process, material, thickness_mm)
+    if not _takes(process, facts.kind):
+        return tuple(map(Remark, of_facts))
     if isinstance(seen, Solid):
         return (*(Remark(f) for f in of_facts), *print_remarks(seen))
     shown = {_SMALLEST_HOLE: small_holes(seen, process)}
@@ -76,6 +82,11 @@ def illustrated(
             pictures[name] = png
             findings[at] = findings[at].model_copy(update={"picture": name})
     return tuple(findings), pictures
+
+
+def _takes(process_id: str, kind: str) -> bool:
+    process = find_process(process_id)
+    return process is not None and process.takes == kind
 
 
 def _of_request(
@@ -108,16 +119,27 @@ def _of_request(
             f"{thickness_mm:g} mm is more than most machines cut",
             f"Stay within {THICKEST_MM[process.id]:g} mm to have a choice of workshops",
         )
+    elif thickness_mm < THINNEST_SHEET_MM:
+        yield _warning(
+            "thickness", f"no sheet is {thickness_mm:g} mm thin", "Say it in mm, not m or inches"
+        )
 
 
 def _of_mesh(facts: MeshFacts) -> Iterator[Finding]:
-    if min(facts.size_mm) < THIN_PRINT_MM:
-        yield _warning(
-            "its bounding box",
-            f"it is only {min(facts.size_mm):.2f} mm thin",
-            f"Make it at least {THIN_PRINT_MM} mm",
-        )
+    yield from too_thin(facts)
     yield from _too_large(facts)
+
+
+def too_thin(facts: MeshFacts) -> Iterator[Finding]:
+    """Sideways it is made of lines, upwards of layers: less than one of them is nothing."""
+    x, y, z = facts.size_mm
+    for thin, one, least in ((min(x, y), "line", NOZZLE_MM), (z, "layer", LAYER_MM)):
+        if thin < least - 0.005:
+            yield _warning(
+                "its bounding box",
+                f"it is only {thin:.3g} mm thin: less than one printed {one}",
+                f"Make it at least {least} mm, or check its unit",
+            )
 
 
 def _too_large(facts: MeshFacts) -> Iterator[Finding]:
@@ -138,13 +160,13 @@ def _too_large(facts: MeshFacts) -> Iterator[Finding]:
 
 def _of_drawing(facts: DrawingFacts, process: str) -> Iterator[Finding]:
     hole = facts.smallest_hole_mm
-    if hole is not None and process == MILL and hole < CUTTER_MM:
+    if hole is not None and process == MILL and hole + _CHORDS_MM < CUTTER_MM:
         yield _warning(
             _SMALLEST_HOLE,
             f"{hole:.2f} mm is narrower than a {CUTTER_MM} mm cutter",
             "It will be drilled or left out: ask the workshop, or make it wider",
         )
-    if hole is not None and process == LASER and hole < LEAST_HOLE_MM[LASER]:
+    if hole is not None and process == LASER and hole + _CHORDS_MM < LEAST_HOLE_MM[LASER]:
         yield _warning(_SMALLEST_HOLE, f"{hole:.2f} mm will burn away", "Make it 0.5 mm or wider")
 
 

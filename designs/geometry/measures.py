@@ -13,7 +13,7 @@ from designs.geometry.drawing import Drawing
 from designs.geometry.mesh import Mesh
 from designs.geometry.overhang import Underside, underside
 from designs.geometry.rays import Probed, probed
-from designs.geometry.webs import Corners, Outline, Widths, inside_corners, outline, widths
+from designs.geometry.webs import Corners, Outline, Widths, inside_corners, necks, outline, widths
 from designs.geometry.where import Pieces, Seams, pieces, seams
 
 SHOWS_MM2 = 2.0  # a wall or gap of less surface than this is a detail, or the tip of a wedge
@@ -46,7 +46,10 @@ class SolidMeasures(BaseModel):
 
 
 class SheetMeasures(BaseModel):
-    """Lengths in mm. None: nothing under 10 mm was met, or no inside corner is round."""
+    """Lengths in mm. None: nothing under 10 mm was met, or no inside corner is round.
+
+    Necks between points are sought up to 2.5 mm.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -97,7 +100,7 @@ def sheet_seen(drawing: Drawing) -> Sheet:
     return Sheet(
         drawing,
         drawn,
-        widths(drawn, outside=False),
+        widths(drawn, outside=False) + necks(drawn),
         widths(drawn, outside=True),
         inside_corners(drawn),
     )

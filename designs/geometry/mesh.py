@@ -194,7 +194,7 @@ def sound(
     gaps, shells = mesh.odd.gaps, int(mesh.shell_of_face.max()) + 1
     _refuse_what_is_no_solid(volume, mesh.faces, mesh.odd.loose)
     own = [gapped(mesh.odd)] if gaps else []
-    own += [_turned(int(turn.sum()), before, volume)] if turn.any() else []
+    own += [_turned(int(turn.sum()), len(turn), before, volume)] if turn.any() else []
     return mesh.told(gaps, shells, (*notes, *own), things)
 
 
@@ -471,10 +471,10 @@ def gapped(odd: Odd) -> Finding:
     )
 
 
-def _turned(shells: int, before: float, after: float) -> Finding:
+def _turned(shells: int, of: int, before: float, after: float) -> Finding:
     return Finding(
         severity=Severity.WARNING,
-        where="the surface" if shells == 1 else f"{shells} shells",
+        where="the surface" if of == 1 else f"{shells} of {of} pieces",
         what="it is inside out: its faces look inwards; what is made of it is turned, "
         f"{after:.0f} mm³ instead of {before:.0f} mm³",
         do="If that is not what you meant, turn its normals in the design program",

@@ -18,28 +18,28 @@ NOZZLE_MM = 0.4
 LAYER_MM = 0.2
 _LIES = 0.7  # a wall whose normal points so far up or down is made of layers, not of lines
 TWO_LINES_MM = 0.8
+_HOLLOW_MM3 = 1.0
 FUSES_MM = 0.25  # surfaces closer than this grow together when printed
 _SHOWS_MM2 = 20.0
-_SHARE = 0.01  # of the volume that may overlap without a word
-
 
 _REPAIR = ", or look at what `cosmolocal check FILE --pictures DIR` proposes"
 
 
 def print_remarks(seen: Solid) -> Iterator[Remark]:
-    yield from _seams(seen)
+    yield from _crowded(seen)
     yield from _walls(seen)
     yield from _orientation(seen)
     yield from _pieces(seen)
 
 
-def _seams(seen: Solid) -> Iterator[Remark]:
+def seam_remarks(seen: Solid) -> Iterator[Remark]:
+    """Where the surface is open or turned wrongly: wrong whatever is made of it."""
     mesh = seen.mesh
     if found := holes(mesh, seen.seams.open):
         worst = found[0]
         yield warning(
             f"{_many(found, 'hole')} in the surface, the longest at {worst}",
-            f"the surface is open there, {worst.length_mm:.1f} mm around",
+            f"the surface is open there, {worst.length_mm:.1f} mm around; its volume is a guess",
             f"Close it in the design program{_REPAIR}",
             _edges(mesh.vertices[seen.seams.open], worst),
         )
@@ -50,6 +50,10 @@ def _seams(seen: Solid) -> Iterator[Remark]:
             f"Recalculate the normals in the design program{_REPAIR}",
             _edges(mesh.vertices[seen.seams.twisted], found[0]),
         )
+
+
+def _crowded(seen: Solid) -> Iterator[Remark]:
+    mesh = seen.mesh
     if found := holes(mesh, seen.seams.crowded):
         yield note(
             f"{_many(found, 'place')}, the longest at {found[0]}",
@@ -138,12 +142,14 @@ def _pieces(seen: Solid) -> Iterator[Remark]:
             "Delete them in the design program",
             Mark(spots=mesh.triangles[faces].mean(axis=1)),
         )
-    volume = float(pieces.volume_mm3.sum())
-    if seen.rays is not None and seen.rays.doubled_mm3 > max(1.0, _SHARE * volume):
+    hollows = np.flatnonzero(pieces.volume_mm3 < -_HOLLOW_MM3)
+    if len(hollows) and not mesh.gaps:
+        first = Place(pieces.low[hollows[0]], pieces.high[hollows[0]], 1, 0.0, hollows[:1])
         yield note(
-            f"{seen.rays.doubled_mm3 / 1000:.2f} cm³ of it",
-            "solids overlap there, so its volume counts that space twice",
-            "Unite them in the design program",
+            f"{len(hollows)} closed hollow{'s' * (len(hollows) > 1)}, one at {first}",
+            "what is in there stays in there: supports cannot be taken out",
+            "Open it with a hole, if it is to be empty",
+            Mark(faces=np.flatnonzero(np.isin(pieces.of_face, hollows))),
         )
 
 

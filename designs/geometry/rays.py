@@ -21,7 +21,8 @@ _FINEST = 400  # rays along the longer side of the part
 _TOUCH_MM = 0.01  # pieces closer than this are one
 _FACING = -0.9  # cosine between the normals of both sides of a wall: 26 degrees off parallel
 _TIE = 1e-5  # two axes are faced alike at 45 degrees, whatever a file's rounding says
-_OFF_GRID = (0.3819660113, 0.6180339887)  # so that rays seldom meet an edge of round numbers
+# So that rays seldom meet an edge of round numbers: neither each, nor their sum or difference.
+_OFF_GRID = (0.3819660113, 0.7320508076)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +74,9 @@ def probed(mesh: Mesh, crossings: int = CROSSINGS) -> Probed:
 
     Each spot of the surface is measured along the axis it faces most, so under 55 degrees. A wall
     with parallel sides comes out exactly, whatever its direction; one with curved or tapered sides
-    by the mean of both directions: a tube or a round rod up to 6 % too thin. What is as thick as
-    wide and lies at some 45 degrees is not measured: no ray meets two opposite sides of it.
+    square to the side that faces the axis more: a tube exactly, a round rod up to 6 % too thin.
+    What is as thick as wide and lies at some 45 degrees is not measured: no ray meets two opposite
+    sides of it.
     """
     crossings = min(crossings, CROSSINGS * _MANY // max(len(mesh.faces), _MANY))
     _ = mesh.each, mesh.bounds_mm  # once, before threads ask for them
@@ -131,7 +133,8 @@ def _along(mesh: Mesh, axis: int, crossings: int) -> Probed:
         for place, cell, off in ((flat[0], column, 0), (flat[1], row, 1)):
             middle[:, place] = (cell + 0.5 - _OFF_GRID[off]) * pitch + low[place]
         middle[:, axis] = (hits.depth[at] + hits.depth[at + 1]) / 2
-        width = (hits.depth[at + 1] - hits.depth[at]) * np.abs(lean[one] - lean[other]) / 2
+        steeper = np.maximum(np.abs(lean[one]), np.abs(lean[other]))
+        width = (hits.depth[at + 1] - hits.depth[at]) * steeper
         faces = np.column_stack([one, other])
         # Each spot belongs to the axis that both its sides face most, of equal ones to the first,
         # and a wall or gap has two facing sides.

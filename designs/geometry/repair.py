@@ -1,7 +1,8 @@
 """A proposal how to close a surface, for the designer to look at; the file itself is never changed.
 
 Only small things: corners that nearly meet, triangles drawn twice or turned the wrong way, small
-holes. What would change the volume by more than a hundredth or lose a piece is not proposed.
+holes. What would lose a piece, or change the volume that all triangles, each once and turned the
+right way, enclose by more than a hundredth, is not proposed.
 """
 
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from designs.geometry.mesh import (
     odd_edges,
     shell_of_each_face,
 )
-from designs.geometry.where import seams
+from designs.geometry.where import near_each_other, seams
 
 MOST_VOLUME = 0.01  # share of the volume that may change
 MOST_TRIANGLES = 400_000  # of larger meshes no repair is sought
 MOST_RIM = 200  # edges around a hole that is filled
 HOLE_SHARE = 0.25  # of the part's diagonal that a filled hole may be around
 _WELDS_MM = (0.001, 0.01)
+_FLAT_MM2 = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +55,13 @@ def propose(mesh: Mesh) -> Proposal | None:
     The volume of an open surface is itself a guess, so is the share by which it changes.
     """
     vertices = mesh.vertices
-    if len(mesh.faces) > MOST_TRIANGLES or not mesh.odd.gaps:
+    if len(mesh.faces) > MOST_TRIANGLES or not len(mesh.odd.ends):
         return None
     steps: list[str] = []
-    faces, onto = _welded(vertices, _without_doubles(vertices, mesh.faces, steps), steps)
+    faces = _without_flats(vertices, _without_doubles(vertices, mesh.faces, steps), steps)
+    faces = _wound_alike(len(vertices), faces, steps)
+    drawn_mm3 = _volume_mm3(vertices, faces)
+    faces, onto = _welded(vertices, faces, steps)
     pieces = _shells(vertices, onto[mesh.faces])  # what was one only for a narrow cut is one now
     faces = _wound_alike(len(vertices), faces, steps)
     faces = _filled(vertices, faces, steps)
@@ -65,10 +70,15 @@ def propose(mesh: Mesh) -> Proposal | None:
     faces = _outside_out(vertices, faces)
     closed = Mesh(vertices, faces, 0, _shells(vertices, faces))
     before, after = mesh_facts(mesh), mesh_facts(closed)
-    changed = abs(after.volume_mm3 - before.volume_mm3)
-    if changed > MOST_VOLUME * before.volume_mm3 or after.shells < pieces:
+    changed = abs(after.volume_mm3 - drawn_mm3)
+    if changed > MOST_VOLUME * drawn_mm3 or after.shells < pieces:
         return None
     return Proposal(closed, before, after, tuple(steps))
+
+
+def _volume_mm3(vertices: Points, faces: Indices) -> float:
+    """However the whole is turned."""
+    return abs(float(Mesh(vertices, faces).each.volume_mm3.sum()))
 
 
 def _shells(vertices: Points, faces: Indices) -> int:
@@ -89,6 +99,19 @@ def _without_doubles(vertices: Points, faces: Indices, steps: list[str]) -> Indi
     return faces
 
 
+def _without_flats(vertices: Points, faces: Indices, steps: list[str]) -> Indices:
+    """Triangles without an area may go, where the surface closes better without them."""
+    flat = Mesh(vertices, faces).each.area_mm2 <= _FLAT_MM2
+    if not flat.any() or flat.all():
+        return faces
+    without = faces[~flat]
+    n = len(vertices)
+    if odd_edges(n, without).gaps >= odd_edges(n, faces).gaps:
+        return faces
+    steps.append(_said(int(flat.sum()), "triangle without an area left out"))
+    return without
+
+
 def _welded(vertices: Points, faces: Indices, steps: list[str]) -> tuple[Indices, Indices]:
     """(faces, new number of each corner): corners of the rims that are nearly alike become one,
     where that leaves fewer open edges.
@@ -99,10 +122,10 @@ def _welded(vertices: Points, faces: Indices, steps: list[str]) -> tuple[Indices
         rim = np.unique(seams(Mesh(vertices, faces)).open)
         if not len(rim):
             break
-        cells = np.round(vertices[rim] / reach).astype(np.int64)
-        _, first, where = np.unique(cells, axis=0, return_index=True, return_inverse=True)
         onto = np.arange(len(vertices))
-        onto[rim] = rim[first][where.ravel()]
+        for place in near_each_other(vertices[rim], reach / 2):
+            if np.linalg.norm(place.high - place.low) < reach:
+                onto[rim[place.members]] = rim[place.members[0]]
         joined = onto[faces]
         a, b, c = joined.T
         joined = joined[(a != b) & (b != c) & (c != a)]

@@ -36,8 +36,11 @@ def read(path: Path) -> Held:
 def _refuse_length(size: int, count: int) -> NoReturn:
     if size < 84:
         raise Refused("it is too short to be an STL", f"byte {size}", _AGAIN)
+    room, beyond = divmod(size - 84, 50)
     raise Refused(
-        f"it says {count} triangles but has room for {(size - 84) // 50}: cut off or damaged",
+        f"it says {count} triangles but has room for {room}: cut off or damaged"
+        if room != count
+        else f"{beyond} bytes more follow its {count} triangles: damaged, or two files in one",
         f"byte {size}",
         _AGAIN,
     )

@@ -22,7 +22,7 @@ from svgelements.svgelements import Circle, Ellipse, Polygon, Polyline, Rect, Sh
 
 from designs.errors import Finding, LimitExceeded, Refused, Severity
 from designs.geometry.contours import Line
-from designs.geometry.drawing import UNIT_MM, Unit
+from designs.geometry.drawing import UNIT_MM, Unit, told_apart
 
 FLAT_MM = 0.005
 MAX_ELEMENTS = 100_000  # after `use` is expanded
@@ -253,6 +253,8 @@ class _Walk:
     clipped: int = 0
     moved: int = 0
     hidden: int = 0
+    colours: Counter[str] = field(default_factory=Counter[str])
+    _stroke: str = "none"
     _using: list[Element] = field(default_factory=list[Element])
 
     def children(self, element: Element, matrix: Matrix, depth: int) -> Iterator[Curve]:
@@ -267,6 +269,7 @@ class _Walk:
             self.hidden += 1
             return
         tag = element.tag.removeprefix(_SVG)
+        around, self._stroke = self._stroke, _stroke(element) or self._stroke
         matrix = _own(element) * matrix
         self.clipped += any(style.get(k, "none") != "none" for k in ("clip-path", "mask"))
         self.moved += not _MOVES.isdisjoint(style)
@@ -277,7 +280,9 @@ class _Walk:
             inner = self._used if tag == "use" else self._viewport
             yield from inner(element, move * matrix, depth)
         elif tag in _SHAPES:
+            self.colours["filled only" if self._stroke == "none" else self._stroke] += 1
             yield _curve(element, tag) * matrix
+        self._stroke = around
         self.texts += tag in {"text", "flowRoot"}
         self.pictures += tag in {"image", "foreignObject"}
 
@@ -316,6 +321,7 @@ class _Walk:
             if count:
                 where = f"{count} {name}"
                 yield Finding(severity=Severity.WARNING, where=where, what=what, do=do)
+        yield from told_apart(self.colours, "colours of lines")
         if self.hidden:
             yield _note(f"{self.hidden} hidden shapes or groups", "they are not cut")
 
@@ -386,6 +392,13 @@ def _style(element: Element) -> dict[str, str]:
 
 _SHOWN = ("display", "visibility", "clip-path", "mask")
 _MOVES = frozenset({"transform", "translate", "rotate", "scale"})
+
+
+def _stroke(element: Element) -> str:
+    """The colour its lines are said to have; "" where what is around it decides."""
+    own = re.findall(r"(?:^|;)\s*stroke\s*:([^;!]*)", element.get("style", ""))
+    said = (own[-1] if own else element.get("stroke", "")).strip().lower()
+    return "" if said in {"inherit", "currentcolor"} else said
 
 
 def _hidden(style: dict[str, str]) -> bool:

@@ -113,6 +113,11 @@ def _wrong(args: argparse.Namespace) -> str:
         return f"nobody here knows the material; use one of {', '.join(m.id for m in MATERIALS)}"
     if args.thickness is not None and not 0 < args.thickness <= 200:
         return "--thickness is in mm, above 0 and at most 200"
+    try:
+        if args.pictures is not None:
+            args.pictures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"--pictures: that folder cannot be made ({error.strerror})"
     return ""
 
 
@@ -200,7 +205,6 @@ def _kept(
     """The pictures moved to `folder` under names of ours: 003-bracket-thumbnail.png."""
     if folder is None:
         return None
-    folder.mkdir(parents=True, exist_ok=True)
     stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(file).stem)[:60]
     kept: dict[str, str] = {}
     for what, name in pictures.items():

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import trimesh
 
@@ -74,11 +75,14 @@ def test_a_folder_is_walked_and_people_get_words(folder: Path) -> None:
         ("--process", "witchcraft", "x.stl"),
         ("--material", "cheese", "x.stl"),
         ("--thickness", "-1", "x.stl"),
+        ("--pictures", "/dev/null/seen", "x.stl"),
+        ("--pictures", __file__, "x.stl"),
     ],
 )
 def test_wrong_usage(words: tuple[str, ...]) -> None:
     ran = check(*words)
     assert (ran.returncode, ran.stdout) == (2, "")
+    assert "Traceback" not in ran.stderr
 
 
 def test_what_is_no_file_is_rejected_and_never_waited_for(tmp_path: Path) -> None:
@@ -138,3 +142,37 @@ def test_a_small_hole_comes_with_a_repair_to_look_at(tmp_path: Path) -> None:
     assert "Volume" in words["what"]
     assert file.read_bytes() == before
     assert check(told["pictures"]["repair"]).returncode == 0
+
+
+def test_where_a_surface_is_open_is_said_and_shown_whatever_is_made_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "open.stl"
+    file.write_bytes(solids.stl(solids.cube()[2:]))
+    told = json.loads(check("--json", "--pictures", tmp_path / "seen", file).stdout)
+    [found] = [f for f in told["findings"] if f["severity"] == "warning"]
+    assert found["where"] == "1 hole in the surface, the longest at x 0, y 0…20, z 0…20 mm"
+    assert "its volume is a guess" in found["what"]
+    assert Path(told["pictures"][found["picture"]]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_surface_that_runs_through_itself_is_looked_at_by_a_person(tmp_path: Path) -> None:
+    """One shell around the same tower twice: no two pieces that could cross."""
+    file = tmp_path / "twice.stl"
+    file.write_bytes(solids.stl(winding_twice()))
+    told = json.loads(check("--json", file).stdout)
+    assert (told["verdict"], told["facts"]["shells"]) == ("review", 1)
+    [found] = told["findings"]
+    assert "runs through itself" in found["what"]
+    assert told["facts"]["measures"]["overlap_mm3"] > 0.3 * told["facts"]["volume_mm3"]
+
+
+def winding_twice() -> np.ndarray:
+    """Triangles of an upright prism over a curve that goes twice around."""
+    angle = np.linspace(0, 4 * np.pi, 80, endpoint=False)
+    around = 10 + 3 * np.sin(angle / 2)
+    low = np.column_stack([around * np.cos(angle), around * np.sin(angle), 0 * angle])
+    up, middle = np.array([0, 0, 10]), np.zeros((80, 3))
+    high = low + up
+    after, above = np.roll(low, -1, 0), np.roll(high, -1, 0)
+    sides = [np.stack([low, after, above], 1), np.stack([low, above, high], 1)]
+    lids = [np.stack([middle, after, low], 1), np.stack([middle + up, high, above], 1)]
+    return np.concatenate([*sides, *lids])

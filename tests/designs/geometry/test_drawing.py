@@ -165,6 +165,63 @@ def test_what_leans_in_space_is_warned_of(tmp_path, draw, leans):
     assert [note.what[:18] for note in notes] == (["they lean in space"] if leans else [])
 
 
+def at_one_height(space):
+    space.add_circle((0, 0, -5), 9)
+    space.add_circle((0, 0, 5), 19, dxfattribs={"extrusion": (0, 0, -1)})
+    space.add_lwpolyline([(50, 0), (70, 0), (70, 9)], dxfattribs={"elevation": -5}, close=True)
+    space.add_ellipse((90, 0, -5), (5, 0, 0), 0.5)
+    space.add_line((0, 40, -5), (9, 40, -5))
+    space.add_polyline3d([(9, 40, -5), (9, 49, -5), (0, 40, -5)])
+
+
+def test_depths_that_nobody_cuts_are_warned_of(tmp_path):
+    """A circle below the outline is how some draw a pocket."""
+    assert read(tmp_path, dxf(at_one_height)).notes == ()
+    (found,) = read(tmp_path, dxf(lambda s: (at_one_height(s), s.add_circle((0, 0), 4)))).notes
+    assert (found.severity.value, found.where) == ("warning", "2 heights, z -5 to 0")
+
+
+@pytest.mark.parametrize(("other", "severity"), [("2_Engraving", "warning"), ("Sketch1", "note")])
+def test_layers_are_cut_alike_and_that_is_said(tmp_path, other, severity):
+    def draw(space):
+        square(space)
+        space.add_circle((50, 50), 9, dxfattribs={"layer": other})
+
+    (found,) = read(tmp_path, dxf(draw, prepare=lambda d: d.layers.add(other))).notes
+    assert (found.severity.value, found.where) == (severity, f"2 layers: 0, {other}")
+    assert "cut through" in found.what
+    assert read(tmp_path, dxf(square)).notes == ()
+
+
+def test_colours_are_cut_alike_and_that_is_said(tmp_path):
+    outer = '<rect width="90" height="90" style="fill:none;stroke:#F00"/>'
+    inner = '<g stroke="#00f"><rect x="9" y="9" width="9" height="9"/></g>'
+    filled = '<rect x="30" y="9" width="9" height="9" fill="#000"/>'
+    (found,) = read(tmp_path, svg(outer + inner + filled)).notes
+    assert found.severity.value == "note"
+    assert found.where == "3 colours of lines: #f00, #00f, filled only"
+    assert read(tmp_path, svg(f'<g stroke="red">{outer}</g>')).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("second", "where"),
+    [
+        ((100, 20, 160, 80), "1 place, one around x 100.00, y 50.00 mm"),  # a piece beside it
+        ((0, 40, 10, 50), "1 place, one around x 0.00, y 45.00 mm"),  # a hole open to the edge
+        ((100, 100, 160, 160), None),  # a corner that touches a corner
+        ((100.5, 20, 160, 80), None),
+    ],
+)
+def test_outlines_that_share_a_line_are_warned_of(tmp_path, second, where):
+    def draw(space):
+        square(space)
+        x0, y0, x1, y1 = second
+        space.add_lwpolyline([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], close=True)
+
+    found = [n for n in read(tmp_path, dxf(draw)).notes if "share" in n.what]
+    assert [(n.severity.value, n.where) for n in found] == ([("warning", where)] if where else [])
+
+
 @pytest.mark.parametrize(
     ("header", "size", "units", "mm"),
     [
@@ -259,7 +316,7 @@ def with_dimension(space):
         (bow_tie, "crosses itself", "x 50.00, y 50.00"),
         (bow_tie_of_lines, "crosses itself", "x 50.00, y 50.00"),
         (with_dimension, "drawing sheet", "model space"),
-        (lambda space: space.add_text("hello"), "holds no lines", "drawing"),
+        (lambda space: space.add_text("hello"), "holds no lines", "the drawing, 1 texts"),
         (lambda space: space.add_point((1, 1)), "holds no lines", "drawing"),
         (lambda space: space.add_3dface([(0, 0), (1, 0), (1, 1)]), "3DFACE", "model space"),
         (lambda space: space.add_circle((0, 0), 1e300), "radius is no sensible", "CIRCLE"),

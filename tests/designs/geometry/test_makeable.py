@@ -3,7 +3,6 @@ import pytest
 from shapely import Polygon, affinity
 from shapely.geometry import Point, box
 
-from designs.design import MeshFacts
 from designs.errors import Severity
 from designs.geometry.cuttable import ROOM_MM
 from designs.geometry.drawing import Drawing, drawing_facts
@@ -17,6 +16,7 @@ from designs.geometry.makeable import (
 )
 from designs.geometry.measures import sheet_seen, solid_seen
 from designs.geometry.mesh import Mesh, mesh_facts
+from designs.geometry.printable import seam_remarks
 from designs.processes import FDM, LASER, MILL
 from firmware_bridge import profiles
 from tests.designs.geometry import solids
@@ -60,10 +60,41 @@ def test_an_ordinary_part_raises_no_finding():
 
 def test_thick_sheets_thin_prints_and_small_holes_are_warned_of():
     assert said(drawing_facts(PLATE), LASER, "plywood", 12) == [("warning", "thickness")]
+    assert said(drawing_facts(PLATE), LASER, "plywood", 0.003) == [("warning", "thickness")]
+    assert said(drawing_facts(PLATE), LASER, "cardboard", 0.1) == []
     assert said(drawing_facts(PLATE), MILL, "plywood", 6) == [("warning", "its smallest hole")]
-    thin = CUBE.model_copy(update={"size_mm": (20.0, 20.0, 0.3)})
-    assert isinstance(thin, MeshFacts)
-    assert said(thin, FDM, "pla") == [("warning", "its bounding box")]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((20, 20, 0.1), "less than one printed layer"),
+        ((0.3, 20, 20), "less than one printed line"),
+        ((20, 20, 0.3), None),  # lies flat: a layer and a half
+        ((0.6, 20, 20), None),  # stands: one line, which the walls say
+    ],
+)
+def test_what_is_thinner_than_one_line_or_layer_is_warned_of(size, words):
+    found = findings(CUBE.model_copy(update={"size_mm": size}), FDM, "pla", None)
+    assert [words in f.what for f in found] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(("process", "wide"), [(LASER, 0.5), (MILL, 3.175)])
+def test_a_round_hole_just_as_wide_as_it_must_be_is_wide_enough(process, wide):
+    chords = Point(0, 0).buffer(wide / 2, quad_segs=12)
+
+    def told(hole: Polygon) -> bool:
+        plate = drawing(box(-20, -20, 20, 20).difference(hole))
+        return ("warning", "its smallest hole") in said(drawing_facts(plate), process, "mdf", 3)
+
+    assert not told(chords)
+    assert told(affinity.scale(chords, 0.9, 0.9))
+
+
+def test_of_a_solid_that_is_to_be_cut_nothing_is_said_about_printing():
+    upside = mesh_of(solids.cube(10), solids.cube(30, at=(-10, -10, 10)))
+    asked = remarks(solid_seen(upside), mesh_facts(upside), LASER, "plywood", 3)
+    assert [r.finding.where for r in asked] == ["file"]
 
 
 def test_a_roof_over_nothing_is_warned_of_and_a_slope_is_not():
@@ -124,8 +155,9 @@ SOLIDS = {
     "a speck": (
         mesh_of(block(20, 20, 20), block(0.3, 0.3, 0.3, at=(30, 0, 0))), "note", "under 0.5 mm³"
     ),
-    "two in one": (
-        mesh_of(block(20, 20, 20), block(20, 20, 20, at=(10, 0, 0))), "note", "counts that space"
+    "a closed hollow": (
+        mesh_of(block(20, 20, 20), block(10, 10, 10, at=(5, 5, 5))[:, ::-1]),
+        "note", "supports cannot be taken out",
     ),
     "an edge shared": (
         mesh_of(np.concatenate([block(10, 10, 10), block(10, 10, 10, at=(10, 10, 0))])),
@@ -142,10 +174,10 @@ def test_what_a_printer_will_have_trouble_with(mesh, severity, words):
     assert found.where
     assert found.do
     seen = solid_seen(mesh)
-    shown, pictures = illustrated(seen, remarks(seen, mesh_facts(mesh), FDM, "pla", None), 64)
+    asked = (*seam_remarks(seen), *remarks(seen, mesh_facts(mesh), FDM, "pla", None))
+    shown, pictures = illustrated(seen, asked, 64)
     (found,) = [f for f in shown if words in f.what]
-    if "counts that space" not in words:
-        assert pictures[found.picture].startswith(b"\x89PNG")
+    assert pictures[found.picture].startswith(b"\x89PNG")
 
 
 def test_a_floor_of_two_layers_is_no_weak_wall():

@@ -141,7 +141,7 @@ def test_the_places_of_an_svg_are_its_authors_from_the_upper_left_corner(tmp_pat
     look = sheet_look(read_drawing(file, "svg"), (LASER, "plywood", 3.0), 3.0)
     [thin] = [each for each in look.remarks if "thinner than" in each.finding.what]
     assert "x 30.2, y 20" in thin.finding.where
-    assert thin.finding.where.endswith("…59.9 mm, counted from the upper left corner of the page")
+    assert thin.finding.where.endswith("…60 mm, counted from the upper left corner of the page")
 
 
 def test_where_a_refused_drawing_is_open_is_drawn_at_its_place(tmp_path: Path):

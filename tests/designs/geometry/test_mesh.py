@@ -69,7 +69,9 @@ def test_a_hollow_stays_hollow_and_a_neighbour_is_turned(tmp_path):
     hollow = np.concatenate([solids.cube(), solids.cube(10, at=(5, 5, 5))[:, ::-1]])
     assert mesh_facts(read(tmp_path, solids.stl(hollow))).volume_mm3 == pytest.approx(7000)
     beside = np.concatenate([solids.cube(), solids.cube(10, at=(50, 0, 0))[:, ::-1]])
-    assert mesh_facts(read(tmp_path, solids.stl(beside))).volume_mm3 == pytest.approx(9000)
+    turned = read(tmp_path, solids.stl(beside))
+    assert mesh_facts(turned).volume_mm3 == pytest.approx(9000)
+    assert [note.where for note in turned.notes] == ["1 of 2 pieces"]
 
 
 def test_a_gap_is_a_warning_and_loose_surfaces_are_refused(tmp_path):
@@ -168,7 +170,7 @@ def test_what_is_inside_out_as_a_whole_stays_hollow(tmp_path):
     hollow = solids.stl(np.concatenate([outer[:, ::-1], inner]))
     mesh = read(tmp_path, hollow)
     assert mesh_facts(mesh).volume_mm3 == pytest.approx(8000 - 1000)
-    assert [note.where for note in mesh.notes] == ["2 shells"]
+    assert [note.where for note in mesh.notes] == ["2 of 2 pieces"]
 
 
 def test_triangles_that_face_the_wrong_way_are_no_gaps(tmp_path):

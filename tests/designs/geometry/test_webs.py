@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from shapely import Polygon, affinity
 from shapely.geometry import Point, box
 
-from designs.geometry.webs import inside_corners, outline, widths
+from designs.geometry.webs import inside_corners, necks, outline, widths
 
 angles = st.floats(0, 180)
 
@@ -70,3 +70,37 @@ def test_a_rounded_notch_has_its_radius():
     notch = box(20, 20, 40, 70).buffer(-3).buffer(3, quad_segs=16)
     found = inside_corners(outline((box(0, 0, 60, 60).difference(notch),)))
     assert found.smallest_radius_mm == pytest.approx(3, rel=0.03)
+
+
+@settings(max_examples=20, deadline=None)
+@given(angles, st.floats(20, 36))
+def test_a_tip_is_no_web_and_a_notch_no_slot(angle, opens_deg):
+    half = 20 * np.tan(np.radians(opens_deg / 2))
+    wedge = affinity.rotate(Polygon([(0, 0), (20, -half), (20, half)]), angle, origin=(0, 0))
+    assert webs(wedge).under(2).along_mm.sum() == 0
+    assert slots(Point(0, 0).buffer(60).difference(wedge)).under(2).along_mm.sum() == 0
+
+
+def test_a_thin_finger_is_a_web_though_it_ends():
+    finger = box(0, 0, 20, 20).union(box(20, 9.6, 26, 10.4))
+    assert webs(finger).narrowest_mm() == pytest.approx(0.8)
+
+
+@settings(max_examples=20, deadline=None)
+@given(angles, st.floats(0.2, 2.4))
+def test_what_is_left_between_two_points_is_a_neck(angle, wide):
+    half = wide / 2
+    glass = [(-30, -40), (30, -40), (half, 0), (30, 40), (-30, 40), (-half, 0)]
+    found = necks(outline((affinity.rotate(Polygon(glass), angle),)))
+    assert found.width_mm.min() == pytest.approx(wide)
+    diamond = affinity.rotate(box(-5, -5, 5, 5), 45)
+    apart = affinity.translate(diamond, 2 * 5 * 2**0.5 + wide, 0)
+    plate = box(-40, -40, 60, 40).difference(diamond).difference(apart)
+    assert necks(outline((affinity.rotate(plate, angle),))).width_mm.min() == pytest.approx(wide)
+
+
+def test_corners_of_windows_and_notches_alone_are_no_necks():
+    frame = box(0, 0, 60, 60).difference(box(20, 20, 40, 40))
+    assert not len(necks(outline((frame,))).width_mm)
+    notched = box(0, 0, 60, 60).difference(Polygon([(20, 60), (30, 30), (40, 60)]))
+    assert not len(necks(outline((notched, box(61, 0, 90, 60)))).width_mm)
