@@ -100,7 +100,7 @@ rejects(
     "11_ascii_binary_mix.stl", "cannot stand", solids.text_stl(CUBE)[:300] + solids.stl(CUBE)[84:]
 )
 rejects("12_random_soup_300k.stl", "loose surfaces", lambda: soup(300_000))
-reviews("13_open_shell.stl", "gaps", solids.stl(CUBE[:10]))
+reviews("13_open_shell.stl", "hole in the surface", solids.stl(CUBE[:10]))
 reviews("14_inverted.stl", "inside out", solids.stl(CUBE[:, ::-1]))
 reviews("15_self_intersect.stl", "through each other", in_a_cube(solids.cube(at=(7, 7, 7))))
 rejects("16_tiny_1e-6.stl", "mm large", solids.stl(CUBE * 1e-6))
@@ -387,7 +387,7 @@ rejects("long_line.obj", "too long", lambda: obj(V + F + "# " + "x" * 1_000_000 
 rejects("continued.obj", "too long", lambda: obj(V + F + "f " + "1 \\\n" * 200_000))
 rejects("cut.obj", "2 corners", obj(V + F)[:-2])
 reviews("no_end.obj", "may be cut off", obj(V + F)[:-1])
-reviews("gap.obj", "gaps", obj(V + "".join(F.splitlines(keepends=True)[:-1])))
+reviews("gap.obj", "hole in the surface", obj(V + "".join(F.splitlines(keepends=True)[:-1])))
 reviews(
     "inches.obj",
     "drawn in inches",
