@@ -21,14 +21,16 @@ MOST_BOUGHT: Final = 500
 _LONGEST_NAME: Final = 200
 _LONGEST_NOTE: Final = 400
 _MOST: Final = 10_000
+_LONGEST_CELL: Final = 500
+"""What is longer is no name; and no pattern is tried on more of it."""
 _COLUMNS: Final = {
     "name": """item|part|part name|name|part bom name|component|components|title|product|material
         description|teil|benennung|bezeichnung|artikel|pieza|artículo|articulo|componente|nombre
         descripción|descripcion|peça|nom|pièce|piece|désignation|designation|article|composant""",
-    "quantity": """quantity|qty|qnty|quant|bom qty|quantity needed|qty needed|count|amount|number|no
+    "quantity": """quantity|qty|qnty|quant|bom qty|quantity needed|qty needed|count|amount
         menge|anzahl|stück|stueck|stückzahl|cantidad|cant|unidades|quantitat|quantité|quantite|qté
         qte|pcs|pieces|units""",
-    "kind": "kind|make or buy|make buy|makebuy|procurement|bought|art|tipo|type",
+    "kind": "kind|make or buy|make buy|makebuy|procurement|art|tipo|type",
     "note": """note|notes|comment|comments|remark|remarks|mpn|manufacturer|supplier|vendor|link|url
         source|reference|specification|size|hersteller|lieferant|bemerkung|nota|notas|proveedor
         fabricante|enlace|fournisseur|fabricant|lien|remarque""",
@@ -39,7 +41,7 @@ _MADE: Final = re.compile(
 )
 _BUYS: Final = re.compile(
     r"\b(bought|buy|purchas\w*|commercial|off.the.shelf|cots|hardware|standard|vitamins?|kauf\w*"
-    r"|gekauft|comprad\w*|compra|achet\w*|achat|yes)\b"
+    r"|gekauft|comprad\w*|compra|achet\w*|achat)\b"
 )
 _NOT_OF_IT: Final = re.compile(r"\b(tools?|werkzeug\w*|herramientas?|outils?|total|subtotal)\b")
 _WORDS: Final = {
@@ -71,21 +73,23 @@ def read(content: bytes, where: str, parts: Mapping[str, Iterable[str]]) -> Bill
     bought = dict[str, Bought]()
     counted = dict[str, int]()
     found = list[Finding]()
-    tables = 0
-    for table, row in _rows(_cells(content)):
-        tables = max(tables, table.number)
-        part = _part(row, table, called)
-        if part is not None:
-            amount = _amount(table.of(row, "quantity"))
-            if amount:
-                counted[part] = counted.get(part, 0) + amount
-        elif not table.is_made(row):
-            thing = _bought(table, row)
-            if thing.name in bought:
-                more = min(_MOST, bought[thing.name].quantity + thing.quantity)
-                thing = thing.model_copy(update={"quantity": more})
-            bought[thing.name] = thing
-    if not tables:
+    listed, text = 0, _text(content)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    try:
+        for table, row in _rows(map(_cells, lines)):
+            listed += 1
+            part, amount = _part(row, table, called), _amount(table.of(row, "quantity"))
+            if part is not None:
+                counted[part] = counted.get(part, 0) + (amount or 1)
+            elif not table.is_made(row):
+                thing = _bought(table, row)
+                if thing.name in bought:
+                    more = min(_MOST, bought[thing.name].quantity + thing.quantity)
+                    thing = thing.model_copy(update={"quantity": more})
+                bought[thing.name] = thing
+    except csv.Error:
+        found.append(_told(where, f"from line {lines.line_num} on it cannot be read as a table"))
+    if not listed and not found:
         return _unread(where, "no row of it names both a thing and how many of it")
     if len(bought) > MOST_BOUGHT:
         found.append(_told(where, f"only the first {MOST_BOUGHT} of {len(bought)} things are read"))
@@ -108,7 +112,6 @@ def _told(where: str, what: str) -> Finding:
 class _Table:
     """Its columns by their role; `made`: whether its title says that it lists what is made."""
 
-    number: int
     columns: Mapping[str, Sequence[int]]
     made: bool
 
@@ -130,13 +133,12 @@ class _Table:
 def _rows(rows: Iterable[Sequence[str]]) -> Iterator[tuple[_Table, Sequence[str]]]:
     """The rows of tables that list things, each with its table."""
     table: _Table | None = None
-    title, number = "", 0
+    title = ""
     for row in rows:
         said = [cell for cell in row if cell]
         columns = _columns(row)
         if "name" in columns and "quantity" in columns:
-            number += 1
-            table = None if _NOT_OF_IT.search(title) else _Table(number, columns, _made(title))
+            table = None if _NOT_OF_IT.search(title) else _Table(columns, _made(title))
             title = ""
         elif table is not None and _lists(table, row):
             yield table, row
@@ -167,14 +169,8 @@ def _columns(row: Sequence[str]) -> dict[str, list[int]]:
     return found
 
 
-def _cells(content: bytes) -> Iterator[list[str]]:
-    text = _text(content)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-    try:
-        for row in rows:
-            yield [" ".join(_shown(cell).split()) for cell in row[:50]]
-    except csv.Error:
-        return
+def _cells(row: Sequence[str]) -> list[str]:
+    return [" ".join(_shown(cell[:_LONGEST_CELL]).split()) for cell in row[:50]]
 
 
 def _text(content: bytes) -> str:

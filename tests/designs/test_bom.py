@@ -27,6 +27,7 @@ def things(content: str | bytes) -> list[tuple[str, int, str]]:
         ("Nombre,Cantidad\nTornillo,4\nhook.stl,1\n", [("Tornillo", 4, "")]),
         ("#,Name,Qty,MPN,Manufacturer\n1,Pump,1,K-12,Kamoer\n", [("Pump", 1, "K-12, Kamoer")]),
         ("Name,Qty\nNut,2\nNut,3\n", [("Nut", 5, "")]),
+        ("No,Name,Qty\n7,Nut,2\n", [("Nut", 2, "")]),
         ("Name,Qty\nNut,0\nGlue,\nBolt,1\n", [("Bolt", 1, "")]),
         ('Name,Qty\n=HYPERLINK("x"),2\n', [('=HYPERLINK("x")', 2, "")]),
         ("A lamp\nBought parts,,\nName,Qty\nBulb,1\n,\nPrinted parts,,\nName,Qty\nShade,1\n",
@@ -56,6 +57,9 @@ def test_what_it_says_of_parts_is_counted_and_what_cannot_be_read_is_told() -> N
         (told,) = bom.read(content, "bom.csv", PARTS).findings
         assert told.where == "bom.csv"
         assert "not read" in told.what
+    long = bom.read(b"name,qty\nNut,2\n" + b"x" * 140_000 + b",1\nBolt,1\n", "bom.csv", PARTS)
+    assert [each.name for each in long.bought] == ["Nut"]
+    assert "from line 3 on it cannot be read" in long.findings[0].what
     many = "name,qty\n" + "".join(f"Nut {n},1\n" for n in range(bom.MOST_BOUGHT + 1))
     read = bom.read(many.encode(), "bom.csv", PARTS)
     assert len(read.bought) == bom.MOST_BOUGHT
