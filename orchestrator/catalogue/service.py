@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -238,17 +237,15 @@ def billed(draft: Draft, files: Mapping[str, Path]) -> Draft:
     """
     parts = {part.name: (part.title, part.file_name) for part in draft.parts}
     bills = {
-        name: bom.read(content, name, parts)
+        name: bom.read(_beginning(files[name], bom.MOST_BYTES + 1), name, parts)
         for name in model.bills(draft, files)
-        if (content := _beginning(files[name], bom.MOST_BYTES + 1)) is not None
     }
     return model.with_bills(draft, bills)
 
 
-def _beginning(file: Path, most: int) -> bytes | None:
-    with suppress(OSError), file.open("rb") as opened:
+def _beginning(file: Path, most: int) -> bytes:
+    with file.open("rb") as opened:
         return opened.read(most)
-    return None
 
 
 async def examine_all(
