@@ -127,10 +127,11 @@ def _over(what: str) -> LimitExceeded:
     return LimitExceeded(what, "the file", "Make it simpler: fewer triangles, lines or copies")
 
 
+_SIMPLER = "If it is large, make it simpler; else export it again, or tell us about it"
+
+
 def _crashed(detail: str) -> ReaderCrashed:
-    return ReaderCrashed(
-        "our reader broke on it", "the file", "Export it again, or tell us about it", detail
-    )
+    return ReaderCrashed("our reader broke on it", "the file", _SIMPLER, detail)
 
 
 def _told(answer: dict[str, Any]) -> Json:
