@@ -132,7 +132,7 @@ FAR = "10 => Processing triangulated mesh"
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ([ERROR, "/tmp/a/in.stl: Loading of a model file failed."], "stl_open- an empty file"),
+        ([ERROR, "in.stl: Loading of a model file failed."], "stl_open- an empty file"),
         ([TRACE, FAR, "It cannot be printed.", "Object name: in.stl", ""], "It cannot be printed."),
         ([TRACE, FAR], "without a word"),
     ],
