@@ -6,10 +6,10 @@ a function returns is written whole or not at all; where something speaks agains
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol, TypedDict, Unpack
+from typing import Final, NamedTuple, Protocol, TypedDict, Unpack
 
 from fablab_agents.protocol.attempts import (
     LIVE,
@@ -46,16 +46,14 @@ class Words(TypedDict, total=False):
     evidence: dict[str, str | int | float | bool]
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """One instant as both clocks tell it; `elapsed_s` never jumps and counts sleep too."""
 
     at: datetime
     elapsed_s: float
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One row of the journal; `handle` is set once the next byte may reach the machine."""
 
     id: str
@@ -74,8 +72,7 @@ class Attempt:
     """Its last line may be out: from here on the part may be whole."""
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """What a person said at a machine: the bed is clear, or "I start this attempt now"."""
 
     machine: str
@@ -95,7 +92,7 @@ class Mark:
         return self.attempt == attempt and fresh and self.clear(boot, elapsed_s)
 
     def used(self) -> "Mark":
-        return replace(self, bed=Bed.OCCUPIED, attempt=None)
+        return self._replace(bed=Bed.OCCUPIED, attempt=None)
 
 
 class Book(Protocol):
@@ -242,7 +239,7 @@ def doubted(book: Book, seq: int, ticket: Ticket, envelope: str, moment: Moment)
         )
         entries.append(Opened(attempt, envelope))
     else:
-        attempt = replace(known, state=State.UNKNOWN, at=moment.at)
+        attempt = known._replace(state=State.UNKNOWN, at=moment.at)
         entries.append(Changed(attempt))
     why = "this computer's memory is an older copy, and the network had let it start"
     return [*entries, _said(book, attempt, moment, cause=why)]
@@ -262,7 +259,7 @@ def stop_asked(book: Book, seq: int, attempt: str, fence: int, why: str, moment:
     row = _named(book, attempt, fence)
     if row is None or row.state not in MAY_HAVE_STARTED & LIVE:
         return withdrawn(book, seq, attempt, fence, why, moment)
-    return [seen(book, seq), Changed(replace(row, stop_why=why))]
+    return [seen(book, seq), Changed(row._replace(stop_why=why))]
 
 
 def seen(book: Book, seq: int) -> Seen:
@@ -324,7 +321,7 @@ def ended(book: Book, attempt: str, to: State, moment: Moment, **words: Unpack[W
     if row.state is State.STARTING and to in _ROUNDABOUT:
         cause = words.get("cause", "")
         entries += _moved(book, row, State.UNKNOWN, Actor.AGENT, moment, cause=cause)
-        row = replace(row, state=State.UNKNOWN)
+        row = row._replace(state=State.UNKNOWN)
     return [*entries, *_moved(book, row, to, Actor.AGENT, moment, **words)]
 
 
@@ -372,7 +369,7 @@ def prepared(book: Book, attempt: str, facts: ProgramFacts, path: Path) -> Entri
     row = must(book, attempt)
     if row.state is not State.ACCEPTED:
         raise IllegalMove(f"attempt {attempt} no longer waits for a program")
-    return [Changed(replace(row, program=facts, program_path=path))]
+    return [Changed(row._replace(program=facts, program_path=path))]
 
 
 def begun(book: Book, attempt: str, grant: Grant, moment: Moment, *, attended: bool) -> Entries:
@@ -388,12 +385,12 @@ def begun(book: Book, attempt: str, grant: Grant, moment: Moment, *, attended: b
 
 def armed(book: Book, attempt: str, handle: str) -> Entries:
     """From this commit on a byte may have reached the machine."""
-    return [Changed(replace(must(book, attempt), handle=handle))]
+    return [Changed(must(book, attempt)._replace(handle=handle))]
 
 
 def closed(book: Book, attempt: str) -> Entries:
     """From this commit on the machine may have the last line, and the part may be whole."""
-    return [Changed(replace(must(book, attempt), closing=True))]
+    return [Changed(must(book, attempt)._replace(closing=True))]
 
 
 def unused(book: Book, attempt: str, grant: Grant, why: str, moment: Moment) -> Entries:
@@ -417,11 +414,11 @@ def mark_voided(book: Book, machine: str) -> Entries:
     mark = book.mark(machine)
     if mark is None or mark.bed is not Bed.CLEAR:
         return []
-    return [Marked(replace(mark, bed=Bed.UNKNOWN))]
+    return [Marked(mark._replace(bed=Bed.UNKNOWN))]
 
 
 def stop_wished(book: Book, attempt: str, why: str) -> Entries:
-    return [Changed(replace(must(book, attempt), stop_why=why))]
+    return [Changed(must(book, attempt)._replace(stop_why=why))]
 
 
 # ── inside ──────────────────────────────────────────────────────────────────────────────────
@@ -454,7 +451,7 @@ def _close_older(book: Book, ticket: Ticket, moment: Moment) -> Iterator[Entry]:
 
 def _granted(row: Attempt, grant: Grant, started_at: datetime | None = None) -> Attempt:
     state = move(row.state, State.GRANTED, Actor.ORCHESTRATOR)
-    return replace(row, state=state, nonce=grant.nonce, started_at=started_at)
+    return row._replace(state=state, nonce=grant.nonce, started_at=started_at)
 
 
 def _mark_for(book: Book, row: Attempt, moment: Moment, *, attended: bool) -> Mark:
@@ -479,12 +476,12 @@ def _moved(
     book: Book, row: Attempt, to: State, by: Actor, moment: Moment, **words: Unpack[Words]
 ) -> Iterator[Entry]:
     state = move(row.state, to, by)
-    yield Changed(replace(row, state=state, at=moment.at))
+    yield Changed(row._replace(state=state, at=moment.at))
     mark = book.mark(row.machine)
     if by is Actor.AGENT and state in MAY_HAVE_STARTED and mark and mark.bed is Bed.CLEAR:
         # A mark that was put between the intent and the first byte saw another bed.
         yield Marked(mark.used())
-    yield _said(book, replace(row, state=state), moment, **words)
+    yield _said(book, row._replace(state=state), moment, **words)
 
 
 def _said(book: Book, row: Attempt, moment: Moment, **words: Unpack[Words]) -> Said:

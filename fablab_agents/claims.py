@@ -3,7 +3,7 @@
 Pure but for its own memory: nonces and the time come in as values.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from fablab_agents.book import Attempt
@@ -27,7 +27,7 @@ class Claims:
         """May it start now? Anew under this nonce, or `again` under the one that is live."""
         live = self.live.get(attempt.id)
         if again and live is not None:
-            live = replace(live, last_s=now_s)
+            live = live._replace(last_s=now_s)
         else:
             live = LiveClaim(attempt.id, nonce, first_s=now_s, last_s=now_s)
             self.grants.pop(attempt.id, None)

@@ -6,10 +6,11 @@ machine. Events only wake it; whatever it says may be said again after a crash.
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
 
 from fablab_agents import policy
 from fablab_agents.book import UNSTARTED, Attempt, Mark, Moment
@@ -27,12 +28,12 @@ GRANT_LIFE_S: Final = 360.0
 
 MOVING: Final = frozenset({State.STARTING, State.RUNNING, State.PAUSED})
 _STAGED: Final = frozenset({State.STAGED, State.CLAIMED})
+_NONE: Final = MappingProxyType[str, Any]({})
 
 WaitsFor = Literal["accept", "bed clear", "start", "word", "stop decision", "unknown decision"]
 
 
-@dataclass(frozen=True)
-class Desk:
+class Desk(NamedTuple):
     """One machine as it stands: the shop's entry, the driver's word, the person's mark."""
 
     entry: Machine
@@ -46,8 +47,7 @@ class Desk:
         return self.entry.started_by_a_person(self.kind)
 
 
-@dataclass(frozen=True)
-class LiveClaim:
+class LiveClaim(NamedTuple):
     """A claim of this boot that may still be answered; lives in memory and dies with it."""
 
     attempt: str
@@ -56,8 +56,7 @@ class LiveClaim:
     last_s: float
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """All that a decision may know."""
 
     moment: Moment
@@ -69,9 +68,9 @@ class View:
     attempts: tuple[Attempt, ...]
     connected: bool
     trouble: str | None = None
-    claims: Mapping[str, LiveClaim] = field(default_factory=dict[str, LiveClaim])
-    grants: Mapping[str, Grant] = field(default_factory=dict[str, Grant])
-    denials: Mapping[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    claims: Mapping[str, LiveClaim] = _NONE
+    grants: Mapping[str, Grant] = _NONE
+    denials: Mapping[str, tuple[int, str]] = _NONE
     busy: AbstractSet[str] = frozenset()
     stopping: AbstractSet[str] = frozenset()
     asked: AbstractSet[str] = frozenset()
@@ -81,7 +80,7 @@ class View:
     """Since when the orchestrator answers no other computer in this lab's name; None: not yet."""
     distrusted: frozenset[str] = frozenset()
     """Attempts whose ticket no trusted key stands behind any more."""
-    not_before_s: Mapping[str, float] = field(default_factory=dict[str, float])
+    not_before_s: Mapping[str, float] = _NONE
 
     def rests(self, attempt: str) -> bool:
         return self.moment.elapsed_s < self.not_before_s.get(attempt, 0.0)

@@ -205,6 +205,8 @@ class Session:
     def _welcome(self, message: messages.Welcome) -> None:
         if message.boot != self._journal.boot or self._not_begun(message.epoch):
             return
+        if not message.current and self._has_taken_over(message):
+            return
         self._waiting_since_s = None
         if not message.current:
             self._overtaken(message)
@@ -238,6 +240,16 @@ class Session:
         )
         _log.warning("an epoch of days to come", epoch=epoch)
         return True
+
+    def _has_taken_over(self, message: messages.Welcome) -> bool:
+        """It answers what this boot said before it did, and comes late or once more.
+
+        Obeyed again, it would strike out what was accepted since.
+        """
+        journal = self._journal
+        return message.epoch == journal.epoch and messages.goes_on(
+            message.speaks, message.acked_up, journal.began_seq, journal.boots
+        )
 
     def _overtaken(self, message: messages.Welcome) -> None:
         """A boot that was never welcome runs on an older copy; one that was has a double."""

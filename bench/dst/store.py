@@ -7,7 +7,7 @@ already, and a second live attempt of a job.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -60,8 +60,8 @@ class Agent:
         )  # fmt: skip
 
     def keep(self, notes: Notes) -> None:
-        for each in fields(notes):
-            setattr(self, each.name, getattr(notes, each.name))
+        for name, value in zip(notes._fields, notes, strict=True):
+            setattr(self, name, value)
 
 
 @dataclass

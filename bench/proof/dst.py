@@ -39,7 +39,7 @@ from bench.dst.spared import LUCK, MEANS, Unreadable, read
 from bench.dst.story import judged
 from bench.dst.tally import Played, Tally, played
 
-_CHUNK = 50
+_CHUNK = 200
 _LONG = 100_000
 _FORK = multiprocessing.get_context("fork")
 _LAST_LINES = 12
@@ -54,9 +54,8 @@ def quiet(*, for_good: bool = False) -> None:
 
 
 def _worker() -> None:
-    """Each schedule leaves knots behind: untied once a chunk, and only what is new is looked at."""
+    """A process lives for one chunk: what its schedules leave behind goes with it, unlooked at."""
     quiet(for_good=True)
-    gc.freeze()
     gc.disable()
 
 
@@ -64,7 +63,6 @@ def some(seeds: range) -> Tally:
     tally = Tally()
     for seed in seeds:
         tally.add(judged(seed))
-    gc.collect()
     return tally
 
 
@@ -79,7 +77,7 @@ def many(seeds: range, before: Played | None = None) -> Tally:
     known = {chunk: found for chunk in chunks if before and (found := before.find(chunk))}
     for found in known.values():
         tally.join(found)
-    with _FORK.Pool(os.cpu_count(), initializer=_worker) as pool:
+    with _FORK.Pool(os.cpu_count(), initializer=_worker, maxtasksperchild=1) as pool:
         todo = [chunk for chunk in chunks if chunk not in known]
         for chunk, part in pool.imap_unordered(_with_seeds, todo):
             tally.join(part)

@@ -131,6 +131,19 @@ class Opening(_Model):
     began_seq: Count
 
 
+def goes_on(after: str | None, up_acked: int, began_seq: int, boots: "tuple[Opening, ...]") -> bool:
+    """Whether a boot of a journal comes right after the boot `after` and had all its reports.
+
+    The last `up_acked` of them are known to be stored; `began_seq` is the boot's own first, and
+    `boots` opened that journal before it, the last one first.
+    """
+    for earlier in boots:
+        if earlier.boot == after:
+            return began_seq >= up_acked
+        began_seq = earlier.began_seq
+    return False
+
+
 # ── up: agent → orchestrator ────────────────────────────────────────────────────────────────
 
 

@@ -4,13 +4,12 @@ Pure. Either side may be an older copy of itself: a shop's computer put back to 
 computers made from one image, our own database restored from a backup.
 """
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from fablab_agents.protocol.messages import Hello
+from fablab_agents.protocol.messages import Hello, goes_on
 
 
-@dataclass(frozen=True)
-class Notes:
+class Notes(NamedTuple):
     """What our store remembers of one agent."""
 
     boot: str | None = None
@@ -23,8 +22,7 @@ class Notes:
     """The last message of the epoch before."""
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(NamedTuple):
     """`current`: this boot speaks for the agent; `complete`: all that it knows is known here;
     `ahead`: it remembers words of this epoch that are in no book of ours.
     """
@@ -49,26 +47,18 @@ def compare(ours: Notes, said: Hello, epoch: int) -> Compared:
     Between them may be boots that were never heard: then the first of them must have had all, for
     what an older copy has said since bears numbers of reports that we have otherwise.
     """
-    if ours.boot not in {None, said.boot} and not _goes_on(ours, said):
+    if ours.boot not in {None, said.boot} and not goes_on(
+        ours.boot, ours.up_acked, said.began_seq, said.boots
+    ):
         return Compared(ours, current=False)
     up_acked = max(ours.up_acked, said.floor_seq)
-    ours = replace(ours, boot=said.boot, up_acked=up_acked)
+    ours = ours._replace(boot=said.boot, up_acked=up_acked)
     if said.epoch != epoch:
         return Compared(ours, current=True)
     back = ours.down_head if said.acked_down > ours.down_head else None
     ahead = said.acked_up > up_acked or back is not None
-    ours = replace(ours, down_acked=min(said.acked_down, ours.down_head))
+    ours = ours._replace(down_acked=min(said.acked_down, ours.down_head))
     complete = said.head_seq == up_acked
     if complete:
-        ours = replace(ours, epoch=epoch)
+        ours = ours._replace(epoch=epoch)
     return Compared(ours, current=True, complete=complete, ahead=ahead, down_back=back)
-
-
-def _goes_on(ours: Notes, said: Hello) -> bool:
-    """The boot that came right after the one that speaks had all reports that we were told."""
-    began_seq = said.began_seq
-    for earlier in said.boots:
-        if earlier.boot == ours.boot:
-            return began_seq >= ours.up_acked
-        began_seq = earlier.began_seq
-    return False

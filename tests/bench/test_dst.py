@@ -46,8 +46,7 @@ def test_a_restart_that_takes_the_part_for_scrap_would_be_seen(monkeypatch: pyte
     left_behind = book.left_behind
 
     def forgetful(attempt: Attempt) -> object:
-        object.__setattr__(attempt, "closing", False)
-        return left_behind(attempt)
+        return left_behind(attempt._replace(closing=False))
 
     monkeypatch.setattr(book, "left_behind", forgetful)
     assert _seen(1500)

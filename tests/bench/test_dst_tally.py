@@ -48,11 +48,11 @@ def test_nothing_counts_that_other_sources_played_or_that_is_forgotten(tmp_path:
 
 @pytest.mark.usefixtures("quiet_core")
 def test_a_range_goes_on_where_it_was_ended(tmp_path: Path):
-    played(fresh=False, folder=tmp_path).keep(range(900, 950), Tally(50, 7, 5))
-    whole = dst.many(range(900, 960), played(fresh=False, folder=tmp_path))
-    rest = dst.some(range(950, 960))
-    assert (whole.schedules, whole.before) == (60, 50)
+    played(fresh=False, folder=tmp_path).keep(range(900, 1100), Tally(200, 7, 5))
+    whole = dst.many(range(900, 1110), played(fresh=False, folder=tmp_path))
+    rest = dst.some(range(1100, 1110))
+    assert (whole.schedules, whole.before) == (210, 200)
     assert (whole.starts, whole.made) == (7 + rest.starts, 5 + rest.made)
-    assert played(fresh=False, folder=tmp_path).find(range(950, 960)) == Tally(
+    assert played(fresh=False, folder=tmp_path).find(range(1100, 1110)) == Tally(
         10, rest.starts, rest.made, before=10
     )

@@ -1,5 +1,4 @@
 import re
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -49,17 +48,17 @@ def attempt(state: State, **changes: Any) -> Attempt:
     ticket = make_ticket(**{**fields, **changes.pop("ticket", {})})
     program = None if state is State.OFFERED else PROGRAM
     row = Attempt(ticket.attempt, ticket, ticket.machine, ticket.fence, state, NOW, program)
-    return replace(row, **changes)
+    return row._replace(**changes)
 
 
 def mark(attempt: str | None = "a-1", age_s: float = 0, **changes: Any) -> Mark:
     row = Mark("laser-1", Bed.CLEAR, attempt, "Ana", "b1", AT.elapsed_s - age_s)
-    return replace(row, **changes)
+    return row._replace(**changes)
 
 
 def desk(**changes: Any) -> Desk:
     row = Desk(LASER, "laser", offered=True, condition=Condition.IDLE, mark=mark())
-    return replace(row, **changes)
+    return row._replace(**changes)
 
 
 def view(*attempts: Attempt, at: Desk | None = None, **changes: Any) -> View:
@@ -72,12 +71,12 @@ def view(*attempts: Attempt, at: Desk | None = None, **changes: Any) -> View:
         attempts=attempts,
         connected=True,
     )
-    return replace(row, **changes)
+    return row._replace(**changes)
 
 
 def claimed(age_s: float = 1.0, **changes: Any) -> dict[str, LiveClaim]:
     sent_s = AT.elapsed_s - age_s
-    return {"a-1": replace(LiveClaim("a-1", NONCE, sent_s, sent_s), **changes)}
+    return {"a-1": LiveClaim("a-1", NONCE, sent_s, sent_s)._replace(**changes)}
 
 
 def granting(row: Attempt, **changes: Any) -> dict[str, Any]:
@@ -175,11 +174,11 @@ def test_a_printer_starts_alone_only_in_the_shops_hours() -> None:
     at = desk(entry=PRINTER, kind="fdm", mark=mark(attempt=None))
     seen = view(row, desks={"printer-1": at})
     assert next_actions(seen) == (Claim("a-1", again=False),)
-    night = replace(seen, policy=Policy(unattended_hours=Hours.read("20:00-06:00")))
+    night = seen._replace(policy=Policy(unattended_hours=Hours.read("20:00-06:00")))
     assert next_actions(night) == ()
-    watched = replace(at, entry=PRINTER.model_copy(update={"attended": True}))
-    assert next_actions(replace(seen, desks={"printer-1": watched})) == ()
-    assert waits_for(replace(seen, desks={"printer-1": watched}), "printer-1") == "start"
+    watched = at._replace(entry=PRINTER.model_copy(update={"attended": True}))
+    assert next_actions(seen._replace(desks={"printer-1": watched})) == ()
+    assert waits_for(seen._replace(desks={"printer-1": watched}), "printer-1") == "start"
 
 
 def test_a_claim_is_repeated_with_its_nonce_then_given_up_for_a_new_one() -> None:
@@ -252,7 +251,7 @@ def test_with_a_sick_disk_a_grant_waits_and_what_moves_is_still_stopped() -> Non
     moving = attempt(State.RUNNING, stop_why="cancelled")
     sick = view(moving, trouble="full", busy=frozenset({"a-1"}))
     assert next_actions(sick) == (Stop("a-1", "cancelled"),)
-    assert next_actions(replace(sick, stopping=frozenset({"a-1"}))) == ()
+    assert next_actions(sick._replace(stopping=frozenset({"a-1"}))) == ()
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.RUNNING, State.PAUSED, State.UNKNOWN])
@@ -261,7 +260,7 @@ def test_an_attempt_that_has_not_ended_keeps_its_machine(state: State) -> None:
     second = attempt(State.STAGED)
     seen = view(first, second, busy=frozenset({"a-0"}))
     assert next_actions(seen) == ()
-    [action] = next_actions(replace(seen, **granting(second)))
+    [action] = next_actions(seen._replace(**granting(second)))
     assert isinstance(action, Tombstone)
 
 

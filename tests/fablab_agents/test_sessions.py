@@ -344,6 +344,26 @@ def test_acknowledgements_that_came_late_do_not_hide_that_reports_are_lost(tmp_p
     journal.close()
 
 
+def test_an_answer_from_before_it_took_over_strikes_nothing_out(tmp_path: Path) -> None:
+    """A jammed copy of it came before the word that it is welcome (simulation, seed 11993)."""
+    journal, shop = open_at(tmp_path, "b3"), Shop()
+    session = Session(Who(AGENT, str.encode, "test"), journal, shop, lambda: Moment(NOW, 0.0))
+    older = welcome("b3", current=False, epoch=1, speaks="b2", acked_up=1, down_from=1)
+    session.hear(older)
+    ticket = make_ticket(attempt="a-2", jobs=("j-1",))
+    journal.store_offer(2, ticket, "envelope", Moment(NOW, 0.0))
+    journal.move("a-2", State.ACCEPTED, Actor.AGENT, Moment(NOW, 0.0))
+    session.hear(older)
+    assert [(row.id, row.state) for row in journal.live()] == [("a-2", State.ACCEPTED)]
+    session.hear(welcome("b3", epoch=1, speaks="b3", acked_up=1, at=NOW))
+    session.hear(older)
+    assert shop.connected
+    assert shop.unwell is None
+    session.hear(welcome("b3", current=False, epoch=1, speaks="b4", acked_up=2, down_from=2))
+    assert "another computer speaks in this lab's name" in (shop.unwell or "")
+    journal.close()
+
+
 def test_who_is_denied_compares_notes(tmp_path: Path) -> None:
     """What it claims is over there: the message that says so is lost, or waits for a hello."""
     journal, clock = open_at(tmp_path, "b1"), [0.0]
