@@ -224,12 +224,12 @@ def offered(book: Book, seq: int, ticket: Ticket, envelope: str, moment: Moment)
 def doubted(book: Book, seq: int, ticket: Ticket, envelope: str, moment: Moment) -> Entries:
     """Keep an attempt that an unknown boot may have begun: a person says what became of it.
 
-    Of one that a machine here has begun only the news was lost: it is told again. One that never
-    started here may have started at a second computer of this name.
+    Of one that a machine here has begun only the news was lost: it is told again. One that has not
+    started here, or never does, may have started at a second computer of this name.
     """
     entries: Entries = [seen(book, seq)]
     known = book.find(ticket.attempt)
-    if known is not None and known.state not in NEVER_STARTED:
+    if known is not None and known.state not in NEVER_STARTED | UNSTARTED:
         return [*entries, _said(book, known, moment)]
     raised = max(ticket.fence, book.floor(ticket.jobs))
     entries += [Fenced(job, raised) for job in ticket.jobs]

@@ -221,7 +221,8 @@ class City:
         self.world.tell("city: the store is put back to an older copy")
         self._forgotten |= self.tables.orders.keys() - image.orders.keys()
         self.tables = image.image()
-        self.epochs = self.tables.epoch = self.epochs + 1
+        nobody_is_as_quick = max(image.epoch, self.epochs)
+        self.epochs = self.tables.epoch = messages.next_epoch(nobody_is_as_quick, self.world.at)
         for agent, row in self.tables.agents.items():
             first = max(row.down_acked, row.down_floor) + 1
             untold = [self.tables.outbox.get((agent, n)) for n in range(first, row.down_head + 1)]
@@ -413,7 +414,8 @@ class City:
         agent, machine = place.split("/")
         tables.attempts_made += 1
         name = f"a{tables.attempts_made}-{self.world.chance.getrandbits(20):05x}"
-        job.fence, job.tries, job.attempt = job.fence + 1, job.tries + 1, name
+        job.fence = orders.next_fence(job.fence, tables.epoch)
+        job.tries, job.attempt = job.tries + 1, name
         self._move(job, JobState.OFFERED)
         tables.live[job.id] = name
         tables.job_of[name] = job.id

@@ -375,6 +375,11 @@ def epoch_by(at: datetime) -> int:
     return int((at - _FIRST_LIFE).total_seconds())
 
 
+def next_epoch(last: int, at: datetime) -> int:
+    """Higher than the last that the store remembers, and than those that it has forgotten."""
+    return max(last, epoch_by(at)) + 1
+
+
 def read_down(raw: bytes) -> Down:
     return _read(_DOWN, raw)
 

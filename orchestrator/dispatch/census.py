@@ -52,7 +52,7 @@ async def begin(unit: Unit, why: str) -> int:
     The clock is in it: the same copy put back twice must not begin the same epoch twice, or agents
     that told what they remember in the first would not tell it again.
     """
-    number = max(await outbox.epoch(unit), messages.epoch_by(unit.now)) + 1
+    number = messages.next_epoch(await outbox.epoch(unit), unit.now)
     unit.session.add(EpochRow(epoch=number, since=unit.now, why=why))
     untold = await outbox.untold(unit)
     await unit.session.execute(update(LinkRow).values(down_floor=LinkRow.down_head))

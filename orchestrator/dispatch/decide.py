@@ -7,10 +7,10 @@ a `Moved` is kept only while nobody else moved the attempt since it was read.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from fablab_agents.protocol import attempts
-from fablab_agents.protocol.attempts import TERMINAL, Actor, State
+from fablab_agents.protocol.attempts import NEVER_STARTED, TERMINAL, Actor, State
 from fablab_agents.protocol.messages import (
     AttemptStatus,
     Claim,
@@ -25,6 +25,8 @@ from fablab_agents.protocol.messages import (
 from fablab_agents.protocol.tickets import Grant
 from orchestrator.dispatch import model
 from orchestrator.dispatch.model import ForJob, Known, Silence
+
+_OTHER_JOURNAL: Final = "another_journal"
 
 Values = Mapping[str, Any]
 """Columns of an attempt and what they become."""
@@ -192,8 +194,12 @@ def reported(known: Known | None, agent: str, said: Report, now: datetime) -> Ef
     if known is None or not concerns(known, agent, said):
         told = {"agent": agent, "state": said.state}
         return [Recorded("attempt.stray", said.attempt, told, seldom=True)]
+    if _proves_nothing(known, said):
+        return [Noted(known.id, _noted(known, said)), _told_of_doubt(known)]
     folded = model.fold(known.state, said.state)
     effects: Effects = [Noted(known.id, _noted(known, said))]
+    if model.of_another_journal(known.state, said.state):
+        effects.append(_told_of_doubt(known))
     if folded.surprise:
         both = {"ours": known.state, "theirs": said.state}
         effects.append(Recorded("attempt.surprise", known.id, both))
@@ -203,9 +209,20 @@ def reported(known: Known | None, agent: str, said: Report, now: datetime) -> Ef
     return effects
 
 
+def _proves_nothing(known: Known, said: Report) -> bool:
+    """That it never started, from a journal that does not know that it was let start.
+
+    Only a person at the machine can say that.
+    """
+    never = said.state in NEVER_STARTED and not said.person
+    return known.state is State.UNKNOWN and never and bool(known.evidence.get(_OTHER_JOURNAL))
+
+
 def _noted(known: Known, said: Report) -> Values:
     """What the report tells, whatever it does to the state."""
     values: dict[str, Any] = {"evidence": {**known.evidence, **said.evidence}}
+    if model.of_another_journal(known.state, said.state):
+        values["evidence"][_OTHER_JOURNAL] = True
     for name in ("cause", "person", "minutes", "machine_s"):
         told = getattr(said, name)
         if told is not None and told != "":
@@ -231,6 +248,9 @@ def listed(
     states = {status.attempt: status.state for status in statuses}
     for known in live:
         state = states.get(known.id)
+        if state and model.of_another_journal(known.state, state):
+            effects += _doubted(known, now)
+            continue
         if state and state in model.MOVING and known.state is State.UNKNOWN:
             effects += _moved(known, state, Actor.AGENT, now, "")
         silence = model.forgotten(
@@ -240,6 +260,16 @@ def listed(
         if silence is Silence.DOUBT:
             effects.append(_told_of_doubt(known))
     return effects
+
+
+def _doubted(known: Known, now: datetime) -> Effects:
+    """The journal at the lab does not know that it was let start."""
+    effects: Effects = []
+    if known.state in model.MOVING | {State.GRANTED}:
+        why = "the lab's agent no longer knows that this attempt was let start"
+        effects += _moved(known, State.UNKNOWN, Actor.ORCHESTRATOR, now, why)
+    noted = Noted(known.id, {"evidence": {**known.evidence, _OTHER_JOURNAL: True}})
+    return [*effects, noted, _told_of_doubt(known)]
 
 
 def _told_of_doubt(known: Known) -> Told:

@@ -31,6 +31,14 @@ FREE: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED, State.CLAI
 MOVING: Final = frozenset({State.STARTING, State.RUNNING, State.PAUSED})
 
 
+_BEFORE_A_CLAIM: Final = frozenset({State.OFFERED, State.ACCEPTED, State.STAGED})
+
+
+def of_another_journal(state: State, said: State) -> bool:
+    """The journal that we let start it had its claim in it: this one is older, or another's."""
+    return state in LIVE - FREE and said in _BEFORE_A_CLAIM
+
+
 @dataclass(frozen=True)
 class Fold:
     """Where a report takes an attempt. `surprise`: our row and the journal do not fit together."""
@@ -54,6 +62,8 @@ def fold(state: State, said: State) -> Fold:
     if state in {State.GRANTED, State.UNKNOWN} and said in NEVER_STARTED:
         # At the shop it was still staged: our grant was never used, and now never will be.
         return Fold(State.NOT_STARTED)
+    if of_another_journal(state, said):
+        return Fold(State.UNKNOWN, surprise=state is not State.UNKNOWN)
     if state in {State.GRANTED, State.UNKNOWN} and said in FREE:
         return Fold(state)
     return Fold(said, surprise=True)

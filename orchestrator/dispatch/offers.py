@@ -26,7 +26,7 @@ async def offer(unit: Unit, signer: Signer, job: JobRow, on: MachineStanding) ->
     """Offer a planned job to the machine it is planned on: attempt, ticket, message, event."""
     release, part = await sent(unit, job, on)
     attempt_id = new_id("a")
-    fence = await orders.offer_job(unit, job.id, attempt_id)
+    fence = await orders.offer_job(unit, job.id, attempt_id, await outbox.epoch(unit))
     ticket = _ticket(unit.now, attempt_id, fence, on, job, release, part)
     signed = signer.sign(ticket)
     row = AttemptRow(

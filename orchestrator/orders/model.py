@@ -105,6 +105,14 @@ def fold(state: OrderState, jobs: Iterable[JobState]) -> OrderState:
     return _O.MAKING
 
 
+def next_fence(last: int, epoch: int) -> int:
+    """Higher than the last, and than any given in a life of the store that it has forgotten.
+
+    An epoch's number is the clock's when it began; no job is offered more than once a second.
+    """
+    return max(last + 1, epoch)
+
+
 def after_failure(tries: int) -> JobState:
     """A job whose attempt ended badly is wanted again until its tries are used up."""
     return _J.WANTED if tries < MOST_TRIES else _J.ABANDONED

@@ -217,10 +217,10 @@ async def unplan_job(unit: Unit, job_id: str, why: str) -> None:
     await _move(unit, row, JobState.WANTED, agent=None, machine=None, why=why)
 
 
-async def offer_job(unit: Unit, job_id: str, attempt: str) -> int:
+async def offer_job(unit: Unit, job_id: str, attempt: str, epoch: int = 1) -> int:
     """Bind the planned job to a new attempt; returns its fence, higher than any before."""
     row = await job(unit, job_id)
-    fence = row.fence + 1
+    fence = model.next_fence(row.fence, epoch)
     await _move(
         unit, row, JobState.OFFERED, attempt=attempt, fence=fence, tries=row.tries + 1, why=""
     )

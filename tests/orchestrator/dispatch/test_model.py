@@ -46,6 +46,16 @@ def test_what_may_have_started_is_never_taken_for_unstarted(reports: list[State]
         assert state not in {State.OFFERED, State.ACCEPTED, State.STAGED} or said == state
 
 
+@given(states, st.lists(st.sampled_from([State.OFFERED, State.ACCEPTED, State.STAGED]), min_size=1))
+def test_who_does_not_know_that_it_was_let_start_leaves_it_in_doubt(
+    state: State, reports: list[State]
+):
+    if state in {State.GRANTED, State.STARTING, State.RUNNING, State.PAUSED, State.UNKNOWN}:
+        for said in reports:
+            state = model.fold(state, said).to
+            assert state is State.UNKNOWN
+
+
 @given(states, st.sampled_from(list(Actor)))
 def test_only_an_end_means_something_for_the_job(state: State, by: Actor):
     assert (model.for_job(state, by) is None) == (state in LIVE)
