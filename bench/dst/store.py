@@ -136,8 +136,10 @@ class Transaction:
             if wrote.jobs[name].version != job.version != into.jobs[name].version:
                 raise Raced(f"job {name} was moved by somebody else")
         for name, agent in read.agents.items():
-            if wrote.agents[name].boot != agent.boot != into.agents[name].boot:
-                raise Raced(f"another boot speaks for {name} since")
+            now = into.agents[name]
+            stale = (agent.boot, agent.up_acked) != (now.boot, now.up_acked)
+            if stale and wrote.agents[name] != agent:
+                raise Raced(f"another boot speaks for {name} since, or more was said")
 
     def _keys(self, into: Tables) -> None:
         for table in ("orders", "outbox", "inbox"):
