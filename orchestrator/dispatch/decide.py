@@ -198,7 +198,8 @@ def reported(known: Known | None, agent: str, said: Report, now: datetime) -> Ef
         return [Noted(known.id, _noted(known, said)), _told_of_doubt(known)]
     folded = model.fold(known.state, said.state)
     effects: Effects = [Noted(known.id, _noted(known, said))]
-    if model.of_another_journal(known.state, said.state):
+    strange = model.of_another_journal(known.state, said.state)
+    if strange and not known.evidence.get(_OTHER_JOURNAL):  # once: it might say the same again
         effects.append(_told_of_doubt(known))
     if folded.surprise:
         both = {"ours": known.state, "theirs": said.state}

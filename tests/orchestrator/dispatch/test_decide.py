@@ -43,6 +43,7 @@ def test_a_journal_that_knows_of_no_claim_never_says_that_it_did_not_start(state
     assert moved(effects) == ([] if state is State.UNKNOWN else [State.UNKNOWN])
     assert doubts(effects) == 1
     after = known(State.UNKNOWN, evidence=evidence(effects))
+    assert doubts(decide.reported(after, "lab-nord", report(State.STAGED), NOW)) == 0
     for said in (State.WITHDRAWN, State.REFUSED, State.NOT_STARTED):
         effects = decide.reported(after, "lab-nord", report(said), NOW)
         assert moved(effects) == []
