@@ -1,5 +1,6 @@
 """Print servers to talk to: simulated ones of our workshop, and the real Moonraker."""
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -140,11 +141,19 @@ class RealMoonraker:
 
 
 def _moonraker_program() -> Path:
-    """The program `moonraker`, installed below .tools on first use (about a minute)."""
+    """The program `moonraker`, installed below .tools on first use, by one of us at a time."""
+    tools = ROOT / ".tools"
+    tools.mkdir(exist_ok=True)
+    with (tools / "moonraker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _installed_moonraker()
+
+
+def _installed_moonraker() -> Path:
     home = ROOT / ".tools" / "moonraker"
-    program = home / "bin" / "moonraker"
+    program, made_from = home / "bin" / "moonraker", home / "made-from"
     pinned = ROOT / "tools" / "moonraker.txt"
-    if program.exists() and (home / "made-from").read_text() == pinned.read_text():
+    if made_from.exists() and made_from.read_text() == pinned.read_text():
         return program
     try:
         environment.make(home, ["--no-deps", "-r", str(pinned)])
@@ -152,7 +161,7 @@ def _moonraker_program() -> Path:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"the real Moonraker is not here: {error}")
-    (home / "made-from").write_text(pinned.read_text())
+    made_from.write_text(pinned.read_text())
     return program
 
 
