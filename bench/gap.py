@@ -5,7 +5,7 @@ jobs`, a row of costs for each agent, a row of weights for each, the capacities;
 least. Two workers search with seeds of their own; the better answer counts. The seconds are wall
 time, reading included; what numba compiles, it compiles before the first instance.
 
-    ./run bench gap ../shared/data/scheduling/gap/yagiura2004 --seconds 60 --out /tmp/gap --json
+    ./run bench gap ../shared/data/scheduling/gap/yagiura2004 --seconds 60 --out answers --json
 """
 
 import argparse
