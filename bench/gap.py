@@ -110,7 +110,7 @@ def _warm() -> None:
 
 
 def peer(name: str, instance: Instance, seconds: float) -> dict[str, Any]:
-    """The whole model by a solver of OR-Tools, with as many threads and as much wall time."""
+    """The whole model by a solver of OR-Tools, in as much wall time; HiGHS chooses its threads."""
     from datetime import timedelta
 
     from ortools.math_opt.python import mathopt
@@ -127,7 +127,8 @@ def peer(name: str, instance: Instance, seconds: float) -> dict[str, Any]:
         mathopt.fast_sum(int(instance.cost[j, i]) * x[j][i] for j in range(jobs)
                          for i in range(agents))
     )  # fmt: skip
-    limits = mathopt.SolveParameters(time_limit=timedelta(seconds=seconds), threads=_WORKERS)
+    threads = None if name == "HIGHS" else _WORKERS  # HiGHS takes its own number
+    limits = mathopt.SolveParameters(time_limit=timedelta(seconds=seconds), threads=threads)
     began_s = time.monotonic()
     result = mathopt.solve(model, mathopt.SolverType[name], params=limits)
     told: dict[str, Any] = {"wall_seconds": round(time.monotonic() - began_s, 2)}
@@ -176,6 +177,13 @@ def _gap(cost: int | None, best: int | None) -> float | None:
     return None if cost is None or not best else round(100 * (cost - best) / best, 4)
 
 
+def _seconds(said: str) -> float:
+    seconds = float(said)
+    if not 0.5 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{said} s will not do; give 0.5 to 86400")
+    return seconds
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="./run bench gap",
@@ -183,11 +191,15 @@ def main() -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("dir", type=Path, metavar="DIR", help="a folder of instances")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of wall time for each")
+    parser.add_argument("--seconds", type=_seconds, default=60.0, help="of wall time for each")
     parser.add_argument("--out", type=Path, metavar="DIR2", help="NAME.assignment goes there")
-    parser.add_argument("--only", action="append", metavar="NAME", help="this instance; again")
+    parser.add_argument("--only", action="append", metavar="NAME", help="this one; again for more")
     parser.add_argument(
-        "--peer", action="append", choices=PEERS, default=[], help="beside us, as long; again"
+        "--peer",
+        action="append",
+        choices=PEERS,
+        default=[],
+        help="beside us, as long; again for more",
     )
     parser.add_argument("--json", action="store_true", help="one JSON line an instance")
     asked = parser.parse_args()
@@ -197,19 +209,20 @@ def main() -> int:
     paths = [p for p in paths if asked.only is None or p.stem in asked.only]
     if not paths:
         parser.error(f"no such instances in {asked.dir}")
+    try:
+        for path in paths:
+            read(path)  # a bad one is told before the first is solved
+    except BadInstance as why:
+        parser.error(f"{why}; --only NAME leaves others out")
     if asked.out is not None:
         asked.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _warm()
     print(f"{len(paths)} instances, {asked.seconds:g} s each", file=sys.stderr)
     told: list[dict[str, Any]] = []
-    try:
-        for each in lines(paths, asked):
-            told.append(each)
-            print(json.dumps(each) if asked.json else _row(each), flush=True)
-    except BadInstance as why:
-        print(why, file=sys.stderr)
-        return 2
+    for each in lines(paths, asked):
+        told.append(each)
+        print(json.dumps(each) if asked.json else _row(each), flush=True)
     gaps = [g for each in told if (g := each["gap_to_best_known_percent"]) is not None]
     feasible = sum(each["feasible"] for each in told)
     if gaps:

@@ -63,6 +63,9 @@ class Effort:
 
 def assign(cells: Cells, effort: Effort, prices: Prices | None = None) -> Assignment:
     """The best assignment found; always one that keeps every capacity."""
+    if not (cells.bins >= 0).any():
+        cost = int(cells.unplaced.sum())
+        return Assignment(np.full(cells.jobs, -1, np.int64), cost, float(cost), 0)
     prices = prices or capacity_prices(cells)
     ranked, work = _work(cells, prices)
     first = seats_for(work)

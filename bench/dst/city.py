@@ -221,8 +221,8 @@ class City:
         self.world.tell("city: the store is put back to an older copy")
         self._forgotten |= self.tables.orders.keys() - image.orders.keys()
         self.tables = image.image()
-        nobody_is_as_quick = max(image.epoch, self.epochs)
-        self.epochs = self.tables.epoch = messages.next_epoch(nobody_is_as_quick, self.world.at)
+        last = max(image.epoch, self.epochs)  # nobody puts a store back twice within a second
+        self.epochs = self.tables.epoch = messages.next_epoch(last, self.world.at)
         for agent, row in self.tables.agents.items():
             first = max(row.down_acked, row.down_floor) + 1
             untold = [self.tables.outbox.get((agent, n)) for n in range(first, row.down_head + 1)]

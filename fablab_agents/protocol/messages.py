@@ -134,8 +134,8 @@ class Opening(_Model):
 def goes_on(after: str | None, up_acked: int, began_seq: int, boots: "tuple[Opening, ...]") -> bool:
     """Whether a boot of a journal comes right after the boot `after` and had all its reports.
 
-    The last `up_acked` of them are known to be stored; `began_seq` is the boot's own first, and
-    `boots` opened that journal before it, the last one first.
+    `up_acked` of them are known to be stored; `began_seq` is the journal's last report when the
+    boot opened it, and `boots` opened it before, the last one first.
     """
     for earlier in boots:
         if earlier.boot == after:

@@ -26,7 +26,7 @@ from fablab_agents.protocol.tickets import Grant
 from orchestrator.dispatch import model
 from orchestrator.dispatch.model import ForJob, Known, Silence
 
-_OTHER_JOURNAL: Final = "another_journal"
+_ANOTHER_JOURNAL: Final = "another_journal"
 
 Values = Mapping[str, Any]
 """Columns of an attempt and what they become."""
@@ -199,7 +199,7 @@ def reported(known: Known | None, agent: str, said: Report, now: datetime) -> Ef
     folded = model.fold(known.state, said.state)
     effects: Effects = [Noted(known.id, _noted(known, said))]
     strange = model.of_another_journal(known.state, said.state)
-    if strange and not known.evidence.get(_OTHER_JOURNAL):  # once: it might say the same again
+    if strange and not known.evidence.get(_ANOTHER_JOURNAL):  # once: it might say the same again
         effects.append(_told_of_doubt(known))
     if folded.surprise:
         both = {"ours": known.state, "theirs": said.state}
@@ -216,14 +216,14 @@ def _proves_nothing(known: Known, said: Report) -> bool:
     Only a person at the machine can say that.
     """
     never = said.state in NEVER_STARTED and not said.person
-    return known.state is State.UNKNOWN and never and bool(known.evidence.get(_OTHER_JOURNAL))
+    return known.state is State.UNKNOWN and never and bool(known.evidence.get(_ANOTHER_JOURNAL))
 
 
 def _noted(known: Known, said: Report) -> Values:
     """What the report tells, whatever it does to the state."""
     values: dict[str, Any] = {"evidence": {**known.evidence, **said.evidence}}
     if model.of_another_journal(known.state, said.state):
-        values["evidence"][_OTHER_JOURNAL] = True
+        values["evidence"][_ANOTHER_JOURNAL] = True
     for name in ("cause", "person", "minutes", "machine_s"):
         told = getattr(said, name)
         if told is not None and told != "":
@@ -269,7 +269,7 @@ def _doubted(known: Known, now: datetime) -> Effects:
     if known.state in model.MOVING | {State.GRANTED}:
         why = "the lab's agent no longer knows that this attempt was let start"
         effects += _moved(known, State.UNKNOWN, Actor.ORCHESTRATOR, now, why)
-    noted = Noted(known.id, {"evidence": {**known.evidence, _OTHER_JOURNAL: True}})
+    noted = Noted(known.id, {"evidence": {**known.evidence, _ANOTHER_JOURNAL: True}})
     return [*effects, noted, _told_of_doubt(known)]
 
 

@@ -107,6 +107,14 @@ def test_what_fits_nowhere_is_left_out_and_a_short_row_is_filled_up():
     assert found.bin.tolist() == [-1, 0]
 
 
+@pytest.mark.parametrize(("jobs", "ways", "bins"), [(0, 0, 0), (0, 3, 2), (2, 0, 2), (2, 3, 0)])
+def test_where_nothing_can_go_anywhere_all_is_left_out(jobs: int, ways: int, bins: int):
+    none = np.full((jobs, ways), -1, np.int64)
+    left_out, capacity = np.full(jobs, 9, np.int64), np.full(bins, 5, np.int64)
+    found = assign(Cells(none, none, none + 1, capacity, left_out), effort())
+    assert (found.bin.tolist(), found.cost, found.bound) == ([-1] * jobs, 9 * jobs, 9 * jobs)
+
+
 _TOLD = """
 import sys
 from scheduling.assign import assign
