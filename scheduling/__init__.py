@@ -12,13 +12,14 @@ from scheduling.problem import (
     Job,
     Lab,
     Machine,
+    Operator,
     Problem,
     ProblemError,
     Running,
     Travel,
     Weights,
 )
-from scheduling.quote import Option, Quote, Refusal, quote
+from scheduling.quote import Option, Quote, Refusal, moved, quote
 from scheduling.solve import InvalidPlan, Limits, solve
 from scheduling.verify import Fault, verify
 
@@ -37,6 +38,7 @@ __all__ = [
     "Line",
     "Machine",
     "NotInPlan",
+    "Operator",
     "Option",
     "Plan",
     "Problem",
@@ -47,6 +49,7 @@ __all__ = [
     "Travel",
     "Unplaced",
     "Weights",
+    "moved",
     "quote",
     "runner_up",
     "solve",

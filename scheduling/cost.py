@@ -4,32 +4,45 @@ It promises the same number to the search, the plan and the explanation; it neve
 """
 
 from collections.abc import Iterable
+from typing import Final
 
+from scheduling.distance import job_distance_m, lab_distance_m
 from scheduling.plan import Line
 from scheduling.problem import Job, Machine, Problem
-from scheduling.routing import job_distance_m, lab_distance_m
 
-HOUR_S = 3600
+HOUR_S: Final = 3600
+_METRES_GRAMS: Final = 1000 * 1000
+_WATT_SECONDS_GRAMS: Final = HOUR_S * 1000 * 1000
 
 
 def ceil_div(number: int, divisor: int) -> int:
     return -(-number // divisor)
 
 
+def _carried(problem: Problem, metres: int) -> tuple[int, int]:
+    """What transport over a distance counts, and its CO2."""
+    weights = problem.weights
+    grams_1000 = metres * weights.co2_g_per_km
+    return (
+        ceil_div(metres * weights.transport_minor_per_km, 1000),
+        ceil_div(grams_1000 * weights.co2_minor_per_kg, _METRES_GRAMS),
+    )
+
+
+def _leg(problem: Problem, lab: str, other: str) -> tuple[int, int]:
+    return (0, 0) if lab == other else _carried(problem, lab_distance_m(problem, lab, other))
+
+
 def leg_minor(problem: Problem, lab: str, other: str) -> int:
     """What it counts that a part travels between two labs."""
-    if lab == other:
-        return 0
-    metres = lab_distance_m(problem, lab, other)
-    return ceil_div(metres * problem.weights.transport_minor_per_km, 1000)
+    return sum(_leg(problem, lab, other))
 
 
-def delivery_minor(problem: Problem, job: Job, lab: str) -> int:
+def _delivery(problem: Problem, job: Job, lab: str) -> tuple[int, int]:
     """The way from the lab to where the job is wanted; none if another job takes the part on."""
     if job.id in problem.followers:
-        return 0
-    metres = job_distance_m(problem, job, lab)
-    return ceil_div(metres * problem.weights.transport_minor_per_km, 1000)
+        return 0, 0
+    return _carried(problem, job_distance_m(problem, job, lab))
 
 
 def machine_minor(job: Job, machine: Machine) -> int:
@@ -39,10 +52,38 @@ def machine_minor(job: Job, machine: Machine) -> int:
     return ceil_div(machine.rate_minor_per_h * job.durations_s[machine.id], HOUR_S)
 
 
-def move_minor(problem: Problem, job: Job, machine: Machine) -> int:
-    """What it counts to take the job away from the machine on which it is planned now."""
+def _paid(problem: Problem, job: Job, machine: Machine) -> dict[str, int]:
+    time = machine_minor(job, machine)
+    floor = problem.lab[machine.lab].floor_minor_per_h * job.durations_s[machine.id]
+    return {
+        "machine": time,
+        "fair pay": max(0, ceil_div(floor, HOUR_S) - time),
+        "setup": machine.setup_minor,
+        "material": job.material_minor,
+    }
+
+
+def _energy_minor(problem: Problem, job: Job, machine: Machine) -> int:
+    weights, watt_s = problem.weights, machine.power_w * job.durations_s[machine.id]
+    counted = watt_s * weights.co2_g_per_kwh * weights.co2_minor_per_kg
+    return ceil_div(counted, _WATT_SECONDS_GRAMS)
+
+
+def _untimed(problem: Problem, job: Job, machine: Machine) -> dict[str, int]:
+    paid = _paid(problem, job, machine)
+    total, lab = sum(paid.values()), problem.lab[machine.lab]
+    transport, carried = _delivery(problem, job, machine.lab)
     moved = problem.current.get(job.id, machine.id) != machine.id
-    return problem.weights.move_minor if moved else 0
+    reliable = machine.reliable_permille
+    return {
+        **paid,
+        "transport": transport,
+        "co2": carried + _energy_minor(problem, job, machine),
+        "remakes": ceil_div(total * (1000 - reliable), reliable),
+        "fairness": -(total * lab.credit_permille // 1000),
+        "trial": -lab.trial_minor,
+        "move": problem.weights.move_minor if moved else 0,
+    }
 
 
 def lateness_minor(problem: Problem, job: Job, end_s: int) -> int:
@@ -62,24 +103,50 @@ def timed_minor(problem: Problem, job: Job, end_s: int) -> int:
 
 
 def untimed_minor(problem: Problem, job: Job, machine: Machine) -> int:
-    """The part that depends on the machine alone: all but time and what comes from other labs."""
-    paid = machine_minor(job, machine) + machine.setup_minor + job.material_minor
-    delivery = delivery_minor(problem, job, machine.lab)
-    return paid + delivery + move_minor(problem, job, machine)
+    """What depends on the machine alone: all but time, changeover and what other labs send."""
+    return sum(_untimed(problem, job, machine).values())
+
+
+def untimed_minors(problem: Problem, job: Job, machines: Iterable[Machine]) -> list[int]:
+    """`untimed_minor` of each machine, without the lines: a network asks for a hundred thousand."""
+    weights, found = problem.weights, list[int]()
+    watt_s_minor = weights.co2_g_per_kwh * weights.co2_minor_per_kg
+    stays, delivery = problem.current.get(job.id), dict[str, int]()
+    for machine in machines:
+        name, takes_s, lab = machine.id, job.durations_s[machine.id], problem.lab[machine.lab]
+        if lab.id not in delivery:
+            delivery[lab.id] = sum(_delivery(problem, job, lab.id)) - lab.trial_minor
+        paid = job.prices_minor.get(name)
+        if paid is None:
+            paid = -(-machine.rate_minor_per_h * takes_s // HOUR_S)
+        paid = max(paid, -(-lab.floor_minor_per_h * takes_s // HOUR_S))
+        paid += machine.setup_minor + job.material_minor
+        reliable = machine.reliable_permille
+        minor = paid - (-paid * (1000 - reliable) // reliable) - paid * lab.credit_permille // 1000
+        minor -= -machine.power_w * takes_s * watt_s_minor // _WATT_SECONDS_GRAMS
+        moved = stays is not None and stays != name
+        found.append(minor + delivery[lab.id] + (weights.move_minor if moved else 0))
+    return found
 
 
 def cost_lines(
-    problem: Problem, job: Job, machine: Machine, end_s: int, from_labs: Iterable[str]
+    problem: Problem,
+    job: Job,
+    machine: Machine,
+    end_s: int,
+    from_labs: Iterable[str],
+    *,
+    changed: bool = False,
 ) -> tuple[Line, ...]:
-    """All lines, without zeros; `from_labs` are the labs whose parts this job takes on."""
-    inbound = sum(leg_minor(problem, lab, machine.lab) for lab in from_labs)
-    lines = (
-        Line("machine", machine_minor(job, machine)),
-        Line("setup", machine.setup_minor),
-        Line("material", job.material_minor),
-        Line("transport", delivery_minor(problem, job, machine.lab) + inbound),
-        Line("lateness", lateness_minor(problem, job, end_s)),
-        Line("waiting", waiting_minor(problem, job, end_s)),
-        Line("move", move_minor(problem, job, machine)),
-    )
-    return tuple(line for line in lines if line.minor)
+    """All lines, without zeros; `from_labs` are the labs whose parts this job takes on.
+
+    `changed`: the machine is loaded anew for it.
+    """
+    legs = [_leg(problem, lab, machine.lab) for lab in from_labs]
+    lines = _untimed(problem, job, machine)
+    lines["transport"] += sum(transport for transport, _ in legs)
+    lines["co2"] += sum(co2 for _, co2 in legs)
+    lines["lateness"] = lateness_minor(problem, job, end_s)
+    lines["waiting"] = waiting_minor(problem, job, end_s)
+    lines["changeover"] = machine.changeover_minor if changed else 0
+    return tuple(Line(name, minor) for name, minor in lines.items() if minor)

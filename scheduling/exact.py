@@ -6,12 +6,15 @@ It promises a bound and an order that a layout can be made from; it never writes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from scheduling.board import MINOR, ON, START, TAKES, State, total_minor
+from scheduling.cards import Cards
 from scheduling.cost import HOUR_S, ceil_div, leg_minor
-from scheduling.greedy import Desk, Layout, Way
-from scheduling.problem import Job, Problem
-from scheduling.routing import travel_s
+from scheduling.distance import travel_s
+from scheduling.plan import left_out_minor
+from scheduling.problem import Job, Spans
+from scheduling.routing import free_starts
 
 if TYPE_CHECKING:
     from ortools.sat.python import cp_model
@@ -19,8 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """CP-SAT's deterministic and wall seconds, its seed and workers, and when to give up."""
+    """CP-SAT's deterministic and wall seconds, its seed and workers, and when to give up.
 
+    `reach`: the ways of each job that it may choose from, the cheapest.
+    """
+
+    reach: int
     seconds: float
     wall_seconds: float
     seed: int
@@ -34,23 +41,44 @@ class _Answer:
 
     order: tuple[str, ...] | None
     pins: Mapping[str, str]
-    bound_minor: int
+    bound_minor: int | None
     proved: bool
     solver_s: float
     wall_s: float
 
 
-class _Model:
-    """Variables of one problem; all times count from now."""
+class _Way(NamedTuple):
+    machine: str
+    lab: str
+    duration_s: int
+    starts: Spans
+    minor: int
 
-    def __init__(self, desk: Desk) -> None:
+
+def _ways(cards: Cards, job: Job, reach: int) -> list[_Way]:
+    """The cheapest ways of a job."""
+    found: list[_Way] = []
+    for at in cards.ways(cards.number[job.id])[:reach]:
+        machine, way = cards.machine_of_way(at), cards.facts.ways[at]
+        starts = free_starts(cards.problem, job, machine)
+        found.append(_Way(machine.id, machine.lab, int(way[TAKES]), starts, int(way[MINOR])))
+    return found
+
+
+class _Model:
+    """Variables of one problem; all times count from now.
+
+    Changeovers, people and power are left to the board: what it bounds, it bounds with them, too.
+    """
+
+    def __init__(self, cards: Cards, reach: int) -> None:
         from ortools.sat.python import cp_model
 
         self.cp = cp_model
         self.model = cp_model.CpModel()
-        self.problem: Problem = desk.problem
-        self.ways = {job: ways[: desk.reach] for job, ways in desk.ways.items()}
-        self.span_s = desk.problem.horizon_s - desk.problem.now_s
+        self.cards, self.problem = cards, cards.problem
+        self.ways = {job.id: _ways(cards, job, reach) for job in cards.jobs}
+        self.span_s = self.problem.horizon_s - self.problem.now_s
         self.start: dict[str, cp_model.IntVar] = {}
         self.end: dict[str, cp_model.LinearExprT] = {}
         self.out: dict[str, cp_model.IntVar] = {}
@@ -73,16 +101,16 @@ class _Model:
         self._keep_together()
         self.model.minimize(sum(self.terms))
 
-    def _place(self, job: Job) -> "list[tuple[Way, cp_model.IntervalVar]]":
+    def _place(self, job: Job) -> "list[tuple[_Way, cp_model.IntervalVar]]":
         model, ways = self.model, self.ways[job.id]
         start = self.start[job.id] = model.new_int_var(0, self.span_s, "")
         out = self.out[job.id] = model.new_bool_var("")
-        self.terms.append(self.problem.weights.unplaced_minor * out)
+        self.terms.append(left_out_minor(self.problem, job) * out)
         model.add(start == 0).only_enforce_if(out)
         on = [model.new_bool_var("") for _ in ways]
         model.add_exactly_one([*on, out])
         self.end[job.id] = start + sum(way.duration_s * v for way, v in zip(ways, on, strict=True))
-        made: list[tuple[Way, cp_model.IntervalVar]] = []
+        made: list[tuple[_Way, cp_model.IntervalVar]] = []
         for way, chosen in zip(ways, on, strict=True):
             self.on[job.id, way.machine] = chosen
             self.terms.append(way.minor * chosen)
@@ -91,7 +119,7 @@ class _Model:
             made.append((way, fixed_size(start, way.duration_s, chosen, "")))
         return made
 
-    def _starts(self, way: Way) -> "cp_model.Domain":
+    def _starts(self, way: _Way) -> "cp_model.Domain":
         now = self.problem.now_s
         return self.cp.Domain.from_intervals([[low - now, high - now] for low, high in way.starts])
 
@@ -144,42 +172,47 @@ class _Model:
                 for way in self.ways[job]:
                     self.model.add_implication(self.on[job, way.machine], here[way.lab])
 
-    def hint(self, layout: Layout) -> None:
-        """Start the search from a known layout."""
+    def hint(self, s: State) -> None:
+        """Start the search from a known board."""
         self.model.clear_hints()
         for job, start in self.start.items():
-            spot = layout.spots.get(job)
-            self.model.add_hint(start, spot.start_s - self.problem.now_s if spot else 0)
-            self.model.add_hint(self.out[job], spot is None)
+            item = s.items[self.cards.number[job]]
+            on = int(item[ON])
+            machine = self.cards.machines[on].id if on >= 0 else None
+            self.model.add_hint(start, int(item[START]) - self.problem.now_s if machine else 0)
+            self.model.add_hint(self.out[job], machine is None)
             for way in self.ways[job]:
-                taken = spot is not None and spot.way.machine == way.machine
-                self.model.add_hint(self.on[job, way.machine], taken)
+                self.model.add_hint(self.on[job, way.machine], machine == way.machine)
 
 
 def search(
-    desk: Desk,
-    layout: Layout,
-    redraw: Callable[[Sequence[str], Mapping[str, str]], Layout],
+    cards: Cards,
+    s: State,
+    redraw: Callable[[Sequence[str], Mapping[str, str]], State],
     limits: SearchLimits,
-) -> tuple[Layout, int, float]:
-    """Improve a layout until proved best, told to stop or out of deterministic seconds.
+) -> tuple[State, int | None, float]:
+    """Improve a board until proved best, told to stop or out of deterministic seconds.
 
-    Answers with the best layout, a bound for the ways within reach, and the seconds used. The
+    Answers with the best board, a bound for the ways within reach, and the seconds used. The
     time is spent in growing slices, so that `should_stop` is asked between them too.
     """
-    model = _Model(desk)
-    bound, used, wall_s, slice_s = 0, 0.0, 0.0, 0.25
+    model = _Model(cards, limits.reach)
+    least, bound = total_minor(cards.facts, s), None
+    used, wall_s, slice_s = 0.0, 0.0, 0.25
     while used < limits.seconds and wall_s < limits.wall_seconds and not limits.should_stop():
-        model.hint(layout)
+        model.hint(s)
         seconds = min(slice_s, limits.seconds - used)
         answer = _solve(model, seconds, limits.wall_seconds - wall_s, limits)
         used, wall_s, slice_s = used + answer.solver_s, wall_s + answer.wall_s, slice_s * 2
-        bound = max(bound, answer.bound_minor)
+        if answer.bound_minor is not None:
+            bound = answer.bound_minor if bound is None else max(bound, answer.bound_minor)
         if answer.order is not None:
-            layout = min(layout, redraw(answer.order, answer.pins), key=lambda each: each.minor)
-        if answer.proved or layout.minor <= bound or not answer.solver_s:
+            drawn = redraw(answer.order, answer.pins)
+            if (minor := total_minor(cards.facts, drawn)) < least:
+                s, least = drawn, minor
+        if answer.proved or (bound is not None and least <= bound) or not answer.solver_s:
             break
-    return layout, bound, used
+    return s, bound, used
 
 
 def _solve(model: _Model, seconds: float, wall_s: float, limits: SearchLimits) -> _Answer:
@@ -204,7 +237,7 @@ def _solve(model: _Model, seconds: float, wall_s: float, limits: SearchLimits) -
     status = solver.solve(model.model, Watch())
     used, wall_s = solver.response_proto.deterministic_time, solver.wall_time
     if status not in (cp.OPTIMAL, cp.FEASIBLE):
-        return _Answer(None, {}, 0, proved=False, solver_s=used, wall_s=wall_s)
+        return _Answer(None, {}, None, proved=False, solver_s=used, wall_s=wall_s)
     start = {job: solver.value(start) for job, start in model.start.items()}
     pins = {job: machine for (job, machine), on in model.on.items() if solver.value(on)}
     order = sorted(start, key=lambda job: (job not in pins, start[job], job))

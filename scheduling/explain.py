@@ -6,11 +6,14 @@ it never guesses at what a whole new plan would bring.
 
 from dataclasses import dataclass
 
+from scheduling import board
+from scheduling.cards import board_of
 from scheduling.cost import leg_minor
-from scheduling.plan import NO_PLAN, Assignment, Line, Plan
+from scheduling.distance import job_distance_m, travel_s
+from scheduling.plan import NO_PLAN, PRICE_LINES, Assignment, Line, Plan, left_out_minor
 from scheduling.problem import Job, Problem
-from scheduling.quote import Opening, not_chosen, openings
-from scheduling.routing import candidates, job_distance_m, travel_s
+from scheduling.quote import Opening, board_without, not_chosen, openings
+from scheduling.routing import candidates
 from scheduling.words import amount, listed, span, way
 
 
@@ -50,8 +53,8 @@ class Comparison:
     @property
     def cheaper_minor(self) -> int:
         """How much less the lab is paid at the chosen machine (negative: more)."""
-        paid = {"machine", "setup", "material"}
-        return sum(d.other_minor - d.chosen_minor for d in self.lines if d.name in paid)
+        paid = (line for line in self.lines if line.name in PRICE_LINES)
+        return sum(line.other_minor - line.chosen_minor for line in paid)
 
 
 def runner_up(problem: Problem, plan: Plan, job_id: str) -> Comparison | None:
@@ -85,9 +88,10 @@ def _compare(
     problem: Problem, plan: Plan, job: Job, spot: Assignment, other: Opening
 ) -> Comparison:
     here, there = problem.machine[spot.machine].lab, other.machine.lab
+    onward = _onward(problem, plan, job, here)
     lines = _differences(
-        (*spot.lines, _onward(problem, plan, job, here)),
-        (*other.lines, _onward(problem, plan, job, there)),
+        (*spot.lines, onward, Line("others", _others_minor(problem, plan, spot, onward.minor))),
+        (*other.lines, _onward(problem, plan, job, there), Line("others", other.others_minor)),
     )
     return Comparison(
         job=job.id,
@@ -109,13 +113,24 @@ def _onward(problem: Problem, plan: Plan, job: Job, lab: str) -> Line:
     return Line("onward transport", sum(leg_minor(problem, lab, other) for other in labs))
 
 
+def _others_minor(problem: Problem, plan: Plan, spot: Assignment, onward_minor: int) -> int:
+    """What it costs others that the job is where it is: what they would save without it."""
+    job = problem.job[spot.job]
+    _, cards, s, _ = board_without(problem, job, plan)
+    facts, value = cards.facts, left_out_minor(problem, job)
+    with_it = board.total_minor(facts, board_of(problem, plan))
+    without = board.total_minor(facts, s) - value
+    return with_it - without - spot.cost_minor - onward_minor
+
+
 def _followers(problem: Problem, plan: Plan, job: Job) -> list[Assignment]:
     after = problem.followers.get(job.id, ())
     return [plan.by_job[each] for each in after if each in plan.by_job]
 
 
 def _delays(problem: Problem, plan: Plan, job: Job, other: Opening) -> tuple[str, ...]:
-    return tuple(
+    misplaced = board_without(problem, job, plan).misplaced if job.id in plan.by_job else ()
+    return misplaced + tuple(
         spot.job
         for spot in _followers(problem, plan, job)
         if spot.start_s

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from scheduling.problem import Problem
+from scheduling.problem import Job, Problem
 
 
 class Line(NamedTuple):
@@ -17,7 +17,7 @@ class Line(NamedTuple):
     minor: int
 
 
-PRICE_LINES = frozenset({"machine", "setup", "material"})
+PRICE_LINES = frozenset({"machine", "fair pay", "setup", "material"})
 Status = Literal["optimal", "feasible", "greedy"]
 
 
@@ -32,13 +32,19 @@ def total_minor(lines: tuple[Line, ...]) -> int:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A job on a machine from `start_s` until `end_s`; lines that are zero are left out."""
+    """A job on a machine from `start_s` until `end_s`; lines that are zero are left out.
+
+    A changeover before it lies within the span. `operator`: who serves it, where the lab names
+    its people. `on_plate_um`: the corner of its place on a bed that it may share.
+    """
 
     job: str
     machine: str
     start_s: int
     end_s: int
     lines: tuple[Line, ...]
+    operator: str | None = None
+    on_plate_um: tuple[int, int] | None = None
 
     @property
     def cost_minor(self) -> int:
@@ -85,5 +91,10 @@ def objective_minor(
     problem: Problem, assignments: tuple[Assignment, ...], unplaced: tuple[Unplaced, ...]
 ) -> int:
     """All lines of all assignments, and the price of leaving out for each job left out."""
-    left_out = problem.weights.unplaced_minor * len(unplaced)
+    left_out = sum(left_out_minor(problem, problem.job[each.job]) for each in unplaced)
     return sum(assignment.cost_minor for assignment in assignments) + left_out
+
+
+def left_out_minor(problem: Problem, job: Job) -> int:
+    """The price of leaving the job out."""
+    return problem.weights.unplaced_minor if job.value_minor is None else job.value_minor

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 Spans = tuple[tuple[int, int], ...]
+Load = tuple[str, str]
+"""What a machine is loaded with: a material and its colour."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}")
 _TIME_MAX_S = 10**11
@@ -21,6 +23,7 @@ _HORIZON_MAX_S = 400 * 86_400
 MONEY_MAX_MINOR = 10**9
 _WEIGHT_MAX_MINOR = 10**7
 _LENGTH_MAX_UM = 10**9
+_POWER_MAX_W = 10**7
 
 
 class ProblemError(ValueError):
@@ -69,20 +72,51 @@ def _joined(where: str, windows: Iterable[tuple[int, int]]) -> Spans:
 
 
 @dataclass(frozen=True)
+class Operator:
+    """Somebody who serves attended machines: of which processes, and when. No windows: always."""
+
+    id: str
+    skills: frozenset[str]
+    windows_s: Spans = ()
+
+    def __post_init__(self) -> None:
+        _slug("an operator", self.id)
+        object.__setattr__(self, "windows_s", _joined(f"operator {self.id}", self.windows_s))
+
+
+@dataclass(frozen=True)
 class Lab:
-    """A place with machines. No windows at all means: always open."""
+    """A place with machines. No windows at all means: always open.
+
+    `operators` None: whoever is there serves all its machines; else an attended job needs one of
+    them, who does nothing else meanwhile. `power_max_w`: what its machines may draw together.
+    `floor_minor_per_h`: what an hour of its machines is paid at least, whatever a price says.
+    `credit_permille` of what it is paid counts in its favour, `trial_minor` for each job, too:
+    what members granted so that income is spread and new labs are tried; nobody is paid less.
+    """
 
     id: str
     name: str
     lat_udeg: int
     lon_udeg: int
     open_windows_s: Spans = ()
+    operators: tuple[Operator, ...] | None = None
+    power_max_w: int | None = None
+    floor_minor_per_h: int = 0
+    credit_permille: int = 0
+    trial_minor: int = 0
 
     def __post_init__(self) -> None:
+        where = f"lab {self.id}"
         _slug("a lab", self.id)
-        _place(f"lab {self.id}", self.lat_udeg, self.lon_udeg)
-        joined = _joined(f"lab {self.id}", self.open_windows_s)
+        _place(where, self.lat_udeg, self.lon_udeg)
+        joined = _joined(where, self.open_windows_s)
         object.__setattr__(self, "open_windows_s", joined)
+        if self.power_max_w is not None:
+            _whole(f"{where}: power_max_w", self.power_max_w, 0, _POWER_MAX_W)
+        _whole(f"{where}: floor_minor_per_h", self.floor_minor_per_h, 0, _WEIGHT_MAX_MINOR)
+        _whole(f"{where}: credit_permille", self.credit_permille, 0, 1000)
+        _whole(f"{where}: trial_minor", self.trial_minor, 0, MONEY_MAX_MINOR)
 
 
 @dataclass(frozen=True)
@@ -91,6 +125,11 @@ class Machine:
 
     `tolerance_um` is what the machine holds; `thickness_max_um` None = no limit to sheets.
     `setup_minor` is charged for each job; `rate_minor_per_h` where a job names no price.
+    `reserved_s`: taken for something else. `reliable_permille` of what it begins is good.
+    A job of another load (material and colour) than the one before takes `changeover_s` more, which
+    count `changeover_minor`; `loaded` is what is in it now, None: whatever comes first.
+    `plate_gap_um`: jobs may share its bed, so far apart; None: one job at a time. Of the duration
+    of each job that shares a plate but one, `begin_s` are saved.
     """
 
     id: str
@@ -104,9 +143,19 @@ class Machine:
     setup_minor: int = 0
     unattended: bool = False
     thickness_max_um: int | None = None
+    reserved_s: Spans = ()
+    power_w: int = 0
+    reliable_permille: int = 1000
+    loaded: Load | None = None
+    changeover_s: int = 0
+    changeover_minor: int = 0
+    plate_gap_um: int | None = None
+    begin_s: int = 0
 
     def __post_init__(self) -> None:
         where = f"machine {self.id}"
+        joined = _joined(f"{where}: reserved_s", self.reserved_s)
+        object.__setattr__(self, "reserved_s", joined)
         _slug("a machine", self.id)
         _size(f"{where}: envelope_um", self.envelope_um, 1)
         _whole(f"{where}: tolerance_um", self.tolerance_um, 0, _LENGTH_MAX_UM)
@@ -115,6 +164,13 @@ class Machine:
         _whole(f"{where}: setup_minor", self.setup_minor, 0, MONEY_MAX_MINOR)
         if self.thickness_max_um is not None:
             _whole(f"{where}: thickness_max_um", self.thickness_max_um, 0, _LENGTH_MAX_UM)
+        _whole(f"{where}: power_w", self.power_w, 0, _POWER_MAX_W)
+        _whole(f"{where}: reliable_permille", self.reliable_permille, 1, 1000)
+        _whole(f"{where}: changeover_s", self.changeover_s, 0, DURATION_MAX_S)
+        _whole(f"{where}: changeover_minor", self.changeover_minor, 0, MONEY_MAX_MINOR)
+        if self.plate_gap_um is not None:
+            _whole(f"{where}: plate_gap_um", self.plate_gap_um, 0, _LENGTH_MAX_UM)
+        _whole(f"{where}: begin_s", self.begin_s, 0, DURATION_MAX_S)
 
 
 @dataclass(frozen=True)
@@ -127,6 +183,8 @@ class Job:
     duration cannot do the job; one without a price costs its rate times the duration, rounded up.
     `after` names jobs that must be made and received at the lab first; `keep_with` is a label:
     as many jobs as share it and are made are made at one lab.
+    `value_minor`: the price of leaving it out, None: as the weights say. `plate_um`: what it takes
+    of a bed that it may share with others of its material and colour; None: it shares none.
     """
 
     id: str
@@ -147,6 +205,14 @@ class Job:
     sizes_um: Mapping[str, tuple[int, int, int]] = field(
         default_factory=dict[str, tuple[int, int, int]], hash=False
     )
+    colour: str = ""
+    value_minor: int | None = None
+    plate_um: tuple[int, int] | None = None
+
+    @property
+    def load(self) -> Load:
+        """What must be in the machine."""
+        return self.material, self.colour
 
     def size_on(self, machine: str) -> tuple[int, int, int]:
         return self.sizes_um.get(machine, self.size_um)
@@ -170,6 +236,10 @@ class Job:
             _whole(f"{where}: due_s", self.due_s, 0, _TIME_MAX_S)
         if len(set(self.after)) != len(self.after):
             raise ProblemError(f"{where} names a job twice in after: {', '.join(self.after)}")
+        if self.value_minor is not None:
+            _whole(f"{where}: value_minor", self.value_minor, 0, MONEY_MAX_MINOR)
+        if self.plate_um is not None:
+            _size(f"{where}: plate_um", (*self.plate_um, 1), 1)
 
     def _check_estimates(self, where: str) -> None:
         for machine, duration_s in self.durations_s.items():
@@ -183,35 +253,47 @@ class Running:
     """A job on its machine now, expected to end at `until_s`.
 
     A moment that has passed means: made then, the machine is free, the part lies at its lab.
+    `operator`: who serves it.
     """
 
     job: str
     machine: str
     until_s: int
+    operator: str | None = None
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """A planned job that must stay where and when it is."""
+    """A planned job that must stay where and when it is, with whom it is."""
 
     job: str
     machine: str
     start_s: int
     end_s: int
+    operator: str | None = None
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What counts how much, as data. `unplaced_minor` is the price of leaving a job out."""
+    """What counts how much, as data. `unplaced_minor` is the price of leaving a job out.
+
+    A kilogram of CO2 counts `co2_minor_per_kg`; a kilometre makes `co2_g_per_km`, a kilowatt-hour
+    `co2_g_per_kwh`.
+    """
 
     transport_minor_per_km: int = 30
     lateness_minor_per_h: int = 200
     waiting_minor_per_h: int = 5
     move_minor: int = 100
     unplaced_minor: int = 1_000_000
+    co2_minor_per_kg: int = 0
+    co2_g_per_km: int = 150
+    co2_g_per_kwh: int = 250
 
     def __post_init__(self) -> None:
-        for name in ("transport_minor_per_km", "lateness_minor_per_h", "waiting_minor_per_h"):
+        rates = ("transport_minor_per_km", "lateness_minor_per_h", "waiting_minor_per_h",
+                 "co2_minor_per_kg", "co2_g_per_km", "co2_g_per_kwh")  # fmt: skip
+        for name in rates:
             _whole(f"weights: {name}", getattr(self, name), 0, _WEIGHT_MAX_MINOR)
         _whole("weights: move_minor", self.move_minor, 0, MONEY_MAX_MINOR)
         _whole("weights: unplaced_minor", self.unplaced_minor, 0, MONEY_MAX_MINOR)
@@ -253,6 +335,7 @@ class Problem:
         _whole("horizon_s", self.horizon_s, self.now_s + 1, self.now_s + _HORIZON_MAX_S)
         _unique("lab", (lab.id for lab in self.labs))
         _unique("machine", (machine.id for machine in self.machines))
+        _unique("operator", (each.id for lab in self.labs for each in lab.operators or ()))
         _unique("job", (job.id for job in self.jobs))
         _unique("fixed job", (item.job for item in self.fixed))
         for machine in self.machines:
@@ -268,6 +351,8 @@ class Problem:
         where = f"fixed job {item.job}"
         if item.machine not in self.machine:
             raise ProblemError(f"{where} is on machine {item.machine}, which is unknown")
+        if item.operator is not None and item.operator not in self.operator:
+            raise ProblemError(f"{where} is served by {item.operator}, who is unknown")
         if isinstance(item, Running):
             return _whole(f"{where}: until_s", item.until_s, 0, _TIME_MAX_S)
         _whole(f"{where}: start_s", item.start_s, 0, _TIME_MAX_S)
@@ -293,6 +378,20 @@ class Problem:
     def machine(self) -> dict[str, Machine]:
         return {machine.id: machine for machine in self.machines}
 
+    def machines_of(self, process: str) -> tuple[Machine, ...]:
+        return self._by_process.get(process, ())
+
+    @cached_property
+    def _by_process(self) -> dict[str, tuple[Machine, ...]]:
+        found: dict[str, list[Machine]] = {}
+        for machine in self.machines:
+            found.setdefault(machine.process, []).append(machine)
+        return {process: tuple(machines) for process, machines in found.items()}
+
+    @cached_property
+    def operator(self) -> dict[str, Operator]:
+        return {each.id: each for lab in self.labs for each in lab.operators or ()}
+
     @cached_property
     def job(self) -> dict[str, Job]:
         return {job.id: job for job in self.jobs}
@@ -317,8 +416,8 @@ class Problem:
 
     @cached_property
     def busy(self) -> dict[str, Spans]:
-        """By machine id: the spans that fixed jobs occupy, disjoint and in order of time."""
-        spans: dict[str, list[tuple[int, int]]] = {}
+        """By machine id: the spans that are fixed or reserved, disjoint and in order of time."""
+        spans = {each.id: list(each.reserved_s) for each in self.machines if each.reserved_s}
         for item in self.fixed:
             start, end = fixed_span(item, self.now_s)
             if end > start:

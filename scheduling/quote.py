@@ -4,28 +4,45 @@ It promises true times behind what is fixed and planned, and a reason for every 
 nothing and holds nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from scheduling import board
+from scheduling.cards import Cards, board_of, lay_out
+from scheduling.cells import Ints
 from scheduling.cost import cost_lines
-from scheduling.plan import NO_PLAN, Line, Plan, price_minor, total_minor
+from scheduling.distance import job_distance_m
+from scheduling.plan import (
+    NO_PLAN,
+    Line,
+    Plan,
+    Status,
+    objective_minor,
+    price_minor,
+    total_minor,
+)
 from scheduling.problem import Job, Machine, Problem
-from scheduling.routing import candidates, free_starts, job_distance_m, made_at, travel_s
-from scheduling.sequencing import Queues, earliest_start
+from scheduling.routing import candidates, made_at
 from scheduling.words import amount, listed, refusal, span, way
 
 
 @dataclass(frozen=True)
 class Opening:
-    """The first free time for a job on one machine, and what making it then costs."""
+    """The best free time for a job on one machine, and what making it then costs.
+
+    `others_minor`: what it costs others that it is there: a later end, a changeover more.
+    """
 
     machine: Machine
     start_s: int
     end_s: int
     lines: tuple[Line, ...]
+    others_minor: int = 0
 
     @property
     def cost_minor(self) -> int:
-        return total_minor(self.lines)
+        return total_minor(self.lines) + self.others_minor
 
 
 @dataclass(frozen=True)
@@ -62,23 +79,70 @@ class Quote:
 
 
 def openings(problem: Problem, job: Job, plan: Plan = NO_PLAN) -> tuple[Opening, ...]:
-    """The first opening on each capable machine with everything else as planned; cheapest first.
+    """The best opening on each capable machine with everything else as planned; cheapest first.
 
     None at all if a job that this one comes after is neither fixed nor in the plan.
     """
     problem.check(job)
-    parts = [_made(problem, plan, before) for before in job.after]
-    known = [part for part in parts if part]
-    if len(known) < len(parts):
+    if not all(_made(problem, plan, before) for before in job.after):
         return ()
-    queues = _queues(plan, job)
-    labs = _labs_of_label(problem, plan, job)
-    found = (
-        _opening(problem, job, machine, known, queues)
-        for machine in candidates(job, problem).machines
-        if labs <= {machine.lab}
-    )
-    return tuple(sorted(filter(None, found), key=lambda each: (each.cost_minor, each.end_s)))
+    asked, cards, s, _ = board_without(problem, job, plan)
+    labs = [lab for before in job.after if (lab := _lab_made(problem, plan, before))]
+    found: list[Opening] = []
+    for at, spot in _fits(cards, s, cards.number[job.id]):
+        machine, changed = cards.machine_of_way(at), bool(spot[board.CHANGES])
+        start, end = int(spot[board.FROM]), int(spot[board.UNTIL])
+        lines = cost_lines(asked, job, machine, end, labs, changed=changed)
+        others = int(spot[board.COST]) - total_minor(lines)
+        found.append(Opening(machine, start, end, lines, others))
+    return tuple(sorted(found, key=lambda each: (each.cost_minor, each.end_s)))
+
+
+class Without(NamedTuple):
+    """A plan's board, one job taken off. `problem` has the job, `misplaced` cannot stay then."""
+
+    problem: Problem
+    cards: Cards
+    board: board.State
+    misplaced: tuple[str, ...]
+
+
+def board_without(problem: Problem, job: Job, plan: Plan) -> Without:
+    """What the job's openings are looked for on; it need not be in the problem or the plan."""
+    known = problem.job.get(job.id) is job
+    others = tuple(each for each in problem.jobs if each.id != job.id)
+    asked = problem if known else replace(problem, jobs=(*others, job))
+    cards = lay_out(asked)
+    s = board.copied(board_of(asked, plan))
+    at, other = cards.number[job.id], -1
+    if s.items[at, board.ON] >= 0:
+        other = int(board.take(cards.facts, s, at))
+    return Without(asked, cards, s, (cards.jobs[other].id,) if other >= 0 else ())
+
+
+def moved(problem: Problem, plan: Plan, job_id: str, machine: str) -> Plan:
+    """The plan with that job alone moved to its best opening on the machine.
+
+    Raises LookupError if the machine has no opening for it.
+    """
+    _, cards, s, _ = board_without(problem, problem.job[job_id], plan)
+    at = cards.number[job_id]
+    spots = [each for each in _fits(cards, s, at) if cards.machine_of_way(each[0]).id == machine]
+    if not spots:
+        raise LookupError(f"{machine} has no opening for {job_id}")
+    board.put(cards.facts, s, at, *spots[0])
+    placed = cards.assignments(s)
+    left_out = tuple(each for each in plan.unplaced if each.job != job_id)
+    total = objective_minor(problem, placed, left_out)
+    status: Status = "optimal" if total == plan.bound_minor else "feasible"
+    return Plan(placed, left_out, total, plan.bound_minor, status)
+
+
+def _fits(cards: Cards, s: board.State, job: int) -> Iterator[tuple[int, Ints]]:
+    for at in cards.ways(job):
+        spot = board.found_for()
+        if board.fit(cards.facts, s, job, at, board.FOR_EVER, spot) < board.FOR_EVER:
+            yield at, spot
 
 
 def _made(problem: Problem, plan: Plan, job: str) -> tuple[str, int] | None:
@@ -86,12 +150,9 @@ def _made(problem: Problem, plan: Plan, job: str) -> tuple[str, int] | None:
     return (problem.machine[spot.machine].lab, spot.end_s) if spot else made_at(problem, job)
 
 
-def _queues(plan: Plan, job: Job) -> Queues:
-    queues = Queues()
-    for spot in plan.assignments:
-        if spot.job != job.id:
-            queues.add(spot.machine, spot.start_s, spot.end_s)
-    return queues
+def _lab_made(problem: Problem, plan: Plan, job: str) -> str | None:
+    made = _made(problem, plan, job)
+    return made[0] if made else None
 
 
 def _labs_of_label(problem: Problem, plan: Plan, job: Job) -> set[str]:
@@ -101,19 +162,6 @@ def _labs_of_label(problem: Problem, plan: Plan, job: Job) -> set[str]:
     kept = (other.id for other in problem.jobs if other.keep_with == job.keep_with)
     made = (_made(problem, plan, other) for other in kept if other != job.id)
     return {lab for lab, _ in filter(None, made)}
-
-
-def _opening(
-    problem: Problem, job: Job, machine: Machine, parts: list[tuple[str, int]], queues: Queues
-) -> Opening | None:
-    ready = max((end + travel_s(problem, lab, machine.lab) for lab, end in parts), default=0)
-    starts, duration_s = free_starts(problem, job, machine), job.durations_s[machine.id]
-    start = earliest_start(starts, queues.of(machine.id), duration_s, ready)
-    if start is None:
-        return None
-    end = start + duration_s
-    lines = cost_lines(problem, job, machine, end, (lab for lab, _ in parts))
-    return Opening(machine, start, end, lines)
 
 
 def quote(problem: Problem, job: Job, plan: Plan = NO_PLAN, most: int = 5) -> Quote:

@@ -4,46 +4,13 @@ It promises a waterfall whose counts are true and a relaxation that works when a
 it never looks at prices or at what other open jobs want.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from math import asin, cos, radians, sin, sqrt
 
-from scheduling.problem import Job, Machine, Problem, Running, Spans
-from scheduling.sequencing import Need, longest_s, start_ranges
-
-EARTH_RADIUS_M = 6_371_008.8  # mean radius, IUGG
-
-
-def distance_m(place: tuple[int, int], other: tuple[int, int]) -> int:
-    """Great-circle metres between two (lat, lon) in micro-degrees; haversine formula."""
-    lat1, lon1, lat2, lon2 = (radians(udeg / 1e6) for udeg in (*place, *other))
-    chord = _hav(lat2 - lat1) + cos(lat1) * cos(lat2) * _hav(lon2 - lon1)
-    return round(2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(chord))))
-
-
-def _hav(angle: float) -> float:
-    return sin(angle / 2) ** 2
-
-
-def lab_distance_m(problem: Problem, lab: str, other: str) -> int:
-    """Metres between two labs, by id."""
-    a, b = problem.lab[lab], problem.lab[other]
-    return distance_m((a.lat_udeg, a.lon_udeg), (b.lat_udeg, b.lon_udeg))
-
-
-def job_distance_m(problem: Problem, job: Job, lab: str) -> int:
-    """Metres between a lab and the place where the job is wanted."""
-    there = problem.lab[lab]
-    return distance_m((there.lat_udeg, there.lon_udeg), (job.lat_udeg, job.lon_udeg))
-
-
-def travel_s(problem: Problem, lab: str, other: str) -> int:
-    """Seconds a part takes from one lab to another; none within a lab."""
-    if lab == other:
-        return 0
-    way_s = -(-lab_distance_m(problem, lab, other) * problem.travel.s_per_km // 1000)
-    return problem.travel.handover_s + way_s
+from scheduling.distance import job_distance_m, travel_s
+from scheduling.problem import Job, Lab, Machine, Operator, Problem, Running, Spans
+from scheduling.sequencing import Need, longest_s, overlap, start_ranges, united
 
 
 def made_at(problem: Problem, job: str) -> tuple[str, int] | None:
@@ -55,21 +22,44 @@ def made_at(problem: Problem, job: str) -> tuple[str, int] | None:
     return problem.machine[item.machine].lab, end_s
 
 
-def _need(problem: Problem, job: Job, machine: Machine) -> Need:
+def ready_s(problem: Problem, job: Job, machine: Machine) -> int:
+    """The first moment at which the machine may begin, as far as what is fixed tells."""
     made = (made_at(problem, before) for before in job.after)
     received = (end + travel_s(problem, lab, machine.lab) for lab, end in filter(None, made))
-    earliest = max(problem.now_s, job.release_s, machine.available_from_s, *received, 0)
-    return Need(job.durations_s[machine.id], earliest, problem.horizon_s, machine.unattended)
+    return max(problem.now_s, job.release_s, machine.available_from_s, *received, 0)
+
+
+def _need(problem: Problem, job: Job, machine: Machine) -> Need:
+    ready = ready_s(problem, job, machine)
+    return Need(job.durations_s[machine.id], ready, problem.horizon_s, machine.unattended)
+
+
+def served(problem: Problem, machine: Machine) -> tuple[Spans, ...]:
+    """The lab's openings, for each who can serve the machine as far as they are there."""
+    lab = problem.lab[machine.lab]
+    if machine.unattended or lab.operators is None:
+        return (lab.open_windows_s,)
+    skilled = (each for each in lab.operators if machine.process in each.skills)
+    return tuple(filter(None, (_both(problem, lab, each) for each in skilled)))
+
+
+def _both(problem: Problem, lab: Lab, person: Operator) -> Spans:
+    """When the lab is open and the person there."""
+    always = ((0, problem.horizon_s),)
+    return overlap(lab.open_windows_s or always, person.windows_s or always)
 
 
 def free_starts(problem: Problem, job: Job, machine: Machine) -> Spans:
-    """When the machine could start the job: openings, what is fixed, release, horizon."""
-    windows = problem.lab[machine.lab].open_windows_s
-    return start_ranges(windows, problem.busy.get(machine.id, ()), _need(problem, job, machine))
+    """When the machine could start the job: openings, people, what is fixed, release, horizon."""
+    need, busy = _need(problem, job, machine), problem.busy.get(machine.id, ())
+    found = [start_ranges(each, busy, need) for each in served(problem, machine)]
+    return found[0] if len(found) == 1 else united(found)
 
 
 def _size_fits(job: Job, machine: Machine) -> bool:
-    return all(a <= b for a, b in zip(job.size_on(machine.id), machine.envelope_um, strict=True))
+    x, y, z = job.size_on(machine.id)
+    wide, long, high = machine.envelope_um
+    return x <= wide and y <= long and z <= high
 
 
 def _thickness_fits(job: Job, machine: Machine) -> bool:
@@ -81,6 +71,11 @@ def _tolerance_fits(job: Job, machine: Machine) -> bool:
     return job.tolerance_um is None or machine.tolerance_um <= job.tolerance_um
 
 
+def _power_lasts(problem: Problem, machine: Machine) -> bool:
+    most = problem.lab[machine.lab].power_max_w
+    return most is None or machine.power_w <= most
+
+
 Test = Callable[[Problem, Job, Machine], bool]
 _TESTS: dict[str, Test] = {
     "process": lambda _, job, machine: job.process == machine.process,
@@ -89,6 +84,7 @@ _TESTS: dict[str, Test] = {
     "thickness": lambda _, job, machine: _thickness_fits(job, machine),
     "tolerance": lambda _, job, machine: _tolerance_fits(job, machine),
     "estimate": lambda _, job, machine: machine.id in job.durations_s,
+    "power": lambda problem, _, machine: _power_lasts(problem, machine),
     "hours": lambda problem, job, machine: bool(free_starts(problem, job, machine)),
 }
 STEPS = tuple(_TESTS)
@@ -97,6 +93,20 @@ STEPS = tuple(_TESTS)
 def passed(problem: Problem, job: Job, machine: Machine) -> int:
     """How many steps of the waterfall the machine passes; len(STEPS) = it can make the job."""
     return sum(1 for _ in takewhile(lambda test: test(problem, job, machine), _TESTS.values()))
+
+
+def able(problem: Problem, job: Job) -> Iterator[Machine]:
+    """The machines that pass all steps but hours, in the order given."""
+    for machine in problem.machines_of(job.process):
+        if (
+            machine.id in job.durations_s
+            and job.material in machine.materials
+            and _size_fits(job, machine)
+            and _thickness_fits(job, machine)
+            and _tolerance_fits(job, machine)
+            and _power_lasts(problem, machine)
+        ):
+            yield machine
 
 
 @dataclass(frozen=True)
@@ -186,10 +196,12 @@ def _changes(problem: Problem, job: Job, machine: Machine) -> tuple[Change, ...]
         changes.append(Change("thickness_um", machine.thickness_max_um or 0))
     if not _tolerance_fits(job, machine):
         changes.append(Change("tolerance_um", machine.tolerance_um))
+    if not _power_lasts(problem, machine):
+        return None
     if not free_starts(problem, job, machine):
-        windows = problem.lab[machine.lab].open_windows_s
-        busy = problem.busy.get(machine.id, ())
-        longest = longest_s(windows, busy, _need(problem, job, machine))
+        need, busy = _need(problem, job, machine), problem.busy.get(machine.id, ())
+        spans = served(problem, machine)
+        longest = max((longest_s(each, busy, need) for each in spans), default=0)
         if not longest:
             return None
         changes.append(Change("duration_s", longest))

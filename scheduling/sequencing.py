@@ -3,9 +3,8 @@
 It promises exact arithmetic on spans of time; it never chooses a machine and knows no prices.
 """
 
-from bisect import bisect_right, insort
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from scheduling.problem import Spans
 
@@ -59,40 +58,18 @@ def longest_s(windows_s: Spans, busy_s: Spans, need: Need) -> int:
     return low
 
 
-def earliest_start(
-    ranges: Spans, queue: Sequence[tuple[int, int]], duration_s: int, not_before_s: int
-) -> int | None:
-    """The first moment in `ranges` at which `duration_s` fits between the spans of the queue.
-
-    The queue holds disjoint spans in order of time.
-    """
-    for low, high in ranges:
-        start = max(low, not_before_s)
-        while start <= high:
-            blocked_until = _blocked_until(queue, start, duration_s)
-            if blocked_until is None:
-                return start
-            start = blocked_until
-    return None
+def overlap(spans: Spans, others: Spans) -> Spans:
+    """What lies in both; each in order of time, none touching the next."""
+    both = ((max(a, c), min(b, d)) for a, b in spans for c, d in others if max(a, c) < min(b, d))
+    return tuple(sorted(both))
 
 
-def _blocked_until(queue: Sequence[tuple[int, int]], start: int, duration_s: int) -> int | None:
-    index = bisect_right(queue, start, key=lambda span: span[1])
-    if index < len(queue) and queue[index][0] < start + duration_s:
-        return queue[index][1]
-    return None
-
-
-@dataclass
-class Queues:
-    """What has been put on each machine so far, in order of time."""
-
-    by_machine: dict[str, list[tuple[int, int]]] = field(
-        default_factory=dict[str, list[tuple[int, int]]]
-    )
-
-    def of(self, machine: str) -> list[tuple[int, int]]:
-        return self.by_machine.get(machine, [])
-
-    def add(self, machine: str, start_s: int, end_s: int) -> None:
-        insort(self.by_machine.setdefault(machine, []), (start_s, end_s))
+def united(ranges: Iterable[Spans]) -> Spans:
+    """Inclusive ranges of moments made one where they meet, in order of time."""
+    made: list[tuple[int, int]] = []
+    for low, high in sorted(each for some in ranges for each in some):
+        if made and low <= made[-1][1] + 1:
+            made[-1] = (made[-1][0], max(high, made[-1][1]))
+        else:
+            made.append((low, high))
+    return tuple(made)

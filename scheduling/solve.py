@@ -1,19 +1,24 @@
-"""From a problem to a plan: insertion first, then CP-SAT where it is small enough, then the check.
+"""From a problem to a plan: insertion, mending, CP-SAT where it is small enough, then the check.
 
 It promises a plan that keeps every hard rule, whatever the time; it never returns one unchecked.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from scheduling.cost import cost_lines
+from scheduling.board import MINOR, TAKES, State, total_minor
+from scheduling.cards import Cards, floors, followed, lay_out
 from scheduling.exact import SearchLimits, search
-from scheduling.greedy import Desk, Layout, construct, improve, lay_out, prepare
-from scheduling.plan import Assignment, Plan, Status, Unplaced, objective_minor
-from scheduling.problem import Job, Problem
-from scheduling.routing import labs_kept_to, made_at
+from scheduling.mend import Patience, insert_all, mended
+from scheduling.plan import Plan, Status, Unplaced, left_out_minor, objective_minor
+from scheduling.problem import DURATION_MAX_S, MONEY_MAX_MINOR, Job, Problem
+from scheduling.routing import labs_kept_to
 from scheduling.verify import Fault, verify
 from scheduling.words import amount, listed, refusal, span
+
+_TURNS_PER_S: Final = 1_000
+_SMALL_TURNS: Final = 60
 
 
 def never() -> bool:
@@ -26,10 +31,11 @@ class Limits:
     """How much effort to spend.
 
     `seconds` are CP-SAT's deterministic seconds (three to ten wall seconds each, more on a busy
-    machine); 0 asks for insertion only. `wall_seconds` is a guard that CP-SAT keeps by its own
-    clock: a search that reaches it may end differently next time. `should_stop` is asked between
-    rounds and slices of the search, so some seconds may pass. `exact_jobs`: with more open jobs
-    than this CP-SAT is not asked. `reach`: machines looked at first for each job.
+    machine), and as many thousand turns of mending; 0 asks for insertion only. `wall_seconds` is a
+    guard that CP-SAT keeps by its own clock: a search that reaches it may end differently next
+    time. `should_stop` is asked between handfuls and slices of the search, so some seconds may
+    pass. `exact_jobs`: with more open jobs than this CP-SAT is not asked. `reach`: how many of each
+    job's machines it may choose from. `workers`: threads that each mend with a seed of their own.
     """
 
     seconds: float = 2.0
@@ -39,6 +45,10 @@ class Limits:
     workers: int = 1
     exact_jobs: int = 60
     reach: int = 12
+
+    @property
+    def turns(self) -> int:
+        return int(self.seconds * _TURNS_PER_S)
 
 
 class InvalidPlan(RuntimeError):
@@ -52,93 +62,151 @@ class InvalidPlan(RuntimeError):
 def solve(problem: Problem, limits: Limits | None = None) -> Plan:
     """The best plan found within the limits; see `Plan` for what its status means.
 
-    Raises InvalidPlan if even the greedy plan fails the check (a defect, never a matter of input).
+    Raises InvalidPlan if even the plan by insertion fails the check (a defect, never a matter of
+    input).
     """
     limits = limits or Limits()
-    desk = prepare(problem, limits.reach)
-    layout = construct(desk, limits.should_stop)
-    rounds = _rounds(desk, limits)
-    layout = improve(desk, layout, rounds, limits.seed, limits.should_stop)
-    greedy = _plan(desk, layout, "greedy", desk.bound_minor, 0.0)
-    if greedy.status == "optimal" or not _worth_exact(desk, limits):
-        return checked(problem, greedy)
-    exact = _exact(desk, layout, limits)
-    return checked(problem, greedy if verify(problem, exact) else exact)
+    cards = lay_out(problem)
+    floor = sum(floors(cards))
+    s = _construct(cards)
+    jobs = len(cards.jobs)
+    small = jobs <= limits.exact_jobs
+    turns = min(_SMALL_TURNS, limits.turns) if small else limits.turns
+    s = mended(
+        cards.facts, s, Patience(turns, limits.seed, limits.should_stop, floor), limits.workers
+    )
+    found = _Found(s, floor, "greedy", 0.0)
+    plan = _plan(cards, found)
+    if plan.status == "optimal" or not _worth_exact(cards, limits):
+        return checked(problem, plan)
+    exact = _plan(cards, _exact(cards, found, limits))
+    return checked(problem, plan if verify(problem, exact) else exact)
 
 
-def _rounds(desk: Desk, limits: Limits) -> int:
-    """Rounds of local search: a few before CP-SAT, and all of the time where it is not asked."""
-    jobs = max(1, len(desk.problem.open_jobs))
-    looks_per_s = 100_000
-    rounds = int(limits.seconds * looks_per_s / (jobs * limits.reach))
-    return min(rounds, 100) if jobs <= limits.exact_jobs else rounds
+@dataclass(frozen=True)
+class _Found:
+    board: State
+    bound_minor: int
+    status: Status
+    solver_s: float
 
 
-def _worth_exact(desk: Desk, limits: Limits) -> bool:
-    small = len(desk.problem.open_jobs) <= limits.exact_jobs
-    return small and limits.seconds > 0 and not limits.should_stop()
+def _construct(cards: Cards) -> State:
+    """The best of insertion in some orders: the urgent, the short, the choosy first."""
+    facts = cards.facts
+    best, least = cards.empty(), None
+    for key in (_urgency, _shortness, _choosiness):
+        order = sorted((job.id for job in cards.jobs), key=lambda job, key=key: key(cards, job))
+        s = _redrawn(cards, order, {})
+        minor = total_minor(facts, s)
+        if least is None or minor < least:
+            best, least = s, minor
+    return best
 
 
-def _exact(desk: Desk, layout: Layout, limits: Limits) -> Plan:
-    def redraw(order: Sequence[str], pins: Mapping[str, str]) -> Layout:
-        return lay_out(desk, order, pins)
+def _urgency(cards: Cards, job_id: str) -> tuple[int, int]:
+    job = cards.problem.job[job_id]
+    return (cards.problem.horizon_s if job.due_s is None else job.due_s, job.release_s)
+
+
+def _shortness(cards: Cards, job_id: str) -> tuple[int, int]:
+    ways = cards.ways(cards.number[job_id])
+    taken = cards.facts.ways[ways.start : ways.stop, TAKES]
+    return int(taken.min(initial=DURATION_MAX_S)), 0
+
+
+def _choosiness(cards: Cards, job_id: str) -> tuple[int, int]:
+    """How much dearer the second way is than the first; those with one way before all."""
+    ways = cards.ways(cards.number[job_id])
+    minor = [int(each) for each in cards.facts.ways[ways.start : ways.stop, MINOR][:2]]
+    return (-abs(minor[1] - minor[0]) if len(minor) == 2 else -MONEY_MAX_MINOR, 0)
+
+
+def _redrawn(cards: Cards, order: Iterable[str], pins: Mapping[str, str]) -> State:
+    s = cards.empty()
+    wanted = {cards.number[job]: cards.machine_number[machine] for job, machine in pins.items()}
+    insert_all(
+        cards.facts, s, [cards.number[job] for job in followed(cards.problem, order)], wanted
+    )
+    return s
+
+
+def _worth_exact(cards: Cards, limits: Limits) -> bool:
+    """A plate takes less time than its jobs, which CP-SAT is not told: its bound would be wrong."""
+    shares = any(job.plate_um for job in cards.jobs)
+    small = len(cards.jobs) <= limits.exact_jobs
+    return small and not shares and limits.seconds > 0 and not limits.should_stop()
+
+
+def _exact(cards: Cards, found: _Found, limits: Limits) -> _Found:
+    def redraw(order: Sequence[str], pins: Mapping[str, str]) -> State:
+        return _redrawn(cards, order, pins)
 
     effort = SearchLimits(
-        limits.seconds, limits.wall_seconds, limits.seed, limits.workers, limits.should_stop
-    )
-    found, bound, used = search(desk, layout, redraw, effort)
-    whole = all(len(ways) <= desk.reach for ways in desk.ways.values())
-    bound = max(desk.bound_minor, bound if whole else 0)
-    status: Status = "feasible" if bound or found.minor < layout.minor else "greedy"
-    return _plan(desk, found, status, bound, used)
+        limits.reach, limits.seconds, limits.wall_seconds, limits.seed, limits.workers,
+        limits.should_stop,
+    )  # fmt: skip
+    s, bound, used = search(cards, found.board, redraw, effort)
+    whole = all(len(cards.ways(at)) <= limits.reach for at in range(len(cards.jobs)))
+    proved = bound if whole and bound is not None else found.bound_minor
+    better = bound is not None or s is not found.board
+    return _Found(s, max(found.bound_minor, proved), "feasible" if better else "greedy", used)
 
 
-def _plan(desk: Desk, layout: Layout, status: Status, bound: int, solver_s: float) -> Plan:
-    problem = desk.problem
-    placed = sorted(layout.spots, key=lambda job: (layout.spots[job].start_s, job))
-    assignments = tuple(_assignment(problem, layout, job) for job in placed)
-    unplaced = tuple(Unplaced(job, _reasons(desk, layout, job)) for job in layout.left_out)
+def _plan(cards: Cards, found: _Found) -> Plan:
+    problem, s = cards.problem, found.board
+    assignments = cards.assignments(s)
+    unplaced = tuple(Unplaced(job, _reasons(cards, s, job)) for job in cards.left_out(s))
     total = objective_minor(problem, assignments, unplaced)
-    proved: Status = "optimal" if total == bound else status
-    return Plan(assignments, unplaced, total, bound, proved, solver_s)
+    status: Status = "optimal" if total == found.bound_minor else found.status
+    return Plan(assignments, unplaced, total, found.bound_minor, status, found.solver_s)
 
 
-def _assignment(problem: Problem, layout: Layout, job_id: str) -> Assignment:
-    job, spot = problem.job[job_id], layout.spots[job_id]
-    labs = [_lab_of(problem, layout, before) for before in job.after]
-    lines = cost_lines(problem, job, problem.machine[spot.way.machine], spot.end_s, labs)
-    return Assignment(job_id, spot.way.machine, spot.start_s, spot.end_s, lines)
-
-
-def _lab_of(problem: Problem, layout: Layout, job: str) -> str:
-    made = made_at(problem, job)
-    return made[0] if made else layout.spots[job].way.lab
-
-
-def _reasons(desk: Desk, layout: Layout, job_id: str) -> tuple[str, ...]:
-    problem, job = desk.problem, desk.problem.job[job_id]
-    waits = [before for before in job.after if before in layout.left_out]
+def _reasons(cards: Cards, s: State, job_id: str) -> tuple[str, ...]:
+    problem, job = cards.problem, cards.problem.job[job_id]
+    left_out = set(cards.left_out(s))
+    waits = [before for before in job.after if before in left_out]
     if waits:
         return (f"It comes after {listed(waits)}, which is not planned.",)
-    kept_to = _kept_to(problem, layout, job)
-    ways = [way for way in desk.ways[job_id] if kept_to <= {way.lab}]
+    kept_to = _kept_to(cards, s, job)
+    ways = [at for at in cards.ways(cards.number[job_id])
+            if kept_to <= {cards.machine_of_way(at).lab}]  # fmt: skip
     if not ways:
         return (_no_way(problem, job, kept_to),)
-    labs = sorted({problem.lab[way.lab].name for way in ways})
-    shortest = span(min(way.duration_s for way in ways))
-    left_out = amount(problem, problem.weights.unplaced_minor)
+    price = left_out_minor(problem, job)
+    dear = _too_dear(cards, job, ways)
+    if dear:
+        return (dear,)
+    labs = sorted({problem.lab[cards.machine_of_way(at).lab].name for at in ways})
+    shortest = span(min(int(cards.facts.ways[at, TAKES]) for at in ways))
     reason = (
         f"{listed(labs)} could make it, but what else is planned leaves no opening of {shortest} "
-        f"before the plan ends that costs less than {left_out}, the price of leaving it out."
+        f"before the plan ends that costs less than {amount(problem, price)}, the price of leaving "
+        "it out."
     )
     return (reason,)
 
 
-def _kept_to(problem: Problem, layout: Layout, job: Job) -> frozenset[str]:
+def _too_dear(cards: Cards, job: Job, ways: Sequence[int]) -> str:
+    """What it would cost if nothing else were planned, where even that is too much."""
+    problem, minor = cards.problem, cards.alone_minor(cards.number[job.id])
+    least = min(minor[at - cards.ways(cards.number[job.id]).start] for at in ways)
+    price = left_out_minor(problem, job)
+    if least < price or any(before in cards.number for before in job.after):
+        return ""
+    return (
+        f"Even with nothing else to do it would cost {amount(problem, least)}; leaving it out "
+        f"counts {amount(problem, price)}. It would be made if it counted more than that."
+    )
+
+
+def _kept_to(cards: Cards, s: State, job: Job) -> frozenset[str]:
     """The labs of the jobs, fixed or placed, that this one is kept with."""
-    kept = (other.id for other in problem.open_jobs if other.keep_with == job.keep_with)
-    placed = {layout.spots[other].way.lab for other in kept if other in layout.spots}
-    return labs_kept_to(problem, job.keep_with) | placed if job.keep_with else frozenset()
+    if not job.keep_with:
+        return frozenset()
+    kept = (other.id for other in cards.jobs if other.keep_with == job.keep_with)
+    placed = {lab for other in kept if (lab := cards.lab_on(s, other))}
+    return labs_kept_to(cards.problem, job.keep_with) | placed
 
 
 def _no_way(problem: Problem, job: Job, kept_to: frozenset[str]) -> str:

@@ -23,7 +23,7 @@ from orchestrator.catalogue.model import Standing
 from orchestrator.catalogue.search.model import Able
 from orchestrator.orders.model import Item, PriceLine, Quoted, money, owed
 from orchestrator.policy.model import PricePolicy
-from scheduling.routing import distance_m
+from scheduling.distance import distance_m
 
 GrantsOf = Mapping[str, tuple[Grant, ...]]
 """By lab, the grants by which it makes something for payment."""

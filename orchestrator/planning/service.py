@@ -5,10 +5,12 @@ It moves jobs between wanted and planned through orders' doors and touches no ma
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
 import structlog
 from sqlalchemy import select
@@ -34,6 +36,7 @@ from orchestrator.store import JsonValue, Store, Unit
 
 _log = structlog.get_logger("planning")
 _SOLVE_S = 2.0
+_WALL_PER_S: Final = 5.0
 _FAIR_TRIES = 2
 # A short silence, as when a broker restarts, does not move work elsewhere.
 _HEARD = frozenset({Session.ONLINE, Session.SILENT})
@@ -247,7 +250,9 @@ async def solve(asked: Open, seconds: float = _SOLVE_S) -> Planned:
 
 
 def _solve(problem: scheduling.Problem, seconds: float) -> Planned:
-    plan = scheduling.solve(problem, scheduling.Limits(seconds=seconds))
+    until = time.monotonic() + seconds * _WALL_PER_S
+    limits = scheduling.Limits(seconds=seconds, should_stop=lambda: time.monotonic() > until)
+    plan = scheduling.solve(problem, limits)
     faults = scheduling.verify(problem, plan)
     if faults:
         raise scheduling.InvalidPlan(faults)

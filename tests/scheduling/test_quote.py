@@ -4,9 +4,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scheduling.plan import objective_minor
+from scheduling.board import total_minor
+from scheduling.plan import left_out_minor
 from scheduling.problem import Problem, ProblemError, Running
-from scheduling.quote import openings, quote
+from scheduling.quote import board_without, moved, openings, quote
 from scheduling.solve import Limits, solve
 from scheduling.verify import verify
 from tests.scheduling.worlds import HOUR, NOW, job, lab, machine, problem, problems, two_labs
@@ -112,16 +113,14 @@ def test_every_opening_makes_a_valid_plan_at_its_price(world: Problem, data: st.
     spot = data.draw(st.sampled_from(last))
     found = openings(world, world.job[spot.job], plan)
     assert spot.machine in {each.machine.id for each in found}
-    for each in found:
-        moved = replace(
-            spot, machine=each.machine.id, start_s=each.start_s, end_s=each.end_s, lines=each.lines
-        )
-        placed = tuple(moved if a is spot else a for a in plan.assignments)
-        total = objective_minor(world, placed, plan.unplaced)
-        faults = verify(
-            world,
-            replace(
-                plan, assignments=placed, objective_minor=total, status="greedy", bound_minor=0
-            ),
-        )
+    misplaced = board_without(world, world.job[spot.job], plan).misplaced
+    for each in [] if misplaced else found:
+        after = moved(world, plan, spot.job, each.machine.id)
+        now = after.by_job[spot.job]
+        assert (now.start_s, now.end_s) == (each.start_s, each.end_s)
+        rest = after.objective_minor - sum(line.minor for line in each.lines) - each.others_minor
+        without = board_without(world, world.job[spot.job], plan)
+        value = left_out_minor(world, world.job[spot.job])
+        assert rest == total_minor(without.cards.facts, without.board) - value
+        faults = verify(world, after)
         assert {fault.kind for fault in faults} <= {"needless"}  # a gap may have opened for others

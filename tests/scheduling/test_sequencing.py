@@ -1,8 +1,10 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduling.problem import Spans
-from scheduling.sequencing import Need, Queues, earliest_start, longest_s, start_ranges
+from scheduling.sequencing import Need, longest_s, overlap, start_ranges, united
 
 
 @st.composite
@@ -32,17 +34,21 @@ def test_start_ranges_hold_every_allowed_second_and_no_other(
     assert found == {s for s in range(60) if may_start(windows, busy, need, s)}
 
 
-@given(spans(), spans(), spans(), needs, st.integers(0, 30))
-def test_the_earliest_start_is_the_first_allowed_second_that_the_queue_leaves(
-    windows: Spans, busy: Spans, queued: Spans, need: Need, ready: int
-) -> None:
-    ranges = start_ranges(windows, busy, need)
-    allowed = (
-        s
-        for s in range(ready, 60)
-        if may_start(windows, busy, need, s) and may_start((), queued, need, s)
-    )
-    assert earliest_start(ranges, queued, need.duration_s, ready) == next(allowed, None)
+@given(spans(), spans())
+def test_an_overlap_is_what_lies_in_both(spans: Spans, others: Spans) -> None:
+    both = {s for s in range(50) if any(a <= s < b for a, b in spans)}
+    both &= {s for s in range(50) if any(a <= s < b for a, b in others)}
+    found = overlap(spans, others)
+    assert {s for a, b in found for s in range(a, b)} == both
+    assert list(found) == sorted(found)
+
+
+@given(st.lists(spans(), max_size=3))
+def test_united_ranges_hold_what_any_holds_and_do_not_meet(some: list[Spans]) -> None:
+    found = united(some)
+    every = {s for ranges in some for low, high in ranges for s in range(low, high + 1)}
+    assert {s for low, high in found for s in range(low, high + 1)} == every
+    assert all(one[1] + 1 < two[0] for one, two in pairwise(found))
 
 
 @given(spans(), spans(), needs)
@@ -56,11 +62,3 @@ def test_the_longest_duration_fits_and_one_second_more_does_not(
         return bool(start_ranges(windows, busy, shorter))
 
     assert longest == max((s for s in range(1, need.duration_s + 1) if fits(s)), default=0)
-
-
-def test_a_queue_stays_in_order_of_time() -> None:
-    queues = Queues()
-    for start in (5, 1, 3):
-        queues.add("m", start, start + 1)
-    assert queues.of("m") == [(1, 2), (3, 4), (5, 6)]
-    assert queues.of("other") == []

@@ -6,9 +6,19 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from scheduling.plan import Assignment, Line, Plan
-from scheduling.problem import Frozen, Job, Lab, Machine, Problem, Running, Travel, Weights
-from scheduling.verify import _expected, _held, _incapable, _moments, _stands
+from scheduling.plan import Assignment, Line, Plan, left_out_minor
+from scheduling.problem import (
+    Frozen,
+    Job,
+    Lab,
+    Machine,
+    Operator,
+    Problem,
+    Running,
+    Travel,
+    Weights,
+)
+from scheduling.verify import Look, ends, expected_lines, incapable, moments, room, somebody
 
 HOUR = 3600
 NOW = 1_800_000_000
@@ -84,7 +94,28 @@ def _labs(draw: st.DrawFn, index: int) -> Lab:
         (NOW + a * HOUR, NOW + b * HOUR) for a, b in zip(edges[::2], edges[1::2], strict=False)
     )
     lat, lon = draw(_coordinate)
-    return Lab(f"lab{index}", f"Lab {index}", lat, lon, windows)
+    return Lab(
+        f"lab{index}",
+        f"Lab {index}",
+        lat,
+        lon,
+        windows,
+        operators=draw(_operators(index)) if draw(_mostly(False, True)) else None,
+        power_max_w=draw(_mostly(None, 100, 250)),
+        floor_minor_per_h=draw(_mostly(0, 500)),
+        credit_permille=draw(_mostly(0, 100)),
+        trial_minor=draw(_mostly(0, 300)),
+    )
+
+
+@st.composite
+def _operators(draw: st.DrawFn, lab: int) -> tuple[Operator, ...]:
+    some = draw(st.integers(0, 2))
+    shifts = st.sampled_from([(), ((NOW, NOW + 9 * HOUR),), ((NOW + HOUR, NOW + 30 * HOUR),)])
+    skills = st.sampled_from([{"print", "mill"}, {"mill"}, {"print"}])
+    return tuple(
+        Operator(f"p{lab}.{each}", frozenset(draw(skills)), draw(shifts)) for each in range(some)
+    )
 
 
 @st.composite
@@ -101,6 +132,14 @@ def _machines(draw: st.DrawFn, index: int, labs: list[Lab]) -> Machine:
         setup_minor=draw(st.integers(0, 50)),
         unattended=draw(st.booleans()),
         thickness_max_um=draw(_mostly(None, 3)),
+        reserved_s=draw(_mostly((), ((NOW + HOUR, NOW + 3 * HOUR),))),
+        power_w=draw(st.sampled_from([0, 100])),
+        reliable_permille=draw(_mostly(1000, 900)),
+        loaded=draw(_mostly(None, ("pla", ""), ("pla", "red"))),
+        changeover_s=draw(_mostly(0, HOUR // 2)),
+        changeover_minor=draw(_mostly(0, 70)),
+        plate_gap_um=draw(_mostly(None, 5)),
+        begin_s=draw(_mostly(0, HOUR // 4)),
     )
 
 
@@ -127,6 +166,9 @@ def _jobs(draw: st.DrawFn, index: int, machines: list[Machine]) -> Job:
         if index
         else (),
         keep_with=draw(_mostly(None, "together")),
+        colour=draw(_mostly("", "red")),
+        value_minor=draw(_mostly(None, 2500)),
+        plate_um=draw(_mostly(None, (60, 90), (110, 40), (300, 10))),
     )
 
 
@@ -142,7 +184,9 @@ def problems(draw: st.DrawFn, most_jobs: int = 7, most_machines: int = 5) -> Pro
     on = st.sampled_from([each.id for each in machines]) if machines else st.nothing()
     fixed: list[Running | Frozen] = []
     if machines and draw(st.booleans()):
-        fixed.append(Running("running", draw(on), NOW + draw(st.integers(-3, 9)) * HOUR))
+        people = [each.id for lab in labs for each in lab.operators or ()]
+        by = draw(st.sampled_from([None, *people]))
+        fixed.append(Running("running", draw(on), NOW + draw(st.integers(-3, 9)) * HOUR, by))
     if machines and jobs and draw(st.booleans()):
         start = NOW + draw(_hours) * HOUR
         fixed.append(Frozen("j0", draw(on), start, start + draw(st.integers(1, 5)) * HOUR))
@@ -159,6 +203,7 @@ def problems(draw: st.DrawFn, most_jobs: int = 7, most_machines: int = 5) -> Pro
             lateness_minor_per_h=draw(st.sampled_from([0, 200])),
             waiting_minor_per_h=draw(_mostly(70, 0)),
             unplaced_minor=draw(_mostly(1_000_000_000, 0, 3000)),
+            co2_minor_per_kg=draw(_mostly(0, 40)),
         ),
         travel=Travel(s_per_km=draw(st.sampled_from([0, 240]))),
     )
@@ -183,10 +228,11 @@ def _cost(problem: Problem, order: tuple[str, ...], chosen: dict[str, str]) -> i
     plan = Plan((), (), 0, 0, "greedy")
     total = 0
     for name in order:
+        job = problem.job[name]
         if not chosen[name]:
-            total += problem.weights.unplaced_minor
+            total += left_out_minor(problem, job)
             continue
-        first = next(_first(problem, plan, problem.job[name], chosen[name]), None)
+        first = next(_first(problem, plan, job, chosen[name]), None)
         if first is None:
             return None
         plan = Plan((*plan.assignments, first), (), 0, 0, "greedy")
@@ -201,13 +247,13 @@ def _kept(problem: Problem, item: Assignment | Running | Frozen) -> bool:
 
 
 def _first(problem: Problem, plan: Plan, job: Job, name: str) -> Iterator[Assignment]:
-    on = problem.machine[name]
-    if _incapable(job, on):
+    on, look = problem.machine[name], Look(problem, plan)
+    if incapable(problem, job, on):
         return
-    held = _held(problem, plan)[name]
-    for start in _moments(problem, plan, job, on, held):
-        end = start + job.durations_s[name]
-        free = not any(a < end and b > start for a, b, _ in held)
-        if free and _stands(problem, plan, job, on, (start, end)):
-            lines = _expected(problem, plan, job, on, end)
-            yield Assignment(job.id, name, start, end, tuple(Line(*each) for each in lines.items()))
+    for start in moments(look, job, on):
+        end, changes = ends(look, job, on, start)
+        if room(look, job, on, start, end):
+            lines = expected_lines(look, job, on, end, changes=changes)
+            by = somebody(look, on, start, end)[1]
+            its = tuple(Line(*each) for each in lines.items())
+            yield Assignment(job.id, name, start, end, its, by)
