@@ -30,7 +30,7 @@ MACHINE, TAKES, MINOR, READY, HOME, LEAST = range(6)
 LAB, ATTENDED, CHANGE_S, CHANGE_MINOR, LOADED, POWER, SKILL = range(7)
 BED_X, BED_Y, GAP, BEGIN, OPEN, OPEN_TO = range(7, 13)
 # labs
-POWER_MAX, NAMED, ROW, ROW_TO, PERSON, PERSON_TO = range(6)
+POWER_MAX, NAMED, ROW, ROW_TO, PERSON, PERSON_TO, LAT, LON = range(8)
 # people
 SKILLS, SHIFT, SHIFT_TO = range(3)
 # items
@@ -711,6 +711,24 @@ def hang_up(f: Facts, s: State, head: int, who: int) -> None:
     items[head, CHANGED] = int(carries >= 0 and carries != items[head, CARRIES])
     if who >= 0:
         _hand(s, head, who)
+
+
+@compiled
+def rehang(f: Facts, s: State) -> None:
+    """Put all cards anew into the rows that they name, and to the people."""
+    items, jobs = s.items, len(f.jobs)
+    s.first[:], s.hand[:], s.groups[:, MANY] = -1, -1, 0
+    for item in range(len(items)):
+        on, who = items[item, ON], items[item, WHO]
+        if on < 0:
+            continue
+        if item < jobs and f.jobs[item, GROUP] >= 0:
+            s.groups[f.jobs[item, GROUP], AT] = f.machines[on, LAB]
+            s.groups[f.jobs[item, GROUP], MANY] += 1
+        if items[item, HEAD] == item:
+            _hang(s, item, on, _behind(s, on, items[item, START]))
+            if who >= 0:
+                _hand(s, item, who)
 
 
 @compiled

@@ -21,6 +21,7 @@ from scheduling.distance import travel_s
 from scheduling.plan import Assignment, Plan, left_out_minor
 from scheduling.problem import Job, Load, Machine, Problem, fixed_span
 from scheduling.routing import able, labs_kept_to, made_at, ready_s
+from scheduling.sequencing import without
 
 _ALWAYS: Final = ((0, board.FOR_EVER),)
 
@@ -232,9 +233,10 @@ def _labs(problem: Problem, machines: Sequence[Machine]) -> Ints:
         most = -1 if lab.power_max_w is None else lab.power_max_w
         named = int(lab.operators is not None)
         many = owned[lab.id]
-        rows.append((most, named, row, row + many, person, person + len(people)))
+        where = lab.lat_udeg, lab.lon_udeg
+        rows.append((most, named, row, row + many, person, person + len(people), *where))
         row, person = row + many, person + len(people)
-    return _table(rows, 6)
+    return _table(rows, 8)
 
 
 def _machines(
@@ -369,23 +371,28 @@ def _legs(
 def _fixed(
     problem: Problem, machines: dict[str, int], people: dict[str, int], loads: dict[Load, int]
 ) -> Ints:
+    """Rows for `board.state_for`; on a machine none overlaps another, the later begins later."""
     rows: list[tuple[int, int, int, int, int, int]] = []
-    for item in problem.fixed:
+    taken: dict[str, list[tuple[int, int]]] = {}
+    for item in sorted(problem.fixed, key=lambda each: fixed_span(each, problem.now_s)):
         start, end = fixed_span(item, problem.now_s)
-        job = problem.job.get(item.job)
-        who = -1 if item.operator is None else people[item.operator]
+        job, before = problem.job.get(item.job), taken.setdefault(item.machine, [])
         if end > start:
+            start = max(start, *(until for _, until in before), start)
+            end = max(start, end)
+            who = -1 if item.operator is None else people[item.operator]
             load = loads[job.load] if job else -1
             rows.append((start, end, machines[item.machine], who, load, 1))
+            before.append((start, end))
     for machine in problem.machines:
-        spans = ((*span, machines[machine.id], -1, -1, 0) for span in machine.reserved_s)
-        rows.extend(spans)
+        for start, end in without(machine.reserved_s, taken.get(machine.id, ())):
+            rows.append((start, end, machines[machine.id], -1, -1, 0))
     return _table(sorted(rows), 6)
 
 
 def _sorted(cards: Cards) -> Cards:
     """Each job's ways by the least that they can cost, without those that never have room."""
-    facts, fixed = _lenient(cards)
+    facts, fixed = lenient(cards)
     least = board.alone(facts, board.state_for(facts, fixed))
     ways = cards.facts.ways
     ways[:, board.LEAST] = least
@@ -404,7 +411,7 @@ def _many(facts: Facts) -> Ints:
     return facts.jobs[:, board.WAY_TO] - facts.jobs[:, board.WAY]
 
 
-def _lenient(cards: Cards) -> tuple[Facts, Ints]:
+def lenient(cards: Cards) -> tuple[Facts, Ints]:
     """The same without what others may spare a job: changeovers, a beginning, waiting for them."""
     facts, fixed = cards.facts, cards.fixed.copy()
     jobs, ways, machines = facts.jobs.copy(), facts.ways.copy(), facts.machines.copy()
@@ -421,7 +428,7 @@ def _lenient(cards: Cards) -> tuple[Facts, Ints]:
 
 def floors(cards: Cards) -> list[int]:
     """By job a cost below which no plan can make it or leave it out, whatever the others do."""
-    facts, fixed = _lenient(cards)
+    facts, fixed = lenient(cards)
     return _floors(cards, facts, board.state_for(facts, fixed))
 
 

@@ -5,9 +5,8 @@ worse; it knows no clock. Strings of neighbours are taken out as in Christiaens 
 Transportation Science 54, 2020.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from scheduling.board import (
     AFTER,
     AFTER_TO,
+    AT,
     BEFORE,
     BEFORE_TO,
     DUE,
@@ -25,13 +25,18 @@ from scheduling.board import (
     HOW,
     KIN,
     KIN_TO,
+    LAB,
+    LAT,
     LEAST,
+    LON,
     MACHINE,
     MANY,
     MATE,
+    MINOR,
     NEXT,
     ON,
     PREV,
+    ROW,
     SINCE,
     START,
     TAKES,
@@ -45,16 +50,18 @@ from scheduling.board import (
     fit,
     found_for,
     put,
+    rehang,
     take,
     total_minor,
 )
 from scheduling.cells import Floats, Ints
 from scheduling.chains import drawn
-from scheduling.compiled import compiled
+from scheduling.compiled import AtOnce, compiled
 
-_HANDFUL: Final = 200
+_STRETCH: Final = 200
+_GOLDEN: Final = 2.39996
 _FIRST_ROUND: Final = 2_000
-_HOT: Final = 0.5
+_HOT: Final = 0.2
 _COLD: Final = 0.01
 _STRINGS: Final = 3
 _STRING: Final = 6
@@ -63,74 +70,138 @@ _MODES: Final = 5
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to mend: at most so many turns, until told to stop or the total is at the floor."""
+    """How long to mend: at most so many turns, until told to stop or the total is at the floor.
+
+    `workers`: how many work at the board, each on a side of its own; `at_once`: runs them, as the
+    `map` of a pool of threads does. The board depends on the first of the two only.
+    """
 
     turns: int
     seed: int
     should_stop: Callable[[], bool]
     floor: int
+    workers: int = 1
+    at_once: AtOnce = map
 
 
 def insert_all(f: Facts, s: State, order: Iterable[int], pins: Mapping[int, int]) -> None:
     """Each job of the order where it adds least; on its pinned machine, if there is room."""
-    dice, found = dice_for(0), found_for()
+    dice, found, everywhere = dice_for(0), found_for(), np.ones(len(f.machines), np.int64)
     for job in order:
-        insert(f, s, job, pins.get(job, -1), dice, found)
+        insert(f, s, job, pins.get(job, -1), everywhere, dice, found)
 
 
-def mended(f: Facts, s: State, patience: Patience, workers: int) -> State:
-    """The best of as many boards as there are workers, each with a seed of its own."""
-    if workers == 1 or patience.turns == 0:
-        return _mended(f, s, patience)
-    seeds = (replace(patience, seed=patience.seed + at) for at in range(workers))
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda each: _mended(f, s, each), seeds))
-    return min(found, key=lambda each: total_minor(f, each))
-
-
-def _mended(f: Facts, s: State, patience: Patience) -> State:
+def mended(f: Facts, s: State, patience: Patience) -> State:
     """In rounds that cool down, each twice as long as the one before, from the best so far."""
-    desk = Desk(f, copied(s), patience.seed)
-    length, turn, step = _FIRST_ROUND, 0, _scale(f)
-
-    def over() -> bool:
-        spent = turn >= patience.turns or desk.least <= patience.floor
-        return spent or patience.should_stop()
-
-    while not over():
-        desk.back_to_best()
-        for begun in range(0, length, _HANDFUL):
-            if over():
+    desk = _Desk(f, copied(s), patience)
+    length, step = _FIRST_ROUND, _scale(f)
+    while not desk.is_over():
+        _restore(desk.s, desk.best)
+        for begun in range(0, length, _STRETCH):
+            if desk.is_over():
                 break
-            many = min(_HANDFUL, patience.turns - turn)
-            parts = (begun + np.arange(many)) / length
-            desk.turns(step * _HOT * (_COLD / _HOT) ** parts)
-            turn += many
+            parts = (begun + np.arange(min(_STRETCH, patience.turns - desk.turned))) / length
+            desk.stretch(step * _HOT * (_COLD / _HOT) ** parts)
         length *= 2
-    desk.back_to_best()
-    insert_left_out(f, desk.s, desk.dice)
-    return desk.s
+    everywhere = np.ones(len(f.machines), np.int64)
+    insert_left_out(f, desk.best, everywhere, dice_for(patience.seed))
+    return desk.best
 
 
-class Desk:
+class _Desk:
     """The board being mended, as it stands and as it was best."""
+
+    def __init__(self, f: Facts, s: State, patience: Patience) -> None:
+        self.f, self.s, self.patience = f, s, patience
+        self.best, self.least, self.turned, self.stretches = copied(s), total_minor(f, s), 0, 0
+        seeds = range(patience.seed, patience.seed + patience.workers)
+        self.hands = [_Hand(f, s, seed) for seed in seeds]
+
+    def is_over(self) -> bool:
+        spent = self.turned >= self.patience.turns or self.least <= self.patience.floor
+        return spent or self.patience.should_stop()
+
+    def stretch(self, patience: Floats) -> None:
+        """Some turns by each worker on its side, then the sides are joined."""
+        side = _sides(self.f, self.s, len(self.hands), self.stretches)
+        owner = _owners(self.f, self.s, side, len(self.hands))
+
+        def turned(each: tuple[int, _Hand]) -> State:
+            at, hand = each
+            mine = (side == at).astype(np.int64), (owner == at).astype(np.int64)
+            return hand.turned(self.f, self.s, mine, patience)
+
+        boards = list(self.patience.at_once(turned, enumerate(self.hands)))
+        if len(boards) == 1:
+            _restore(self.s, boards[0])
+        else:
+            _join(self.f, self.s, [board.items for board in boards], owner)
+        self.turned += len(patience)
+        self.stretches += 1
+        value = total_minor(self.f, self.s)
+        if value < self.least:
+            self.least = value
+            _restore(self.best, self.s)
+
+
+class _Hand:
+    """What one worker needs."""
 
     def __init__(self, f: Facts, s: State, seed: int) -> None:
         jobs = len(f.jobs)
-        self.f, self.s, self.dice = f, s, dice_for(seed)
-        self.best, self.kept = copied(s), copied(s)
-        self.least = total_minor(f, s)
+        self.board, self.kept, self.dice = copied(s), copied(s), dice_for(seed)
         self.gone, self.key = np.zeros(jobs, np.int64), np.zeros(2 * jobs + 64, np.int64)
 
-    def turns(self, patience: Floats) -> None:
-        value = total_minor(self.f, self.s)
-        self.least = _turns(
-            self.f, self.s, (self.kept, self.best), self.dice, self.gone, self.key, patience,
-            (value, self.least),
-        )  # fmt: skip
+    def turned(self, f: Facts, s: State, mine: tuple[Ints, Ints], patience: Floats) -> State:
+        _restore(self.board, s)
+        _turns(f, self.board, self.kept, mine, self.dice, self.gone, self.key, patience)
+        return self.board
 
-    def back_to_best(self) -> None:
-        _restore(self.s, self.best)
+
+def _sides(f: Facts, s: State, workers: int, stretch: int) -> Ints:
+    """By machine: whose side it is on. The city is cut across its labs, each time otherwise."""
+    if workers == 1:
+        return np.zeros(len(f.machines), np.int64)
+    angle = stretch * _GOLDEN
+    north, east = f.labs[:, LAT], f.labs[:, LON] * np.cos(np.radians(f.labs[:, LAT].mean() / 1e6))
+    across = north * np.cos(angle) + east * np.sin(angle)
+    on = s.items[: len(f.jobs), ON]
+    busy = 1 + np.bincount(f.machines[on[on >= 0], LAB], minlength=len(f.labs))
+    order = np.argsort(across, kind="stable")
+    before = np.cumsum(busy[order]) - busy[order]
+    side = np.zeros(len(f.labs), np.int64)
+    side[order] = before * workers // busy.sum()
+    return side[f.machines[:, LAB]]
+
+
+@compiled
+def _owners(f: Facts, s: State, side: Ints, workers: int) -> Ints:
+    """By job: who may touch it; -1: nobody. One that is left out goes to where its like are."""
+    items, jobs = s.items, f.jobs
+    owner = np.zeros(len(jobs), np.int64)
+    for job in range(len(jobs)):
+        if items[job, ON] >= 0:
+            owner[job] = side[items[job, ON]]
+            continue
+        group = jobs[job, GROUP]
+        owner[job] = (group if group >= 0 else job) % workers
+        if group >= 0 and s.groups[group, MANY] > 0:
+            owner[job] = side[f.labs[s.groups[group, AT], ROW]]
+        bound = group >= 0
+        for at in range(jobs[job, BEFORE], jobs[job, BEFORE_TO]):
+            on = items[f.links[at], ON]
+            if on >= 0 and side[on] != owner[job]:
+                owner[job] = -1 if bound else side[on]
+            bound = bound or on >= 0
+    return owner
+
+
+def _join(f: Facts, s: State, boards: Sequence[Ints], owner: Ints) -> None:
+    """Each job as whoever owns it has it."""
+    jobs = len(f.jobs)
+    for at, items in enumerate(boards):
+        s.items[:jobs][owner == at] = items[:jobs][owner == at]
+    rehang(f, s)
 
 
 def dice_for(seed: int) -> Ints:
@@ -143,7 +214,7 @@ def _scale(f: Facts) -> float:
     two = first + 1 < f.jobs[:, WAY_TO]
     if not two.any():
         return 1.0
-    minor = f.ways[:, 2]
+    minor = f.ways[:, MINOR]
     return float(np.abs(minor[first[two] + 1] - minor[first[two]]).mean()) + 1.0
 
 
@@ -156,32 +227,33 @@ def _restore(to: State, source: State) -> None:
 
 
 @compiled
-def insert(f: Facts, s: State, job: int, pin: int, dice: Ints, found: Ints) -> bool:
+def insert(f: Facts, s: State, job: int, pin: int, mine: Ints, dice: Ints, found: Ints) -> bool:
     """Put the job where it adds least, if that is less than leaving it out costs.
 
-    `pin`: the machine to take if it has room, or -1. The first of those that are kept together goes
-    where most of them can be made, mostly.
+    `pin`: the machine to take if it has room, or -1; `mine`: which machines may be taken. The first
+    of those that are kept together goes where most of them can be made, mostly.
     """
     group, way = f.jobs[job, GROUP], -1
     if pin >= 0:
-        way = _best_way(f, s, job, pin, False, found)
+        way = _best_way(f, s, job, pin, False, mine, found)
     if way < 0 and group >= 0 and s.groups[group, MANY] == 0 and drawn(dice, 8) > 0:
-        way = _best_way(f, s, job, -1, True, found)
+        way = _best_way(f, s, job, -1, True, mine, found)
     if way < 0:
-        way = _best_way(f, s, job, -1, False, found)
+        way = _best_way(f, s, job, -1, False, mine, found)
     if way >= 0:
         put(f, s, job, way, found)
     return way >= 0
 
 
 @compiled
-def _best_way(f: Facts, s: State, job: int, pin: int, home: bool, found: Ints) -> int:
+def _best_way(f: Facts, s: State, job: int, pin: int, home: bool, mine: Ints, found: Ints) -> int:
     """The way that adds least, and less than leaving out; -1: none. `found`: where it fits."""
-    chosen, limit, best = -1, f.jobs[job, VALUE], found_for()
+    ways, chosen, limit, best = f.ways, -1, f.jobs[job, VALUE], found_for()
     for way in range(f.jobs[job, WAY], f.jobs[job, WAY_TO]):
-        if f.ways[way, LEAST] >= limit:
+        if ways[way, LEAST] >= limit:
             break
-        if (pin >= 0 and f.ways[way, MACHINE] != pin) or (home and not f.ways[way, HOME]):
+        machine = ways[way, MACHINE]
+        if (pin >= 0 and machine != pin) or (home and not ways[way, HOME]) or not mine[machine]:
             continue
         minor = fit(f, s, job, way, limit, found)
         if minor < limit:
@@ -192,19 +264,22 @@ def _best_way(f: Facts, s: State, job: int, pin: int, home: bool, found: Ints) -
 
 
 @compiled
-def insert_left_out(f: Facts, s: State, dice: Ints) -> None:
+def insert_left_out(f: Facts, s: State, mine: Ints, dice: Ints) -> None:
     """Put up whatever still has room."""
     found, again = found_for(), True
     while again:
         again = False
         for job in range(len(f.jobs)):
             if s.items[job, ON] < 0 and _can_follow(f, s, job):
-                again = insert(f, s, job, -1, dice, found) or again
+                again = insert(f, s, job, -1, mine, dice, found) or again
 
 
 @compiled
-def _pull(f: Facts, s: State, job: int, gone: Ints, many: int, stack: Ints) -> int:
-    """Take a job off, what comes after it first, and what cannot stay then; how many are gone."""
+def _pull(f: Facts, s: State, job: int, own: Ints, gone: Ints, many: int, stack: Ints) -> int:
+    """Take a job off, what comes after it first, and what cannot stay then; how many are gone.
+
+    -1: it would have touched somebody else's.
+    """
     items, high = s.items, 1
     stack[0] = job
     while high > 0:
@@ -212,6 +287,8 @@ def _pull(f: Facts, s: State, job: int, gone: Ints, many: int, stack: Ints) -> i
         if items[job, ON] < 0:
             high -= 1
             continue
+        if not own[job]:
+            return -1
         for at in range(f.jobs[job, AFTER], f.jobs[job, AFTER_TO]):
             if items[f.links[at], ON] >= 0:
                 follower = f.links[at]
@@ -231,33 +308,56 @@ def _pull(f: Facts, s: State, job: int, gone: Ints, many: int, stack: Ints) -> i
 
 
 @compiled
-def _ruin(f: Facts, s: State, dice: Ints, gone: Ints, stack: Ints) -> int:
-    """Take out strings of neighbours on machines that one job could go to; how many jobs."""
-    items, many = s.items, 0
-    seed = drawn(dice, len(f.jobs))
+def _ruin(f: Facts, s: State, mine: Ints, own: Ints, dice: Ints, gone: Ints, stack: Ints) -> int:
+    """Take out strings of neighbours on machines that one job could go to; how many jobs.
+
+    0 or less: it came to nothing, or upon somebody else's.
+    """
+    items, many, seed = s.items, 0, drawn(dice, len(f.jobs))
+    for _ in range(100):
+        if own[seed]:
+            break
+        seed = drawn(dice, len(f.jobs))
+    if not own[seed]:
+        return 0
     when = items[seed, START] if items[seed, ON] >= 0 else -1
-    gone[0] = seed
     if items[seed, ON] < 0:
-        many = 1
+        gone[0], many = seed, 1
     elif f.jobs[seed, GROUP] >= 0 and drawn(dice, 2) == 0:
         for at in range(f.jobs[seed, KIN], f.jobs[seed, KIN_TO]):
-            many = _pull(f, s, f.links[at], gone, many, stack)
+            many = _pull(f, s, f.links[at], own, gone, many, stack)
+            if many < 0:
+                return many
     ways = f.jobs[seed, WAY_TO] - f.jobs[seed, WAY]
     for string in range(1 + drawn(dice, _STRINGS) if ways else 0):
         way = f.jobs[seed, WAY] + drawn(dice, min(ways, 8))
         machine = f.ways[way, MACHINE]
         if string == 0 and items[seed, ON] >= 0:
             machine = items[seed, ON]
-        item = int(_near(s, machine, when, dice))
-        for _ in range(1 + drawn(dice, _STRING)):
-            while item >= 0 and items[item, HOW] < 0:
-                item = int(items[item, NEXT])
-            if item < 0:
-                break
-            after = int(items[item, NEXT] if items[item, MATE] < 0 else items[item, MATE])
-            many = _pull(f, s, item, gone, many, stack)
-            stays = after >= 0 and items[after, ON] == machine
-            item = after if stays else int(s.first[machine])
+        if mine[machine]:
+            many = _pull_string(f, s, machine, when, own, dice, gone, many, stack)
+            if many < 0:
+                return many
+    return many
+
+
+@compiled
+def _pull_string(  # noqa: PLR0913, PLR0917 - where, whose, and what for
+    f: Facts, s: State, machine: int, when: int, own: Ints, dice: Ints, gone: Ints, many: int,
+    stack: Ints,
+) -> int:  # fmt: skip
+    items, item = s.items, int(_near(s, machine, when, dice))
+    for _ in range(1 + drawn(dice, _STRING)):
+        while item >= 0 and items[item, HOW] < 0:
+            item = int(items[item, NEXT])
+        if item < 0:
+            break
+        after = int(items[item, NEXT] if items[item, MATE] < 0 else items[item, MATE])
+        many = _pull(f, s, item, own, gone, many, stack)
+        if many < 0:
+            break
+        stays = after >= 0 and items[after, ON] == machine
+        item = after if stays else int(s.first[machine])
     return many
 
 
@@ -282,7 +382,7 @@ def _near(s: State, machine: int, when: int, dice: Ints) -> int:
 
 
 @compiled
-def _recreate(f: Facts, s: State, dice: Ints, gone: Ints, many: int, key: Ints) -> None:
+def _recreate(f: Facts, s: State, mine: Ints, dice: Ints, gone: Ints, many: int, key: Ints) -> None:
     """Put back, in some order, what is gone; what comes after others when they are there."""
     mode = drawn(dice, _MODES)
     for at in range(many):
@@ -302,7 +402,7 @@ def _recreate(f: Facts, s: State, dice: Ints, gone: Ints, many: int, key: Ints) 
             if s.items[job, ON] < 0 and key[at] < FOR_EVER and _can_follow(f, s, job):
                 key[at] = FOR_EVER  # tried
                 again = True
-                insert(f, s, job, -1, dice, found)
+                insert(f, s, job, -1, mine, dice, found)
 
 
 @compiled
@@ -330,16 +430,20 @@ def _key(f: Facts, s: State, job: int, mode: int, dice: Ints) -> int:
 
 @compiled
 def _turns(  # noqa: PLR0913, PLR0917 - what a turn needs, made once
-    f: Facts, s: State, as_it_was: tuple[State, State], dice: Ints, gone: Ints, key: Ints,
-    patience: Floats, values: tuple[int, int],
-) -> int:  # fmt: skip
+    f: Facts, s: State, kept: State, mine: tuple[Ints, Ints], dice: Ints, gone: Ints, key: Ints,
+    patience: Floats,
+) -> None:  # fmt: skip
     """Ruin and recreate, once for each patience: how much dearer it may be and stay."""
-    kept, best = as_it_was
-    value, least = values
+    machines, own = mine
+    value = total_minor(f, s)
     _restore(kept, s)
     for at in range(len(patience)):
-        many = _ruin(f, s, dice, gone, key)
-        _recreate(f, s, dice, gone, many, key)
+        many = _ruin(f, s, machines, own, dice, gone, key)
+        if many <= 0:
+            if many < 0:
+                _restore(s, kept)
+            continue
+        _recreate(f, s, machines, dice, gone, many, key)
         for place in range(many):
             if s.items[gone[place], ON] >= 0:
                 close_up(f, s, s.items[gone[place], ON])
@@ -350,12 +454,8 @@ def _turns(  # noqa: PLR0913, PLR0917 - what a turn needs, made once
         if now <= value + patience[at] * _forbearance(dice):
             value = now
             _restore(kept, s)
-            if value < least:
-                least = value
-                _restore(best, s)
         else:
             _restore(s, kept)
-    return least
 
 
 @compiled

@@ -64,6 +64,19 @@ def overlap(spans: Spans, others: Spans) -> Spans:
     return tuple(sorted(both))
 
 
+def without(spans: Spans, taken: Iterable[tuple[int, int]]) -> Spans:
+    """What is left of spans where others lie."""
+    left = list(spans)
+    for begin, end in taken:
+        left = [
+            piece
+            for start, until in left
+            for piece in ((start, min(until, begin)), (max(start, end), until))
+            if piece[0] < piece[1]
+        ]
+    return tuple(left)
+
+
 def united(ranges: Iterable[Spans]) -> Spans:
     """Inclusive ranges of moments made one where they meet, in order of time."""
     made: list[tuple[int, int]] = []

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from scheduling.board import MINOR, TAKES, State, total_minor
+from scheduling.board import MINOR, TAKES, Facts, State, total_minor
 from scheduling.cards import Cards, floors, followed, lay_out
+from scheduling.compiled import AtOnce
 from scheduling.exact import SearchLimits, search
+from scheduling.hours import tolled
 from scheduling.mend import Patience, insert_all, mended
 from scheduling.plan import Plan, Status, Unplaced, left_out_minor, objective_minor
 from scheduling.problem import DURATION_MAX_S, MONEY_MAX_MINOR, Job, Problem
@@ -35,7 +37,8 @@ class Limits:
     guard that CP-SAT keeps by its own clock: a search that reaches it may end differently next
     time. `should_stop` is asked between handfuls and slices of the search, so some seconds may
     pass. `exact_jobs`: with more open jobs than this CP-SAT is not asked. `reach`: how many of each
-    job's machines it may choose from. `workers`: threads that each mend with a seed of their own.
+    job's machines it may choose from. `workers`: CP-SAT's, and how many mend at once where the plan
+    is large; `at_once` runs these, as the `map` of a pool of threads does.
     """
 
     seconds: float = 2.0
@@ -43,6 +46,7 @@ class Limits:
     seed: int = 0
     should_stop: Callable[[], bool] = never
     workers: int = 1
+    at_once: AtOnce = map
     exact_jobs: int = 60
     reach: int = 12
 
@@ -68,13 +72,13 @@ def solve(problem: Problem, limits: Limits | None = None) -> Plan:
     limits = limits or Limits()
     cards = lay_out(problem)
     floor = sum(floors(cards))
-    s = _construct(cards)
-    jobs = len(cards.jobs)
-    small = jobs <= limits.exact_jobs
-    turns = min(_SMALL_TURNS, limits.turns) if small else limits.turns
-    s = mended(
-        cards.facts, s, Patience(turns, limits.seed, limits.should_stop, floor), limits.workers
+    s = _construct(cards, limits)
+    small = len(cards.jobs) <= limits.exact_jobs
+    turns, workers = (
+        (min(_SMALL_TURNS, limits.turns), 1) if small else (limits.turns, limits.workers)
     )
+    patience = Patience(turns, limits.seed, limits.should_stop, floor, workers, limits.at_once)
+    s = mended(cards.facts, s, patience)
     found = _Found(s, floor, "greedy", 0.0)
     plan = _plan(cards, found)
     if plan.status == "optimal" or not _worth_exact(cards, limits):
@@ -91,17 +95,20 @@ class _Found:
     solver_s: float
 
 
-def _construct(cards: Cards) -> State:
-    """The best of insertion in some orders: the urgent, the short, the choosy first."""
-    facts = cards.facts
-    best, least = cards.empty(), None
-    for key in (_urgency, _shortness, _choosiness):
-        order = sorted((job.id for job in cards.jobs), key=lambda job, key=key: key(cards, job))
-        s = _redrawn(cards, order, {})
-        minor = total_minor(facts, s)
-        if least is None or minor < least:
-            best, least = s, minor
-    return best
+def _construct(cards: Cards, limits: Limits) -> State:
+    """The best of insertion in some orders: the urgent, the short, the choosy first.
+
+    Of many jobs the urgent first again, each where it costs least with its hours at their price.
+    """
+    boards = [_inserted(cards, cards.facts, key) for key in (_urgency, _shortness, _choosiness)]
+    if len(cards.jobs) > limits.exact_jobs:
+        boards.append(_inserted(cards, tolled(cards), _urgency))
+    return min(boards, key=lambda s: total_minor(cards.facts, s))
+
+
+def _inserted(cards: Cards, facts: Facts, key: Callable[[Cards, str], tuple[int, int]]) -> State:
+    order = sorted((job.id for job in cards.jobs), key=lambda job: key(cards, job))
+    return _redrawn(cards, facts, order, {})
 
 
 def _urgency(cards: Cards, job_id: str) -> tuple[int, int]:
@@ -122,12 +129,11 @@ def _choosiness(cards: Cards, job_id: str) -> tuple[int, int]:
     return (-abs(minor[1] - minor[0]) if len(minor) == 2 else -MONEY_MAX_MINOR, 0)
 
 
-def _redrawn(cards: Cards, order: Iterable[str], pins: Mapping[str, str]) -> State:
+def _redrawn(cards: Cards, facts: Facts, order: Iterable[str], pins: Mapping[str, str]) -> State:
     s = cards.empty()
     wanted = {cards.number[job]: cards.machine_number[machine] for job, machine in pins.items()}
-    insert_all(
-        cards.facts, s, [cards.number[job] for job in followed(cards.problem, order)], wanted
-    )
+    jobs = (cards.number[job] for job in followed(cards.problem, order))
+    insert_all(facts, s, jobs, wanted)
     return s
 
 
@@ -140,7 +146,7 @@ def _worth_exact(cards: Cards, limits: Limits) -> bool:
 
 def _exact(cards: Cards, found: _Found, limits: Limits) -> _Found:
     def redraw(order: Sequence[str], pins: Mapping[str, str]) -> State:
-        return _redrawn(cards, order, pins)
+        return _redrawn(cards, cards.facts, order, pins)
 
     effort = SearchLimits(
         limits.reach, limits.seconds, limits.wall_seconds, limits.seed, limits.workers,

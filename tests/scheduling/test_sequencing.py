@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduling.problem import Spans
-from scheduling.sequencing import Need, longest_s, overlap, start_ranges, united
+from scheduling.sequencing import Need, longest_s, overlap, start_ranges, united, without
 
 
 @st.composite
@@ -41,6 +41,15 @@ def test_an_overlap_is_what_lies_in_both(spans: Spans, others: Spans) -> None:
     found = overlap(spans, others)
     assert {s for a, b in found for s in range(a, b)} == both
     assert list(found) == sorted(found)
+
+
+@given(spans(), spans())
+def test_what_is_left_is_all_that_is_not_taken(spans: Spans, taken: Spans) -> None:
+    left = {s for s in range(50) if any(a <= s < b for a, b in spans)}
+    left -= {s for s in range(50) if any(a <= s < b for a, b in taken)}
+    found = without(spans, taken)
+    assert {s for a, b in found for s in range(a, b)} == left
+    assert sum(b - a for a, b in found) == len(left)
 
 
 @given(st.lists(spans(), max_size=3))
