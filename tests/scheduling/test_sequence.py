@@ -229,6 +229,11 @@ def test_a_queue_that_contradicts_itself_is_none(changes: dict[str, Any], why: s
         _queue(**changes)
 
 
+def _waiting(**changes: Any) -> Waiting:
+    plain: dict[str, Any] = {"id": "a", "family": "r", "duration_s": 5}
+    return Waiting(**{**plain, **changes})
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
@@ -241,4 +246,4 @@ def test_a_queue_that_contradicts_itself_is_none(changes: dict[str, Any], why: s
 )
 def test_a_job_that_contradicts_itself_is_none(changes: dict[str, Any], why: str):
     with pytest.raises(QueueError, match=why):
-        Waiting(**{"id": "a", "family": "r", "duration_s": 5, **changes})
+        _waiting(**changes)
