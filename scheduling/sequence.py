@@ -20,8 +20,8 @@ from scheduling.subsets import GaveUpError, best_turns
 from scheduling.turns import NEVER, Tables, anneal, tables_of, walk
 
 EXACT: Final = 12
-_TRIED: Final = 20
-_MOST_TRIED: Final = 100_000
+_TRIED: Final = 18
+_MOST_TRIED: Final = 50_000
 _MOST: Final = 10**7
 _HANDFUL: Final = 2_000
 _FIRST_ROUND: Final = 100_000
@@ -41,15 +41,17 @@ class Effort:
 def best_order(queue: Queue, effort: Effort) -> Order:
     """The best order found, always one that can be kept; proved where there are few jobs.
 
-    Up to `EXACT` jobs it ends by itself when that is proved, as it does for some with a few more.
+    Up to `EXACT` jobs it ends by itself when that is proved. With a few more it tries that, too,
+    where the effort goes beyond the first rounds.
     """
     x = tables_of(queue)
-    search = _Search(x, effort)
-    few = len(queue.jobs) <= EXACT
-    search.go_on(_HANDFUL if few else 2 * _FIRST_ROUND)
-    if len(queue.jobs) <= _TRIED:
+    search, jobs = _Search(x, effort), len(queue.jobs)
+    enough = _HANDFUL if jobs <= EXACT else 2 * _FIRST_ROUND
+    search.go_on(enough)
+    if jobs <= EXACT or (jobs <= _TRIED and search.moved >= enough):
+        most = _MOST if jobs <= EXACT else _MOST_TRIED
         try:
-            better = best_turns(x, search.least, effort.should_stop, _MOST if few else _MOST_TRIED)
+            better = best_turns(x, search.least, effort.should_stop, most)
         except GaveUpError:
             pass
         else:

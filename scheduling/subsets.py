@@ -80,12 +80,12 @@ def _next(x: Tables, ways: _Ways, below: int, should_stop: Callable[[], bool]) -
             here.made | 1 << job, np.full_like(ends, x.family[job]), cost, ends, places,
             np.full_like(ends, job),
         )  # fmt: skip
-        more = more.at((ends < NEVER) & (cost < below))
-        grown.append(more.at(more.cost + _rest(x, more) < below))
-    return _Ways(
+        grown.append(more.at((ends < NEVER) & (cost < below)))
+    all_ = _Ways(
         *(np.concatenate([getattr(more, name) for more in grown])
           for name in ("made", "family", "cost", "end", "parent", "job"))
     )  # fmt: skip
+    return all_.at(all_.cost + _rest(x, all_) < below)
 
 
 def _rest(x: Tables, ways: _Ways) -> Ints:
