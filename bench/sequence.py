@@ -101,6 +101,11 @@ def _at_hand(asked: argparse.Namespace) -> list[Peer]:
     return found
 
 
+def _proved(answer: Answer) -> bool:
+    """Whether it says so, and of what the judge counted."""
+    return answer["status"] == "optimal" and answer["claimed"] == answer["cost"]
+
+
 HEAD: Final = (
     f"{'jobs':>4} {'seeds':>5}  {'who':18}{'cost':>12}{'ours better':>13}{'orders':>8}"
     f"{'proved':>8}{'cpu s':>8}{'wall s':>8}"
@@ -119,7 +124,7 @@ def rows(told: list[dict[str, Any]]) -> Iterator[str]:
         yield (
             f"{told[0]['jobs']:>4} {len(told):>5}  {name:18}{cost:>12}"
             f"{f'{mean(better):.2f} %' if better else '':>13}{len(some):>8}"
-            f"{sum(each['status'] == 'optimal' for each in all_):>8}"
+            f"{sum(map(_proved, all_)):>8}"
             f"{mean(each.get('cpu_seconds', 0) for each in all_):>8.1f}"
             f"{mean(each.get('wall_seconds', 0) for each in all_):>8.1f}"
         )

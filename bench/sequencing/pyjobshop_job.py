@@ -13,12 +13,12 @@ from typing import Any
 def model_of(told: dict[str, Any]) -> Any:  # noqa: ANN401 - its types are not here
     """Tardiness, flow time and set-up times, each with its weight: the very costs of the queue.
 
-    What is loaded now is a task without duration that must start at once.
+    What is loaded now is a task without duration that must start as soon as the machine is open.
     """
     shop: Any = importlib.import_module("pyjobshop")
     model = shop.Model()
     machine = model.add_machine(breaks=[tuple(each) for each in told["closed"]])
-    loaded = model.add_task(latest_start=0)
+    loaded = model.add_task(latest_start=told["open"][0][0] if told["open"] else 0)
     model.add_mode(loaded, machine, 0)
     tasks: list[Any] = []
     for each in told["jobs"]:
