@@ -37,6 +37,8 @@ def tolled(cards: Cards) -> Facts:
     Made for insertion: whoever comes first no longer takes what others need more.
     """
     facts = cards.facts
+    if not len(facts.ways):
+        return facts
     cells = _cells(cards, facts, _ends_s(cards), _GUIDING, middle=True)
     cells = replace(cells, capacity=(cells.capacity * _USED).astype(np.int64))
     toll = capacity_prices(cells, _SWEEPS).toll
@@ -69,6 +71,7 @@ def _cells(cards: Cards, facts: Facts, ends_s: Ints, most: int, *, middle: bool)
     at = jobs[:, board.WAY][:, None] + np.arange(wide)
     there = np.arange(wide) < many[:, None]
     at = np.where(there, at, 0)
+    ways = ways if len(ways) else np.zeros((1, ways.shape[1]), np.int64)
     begins_s = np.r_[facts.whole[board.NOW], ends_s[:-1]]
     end_s = (ways[at, board.READY] + ways[at, board.TAKES])[:, :, None]
     fits = there[:, :, None] & (end_s <= ends_s)

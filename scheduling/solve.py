@@ -73,18 +73,17 @@ def solve(problem: Problem, limits: Limits | None = None) -> Plan:
     cards = lay_out(problem)
     floor = sum(floors(cards))
     s = _construct(cards, limits)
-    small = len(cards.jobs) <= limits.exact_jobs
-    turns, workers = (
-        (min(_SMALL_TURNS, limits.turns), 1) if small else (limits.turns, limits.workers)
-    )
+    exact = _worth_exact(cards, limits)
+    turns = min(_SMALL_TURNS, limits.turns) if exact else limits.turns
+    workers = limits.workers if len(cards.jobs) > limits.exact_jobs else 1
     patience = Patience(turns, limits.seed, limits.should_stop, floor, workers, limits.at_once)
     s = mended(cards.facts, s, patience)
     found = _Found(s, floor, "greedy", 0.0)
     plan = _plan(cards, found)
-    if plan.status == "optimal" or not _worth_exact(cards, limits):
+    if plan.status == "optimal" or not exact or limits.should_stop():
         return checked(problem, plan)
-    exact = _plan(cards, _exact(cards, found, limits))
-    return checked(problem, plan if verify(problem, exact) else exact)
+    proved = _plan(cards, _exact(cards, found, limits))
+    return checked(problem, plan if verify(problem, proved) else proved)
 
 
 @dataclass(frozen=True)
