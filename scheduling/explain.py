@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from scheduling import board
 from scheduling.cards import board_of
+from scheduling.cells import Ints
 from scheduling.cost import leg_minor
 from scheduling.distance import job_distance_m, travel_s
 from scheduling.plan import NO_PLAN, PRICE_LINES, Assignment, Line, Plan, left_out_minor
 from scheduling.problem import Job, Problem
-from scheduling.quote import Opening, board_without, not_chosen, openings
+from scheduling.quote import Opening, board_without, not_chosen, openings, spots
 from scheduling.routing import candidates
 from scheduling.words import amount, listed, span, way
 
@@ -63,9 +64,18 @@ def runner_up(problem: Problem, plan: Plan, job_id: str) -> Comparison | None:
     Machines on which the move would delay no other job come first. Raises NotInPlan.
     """
     spot, job = _spot(plan, job_id), _job(problem, job_id)
-    others = [each for each in openings(problem, job, plan) if each.machine.id != spot.machine]
-    compared = [_compare(problem, plan, job, spot, other) for other in others]
-    return min(compared, key=_rank, default=None)
+    there = spots(problem, job, plan)
+    others = [each for each in there.found if there.machine(each[0]).id != spot.machine]
+    if not others:
+        return None
+    legs = {lab.id: _onward(problem, plan, job, lab.id).minor for lab in problem.labs}
+
+    def rank(each: tuple[int, Ints]) -> tuple[bool, int, str]:
+        machine, found = there.machine(each[0]), each[1]
+        late = bool(_late_followers(problem, plan, job, machine.lab, int(found[board.UNTIL])))
+        return late, int(found[board.COST]) + legs[machine.lab], machine.id
+
+    return _compare(problem, plan, job, spot, there.opening(job, *min(others, key=rank)))
 
 
 def _rank(compared: Comparison) -> tuple[bool, int, str]:
@@ -130,11 +140,17 @@ def _followers(problem: Problem, plan: Plan, job: Job) -> list[Assignment]:
 
 def _delays(problem: Problem, plan: Plan, job: Job, other: Opening) -> tuple[str, ...]:
     misplaced = board_without(problem, job, plan).misplaced if job.id in plan.by_job else ()
-    return misplaced + tuple(
+    return misplaced + _late_followers(problem, plan, job, other.machine.lab, other.end_s)
+
+
+def _late_followers(
+    problem: Problem, plan: Plan, job: Job, lab: str, end_s: int
+) -> tuple[str, ...]:
+    """Who could not start as planned if the job were done then, at that lab."""
+    return tuple(
         spot.job
         for spot in _followers(problem, plan, job)
-        if spot.start_s
-        < other.end_s + travel_s(problem, other.machine.lab, problem.machine[spot.machine].lab)
+        if spot.start_s < end_s + travel_s(problem, lab, problem.machine[spot.machine].lab)
     )
 
 

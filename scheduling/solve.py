@@ -50,6 +50,14 @@ class Limits:
     exact_jobs: int = 60
     reach: int = 12
 
+    def __post_init__(self) -> None:
+        if not self.seconds >= 0 or not self.wall_seconds >= 0:
+            raise ValueError(f"{self.seconds} and {self.wall_seconds} s: give no less than nothing")
+        if self.workers < 1 or self.reach < 1 or self.exact_jobs < 0:
+            raise ValueError(
+                "give at least one worker and a reach of one, and no negative exact_jobs"
+            )
+
     @property
     def turns(self) -> int:
         return int(self.seconds * _TURNS_PER_S)
