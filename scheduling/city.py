@@ -8,7 +8,7 @@ units of one currency (`_minor`); every line of the cost is rounded up to whole 
 
 from dataclasses import dataclass, fields
 from math import sqrt
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -203,7 +203,7 @@ class Lines(NamedTuple):
 
     @property
     def total(self) -> Ints:
-        return np.sum(self, axis=0, dtype=np.int64)
+        return np.stack(self).sum(axis=0)
 
 
 def lines(city: City, job: Ints, machine: Ints, bucket: Ints) -> Lines:
@@ -228,7 +228,7 @@ def seconds_on(city: City, job: Ints, machine: Ints) -> Ints:
 
 
 def _up(numbers: Ints, divisor: int | Ints) -> Ints:
-    return np.asarray(-(-numbers // divisor))
+    return cast("Ints", -(-numbers // divisor))
 
 
 def on_the_globe(lat_udeg: Ints, lon_udeg: Ints) -> Floats:

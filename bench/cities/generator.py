@@ -43,6 +43,7 @@ PLACES: Final = {
     "sao-paulo": (-23.551, -46.633),
     "suva": (-18.142, 178.442),
     "tokyo": (35.690, 139.692),
+    "waiyevo": (-16.790, -179.990),
     "wellington": (-41.289, 174.777),
 }
 PROCESSES: Final = (FDM, MILL, LASER)
