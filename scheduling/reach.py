@@ -28,6 +28,7 @@ NEAR: Final = 24
 _TILE_KM: Final = 1.5
 _TABLE: Final = 5_000_000
 _FUZZ: Final = 1e-9
+_ROUNDING: Final = 1e-3
 
 
 class Map(NamedTuple):
@@ -221,87 +222,146 @@ def ways_to(reach: Reach, machine: Ints) -> Ways:
 # ---- the best under prices
 
 
-def cheapest(reach: Reach, price: Floats, keep: int = NEAR) -> tuple[Ways, float]:
+def cheapest(
+    reach: Reach, price: Floats, keep: int = NEAR, known: Ways | None = None
+) -> tuple[Ways, float]:
     """Of all machines and buckets of the city, what costs a job least, prices included, in order;
     and what the prices prove: no plan of this city costs less.
 
     `price`: machines × buckets, for a second of hours until the end of that bucket, none below 0.
+    `known`: ways of the same city; the better they are, the fewer others have to be looked at.
     """
     shape = (len(reach.wishes.work_s), keep)
     ways = Ways(*(np.full(shape, fill, np.int64) for fill in (-1, 0, 0, 0)))
     best = np.zeros(shape[0])
-    _cheapest(reach.map, reach.shelf, reach.wishes, _tolls(reach, price), ways, best)
+    tolls = _tolls(reach, price)
+    limit = np.full(shape[0], np.inf)
+    if known is not None and known.machine.shape[1] >= keep:
+        _limits(known, _toll(price), np.zeros(keep), limit)
+    _cheapest(reach.map, reach.shelf, reach.wishes, tolls, ways, limit, best)
     paid_back = float((price * reach.city.machines.hours_s).sum())
     bound = float(np.minimum(best, reach.wishes.value).sum()) - paid_back
     return ways, bound
 
 
 class Tolls(NamedTuple):
-    """What a second of a machine is worth, and floors under what work and set-up cost."""
+    """What a second of a machine is worth, and floors under what a second of work costs there."""
 
     toll: Floats
     """Machines × buckets: of a second by the end of that bucket."""
     per_work_s: Floats
-    lab_per_work_s: Floats
-    lab_setup: Ints
-    least_per_work_s: Floats
-    least_setup: Ints
+    """The same with the machine's rate, for a second of work at a pace of 1000."""
+    at_lab: Floats
+    """(process, lab) × material × bucket: the least of its machines."""
+    anywhere: Floats
+    """process × material × bucket"""
+    setup_at_lab: Floats
+    setup_anywhere: Floats
     late_minor: Ints
     per_km: Ints
     """Transport in minor units, CO2 in thousandths of them."""
 
 
+def _toll(price: Floats) -> Floats:
+    """What a second by the end of each bucket is worth: it is one of all later ones, too."""
+    return np.ascontiguousarray(np.cumsum(price[:, ::-1], axis=1)[:, ::-1])
+
+
 def _tolls(reach: Reach, price: Floats) -> Tolls:
     shelf, tariff, ends_s = reach.shelf, reach.city.tariff, reach.city.ends_s
-    toll = np.cumsum(price[:, ::-1], axis=1)[:, ::-1][shelf.machine]
-    per_s = (shelf.rate / 3600 + toll.min(axis=1, initial=np.inf)) * 1000 / shelf.pace
-    labs = len(reach.map.labs)
-    place = np.repeat(np.arange(len(shelf.first) - 1), np.diff(shelf.first))
-    lab_per_s = np.full(len(shelf.first) - 1, np.inf)
-    lab_setup = np.full(len(shelf.first) - 1, 10**12)
-    np.minimum.at(lab_per_s, place, per_s)
-    np.minimum.at(lab_setup, place, shelf.setup)
+    toll = _toll(price)[shelf.machine]
+    per_work_s = (shelf.rate[:, None] / 3600 + toll) * (1000 / shelf.pace[:, None])
+    by_material = np.where(shelf.takes[:, :, None], per_work_s[:, None, :], np.inf)
+    at_lab = _least_by_place(shelf.first, by_material)
+    setup_at_lab = _least_by_place(shelf.first, shelf.setup.astype(np.float64))
+    processes, labs = len(reach.city.processes), len(reach.map.labs)
     late_s = np.maximum(0, ends_s[None, :] - ends_s[:, None])
     return Tolls(
-        np.ascontiguousarray(toll), per_s, lab_per_s, lab_setup,
-        lab_per_s.reshape(-1, labs).min(axis=1), lab_setup.reshape(-1, labs).min(axis=1),
+        toll,
+        per_work_s,
+        at_lab,
+        at_lab.reshape(processes, labs, *at_lab.shape[1:]).min(axis=1),
+        setup_at_lab,
+        setup_at_lab.reshape(processes, labs).min(axis=1),
         -(-late_s * tariff.lateness_minor_per_h // 3600),
         np.array([tariff.transport_minor_per_km, tariff.co2_g_per_km * tariff.co2_minor_per_kg]),
-    )  # fmt: skip
+    )
+
+
+def _least_by_place(first: Ints, of_machines: Floats) -> Floats:
+    """Where a process has no machine at a lab: infinite."""
+    least = np.full((len(first) - 1, *of_machines.shape[1:]), np.inf)
+    some = np.flatnonzero(np.diff(first))
+    if len(some):
+        least[some] = np.minimum.reduceat(of_machines, first[some], axis=0)
+    return least
 
 
 @compiled
-def _cheapest(m: Map, s: Shelf, a: Wishes, t: Tolls, ways: Ways, best: Floats) -> None:
+def _limits(known: Ways, toll: Floats, least: Floats, limit: Floats) -> None:
+    """As many ways as `least` is long are known to cost no more than this."""
+    keep = len(least)
+    for j in range(len(limit)):
+        least[:] = np.inf
+        for p in range(known.machine.shape[1]):
+            i = known.machine[j, p]
+            if i < 0:
+                continue
+            value = known.cost[j, p] + toll[i, known.bucket[j, p]] * known.seconds[j, p]
+            at = keep
+            while at > 0 and value < least[at - 1]:
+                if at < keep:
+                    least[at] = least[at - 1]
+                at -= 1
+            if at < keep:
+                least[at] = value
+        limit[j] = least[keep - 1]
+
+
+@compiled
+def _cheapest(
+    m: Map, s: Shelf, a: Wishes, t: Tolls, ways: Ways, limit: Floats, best: Floats
+) -> None:
     found, bucket, cost, weight = ways
     wanted, labs, tiles, order, least = m.wanted, m.labs, m.tile, m.nearest, m.least
     machine, first, takes, box_um, held_um = s.machine, s.first, s.takes, s.box_um, s.tolerance_um
     pace, rate, setup, hours_s = s.pace, s.rate, s.setup, s.hours_s
-    toll, per_work_s, late_minor = t.toll, t.per_work_s, t.late_minor
-    lab_per_work_s, lab_setup = t.lab_per_work_s, t.lab_setup
+    toll, per_work_s, late_minor, at_lab = t.toll, t.per_work_s, t.late_minor, t.at_lab
+    setup_at_lab = t.setup_at_lab
     keep, buckets, count = found.shape[1], hours_s.shape[1], len(labs)
+    last = buckets - 1
     km_minor, km_co2 = t.per_km[0], t.per_km[1]
     per_way = EARTH_RADIUS_M * (km_minor / 1e3 + km_co2 / 1e6)
     values = np.zeros(keep)
     for j in range(len(found)):
         tile, material, work_s, due, many = tiles[j], a.material[j], a.work_s[j], a.due[j], 0
-        process, bought, worst = a.process[j], a.material_minor[j], np.inf
-        floor = bought + t.least_setup[process] + t.least_per_work_s[process] * work_s
+        process, worst = a.process[j], limit[j]
+        late = 1.0 * late_minor[due, min(due + 1, last)]
+        bought = a.material_minor[j] - _ROUNDING
+        anywhere = t.anywhere[process, material]
+        floor = min(anywhere[due] * work_s, late + anywhere[last] * work_s)
+        floor += bought + t.setup_anywhere[process]
         for k in range(count):
-            if floor + per_way * least[tile, k] - 1e-3 > worst:
+            least_way = per_way * least[tile, k]
+            if floor + least_way > worst:
                 break
             lab = order[tile, k]
             place = process * count + lab
-            if first[place] == first[place + 1]:
-                continue
-            here = bought + lab_setup[place] + lab_per_work_s[place] * work_s - 1e-3
-            if here + per_way * least[tile, k] > worst:
+            here = min(
+                at_lab[place, material, due] * work_s, late + at_lab[place, material, last] * work_s
+            )
+            here += bought + setup_at_lab[place]
+            if here + least_way > worst or here == np.inf:
                 continue
             metres = metres_of(square_of(wanted, j, labs, lab))
             way = -(-metres * km_minor // 1000) - (-metres * km_co2 // 1_000_000)
             if here + way > worst:
                 continue
             for q in range(first[place], first[place + 1]):
-                if bought + way + setup[q] + per_work_s[q] * work_s - 1e-3 > worst or not (
+                seconds_minor = min(
+                    per_work_s[q, due] * work_s, late + per_work_s[q, last] * work_s
+                )
+                if bought + way + setup[q] + seconds_minor > worst or not (
                     takes[q, material]
                     and a.size_um[j, 0] <= box_um[q, 0]
                     and a.size_um[j, 1] <= box_um[q, 1]
@@ -310,12 +370,14 @@ def _cheapest(m: Map, s: Shelf, a: Wishes, t: Tolls, ways: Ways, best: Floats) -
                 ):
                     continue
                 seconds = -(-work_s * 1000 // pace[q])
-                paid = bought + way + setup[q] - (-rate[q] * seconds // 3600)
+                paid = a.material_minor[j] + way + setup[q] - (-rate[q] * seconds // 3600)
                 for b in range(due, buckets):
                     if seconds > hours_s[q, b]:
                         continue
                     minor = paid + late_minor[due, b]
                     value = minor + toll[q, b] * seconds
+                    if value > worst:
+                        continue
                     at = min(keep, many)
                     while at > 0 and (
                         value < values[at - 1]
@@ -343,8 +405,7 @@ def _cheapest(m: Map, s: Shelf, a: Wishes, t: Tolls, ways: Ways, best: Floats) -
 def joined(held: Ways, more: Ways, price: Floats) -> Ways:
     """`held`, with `more` where they are new: in free places, then in those of the dearest."""
     ways = Ways(*(table.copy() for table in held))
-    toll = np.ascontiguousarray(np.cumsum(price[:, ::-1], axis=1)[:, ::-1])
-    _join(ways, more, toll)
+    _join(ways, more, _toll(price))
     return ways
 
 
