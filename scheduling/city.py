@@ -222,6 +222,21 @@ def lines(city: City, job: Ints, machine: Ints, bucket: Ints) -> Lines:
     )
 
 
+class Choice(NamedTuple):
+    """Of each job the machine and the bucket by whose end it is done there; -1 twice: left out."""
+
+    machine: Ints
+    bucket: Ints
+
+
+def cost_of(city: City, choice: Choice) -> Ints:
+    """Job for job; what leaving out costs where it is left out."""
+    placed = np.flatnonzero(choice.machine >= 0)
+    cost = city.jobs.value_minor.copy()
+    cost[placed] = lines(city, placed, choice.machine[placed], choice.bucket[placed]).total
+    return cost
+
+
 def seconds_on(city: City, job: Ints, machine: Ints) -> Ints:
     """How long the machine is at each job."""
     return _up(city.jobs.work_s[job] * 1000, city.machines.pace_permille[machine])

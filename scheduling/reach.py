@@ -6,7 +6,8 @@ a farther one.
 """
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from scheduling.city import (
     seconds_on,
     square_of,
 )
-from scheduling.compiled import compiled
+from scheduling.compiled import AtOnce, compiled
 
 STEPS: Final = ("process", "material", "size", "tolerance", "hours")
 NEAR: Final = 24
@@ -77,6 +78,9 @@ class Ways(NamedTuple):
     bucket: Ints
     cost: Ints
     seconds: Ints
+
+
+_Columns = TypeVar("_Columns", Wishes, Ways)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,25 +227,41 @@ def ways_to(reach: Reach, machine: Ints) -> Ways:
 
 
 def cheapest(
-    reach: Reach, price: Floats, keep: int = NEAR, known: Ways | None = None
+    reach: Reach,
+    price: Floats,
+    keep: int = NEAR,
+    known: Ways | None = None,
+    workers: int = 1,
+    at_once: AtOnce = map,
 ) -> tuple[Ways, float]:
     """Of all machines and buckets of the city, what costs a job least, prices included, in order;
     and what the prices prove: no plan of this city costs less.
 
     `price`: machines × buckets, for a second of hours until the end of that bucket, none below 0.
     `known`: ways of the same city; the better they are, the fewer others have to be looked at.
+    The work is done in as many parts as there are `workers`, each by a call of `at_once`.
     """
-    shape = (len(reach.wishes.work_s), keep)
-    ways = Ways(*(np.full(shape, fill, np.int64) for fill in (-1, 0, 0, 0)))
-    best = np.zeros(shape[0])
-    tolls = _tolls(reach, price)
-    limit = np.full(shape[0], np.inf)
-    if known is not None and known.machine.shape[1] >= keep:
-        _limits(known, _toll(price), np.zeros(keep), limit)
-    _cheapest(reach.map, reach.shelf, reach.wishes, tolls, ways, limit, best)
+    jobs, tolls, toll = len(reach.wishes.work_s), _tolls(reach, price), _toll(price)
+    ways = Ways(*(np.full((jobs, keep), fill, np.int64) for fill in (-1, 0, 0, 0)))
+    best, limit = np.zeros(jobs), np.full(jobs, np.inf)
+
+    def search(part: slice) -> None:
+        if known is not None and known.machine.shape[1] >= keep:
+            _limits(_part(known, part), toll, np.zeros(keep), limit[part])
+        where, wishes = reach.map, _part(reach.wishes, part)
+        here = where._replace(wanted=where.wanted[part], tile=where.tile[part])
+        _cheapest(here, reach.shelf, wishes, tolls, _part(ways, part), limit[part], best[part])
+
+    ends = [jobs * part // workers for part in range(workers + 1)]
+    for _ in at_once(search, [slice(*pair) for pair in pairwise(ends)]):
+        pass
     paid_back = float((price * reach.city.machines.hours_s).sum())
     bound = float(np.minimum(best, reach.wishes.value).sum()) - paid_back
     return ways, bound
+
+
+def _part(columns: _Columns, jobs: slice) -> _Columns:
+    return type(columns)(*(column[jobs] for column in columns))
 
 
 class Tolls(NamedTuple):

@@ -23,6 +23,18 @@ _AT_ONCE: Final = 400_000
 _HALF: Final = 1e-6  # metres so near a half may be rounded either way
 Table = NDArray[Any]
 
+_COLUMNS: Final = {
+    "labs": ("lat_udeg", "lon_udeg"),
+    "machines": (
+        "lab", "process", "envelope_um", "tolerance_um", "rate_minor_per_h", "setup_minor",
+        "pace_permille", "hours_s",
+    ),
+    "jobs": (
+        "lat_udeg", "lon_udeg", "process", "material", "size_um", "tolerance_um", "work_s", "due",
+        "material_minor", "value_minor",
+    ),
+}  # fmt: skip
+
 
 class BadFile(ValueError):
     """Not a city or a plan at all; the message says what is missing."""
@@ -68,10 +80,9 @@ class Made:
             self.ends_s = np.array(city["bucket_ends_s"], np.int64)
             self.tariff: dict[str, int] = city["tariff"]
             self.labs, self.machines, self.jobs = (
-                {name: np.array(column, np.int64) for name, column in city[part].items()
-                 if name != "materials"}
-                for part in ("labs", "machines", "jobs")
-            )  # fmt: skip
+                {name: np.array(city[part][name], np.int64) for name in names}
+                for part, names in _COLUMNS.items()
+            )
             taken: list[list[int]] = city["machines"]["materials"]
             self.takes = np.zeros((len(taken), len(city["materials"])), np.bool_)
             for i, materials in enumerate(taken):

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.cities.peers import Plan
 from scheduling.cells import Floats, Ints
-from scheduling.city import City
+from scheduling.city import Choice, City
 
 
 def dumped(city: City) -> dict[str, Any]:
@@ -25,11 +24,11 @@ def dumped(city: City) -> dict[str, Any]:
     }
 
 
-def planned(plan: Plan, cost: int, bound: float, price: Floats) -> dict[str, Any]:
+def planned(choice: Choice, cost: int, bound: float, price: Floats) -> dict[str, Any]:
     return {
         "format": "cosmolocal-plan-1",
-        "machine": _or_none(plan.machine),
-        "bucket": _or_none(plan.bucket),
+        "machine": _or_none(choice.machine),
+        "bucket": _or_none(choice.bucket),
         "cost_minor": cost,
         "bound_minor": bound,
         "price_minor_per_s": price.tolist(),

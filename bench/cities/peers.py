@@ -4,26 +4,19 @@ It promises the peers every machine of the city, on time where there is room on 
 back on what it gave away.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from scheduling.cells import Ints
-from scheduling.city import City, lines, metres_of, square_of
+from scheduling.city import Choice, metres_of, square_of
 from scheduling.compiled import compiled
 from scheduling.reach import Map, Reach, Shelf, Wishes
 
 PEERS: Final = ("nearest", "cheapest")
 
 
-class Plan(NamedTuple):
-    """Of each job the machine and the bucket by whose end it is done, or -1 twice."""
-
-    machine: Ints
-    bucket: Ints
-
-
-def plan_of(peer: str, reach: Reach) -> Plan:
+def choice_of(peer: str, reach: Reach) -> Choice:
     """Late only where nobody has room on time ("nearest") or where that is cheaper ("cheapest")."""
     jobs, tariff, ends_s = len(reach.wishes.due), reach.city.tariff, reach.city.ends_s
     late_s = np.maximum(0, ends_s[None, :] - ends_s[:, None])
@@ -31,25 +24,17 @@ def plan_of(peer: str, reach: Reach) -> Plan:
     per_km = np.array(
         [tariff.transport_minor_per_km, tariff.co2_g_per_km * tariff.co2_minor_per_kg]
     )
-    plan = Plan(np.full(jobs, -1, np.int64), np.full(jobs, -1, np.int64))
+    choice = Choice(np.full(jobs, -1, np.int64), np.full(jobs, -1, np.int64))
     room = reach.shelf.hours_s.copy()
     _serve(
-        reach.map, reach.shelf, reach.wishes, room, (late_minor, per_km), peer == "cheapest", plan
+        reach.map, reach.shelf, reach.wishes, room, (late_minor, per_km), peer == "cheapest", choice
     )
-    return plan
-
-
-def cost_of(city: City, plan: Plan) -> Ints:
-    """Job for job; what leaving out costs where it is left out."""
-    placed = np.flatnonzero(plan.machine >= 0)
-    cost = city.jobs.value_minor.copy()
-    cost[placed] = lines(city, placed, plan.machine[placed], plan.bucket[placed]).total
-    return cost
+    return choice
 
 
 @compiled
 def _serve(
-    m: Map, s: Shelf, a: Wishes, room: Ints, minor: tuple[Ints, Ints], by_cost: bool, plan: Plan
+    m: Map, s: Shelf, a: Wishes, room: Ints, minor: tuple[Ints, Ints], by_cost: bool, choice: Choice
 ) -> None:
     """`room`: what may still be put into each machine by the end of each bucket."""
     late_minor, per_km = minor
@@ -96,7 +81,7 @@ def _serve(
                 if value < best:
                     best, where, when, seconds = value, q, b, takes_s
         if where >= 0:
-            plan.machine[j], plan.bucket[j] = s.machine[where], when
+            choice.machine[j], choice.bucket[j] = s.machine[where], when
             _fill(room, where, when, seconds)
 
 
