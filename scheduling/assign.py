@@ -1,11 +1,12 @@
 """From cells to an assignment: prices first, then regret, then chains of moves and kicks.
 
-It promises the same answer to the same seed, compiled or not, and one that more time never makes
-worse; it knows no clock, and asks `should_stop` between handfuls of work.
+It promises the same answer to the same seed, compiled or not, in threads or not, and one that more
+time never makes worse; it knows no clock, and asks `should_stop` between handfuls of work.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Final
 
 import numpy as np
@@ -19,31 +20,40 @@ from scheduling.chains import (
     beam_for,
     descend,
     desk_for,
-    enqueue,
+    enqueue_all,
     kicks,
-    seat,
+    seat_all,
     seats_for,
     value_of,
 )
+from scheduling.compiled import AtOnce
+from scheduling.districts import District, districts
 from scheduling.prices import Prices, capacity_prices
+from scheduling.regret import sit_by_regret
 
 DEPTH: Final = 8
 WIDTH: Final = 12
-_STARTS_AT_ONCE: Final = 5_000
-_HANDFUL: Final = 500
-_TRIES: Final = 12
+OUT: Final = 5
+_STARTS_AT_ONCE: Final = 2_000
+_HANDFUL: Final = 200
 _FIRST_ROUND: Final = 5_000
 _HOT: Final = 0.2
 _COLD: Final = 0.02
+_JOBS_OF_A_DISTRICT: Final = 5_000
 
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """`bin`: of each job, -1 = left out. `cost`: with those. `bound`: no assignment costs less."""
+    """`bin` and `row`: of each job, -1 = left out. `cost`: with those. `bound`: none costs less.
+
+    `price`: bins × rows, the prices that prove the bound.
+    """
 
     bin: Ints
+    row: Ints
     cost: int
     bound: float
+    price: Floats
     kicks: int
 
     @property
@@ -53,160 +63,160 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Effort:
-    """`kicks`: at most so many; `keep`: cells looked at of each job, the best by their prices."""
+    """`kicks`: at most so many; `keep`: cells looked at of each job, the best by their prices.
+
+    `workers`: in how many parts the work is done; `at_once`: runs the parts, as the `map` of a pool
+    of threads does. The answer depends on the first of the two only.
+    """
 
     should_stop: Callable[[], bool]
     seed: int = 0
     kicks: int = 10**12
     keep: int = 12
+    workers: int = 1
+    at_once: AtOnce = map
 
 
 def assign(cells: Cells, effort: Effort, prices: Prices | None = None) -> Assignment:
     """The best assignment found; always one that keeps every capacity."""
     if not (cells.bins >= 0).any():
-        cost = int(cells.unplaced.sum())
-        return Assignment(np.full(cells.jobs, -1, np.int64), cost, float(cost), 0)
-    prices = prices or capacity_prices(cells)
-    ranked, work = _work(cells, prices)
-    first = seats_for(work)
-    _sit_by_regret(work, first)
-    keep, ways = effort.keep, cells.bins.shape[1]
-    while True:
-        search = _Search(ranked, work, _few(first.slot, min(keep, ways)), first.slot, effort)
-        if search.all_sit() or keep >= ways or effort.should_stop():
-            return search.found(prices.bound)
-        keep *= 2
+        cost, none = int(cells.unplaced.sum()), np.full(cells.jobs, -1, np.int64)
+        return Assignment(none, none, cost, float(cost), np.zeros(cells.capacity.shape), 0)
+    if prices is None:
+        prices = capacity_prices(cells, workers=effort.workers, at_once=effort.at_once)
+    order, work = ranked(cells, prices)
+    rounds = _Rounds(work, effort)
+    rounds.run()
+    return _answer(cells, order, rounds, prices)
+
+
+class _Rounds:
+    """Districts are cut, searched and joined, round by round, from the best so far."""
+
+    def __init__(self, work: Work, effort: Effort) -> None:
+        self.work, self.effort, self.kicked = work, effort, 0
+        self.keep, self.scale = min(effort.keep, work.bins.shape[1]), _scale(work)
+        self.halvings = max(0, int(np.ceil(np.log2(len(work.bins) / _JOBS_OF_A_DISTRICT))))
+        self.slots = sit_by_regret(work)
+
+    def run(self) -> None:
+        length, number = 0, 0
+        while True:
+            self._round(length, number)
+            self._fetch_in()
+            if self.kicked >= self.effort.kicks or self.effort.should_stop():
+                return
+            length = max(_FIRST_ROUND, 2 * length)
+            number += 1
+
+    def _round(self, length: int, number: int) -> None:
+        """Each district by itself, with as many kicks as its share of the jobs."""
+        seed = self.effort.seed + 7919 * number
+        left = min(length, self.effort.kicks - self.kicked)
+        parts = districts(self.work, self.slots, self.halvings, self.keep, seed)
+
+        def searched(task: tuple[District, int, int]) -> tuple[Ints, int]:
+            part, *kicks_of_it = task
+            return _Search(part, self.effort, seed, self.scale).cooled(*kicks_of_it)
+
+        tasks = list(zip(parts, _shares(parts, length), _shares(parts, left), strict=True))
+        for part, (slot, kicked) in zip(parts, self.effort.at_once(searched, tasks), strict=True):
+            there = np.take_along_axis(part.via, np.maximum(slot, 0)[:, None], axis=1)[:, 0]
+            self.slots[part.jobs] = np.where(slot >= 0, there, -1)
+            self.kicked += kicked
+
+    def _fetch_in(self) -> None:
+        """Who was left out looks at all cells, over all borders; if in vain, all look at more."""
+        out = wanted(self.work, self.slots)
+        if not len(out):
+            return
+        [whole] = districts(self.work, self.slots, 0, self.work.bins.shape[1], 0)
+        search = _Search(whole, self.effort, self.effort.seed, self.scale)
+        search.descend(out)
+        self.slots = search.seats.slot.copy()
+        if len(wanted(self.work, self.slots)):
+            self.keep = min(2 * self.keep, self.work.bins.shape[1])
 
 
 class _Search:
-    """From a first assignment on, by the `few` cells of each job that are worth a look."""
+    """Of one district, from where its jobs sit."""
 
-    def __init__(self, ranked: Cells, all_: Work, few: Ints, first: Ints, effort: Effort) -> None:
-        self.cells, self.effort = ranked.picked(few), effort
-        excess = np.ascontiguousarray(np.take_along_axis(all_.excess, few, axis=1))
-        self.work = all_._replace(bins=self.cells.bins, excess=excess, weight=self.cells.weight)
+    def __init__(self, part: District, effort: Effort, seed: int, scale: float) -> None:
+        self.work, self.effort, self.scale = part.work, effort, scale
         self.seats: Seats = seats_for(self.work)
         self.beam: Beam = beam_for(self.work, DEPTH, WIDTH)
-        self.desk: Desk = desk_for(self.work, effort.seed)
-        self.kicked, self.scale = 0, _scale(self.work)
-        self.best = np.minimum(first, few.shape[1] - 1)
-        self._back_to_best()
-        self._descend(range(self.cells.jobs))
-        self.best, self.least = self.seats.slot.copy(), value_of(self.work, self.seats)
+        self.desk: Desk = desk_for(self.work, seed, OUT)
+        seat_all(self.work, self.seats, part.slot)
 
-    def all_sit(self) -> bool:
-        """Whether everybody does, after some kicks for those who do not."""
-        for _ in range(_TRIES):
-            if not self._wanted() or self._spent():
-                break
-            self._handful(np.full(_HANDFUL, self.scale * _HOT))
-        return not self._wanted()
-
-    def found(self, bound: float) -> Assignment:
-        """Rounds that cool down, each twice as long as the one before, from the best so far."""
-        length = _FIRST_ROUND
-        while not self._spent():
-            self._back_to_best()
-            for begun in range(0, length, _HANDFUL):
-                if self._spent():
-                    break
-                parts = (begun + np.arange(_HANDFUL)) / length
-                self._handful(self.scale * _HOT * (_COLD / _HOT) ** parts)
-            length *= 2
-        return self._answer(bound)
-
-    def _spent(self) -> bool:
-        return self.kicked >= self.effort.kicks or self.effort.should_stop()
-
-    def _handful(self, patience: Floats) -> None:
-        self._descend(self._wanted())
-        value = value_of(self.work, self.seats)
-        if value < self.least:
-            self.best[:], self.least = self.seats.slot, value
-        span = np.concatenate([[self.least], patience])
-        kicks(self.work, self.seats, self.beam, self.desk, value, self.best, span)
-        self.least = float(span[0])
-        self.kicked += len(patience)
-
-    def _wanted(self) -> list[int]:
-        """Who is left out though a cell costs less, for the kicks to know, too."""
-        out = [int(job) for job in np.flatnonzero(self.seats.slot < 0)]
-        wanted = [job for job in out if self.work.excess[job, 0] < self.work.penalty[job]]
-        self.desk.wanted[: len(wanted)] = wanted
-        self.desk.counts[2] = len(wanted)
-        return wanted
-
-    def _descend(self, jobs: Iterable[int]) -> None:
-        for job in jobs:
-            enqueue(self.desk, job)
+    def descend(self, jobs: Ints) -> None:
+        enqueue_all(self.desk, jobs)
         while self.desk.counts[0] > 0 and not self.effort.should_stop():
             descend(self.work, self.seats, self.beam, self.desk, _STARTS_AT_ONCE)
 
-    def _back_to_best(self) -> None:
-        for job in range(self.cells.jobs):
-            seat(self.work, self.seats, job, -1)
-        for job in range(self.cells.jobs):
-            seat(self.work, self.seats, job, int(self.best[job]))
+    def cooled(self, length: int, most: int) -> tuple[Ints, int]:
+        """The best slots after kicks that cool down, at most so many of `length`; and how many.
 
-    def _answer(self, bound: float) -> Assignment:
-        jobs, few = np.arange(self.cells.jobs), self.cells
-        out = self.best < 0
-        where = np.where(out, -1, few.bins[jobs, self.best])
-        cost = np.where(out, few.unplaced, few.cost[jobs, self.best])
-        return Assignment(where, int(cost.sum()), bound, self.kicked)
+        Where there are none to be, everybody is looked at once.
+        """
+        if length == 0:
+            self.descend(np.arange(len(self.seats.slot)))
+        best, least, kicked = self.seats.slot.copy(), value_of(self.work, self.seats), 0
+        while kicked < most and not self.effort.should_stop():
+            parts = (kicked + np.arange(min(_HANDFUL, most - kicked))) / length
+            span = np.concatenate([[least], self.scale * _HOT * (_COLD / _HOT) ** parts])
+            least = self._handful(best, span)
+            kicked += len(parts)
+        return best, kicked
+
+    def _handful(self, best: Ints, span: Floats) -> float:
+        out = wanted(self.work, self.seats.slot)
+        self.desk.wanted[: len(out)] = out
+        self.desk.counts[2] = len(out)
+        value = value_of(self.work, self.seats)
+        kicks(self.work, self.seats, self.beam, self.desk, value, best, span)
+        return float(span[0])
 
 
-def _work(cells: Cells, prices: Prices) -> tuple[Cells, Work]:
-    """The cells in the order of what each costs above the job's best, prices included."""
-    priced = np.where(cells.bins >= 0, cells.cost + prices.price[cells.bins] * cells.weight, np.inf)
-    order = np.argsort(priced, axis=1, kind="stable")
-    ranked = cells.picked(order)
-    reduced = np.take_along_axis(priced, order, axis=1)
-    least = np.minimum(reduced[:, 0], cells.unplaced)
-    excess = np.where(ranked.bins >= 0, reduced - least[:, None], 0.0)
-    return ranked, Work(
-        ranked.bins,
-        excess,
-        ranked.weight,
-        ranked.capacity,
+def _shares(parts: list[District], kicks_of_all: int) -> list[int]:
+    """By their numbers of jobs, and together no more and no less."""
+    ends = [0, *accumulate(len(part.jobs) for part in parts)]
+    return [kicks_of_all * b // ends[-1] - kicks_of_all * a // ends[-1] for a, b in pairwise(ends)]
+
+
+def wanted(work: Work, slots: Ints) -> Ints:
+    """Who is left out though a cell costs less."""
+    could = (work.bins[:, 0] >= 0) & (work.excess[:, 0] < work.penalty)
+    return np.flatnonzero((slots < 0) & could)
+
+
+def _answer(cells: Cells, order: Ints, rounds: _Rounds, prices: Prices) -> Assignment:
+    jobs, slots = np.arange(cells.jobs), rounds.slots
+    way = order[jobs, slots]
+    out = slots < 0
+    cost = np.where(out, cells.unplaced, cells.cost[jobs, way])
+    return Assignment(
+        np.where(out, -1, cells.bins[jobs, way]),
+        np.where(out, -1, cells.row[jobs, way]),
+        int(cost.sum()),
+        prices.bound,
         prices.price,
-        (cells.unplaced - least).astype(np.float64),
+        rounds.kicked,
     )
 
 
-def _few(slot: Ints, keep: int) -> Ints:
-    """The slots worth a look: the best, and where a job sits now."""
-    slots = np.broadcast_to(np.arange(keep), (len(slot), keep)).copy()
-    slots[:, -1] = np.where(slot >= keep, slot, keep - 1)
-    return slots
-
-
-def _sit_by_regret(work: Work, seats: Seats) -> None:
-    """Whoever loses most where the best cell is taken sits first; looked at anew as bins fill."""
-    while True:
-        left = np.flatnonzero(seats.slot < 0)
-        bins = work.bins[left]
-        room = (work.capacity - seats.load)[bins]
-        open_ = (bins >= 0) & (work.weight[left] <= room)
-        cost = np.where(open_, work.excess[left], work.penalty[left, None])
-        cost = np.minimum(np.sort(cost, axis=1)[:, :2], work.penalty[left, None])
-        could = cost[:, 0] < work.penalty[left]
-        if not could.any():
-            return
-        left, regret = left[could], (cost[:, -1] - cost[:, 0])[could]
-        for at in np.argsort(-regret, kind="stable")[: max(1, len(left) // 30)]:
-            _sit(work, seats, int(left[at]))
-
-
-def _sit(work: Work, seats: Seats, job: int) -> None:
-    """In the best cell with room, unless it costs more than being left out."""
-    for slot in range(work.bins.shape[1]):
-        i = work.bins[job, slot]
-        if i < 0 or work.excess[job, slot] >= work.penalty[job]:
-            return
-        if seats.load[i] + work.weight[job, slot] <= work.capacity[i]:
-            seat(work, seats, job, slot)
-            return
+def ranked(cells: Cells, prices: Prices) -> tuple[Ints, Work]:
+    """The cells in the order of what each costs above the job's best, tolls included."""
+    there, toll = cells.bins >= 0, prices.toll
+    priced = np.where(there, cells.cost + toll[cells.bins, cells.row] * cells.weight, np.inf)
+    order = np.argsort(priced, axis=1, kind="stable")
+    reduced = np.take_along_axis(priced, order, axis=1)
+    least = np.minimum(reduced[:, 0], cells.unplaced)
+    bins, row, weight = (
+        np.take_along_axis(table, order, axis=1) for table in (cells.bins, cells.row, cells.weight)
+    )
+    excess = np.where(bins >= 0, reduced - least[:, None], 0.0)
+    penalty = (cells.unplaced - least).astype(np.float64)
+    return order, Work(bins, row, weight, excess, cells.capacity, prices.price, toll, penalty)
 
 
 def _scale(work: Work) -> float:

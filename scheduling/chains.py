@@ -2,7 +2,8 @@
 
 The loops of `assign`, compiled where numba is installed. What an assignment costs above the bound
 of its prices is a sum of parts that are never negative: what each job's cell costs more than its
-cheapest, prices included (its *excess*), and the price of what is left free in each bin. A chain
+cheapest, tolls included (its *excess*), and the price of what is left free in each bin and row. A
+chain
 that lowers that sum can be begun at a place from which every part of it does so far (Lin &
 Kernighan, Operations Research 21, 1973): only such chains are followed, the best few of each
 length. Where none is left, some jobs are taken out and put back otherwise; what became dearer by
@@ -19,31 +20,48 @@ from numpy.typing import NDArray
 from scheduling.cells import Floats, Ints
 from scheduling.compiled import compiled, inlined
 
-LEVEL: Final = 0
-PLACE: Final = 1
-SLOT: Final = 2
+LEVEL, PLACE, LAST = 0, 1, 2
 _TINY: Final = 1e-9
 _LOG: Final = 4096
+_TRIES: Final = 10
 
 
 class Work(NamedTuple):
-    """What does not change: cells with their excess, sorted by it; bins with price and capacity."""
+    """What does not change: cells with their excess, sorted by it; bins × rows, and what is paid.
+
+    A job's cells come first, then fills, whose bin is -1.
+    """
 
     bins: Ints
-    excess: Floats
+    row: Ints
     weight: Ints
+    excess: Floats
     capacity: Ints
     price: Floats
+    toll: Floats
+    """The prices of a row and of all after it: what a cell in it pays for each unit of weight."""
     penalty: Floats
     """What a job that is left out costs above its cheapest cell."""
 
 
 class Seats(NamedTuple):
-    """The slot of each job, -1 = left out; the bins' loads; each bin's jobs as a linked list."""
+    """Where the jobs sit, and what that leaves of each bin."""
 
     slot: Ints
-    load: Ints
+    """By job, -1 = left out; the next four are then of no meaning."""
+    bin: Ints
+    row: Ints
+    weight: Ints
+    leaves: Floats
+    """By job: what it would save to be left out, but for the penalty."""
+    free: Ints
+    """By bin and row: what is left until the row's end."""
+    room: Ints
+    """The least that is left in the row and in all after it: as much may come into that row."""
+    worth: Floats
+    """By bin: the price of all that is left."""
     first: Ints
+    """By bin: the first job there, -1 = none; each has the next one after it."""
     after: Ints
     before: Ints
 
@@ -72,18 +90,22 @@ class Desk(NamedTuple):
     log_slot: Ints
     wanted: Ints
     """The jobs that were left out when somebody last looked."""
+    tries: Ints
+    """By job: how often it was kicked in for being left out; it becomes ever rarer."""
     counts: Ints
-    """How many are queued, logged and wanted."""
+    """How many are queued, logged and wanted, and how many a kick leaves out."""
     dice: Ints
 
 
 def seats_for(w: Work) -> Seats:
     """Nobody sits anywhere yet."""
     jobs, bins = len(w.bins), len(w.capacity)
-    none = np.full(jobs, -1, dtype=np.int64)
+    none, zero, room = np.full(jobs, -1, np.int64), np.zeros(jobs, np.int64), w.capacity.copy()
+    worth = (w.price * w.capacity).sum(axis=1)
     return Seats(
-        none.copy(), np.zeros(bins, np.int64), np.full(bins, -1, np.int64), none.copy(), none.copy()
-    )
+        none.copy(), zero.copy(), zero.copy(), zero.copy(), np.zeros(jobs),
+        room.copy(), room, worth, np.full(bins, -1, np.int64), none.copy(), none.copy(),
+    )  # fmt: skip
 
 
 def beam_for(w: Work, depth: int, width: int) -> Beam:
@@ -96,13 +118,24 @@ def beam_for(w: Work, depth: int, width: int) -> Beam:
     )  # fmt: skip
 
 
-def desk_for(w: Work, seed: int) -> Desk:
-    jobs = len(w.bins)
-    dice = np.array([seed % 2147483561 + 1, seed * 7919 % 2147483397 + 1], np.int64)
+def desk_for(w: Work, seed: int, out: int) -> Desk:
+    jobs = np.zeros(len(w.bins), np.int64)
+    log, counts = np.zeros(_LOG, np.int64), np.array([0, 0, 0, out], np.int64)
+    queued = np.zeros(len(w.bins), np.bool_)
     return Desk(
-        np.zeros(jobs, np.int64), np.zeros(jobs, np.bool_), np.zeros(_LOG, np.int64),
-        np.zeros(_LOG, np.int64), np.zeros(jobs, np.int64), np.zeros(3, np.int64), dice,
-    )  # fmt: skip
+        jobs.copy(),
+        queued,
+        log.copy(),
+        log.copy(),
+        jobs.copy(),
+        jobs.copy(),
+        counts,
+        dice_for(seed),
+    )
+
+
+def dice_for(seed: int) -> Ints:
+    return np.array([seed % 2147483561 + 1, seed * 7919 % 2147483397 + 1], np.int64)
 
 
 @compiled
@@ -118,35 +151,59 @@ def value_of(w: Work, s: Seats) -> float:
     """What the seats cost above the bound of the prices."""
     value = 0.0
     for j in range(len(w.bins)):
-        value += w.excess[j, s.slot[j]] if s.slot[j] >= 0 else w.penalty[j]
+        slot = s.slot[j]
+        value += w.excess[j, slot] if slot >= 0 else w.penalty[j]
     for i in range(len(w.price)):
-        value += w.price[i] * (w.capacity[i] - s.load[i])
+        value += s.worth[i]
     return value
 
 
 @inlined
 def seat(w: Work, s: Seats, job: int, slot: int) -> None:
     """Take the job from where it is, and to that slot; -1 leaves it out."""
-    old = s.slot[job]
-    if old >= 0:
-        i = w.bins[job, old]
-        s.load[i] -= w.weight[job, old]
-        left, right = s.before[job], s.after[job]
+    first, after, before = s.first, s.after, s.before
+    if s.slot[job] >= 0:
+        i, left, right = s.bin[job], before[job], after[job]
         if left >= 0:
-            s.after[left] = right
+            after[left] = right
         else:
-            s.first[i] = right
+            first[i] = right
         if right >= 0:
-            s.before[right] = left
+            before[right] = left
+        _fill(w, s, i, s.row[job], -s.weight[job])
     s.slot[job] = slot
     if slot >= 0:
-        i = w.bins[job, slot]
-        s.load[i] += w.weight[job, slot]
-        head = s.first[i]
-        s.before[job], s.after[job] = -1, head
+        i, r, heavy = w.bins[job, slot], w.row[job, slot], w.weight[job, slot]
+        s.bin[job], s.row[job], s.weight[job] = i, r, heavy
+        s.leaves[job] = w.toll[i, r] * heavy - w.excess[job, slot]
+        head = first[i]
+        before[job], after[job] = -1, head
         if head >= 0:
-            s.before[head] = job
-        s.first[i] = job
+            before[head] = job
+        first[i] = job
+        _fill(w, s, i, r, heavy)
+
+
+@compiled
+def seat_all(w: Work, s: Seats, slots: Ints) -> None:
+    """Each job to that slot."""
+    for job in range(len(slots)):
+        seat(w, s, job, -1)
+    for job in range(len(slots)):
+        seat(w, s, job, slots[job])
+
+
+@inlined
+def _fill(w: Work, s: Seats, i: int, row: int, heavy: int) -> None:
+    """So much more in a row of a bin, and in all after it."""
+    free, room, worth, least = s.free, s.room, 0.0, np.int64(2**62)
+    for b in range(free.shape[1] - 1, -1, -1):
+        if b >= row:
+            free[i, b] -= heavy
+        least = min(least, free[i, b])
+        room[i, b] = least
+        worth += w.price[i, b] * free[i, b]
+    s.worth[i] = worth
 
 
 @compiled
@@ -156,85 +213,91 @@ def search(w: Work, s: Seats, b: Beam, start: int, limit: float) -> float:
     One loop in one function: a compiled call that is handed all these tables costs more than what
     it does here.
     """
-    bins, excess, weight, capacity, price = w.bins, w.excess, w.weight, w.capacity, w.price
-    slot, load, first, after = s.slot, s.load, s.first, s.after
+    bins, row, weight, excess, toll = w.bins, w.row, w.weight, w.excess, w.toll
+    slot, at_bin, at_row, at_weight, leaves = s.slot, s.bin, s.row, s.weight, s.leaves
+    free, room, worth, first, after = s.free, s.room, s.worth, s.first, s.after
     jobs, slots, parents, scores, count = b.job, b.slot, b.parent, b.score, b.filled
     seen, depth, width, ways = b.seen, len(b.filled) - 1, b.job.shape[1], w.bins.shape[1]
-    home, freed, best, stamp = -1, 0.0, limit, seen[-1]
+    home, freed, best, stamp = np.int64(-1), 0.0, limit, seen[-1]
+    start_slot, start_row, start_weight = slot[start], at_row[start], at_weight[start]
     best_level, best_place, best_slot = -1, -1, -1
     jobs[0, 0], scores[0, 0], count[0] = start, 0.0, 1
-    if slot[start] >= 0:
-        home = bins[start, slot[start]]
-        freed = price[home] * weight[start, slot[start]]
-        scores[0, 0] = -excess[start, slot[start]]
+    if start_slot >= 0:
+        home = at_bin[start]
+        freed = toll[home, start_row] * start_weight
+        scores[0, 0] = -excess[start, start_slot]
     for level in range(depth + 1):
         if level < depth:
             count[level + 1] = 0
+        highest, highest_at = best, -1  # of the next level: whom a better one would replace
         for place in range(count[level]):
             stamp += 1  # the bins of this chain, to which it must not come again
             if home >= 0:
                 seen[home] = stamp
             back = place
             for up in range(level, 0, -1):
-                seen[bins[jobs[up, back], slot[jobs[up, back]]]] = stamp
+                seen[at_bin[jobs[up, back]]] = stamp
                 back = parents[up, back]
             job, so_far = jobs[level, place], scores[level, place]
             for q in range(ways):
                 i = bins[job, q]
                 if i < 0:
-                    continue
-                score, heavy = so_far + excess[job, q], weight[job, q]
+                    break
+                r, heavy, score = row[job, q], weight[job, q], so_far + excess[job, q]
                 if i == home:  # into the place of the job with which the chain began
-                    left = load[home] - weight[start, slot[start]]
-                    then = score + freed - price[i] * heavy
-                    if level > 0 and left + heavy <= capacity[i] and then < best:
+                    then = score + freed - toll[i, r] * heavy
+                    fits = heavy - start_weight <= room[i, r] and (level > 0 or q != start_slot)
+                    if fits and then < best and _is_early(free, i, r, start_row, heavy):
                         best, best_level, best_place, best_slot = then, level, place, q
                     continue
-                room = capacity[i] - load[i]
-                if seen[i] == stamp or score - price[i] * room >= limit:
+                if seen[i] == stamp or score - worth[i] >= best:
                     continue
-                if heavy <= room:  # into what is free
-                    then = score - price[i] * heavy + freed
+                score -= toll[i, r] * heavy
+                if heavy <= room[i, r]:  # into what is free
+                    then = score + freed
                     if then < best:
                         best, best_level, best_place, best_slot = then, level, place, q
                 if level == depth:
                     continue
                 other = first[i]
                 while other >= 0:  # or one of those there makes room, and goes on
-                    gone = weight[other, slot[other]]
-                    if heavy - gone <= room:
-                        then = score - excess[other, slot[other]] + price[i] * (gone - heavy)
-                        if then < limit:
-                            at = _seat_in_beam(scores, count, level + 1, width, then)
-                            if at >= 0:
-                                jobs[level + 1, at], slots[level + 1, at] = other, q
-                                parents[level + 1, at], scores[level + 1, at] = place, then
+                    if heavy - at_weight[other] <= room[i, r]:
+                        then, late = score + leaves[other], int(at_row[other])
+                        if then < highest and (late <= r or _is_early(free, i, r, late, heavy)):
+                            at = count[level + 1]
+                            if at < width:
+                                count[level + 1] += 1
+                            else:
+                                at = highest_at
+                            jobs[level + 1, at], slots[level + 1, at] = other, q
+                            parents[level + 1, at], scores[level + 1, at] = place, then
+                            if count[level + 1] == width:
+                                highest_at = 0
+                                for each in range(1, width):
+                                    if scores[level + 1, each] > scores[level + 1, highest_at]:
+                                        highest_at = each
+                                highest = scores[level + 1, highest_at]
                     other = after[other]
         if best < -_TINY or level == depth or count[level + 1] == 0:
             break
     seen[-1] = stamp
-    b.at[LEVEL], b.at[PLACE], b.at[SLOT] = best_level, best_place, best_slot
+    b.at[LEVEL], b.at[PLACE], b.at[LAST] = best_level, best_place, best_slot
     return best
 
 
-@inlined
-def _seat_in_beam(scores: Floats, count: Ints, level: int, width: int, score: float) -> int:
-    """The place in its level of a chain that is among the best of it; -1: it is not."""
-    at = count[level]
-    if at < width:
-        count[level] += 1
-        return at
-    at = 0
-    for place in range(1, width):
-        if scores[level, place] > scores[level, at]:
-            at = place
-    return at if score < scores[level, at] else -1
+@compiled
+def _is_early(free: Ints, i: int, row: int, late: int, heavy: int) -> bool:
+    """Whether it may come into a row when another leaves a later one: up to that it finds room."""
+    least = heavy
+    for b in range(row, late):
+        least = min(least, free[i, b])
+    return least >= heavy
 
 
 @compiled
 def follow(w: Work, s: Seats, b: Beam, d: Desk) -> None:
     """Carry out the chain that `search` found; who sits where it passed is looked at again."""
-    level, place, q = int(b.at[LEVEL]), int(b.at[PLACE]), int(b.at[SLOT])
+    level, place, q = int(b.at[LEVEL]), int(b.at[PLACE]), int(b.at[LAST])
     while level >= 0:
         job = int(b.job[level, place])
         move(w, s, d, job, q)
@@ -261,6 +324,12 @@ def enqueue(d: Desk, job: int) -> None:
         d.queued[job] = True
         d.queue[d.counts[0]] = job
         d.counts[0] += 1
+
+
+@compiled
+def enqueue_all(d: Desk, jobs: Ints) -> None:
+    for job in jobs:
+        enqueue(d, job)
 
 
 @compiled
@@ -293,22 +362,24 @@ def _next(s: Seats, d: Desk) -> int:
 
 
 @compiled
-def kick(w: Work, s: Seats, d: Desk, out: int) -> float:
+def kick(w: Work, s: Seats, d: Desk) -> float:
     """Leave out some jobs, one after the other from bins that they like, too; what it costs."""
     cost, near = 0.0, min(w.bins.shape[1], 6)
+    job = drawn(d.dice, len(w.bins))
     if d.counts[2] > 0 and drawn(d.dice, 2) == 0:
-        job = d.wanted[drawn(d.dice, d.counts[2])]
-    else:
-        job = drawn(d.dice, len(w.bins))
+        wanted = int(d.wanted[drawn(d.dice, int(d.counts[2]))])
+        if drawn(d.dice, _TRIES + int(d.tries[wanted])) < _TRIES:
+            job = wanted
+            d.tries[wanted] += 1
     enqueue(d, job)
-    i = w.bins[job, s.slot[job] if s.slot[job] >= 0 else drawn(d.dice, near)]
+    slot = s.slot[job]
+    i = w.bins[job, slot if slot >= 0 else drawn(d.dice, near)]
     if i < 0:
         return 0.0
-    for _ in range(out):
+    for _ in range(d.counts[3]):
         job = _anyone(s, d, i)
         if job >= 0:
-            slot = s.slot[job]
-            cost += w.penalty[job] - w.excess[job, slot] + w.price[i] * w.weight[job, slot]
+            cost += w.penalty[job] + s.leaves[job]
             move(w, s, d, job, -1)
             enqueue(d, job)
             q = drawn(d.dice, near)
@@ -352,7 +423,7 @@ def kicks(w: Work, s: Seats, b: Beam, d: Desk, value: float, best: Ints, span: F
             d.counts[0] -= 1
             d.queued[d.queue[d.counts[0]]] = False
         d.counts[1] = 0
-        now = value + kick(w, s, d, 5)
+        now = value + kick(w, s, d)
         now -= descend(w, s, b, d, len(d.log_job))
         dearer = now - value - span[at] * _forbearance(d.dice)
         if d.counts[1] <= len(d.log_job) and dearer > 0.0 and now > least - _TINY:

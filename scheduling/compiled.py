@@ -4,11 +4,14 @@ It promises the same answers either way: what is marked uses whole numbers and p
 mathematics library and no chance but the seed that it is given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Any, Final, TypeVar, cast
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+AtOnce = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""A `map` whose calls may run at once, such as a pool of threads has; `map` itself will do."""
+
 IS_COMPILED: Final = find_spec("numba") is not None
 
 
