@@ -23,7 +23,7 @@ from bench.cities.generator import Asked
 from bench.city import run, warm
 
 SIZES: Final = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
-_KICKS_PER_JOB: Final = 5
+_KICKS_PER_JOB: Final = 1
 _LONGEST_S: Final = 600.0
 WIDTH: Final = 760
 HEIGHT: Final = 520

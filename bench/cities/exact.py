@@ -18,8 +18,8 @@ from scheduling.city import cost_of
 from scheduling.citywide import Hands, cells_of, priced, routed
 from scheduling.reach import cheapest, reach_of
 
-SIZES: Final = ((40, 4, 1), (60, 6, 2), (80, 8, 2), (100, 10, 3))
-_LIMIT_S: Final = 15.0
+SIZES: Final = ((30, 3, 1), (40, 4, 1), (50, 5, 2), (60, 6, 2))
+_LIMIT_S: Final = 30.0
 _KICKS: Final = 20_000
 
 
@@ -81,6 +81,7 @@ def optimum_of(cells: Cells, at_most: int) -> tuple[int, bool]:
         for b, most in enumerate(capacity):
             carried = carried + weighs.get((i, b), [])
             model.add(sum(carried) <= most)
+    model.add(sum(costs) <= at_most)
     model.minimize(sum(costs))
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
