@@ -109,7 +109,8 @@ def _construct(cards: Cards, limits: Limits) -> State:
     """
     boards = [_inserted(cards, cards.facts, key) for key in (_urgency, _shortness, _choosiness)]
     if len(cards.jobs) > limits.exact_jobs:
-        boards.append(_inserted(cards, tolled(cards), _urgency))
+        priced = tolled(cards, limits.workers, limits.at_once)
+        boards.append(_inserted(cards, priced, _urgency))
     return min(boards, key=lambda s: total_minor(cards.facts, s))
 
 
