@@ -459,10 +459,13 @@ def _floors(cards: Cards, lenient: Facts, empty: State) -> list[int]:
     ends: dict[int, int | None] = {}
     found = [0] * len(cards.jobs)
     for job in followed(cards.problem, [each.id for each in cards.jobs]):
-        at = cards.number[job]
+        at, value = cards.number[job], left_out_minor(cards.problem, cards.problem.job[job])
+        if not cards.problem.job[job].after and job not in cards.problem.followers:
+            least = lenient.ways[cards.ways(at).start, board.LEAST] if cards.ways(at) else value
+            found[at] = min(int(least), value)
+            continue
         before = [ends[cards.number[each]] for each in cards.problem.job[job].after
                   if each in cards.number]  # fmt: skip
-        value = int(lenient.jobs[at, board.VALUE])
         ready = max((each for each in before if each is not None), default=0)
         ways = cards.ways(at)
         lenient.ways[ways.start : ways.stop, board.READY] = np.maximum(

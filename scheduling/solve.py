@@ -105,12 +105,11 @@ class _Found:
 def _construct(cards: Cards, limits: Limits) -> State:
     """The best of insertion in some orders: the urgent, the short, the choosy first.
 
-    Of many jobs the urgent first again, each where it costs least with its hours at their price.
+    Of many jobs the urgent first alone, each where it costs least with its hours at their price.
     """
-    boards = [_inserted(cards, cards.facts, key) for key in (_urgency, _shortness, _choosiness)]
     if len(cards.jobs) > limits.exact_jobs:
-        priced = tolled(cards, limits.workers, limits.at_once)
-        boards.append(_inserted(cards, priced, _urgency))
+        return _inserted(cards, tolled(cards, limits.workers, limits.at_once), _urgency)
+    boards = [_inserted(cards, cards.facts, key) for key in (_urgency, _shortness, _choosiness)]
     return min(boards, key=lambda s: total_minor(cards.facts, s))
 
 
