@@ -50,6 +50,7 @@ from scheduling.board import (
     fit,
     found_for,
     put,
+    ready_s,
     rehang,
     take,
     total_minor,
@@ -150,7 +151,7 @@ class _Hand:
     def __init__(self, f: Facts, s: State, seed: int) -> None:
         jobs = len(f.jobs)
         self.board, self.kept, self.dice = copied(s), copied(s), dice_for(seed)
-        self.gone, self.key = np.zeros(jobs, np.int64), np.zeros(2 * jobs + 64, np.int64)
+        self.gone, self.key = np.zeros(jobs, np.int64), _stack_for(jobs)
 
     def turned(self, f: Facts, s: State, mine: tuple[Ints, Ints], patience: Floats) -> State:
         _restore(self.board, s)
@@ -202,6 +203,25 @@ def _join(f: Facts, s: State, boards: Sequence[Ints], owner: Ints) -> None:
     for at, items in enumerate(boards):
         s.items[:jobs][owner == at] = items[:jobs][owner == at]
     rehang(f, s)
+    _settle(f, s)
+
+
+@compiled
+def _stack_for(jobs: int) -> Ints:
+    """Of jobs to be taken off, in which one may stand twice."""
+    return np.zeros(2 * jobs + 64, np.int64)
+
+
+@compiled
+def _settle(f: Facts, s: State) -> None:
+    """Put anew what one side moved forward while the other made what comes before it later."""
+    jobs, everywhere = len(f.jobs), np.ones(len(f.machines), np.int64)
+    own, gone, stack = np.ones(jobs, np.int64), np.zeros(jobs, np.int64), _stack_for(jobs)
+    dice = np.ones(2, np.int64)
+    for job in range(jobs):
+        if s.items[job, ON] >= 0 and s.items[job, START] < ready_s(f, s, job, s.items[job, HOW]):
+            many = _pull(f, s, job, own, gone, 0, stack)
+            _recreate(f, s, everywhere, dice, gone, many, stack)
 
 
 def dice_for(seed: int) -> Ints:

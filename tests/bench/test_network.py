@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -68,3 +69,14 @@ def test_two_workers_give_the_same_plan_at_once_or_one_after_the_other() -> None
         at_once = solve(week, replace(limits, at_once=pool.map))
     assert at_once == solve(replace(week), limits)
     assert not verify(week, at_once)
+
+
+def test_what_two_sides_move_towards_each_other_is_settled() -> None:
+    """Seed 1196 of a stress of 1,200 worlds: one side made a plate longer, the other began the
+    mill that waits for it sooner."""
+    dice = Random(1196)
+    week = made.network(1196, dice.randint(1, 8), dice.randint(3, 30), dice.randint(20, 160))
+    workers = dice.choice((1, 2, 3))
+    plan = solve(week, Limits(seconds=1.0, workers=workers, seed=1196, exact_jobs=10))
+    assert workers > 1
+    assert not verify(week, plan)
