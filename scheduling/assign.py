@@ -50,7 +50,8 @@ class _Manner:
     out: int
 
 
-_DEEP: Final = _Manner(12, 8, 12, 5)
+_DEEP: Final = _Manner(12, 12, 12, 4)
+_FETCHING: Final = _Manner(12, 8, 12, 5)
 _WIDE: Final = _Manner(24, 4, 12, 3)  # where there are rows, or very many jobs
 
 
@@ -144,7 +145,7 @@ class _Rounds:
         if not len(out):
             return
         [whole] = districts(self.work, self.slots, 0, self.work.bins.shape[1], 0)
-        search = _Search(whole, self.effort, self.effort.seed, self.scale, _DEEP)
+        search = _Search(whole, self.effort, self.effort.seed, self.scale, _FETCHING)
         search.place(out)
         self.slots = search.seats.slot.copy()
         if len(wanted(self.work, self.slots)):
