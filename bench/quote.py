@@ -21,7 +21,7 @@ import numpy as np
 
 from bench import at_least_one
 from bench.cities.generator import Asked as AskedCity
-from bench.cities.standing import replanning, standing
+from bench.cities.standing import planned_city, replanning
 from bench.city import warm
 from scheduling.cells import Floats, Ints
 from scheduling.city import EARTH_RADIUS_M, City, Jobs, on_the_globe
@@ -163,7 +163,7 @@ def holding(snapshot: Snapshot, asked: list[Asked]) -> dict[str, Any]:
 
 def measured(asked: AskedCity, seconds: float, count: int) -> dict[str, Any]:
     warm()
-    one = standing(asked, count, seconds)
+    one = planned_city(asked, count, seconds)
     quotes = asked_like(one.coming)
     cpu_s = time.process_time()
     snapshot = snapshot_of(one.city, one.choice, one.priced.price)

@@ -114,16 +114,18 @@ class Standing:
         self._desk: Desk = desk_for(work, self.terms.seed, 0)
         seat_all(work, self._seats, self._home)
 
+    def at(self, jobs: Ints) -> tuple[Ints, Ints]:
+        """The bin and row of each, -1 = left out."""
+        sits = self._home[jobs] >= 0
+        return np.where(sits, self._seats.bin[jobs], -1), np.where(sits, self._seats.row[jobs], -1)
+
     @property
     def bin(self) -> Ints:
-        """Of each job, -1 = left out."""
-        sits = self._home[: self.jobs] >= 0
-        return np.where(sits, self._seats.bin[: self.jobs], -1)
+        return self.at(np.arange(self.jobs))[0]
 
     @property
     def row(self) -> Ints:
-        sits = self._home[: self.jobs] >= 0
-        return np.where(sits, self._seats.row[: self.jobs], -1)
+        return self.at(np.arange(self.jobs))[1]
 
     @property
     def room(self) -> Ints:
@@ -191,15 +193,7 @@ class Standing:
         job = touched[seats.slot[touched] != self._home[touched]]
         moved = int(((self._home[job] >= 0) & ~np.isin(job, wanted)).sum())
         self.cost += self._settle(job)
-        sits = seats.slot[job] >= 0
-        return Mended(
-            job,
-            np.where(sits, seats.bin[job], -1),
-            np.where(sits, seats.row[job], -1),
-            moved,
-            wanted[seats.slot[wanted] < 0],
-            self.cost,
-        )
+        return Mended(job, *self.at(job), moved, wanted[seats.slot[wanted] < 0], self.cost)
 
     def _settle(self, jobs: Ints) -> int:
         """Where they sit now is what they pay for leaving from now on; what that costs more."""

@@ -20,7 +20,7 @@ from scheduling.reach import reach_of
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class Planned:
     """`coming`: jobs that no plan knows yet."""
 
     city: City
@@ -33,7 +33,7 @@ class Standing:
         return int(cost_of(self.city, self.choice).sum())
 
 
-def standing(asked: Asked, coming: int, seconds: float, kicks: int = 10**12) -> Standing:
+def planned_city(asked: Asked, coming: int, seconds: float, kicks: int = 10**12) -> Planned:
     """Searched for so many seconds of wall time after the prices; the last jobs are kept back.
 
     The load is that of the city as planned.
@@ -48,7 +48,7 @@ def standing(asked: Asked, coming: int, seconds: float, kicks: int = 10**12) -> 
         until_s = time.monotonic() + seconds
         effort = Effort(lambda: time.monotonic() >= until_s, asked.seed, kicks, WORKERS, pool.map)
         choice = routed(reach, found, effort)
-    return Standing(city, found, choice, later)
+    return Planned(city, found, choice, later)
 
 
 def _some(jobs: Jobs, part: slice) -> Jobs:
