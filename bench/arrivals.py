@@ -134,7 +134,7 @@ def main() -> int:
     add("--new", type=at_least_one, default=100, metavar="K", help="jobs that come (default 100)")
     add("--seconds", type=at_least_one, default=30, help="of search for the plan (default 30)")
     add("--move-minor", type=int, default=100, help="what moving a job costs (default 100)")
-    add("--looks", type=int, default=200, help="jobs near a change looked at (default 200)")
+    add("--looks", type=int, default=100, help="jobs near a change looked at (default 100)")
     add("--json", action="store_true", help="one JSON object instead of words")
     asked = parser.parse_args()
     if asked.machines < asked.labs:

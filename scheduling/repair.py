@@ -47,7 +47,7 @@ class Terms:
     """
 
     move_cost: int
-    looks: int = 200
+    looks: int = 100
     seed: int = 0
     should_stop: Callable[[], bool] = lambda: False
 

@@ -18,6 +18,7 @@ from scheduling.city import (
     Choice,
     City,
     Jobs,
+    Machines,
     metres_of,
     on_the_globe,
     square_of,
@@ -29,6 +30,7 @@ from scheduling.reach import STEPS, Ways
 
 OFFERS: Final = 3
 _ROUNDING: Final = 1e-3
+_CLASSES_S: Final = (0, *(900 * 2**step for step in range(9)))  # from where jobs are as long
 # what is asked about, a row for each job
 _SHELF, _X, _Y, _Z, _TOLERANCE, _WORK, _DUE, _BOUGHT = range(8)
 # a machine: its envelope, then
@@ -162,7 +164,9 @@ class Tables(NamedTuple):
     """By spot, x, y, z."""
     begin: Ints
     floor: Floats
-    """Spots × rows: no second of work at a pace of 1000 costs less there, its hours included."""
+    """Classes of work × spots × rows: no second of work at a pace of 1000 costs less there, its
+    hours included, of a job that is as long as the class begins; infinite without room.
+    """
     setup: Ints
     """By spot: no machine is set up for less."""
     taker: Ints
@@ -192,9 +196,8 @@ class Snapshot:
     def quote(self, asked: Asked) -> Offers:
         """Raises QuoteError where this city has no such process, material or row."""
         numbers = np.array([self._numbers(asked)], np.int64)
-        place = on_the_globe(np.array([asked.lat_udeg]), np.array([asked.lon_udeg]))
         found = np.empty((1, OFFERS, _FOUND), np.int64)
-        many = _quote(self.tables, self.room, place, numbers, found)
+        many = _quote(self.tables, self.room, _point(asked), numbers, found)
         if many:
             return Offers(tuple(map(_offer, found[0, :many].tolist())))
         left = np.zeros(len(STEPS), np.int64)
@@ -256,11 +259,12 @@ class Snapshot:
 def snapshot_of(city: City, choice: Choice, price: Floats) -> Snapshot:
     """`price`: machines × rows, for a second of hours, as the plan was made by."""
     of_process = np.bincount(city.machines.process, minlength=len(city.processes))
+    room = room_in(city, choice)
     return Snapshot(
-        Tables(*map(_kept, _tables(city, price))),
+        Tables(*map(_kept, _tables(city, price, room))),
         tuple(of_process.tolist()),
         len(city.materials),
-        _kept(room_in(city, choice)),
+        _kept(room),
     )
 
 
@@ -270,7 +274,7 @@ def _kept(table: NDArray[Any]) -> NDArray[Any]:
     return table
 
 
-def _tables(city: City, price: Floats) -> Tables:
+def _tables(city: City, price: Floats, room: Ints) -> Tables:
     machines, tariff, ends_s = city.machines, city.tariff, city.ends_s
     taker, material = (axis.astype(np.int64) for axis in np.nonzero(machines.takes))
     shelf = machines.process[taker] * len(city.materials) + material
@@ -279,8 +283,7 @@ def _tables(city: City, price: Floats) -> Tables:
     taker, shelf, lab = taker[order], shelf[order], lab[order]
     at = np.flatnonzero(np.diff(shelf * len(city.labs.lat_udeg) + lab, prepend=-1))
     toll = tolls(price)
-    rate = machines.rate_minor_per_h[:, None] / 3600
-    per_work_s = (rate + toll) * (1000 / machines.pace_permille[:, None])
+    per_work_s = _per_work_s(machines, toll, room)[:, taker]
     late_s = np.maximum(0, ends_s[None, :] - ends_s[:, None])
     late_minor = np.zeros((len(ends_s) + 1, len(ends_s)), np.int64)
     late_minor[:-1] = -(-late_s * tariff.lateness_minor_per_h // 3600)
@@ -288,7 +291,7 @@ def _tables(city: City, price: Floats) -> Tables:
         np.searchsorted(shelf[at], np.arange(len(city.processes) * len(city.materials) + 1)),
         on_the_globe(city.labs.lat_udeg, city.labs.lon_udeg)[lab[at]],
         np.append(at, len(taker)),
-        _least(per_work_s[taker], at),
+        np.stack([_least(of_class, at) for of_class in per_work_s]),
         _least(machines.setup_minor[taker], at),
         taker,
         np.column_stack(
@@ -301,6 +304,13 @@ def _tables(city: City, price: Floats) -> Tables:
     )  # fmt: skip
 
 
+def _per_work_s(machines: Machines, toll: Floats, room: Ints) -> Floats:
+    """Classes × machines × rows; holds only ever leave less room than there is now."""
+    pace = machines.pace_permille[:, None]
+    minor = (machines.rate_minor_per_h[:, None] / 3600 + toll) * (1000 / pace)
+    return np.stack([np.where(room * pace >= begin * 1000, minor, np.inf) for begin in _CLASSES_S])
+
+
 def _least(of_takers: NDArray[Any], at: Ints) -> NDArray[Any]:
     return np.minimum.reduceat(of_takers, at, axis=0) if len(at) else of_takers[:0]
 
@@ -311,6 +321,13 @@ def _columns(jobs: Jobs, materials: int) -> Ints:
         [shelf, jobs.size_um, jobs.tolerance_um, jobs.work_s, jobs.due,
          jobs.material_minor]
     )  # fmt: skip
+
+
+def _point(asked: Asked) -> Floats:
+    """As `on_the_globe`, of one place and three times as quick."""
+    angles = np.radians(np.array((asked.lat_udeg, asked.lon_udeg)) / 1e6)
+    (flat, east), (up, west) = np.cos(angles).tolist(), np.sin(angles).tolist()
+    return np.array([(flat * east, flat * west, up)])
 
 
 def _offer(found: list[int]) -> Offer:
@@ -339,7 +356,7 @@ def _quote(t: Tables, room: Ints, places: Floats, asked: Ints, found: Ints) -> i
     first, place, begin, floor, setup = t.first, t.place, t.begin, t.floor, t.setup
     taker, machine, toll, late_minor = t.taker, t.machine, t.toll, t.late_minor
     km_minor, km_co2, rows, keep = t.per_km[0], t.per_km[1], room.shape[1], found.shape[1]
-    last, many = rows - 1, 0
+    many = 0
     per_m = km_minor / 1e3 + km_co2 / 1e6
     per_way, values = per_m * EARTH_RADIUS_M, np.empty(keep, np.int64)
     for j in range(len(asked)):
@@ -351,19 +368,23 @@ def _quote(t: Tables, room: Ints, places: Floats, asked: Ints, found: Ints) -> i
         )
         x_um, y_um, z_um, wanted_um = asked[j, _X], asked[j, _Y], asked[j, _Z], asked[j, _TOLERANCE]
         start, many, worst = max(0, due), 0, np.inf
-        late = 1.0 * late_minor[due, min(start + 1, last)]
+        length = 0
+        while length + 1 < len(floor) and _CLASSES_S[length + 1] <= work_s:
+            length += 1
         base = bought - _ROUNDING - 0.5 * per_m  # metres are rounded
         spot = np.arange(int(first[shelf]), int(first[shelf + 1]))
         low = np.empty(len(spot))
         for k in range(len(spot)):
             at = spot[k]
-            hours = min(floor[at, start] * work_s, late + floor[at, last] * work_s)
+            hours = np.inf
+            for b in range(start, rows):
+                hours = min(hours, late_minor[due, b] + floor[length, at, b] * work_s)
             low[k] = base + setup[at] + hours + per_way * sqrt(square_of(places, j, place, at))
         left = len(spot)
         while left > 0:
             kept, next_at = 0, 0
             for k in range(left):
-                if low[k] <= worst:
+                if low[k] <= worst and low[k] < np.inf:
                     low[kept], spot[kept] = low[k], spot[k]
                     if low[kept] < low[next_at]:
                         next_at = kept
