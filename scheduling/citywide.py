@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduling.assign import Effort, assign
 from scheduling.cells import Cells, Floats, Ints
-from scheduling.city import Choice, City, Jobs, seconds_on
+from scheduling.city import Choice, City, Jobs, lines, seconds_on
 from scheduling.compiled import AtOnce
 from scheduling.prices import Prices, capacity_prices
 from scheduling.reach import (
@@ -103,6 +103,19 @@ def routed(reach: Reach, priced: Priced, effort: Effort) -> Choice:
     choice = Choice(found.bin.copy(), found.row.copy())
     _fetch_in(reach.city, choice)
     return choice
+
+
+def with_seats(city: City, ways: Ways, choice: Choice) -> Ways:
+    """The ways with that of each job's seat, where need be instead of the last one."""
+    machine, bucket = choice.machine[:, None], choice.bucket[:, None]
+    known = ((ways.machine == machine) & (ways.bucket == bucket)).any(axis=1)
+    job = np.flatnonzero((choice.machine >= 0) & ~known)
+    there = choice.machine[job], choice.bucket[job]
+    whole = Ways(*(table.copy() for table in ways))
+    seat = (*there, lines(city, job, *there).total, seconds_on(city, job, there[0]))
+    for table, value in zip(whole, seat, strict=True):
+        table[job, -1] = value
+    return whole
 
 
 def _fetch_in(city: City, choice: Choice) -> None:
