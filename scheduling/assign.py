@@ -145,7 +145,7 @@ class _Rounds:
             return
         [whole] = districts(self.work, self.slots, 0, self.work.bins.shape[1], 0)
         search = _Search(whole, self.effort, self.effort.seed, self.scale, _DEEP)
-        search.descend(out)
+        search.place(out)
         self.slots = search.seats.slot.copy()
         if len(wanted(self.work, self.slots)):
             self.keep = min(2 * self.keep, self.work.bins.shape[1])
@@ -167,6 +167,14 @@ class _Search:
         enqueue_all(self.desk, jobs)
         while self.desk.counts[0] > 0 and not self.effort.should_stop():
             descend(self.work, self.seats, self.beam, self.desk, _STARTS_AT_ONCE)
+
+    def place(self, jobs: Ints) -> None:
+        """Each by one chain, though time be up; nobody else is looked at for that."""
+        for job in jobs:
+            enqueue_all(self.desk, np.array([job]))
+            descend(self.work, self.seats, self.beam, self.desk, 1)
+            self.desk.queued[:] = False
+            self.desk.counts[:2] = 0
 
     def cooled(self, length: int, most: int) -> tuple[Ints, int]:
         """The best slots after kicks that cool down, at most so many of `length`; and how many.
