@@ -86,7 +86,7 @@ def priced(reach: Reach, hands: Hands, should_stop: Callable[[], bool] = lambda:
     """
     patience = 1 + min(3, _SMALL // max(1, len(reach.wishes.due)))
     desk = _Desk(reach, hands, patience, should_stop)
-    ways = widened(ways_to(reach, nearest(reach, NEAR)), _WIDTH)
+    ways = widened(_first_ways(reach, hands), _WIDTH)
     prices = desk.prices(ways, None, *_FIRST)
     best = Priced(ways, prices.price, -np.inf)
     for number, (keep, sweeps, stride) in enumerate((*_ROUNDS, *(_LAST,) * _TRIES)):
@@ -98,12 +98,17 @@ def priced(reach: Reach, hands: Hands, should_stop: Callable[[], bool] = lambda:
     return _looked_around(reach, best, ways, prices, _LAST[0], hands)[0]
 
 
+def _first_ways(reach: Reach, hands: Hands) -> Ways:
+    near = nearest(reach, NEAR, hands.workers, hands.at_once)
+    return ways_to(reach, near, hands.workers, hands.at_once)
+
+
 def _looked_around(
     reach: Reach, best: Priced, ways: Ways, prices: Prices, keep: int, hands: Hands
 ) -> tuple[Priced, Ways]:
     """The better of two sets of prices, and the ways with those that these make worth a look."""
     more, bound = cheapest(reach, prices.price, keep, ways, hands.workers, hands.at_once)
-    ways = joined(ways, more, prices.price)
+    ways = joined(ways, more, prices.price, hands.workers, hands.at_once)
     if bound > best.bound:
         return Priced(ways, prices.price, bound), ways
     return replace(best, ways=ways), ways
