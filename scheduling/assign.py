@@ -51,7 +51,7 @@ class _Manner:
 
 
 _DEEP: Final = _Manner(12, 8, 12, 5)
-_WIDE: Final = _Manner(24, 4, 12, 3)  # where there are rows, or very many jobs
+_WIDE: Final = _Manner(24, 4, 6, 3)  # where there are rows, or very many jobs
 
 
 @dataclass(frozen=True, eq=False)
