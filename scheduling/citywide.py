@@ -4,6 +4,7 @@ It promises that nobody is left out where a capable machine has room and that co
 reads a clock: `should_stop` tells when time is up.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,9 +28,9 @@ from scheduling.reach import (
 )
 
 _WIDTH: Final = 40
-_FIRST_SWEEPS: Final = 150
-_ROUNDS: Final = ((12, 200), (8, 400))
-_LAST: Final = (4, 150)
+_FIRST: Final = (80, (0.05, 1e-3))
+_ROUNDS: Final = ((12, 80, (5e-3, 1e-3)), (8, 120, (1e-3, 2e-4)), (4, 120, (2e-4, 2e-5)))
+_LAST: Final = (4, 150, (1e-4, 1e-6))
 _CLOSE: Final = 2e-5
 _TRIES: Final = 4
 _SMALL: Final = 20_000
@@ -52,32 +53,54 @@ class Priced:
     bound: float
 
 
+@dataclass(frozen=True)
+class _Desk:
+    """Where prices are reckoned: with which hands, how patiently, and until when."""
+
+    reach: Reach
+    hands: Hands
+    patience: int
+    should_stop: Callable[[], bool]
+
+    def prices(
+        self, ways: Ways, start: Floats | None, sweeps: int, stride: tuple[float, float]
+    ) -> Prices:
+        cells, hands = cells_of(self.reach.city, ways), self.hands
+        sweeps *= self.patience
+        return capacity_prices(
+            cells, sweeps, start, hands.workers, hands.at_once, stride, self.should_stop
+        )
+
+
 def cells_of(city: City, ways: Ways) -> Cells:
     """A machine is a bin, a bucket a row, its open seconds until the bucket's end the capacity."""
     machine, bucket, cost, seconds = ways
     return Cells(machine, bucket, cost, seconds, city.machines.hours_s, city.jobs.value_minor)
 
 
-def priced(reach: Reach, hands: Hands) -> Priced:
+def priced(reach: Reach, hands: Hands, should_stop: Callable[[], bool] = lambda: False) -> Priced:
     """From the nearest machines on: prices for what is known, then what those make worth a look.
 
     Prices for few ways are wrong where nobody looks; so ways are added until they prove as much for
-    the city as for the ways, or nearly.
+    the city as for the ways, or nearly, or it is told to stop; the last look is never left out.
     """
     patience = 1 + min(3, _SMALL // max(1, len(reach.wishes.due)))
-    ways = widened(ways_to(reach, nearest(reach, NEAR)), _WIDTH)
-    prices = _prices(reach, ways, _FIRST_SWEEPS * patience, None, hands)
+    desk = _Desk(reach, hands, patience, should_stop)
+    ways = widened(_first_ways(reach, hands), _WIDTH)
+    prices = desk.prices(ways, None, *_FIRST)
     best = Priced(ways, prices.price, -np.inf)
-    for keep, sweeps in _ROUNDS:
+    for number, (keep, sweeps, stride) in enumerate((*_ROUNDS, *(_LAST,) * _TRIES)):
         best, ways = _looked_around(reach, best, ways, prices, keep, hands)
-        prices = _prices(reach, ways, sweeps * patience, None, hands)
-    best, ways = _looked_around(reach, best, ways, prices, _LAST[0], hands)
-    for _ in range(_TRIES):
-        if prices.bound - best.bound <= _CLOSE * abs(best.bound):
-            break
-        prices = _prices(reach, ways, _LAST[1] * patience, prices.price, hands)
-        best, ways = _looked_around(reach, best, ways, prices, _LAST[0], hands)
-    return best
+        is_near = prices.bound - best.bound <= _CLOSE * abs(best.bound)
+        if should_stop() or (is_near and number > len(_ROUNDS)):
+            return best
+        prices = desk.prices(ways, prices.price, sweeps, stride)
+    return _looked_around(reach, best, ways, prices, _LAST[0], hands)[0]
+
+
+def _first_ways(reach: Reach, hands: Hands) -> Ways:
+    near = nearest(reach, NEAR, hands.workers, hands.at_once)
+    return ways_to(reach, near, hands.workers, hands.at_once)
 
 
 def _looked_around(
@@ -85,15 +108,10 @@ def _looked_around(
 ) -> tuple[Priced, Ways]:
     """The better of two sets of prices, and the ways with those that these make worth a look."""
     more, bound = cheapest(reach, prices.price, keep, ways, hands.workers, hands.at_once)
-    ways = joined(ways, more, prices.price)
+    ways = joined(ways, more, prices.price, hands.workers, hands.at_once)
     if bound > best.bound:
         return Priced(ways, prices.price, bound), ways
     return replace(best, ways=ways), ways
-
-
-def _prices(reach: Reach, ways: Ways, sweeps: int, start: Floats | None, hands: Hands) -> Prices:
-    cells = cells_of(reach.city, ways)
-    return capacity_prices(cells, sweeps, start, hands.workers, hands.at_once)
 
 
 def routed(reach: Reach, priced: Priced, effort: Effort) -> Choice:

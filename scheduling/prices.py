@@ -3,10 +3,12 @@
 The linear relaxation of the assignment has a price for each capacity. Any prices that are not
 negative prove a bound: each job takes its cheapest cell, its price included, and what the bins hold
 is paid back. Good prices are found by a subgradient method with a memory, whose steps aim above the
-bound by a share that shrinks (Held, Wolfe & Crowder, Mathematical Programming 6, 1974); it never
-answers with worse ones than it came upon.
+bound by a share that shrinks (Held, Wolfe & Crowder, Mathematical Programming 6, 1974), and to
+which a bin that is overrun counts as one that is merely far too full; it never answers with worse
+ones than it came upon.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -19,9 +21,9 @@ from scheduling.compiled import AtOnce, compiled
 
 SWEEPS: Final = 800
 _MEMORY: Final = 0.9
-_FAR: Final = 0.05
-_NEAR: Final = 1e-6
-_WARM: Final = 1e-3
+_OVERRUN: Final = 4
+_COLD: Final = (0.05, 1e-6)
+_WARM: Final = (1e-3, 1e-6)
 _CELLS_MANY: Final = 200_000
 
 Spots = NDArray[np.int32]
@@ -55,19 +57,23 @@ def capacity_prices(
     start: Floats | None = None,
     workers: int = 1,
     at_once: AtOnce = map,
+    stride: tuple[float, float] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Prices:
     """The bound is within 0.01 % of the best after 600 sweeps; `start`: prices of a like problem.
 
-    Large problems are swept in as many parts as there are `workers`, each by a call of `at_once`.
+    Large problems are swept in as many parts as there are `workers`, each by a call of `at_once`,
+    until `should_stop`. `stride`: by which share above the bound to aim at first, and at last.
     """
     best = np.zeros(cells.capacity.shape) if start is None else start.astype(np.float64)
-    far = _FAR if start is None else _WARM
+    far, near = stride or (_COLD if start is None else _WARM)
     climb = _Climb(best.copy(), np.zeros_like(best), np.zeros_like(best), tolls(best), best.copy())
     bound = _proved(cells, best, climb.load)
-    aim = np.array([bound, far, (_NEAR / far) ** (1.0 / max(1, sweeps))])
+    aim = np.array([bound, far, (near / far) ** (1.0 / max(1, sweeps))])
     ledger = _ledger(cells.bins, cells.row, cells.cost, cells.weight, cells.rows)
     if workers > 1 and cells.bins.size >= _CELLS_MANY:
-        _climb_in_parts(cells, ledger, climb, aim, sweeps, _Hands(workers, at_once))
+        hands = _Hands(workers, at_once, should_stop)
+        _climb_in_parts(cells, ledger, climb, aim, sweeps, hands)
     else:
         _climb(ledger, cells.capacity, cells.unplaced, climb, aim, sweeps)
     for price in (climb.best, climb.price):
@@ -91,6 +97,7 @@ class _Climb(NamedTuple):
 class _Hands:
     workers: int
     at_once: AtOnce
+    should_stop: Callable[[], bool]
 
 
 def _climb_in_parts(
@@ -109,7 +116,9 @@ def _climb_in_parts(
         return float(_sweep(spot, cost, weight, unplaced, climb.toll, load))
 
     for _ in range(sweeps):
-        if not _step(cells.capacity, climb.price, climb.way, climb.load, climb.toll, aim):
+        if hands.should_stop() or not _step(
+            cells.capacity, climb.price, climb.way, climb.load, climb.toll, aim
+        ):
             return
         value = sum(hands.at_once(sweep, parts))
         climb.load[:] = np.cumsum(sum(part[4] for part in parts), axis=1)
@@ -161,7 +170,7 @@ def _step(
     norm, rows = 0.0, price.shape[1]
     for i in range(len(price)):
         for b in range(rows):
-            slope = load[i, b] - capacity[i, b]
+            slope = min(load[i, b] - capacity[i, b], 1.0 * _OVERRUN * max(1, capacity[i, b]))
             if price[i, b] <= 0.0 and slope < 0.0:
                 slope = 0.0
             way[i, b] = _MEMORY * way[i, b] + (1.0 - _MEMORY) * slope

@@ -5,6 +5,7 @@ under `cheapest` holds for the whole city. It never leaves a capable machine out
 a farther one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeVar
@@ -155,14 +156,29 @@ def _tiles(wanted: Floats, most: int) -> tuple[Ints, Floats, Floats]:
 # ---- the nearest
 
 
-def nearest(reach: Reach, near: int = NEAR) -> Ints:
+def nearest(reach: Reach, near: int = NEAR, workers: int = 1, at_once: AtOnce = map) -> Ints:
     """Jobs × near: capable machines, the nearest first, then by number; -1 where there are no more.
 
     Capable is who can do it by the end of the last bucket.
     """
     found = np.full((len(reach.wishes.work_s), near), -1, np.int64)
-    _nearest(reach.map, reach.shelf, reach.wishes, found)
+
+    def search(part: slice) -> None:
+        wishes = _part(reach.wishes, part)
+        _nearest(_around(reach.map, part), reach.shelf, wishes, found[part])
+
+    _in_parts(search, len(found), workers, at_once)
     return found
+
+
+def _in_parts(work: Callable[[slice], None], jobs: int, workers: int, at_once: AtOnce) -> None:
+    ends = [jobs * part // workers for part in range(workers + 1)]
+    for _ in at_once(work, [slice(*pair) for pair in pairwise(ends)]):
+        pass
+
+
+def _around(where: Map, part: slice) -> Map:
+    return where._replace(wanted=where.wanted[part], tile=where.tile[part])
 
 
 @compiled
@@ -210,17 +226,27 @@ def _nearest(m: Map, s: Shelf, a: Wishes, found: Ints) -> None:
                         worst = squares[near - 1]
 
 
-def ways_to(reach: Reach, machine: Ints) -> Ways:
+def ways_to(reach: Reach, machine: Ints, workers: int = 1, at_once: AtOnce = map) -> Ways:
     """One way for each machine of `nearest`: by the due bucket, else the first in which it can."""
-    jobs = np.broadcast_to(np.arange(len(machine))[:, None], machine.shape)
-    there = machine >= 0
-    job, chosen = jobs[there], machine[there]
-    seconds, bucket, cost = (np.zeros_like(machine) for _ in range(3))
-    seconds[there] = seconds_on(reach.city, job, chosen)
-    short = reach.city.machines.hours_s[chosen] < seconds[there][:, None]
-    bucket[there] = np.maximum(reach.wishes.due[job], short.sum(axis=1))
-    cost[there] = lines(reach.city, job, chosen, bucket[there]).total
-    return Ways(machine, bucket, cost, seconds)
+    ways = Ways(machine, *(np.zeros_like(machine) for _ in range(3)))
+
+    def look_up(part: slice) -> None:
+        _look_up(reach, _part(ways, part), part.start)
+
+    _in_parts(look_up, len(machine), workers, at_once)
+    return ways
+
+
+def _look_up(reach: Reach, ways: Ways, first: int) -> None:
+    """`first`: the number of the job whose ways come first."""
+    there = ways.machine >= 0
+    jobs = np.broadcast_to(first + np.arange(len(there))[:, None], there.shape)
+    job, chosen = jobs[there], ways.machine[there]
+    seconds = seconds_on(reach.city, job, chosen)
+    short = reach.city.machines.hours_s[chosen] < seconds[:, None]
+    bucket = np.maximum(reach.wishes.due[job], short.sum(axis=1))
+    ways.seconds[there], ways.bucket[there] = seconds, bucket
+    ways.cost[there] = lines(reach.city, job, chosen, bucket).total
 
 
 # ---- the best under prices
@@ -248,13 +274,10 @@ def cheapest(
     def search(part: slice) -> None:
         if known is not None and known.machine.shape[1] >= keep:
             _limits(_part(known, part), toll, np.zeros(keep), limit[part])
-        where, wishes = reach.map, _part(reach.wishes, part)
-        here = where._replace(wanted=where.wanted[part], tile=where.tile[part])
+        here, wishes = _around(reach.map, part), _part(reach.wishes, part)
         _cheapest(here, reach.shelf, wishes, tolls, _part(ways, part), limit[part], best[part])
 
-    ends = [jobs * part // workers for part in range(workers + 1)]
-    for _ in at_once(search, [slice(*pair) for pair in pairwise(ends)]):
-        pass
+    _in_parts(search, jobs, workers, at_once)
     paid_back = float((price * reach.city.machines.hours_s).sum())
     bound = float(np.minimum(best, reach.wishes.value).sum()) - paid_back
     return ways, bound
@@ -422,10 +445,14 @@ def _cheapest(
 # ---- from round to round
 
 
-def joined(held: Ways, more: Ways, price: Floats) -> Ways:
+def joined(held: Ways, more: Ways, price: Floats, workers: int = 1, at_once: AtOnce = map) -> Ways:
     """`held`, with `more` where they are new: in free places, then in those of the dearest."""
-    ways = Ways(*(table.copy() for table in held))
-    _join(ways, more, _toll(price))
+    ways, toll = Ways(*(table.copy() for table in held)), _toll(price)
+
+    def join(part: slice) -> None:
+        _join(_part(ways, part), _part(more, part), toll)
+
+    _in_parts(join, len(ways.machine), workers, at_once)
     return ways
 
 

@@ -205,6 +205,17 @@ def test_the_bound_is_near_that_of_the_linear_relaxation_over_the_whole_city():
     assert found.bound >= value * (1 - 1e-4)
 
 
+def test_prices_that_are_stopped_at_once_still_prove_a_bound_and_let_everybody_sit():
+    city = city_of(Asked(3, 300, 30, 4, 0.85))
+    reach = reach_of(city)
+    whole, cut = priced(reach, Hands()), priced(reach, Hands(), lambda: True)
+    assert 0 < cut.bound <= whole.bound
+    choice = routed(reach, cut, Effort(lambda: False, kicks=500))
+    assert (room_in(city, choice) >= 0).all()
+    assert (choice.machine >= 0).sum() >= 299
+    assert cost_of(city, choice).sum() >= whole.bound
+
+
 def _relaxed(cells: Any) -> float:
     from ortools.math_opt.python import mathopt
 

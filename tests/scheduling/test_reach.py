@@ -203,6 +203,20 @@ def test_what_is_joined_keeps_what_it_has_and_takes_what_is_new_or_cheaper():
         assert sorted(c for _, _, c, _ in _set(tight, j)) == least
 
 
+def test_work_in_parts_finds_the_same():
+    city = a_city(11, 31)
+    reach, price = reach_of(city), np.full((12, 6), 0.01)
+    alone, parts = (_rounds(reach, price, workers) for workers in (1, 3))
+    for one, other in zip(alone, parts, strict=True):
+        assert (one == other).all()
+
+
+def _rounds(reach: Reach, price: Any, workers: int) -> Any:
+    ways = ways_to(reach, nearest(reach, 4, workers), workers)
+    more, _ = cheapest(reach, price, 4, ways, workers)
+    return joined(widened_to(ways, 6), more, price, workers)
+
+
 def _set(ways: Any, j: int) -> set[tuple[int, ...]]:
     return {way for way in zip(*(t[j].tolist() for t in ways), strict=True) if way[0] >= 0}
 
