@@ -50,14 +50,9 @@ class _Manner:
     out: int
 
 
-<<<<<<< HEAD
 _DEEP: Final = _Manner(12, 12, 12, 4)
 _FETCHING: Final = _Manner(12, 8, 12, 5)
-_WIDE: Final = _Manner(24, 4, 12, 3)  # where there are rows, or very many jobs
-=======
-_DEEP: Final = _Manner(12, 8, 12, 5)
 _WIDE: Final = _Manner(24, 4, 6, 3)  # where there are rows, or very many jobs
->>>>>>> city2
 
 
 @dataclass(frozen=True, eq=False)
