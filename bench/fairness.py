@@ -188,7 +188,9 @@ def main(words: Sequence[str] | None = None) -> int:
     for seed in range(asked.seed, asked.seed + asked.seeds):
         told = measured(seed, asked)
         reached = reached and told["goal_reached"]
-        print(json.dumps(told) if asked.json else "\n".join((*_table(told), *_labs(told))))
+        print(
+            json.dumps(told) if asked.json else "\n".join((*_table(told), *_labs(told))), flush=True
+        )
     return 0 if reached else 1
 
 

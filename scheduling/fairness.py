@@ -50,8 +50,8 @@ class Rule:
     `trial_minor` more for each job.
     """
 
-    most_permille: int = 200
-    step_permille: int = 50
+    most_permille: int = 150
+    step_permille: int = 100
     target_permille: int = 1000
     gini_permille: int = 230
     given_back_permille: int = 100
