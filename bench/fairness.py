@@ -30,7 +30,7 @@ from bench.networks.simulated import Evening, simulated
 from scheduling import Job, Problem
 from scheduling.distance import job_distance_m
 from scheduling.fairness import Account, Rule, ginis, shares
-from scheduling.routing import able
+from scheduling.routing import candidates
 
 GINI_GOAL: Final = 0.25
 EXTRA_GOAL_PERCENT: Final = 1.0
@@ -76,7 +76,7 @@ def reach(network: Problem, jobs: Sequence[Job]) -> dict[str, tuple[int, float]]
     """By lab: what percent of the jobs it can make, and how many km these are away on average."""
     away: dict[str, list[int]] = {lab.id: [] for lab in network.labs}
     for job in jobs:
-        for lab in {machine.lab for machine in able(network, job)}:
+        for lab in {machine.lab for machine in candidates(job, network).machines}:
             away[lab].append(job_distance_m(network, job, lab))
     return {
         lab: (round(100 * len(all_) / len(jobs)), sum(all_) / 1000 / max(1, len(all_)))

@@ -31,15 +31,27 @@ from scheduling.districts import District, districts
 from scheduling.prices import Prices, capacity_prices
 from scheduling.regret import sit_by_regret
 
-DEPTH: Final = 8
-WIDTH: Final = 12
-OUT: Final = 5
 _STARTS_AT_ONCE: Final = 2_000
 _HANDFUL: Final = 200
 _FIRST_ROUND: Final = 5_000
 _HOT: Final = 0.2
 _COLD: Final = 0.02
-_JOBS_OF_A_DISTRICT: Final = 5_000
+_JOBS_OF_A_DISTRICT: Final = 60_000
+_DENSE_JOBS: Final = 5_000
+
+
+@dataclass(frozen=True)
+class _Manner:
+    """How far to look: cells of a job, length and number of chains; how many a kick leaves out."""
+
+    keep: int
+    depth: int
+    width: int
+    out: int
+
+
+_DEEP: Final = _Manner(12, 8, 12, 5)
+_WIDE: Final = _Manner(24, 4, 12, 3)  # where there are rows, or very many jobs
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +75,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Effort:
-    """`kicks`: at most so many; `keep`: cells looked at of each job, the best by their prices.
+    """`kicks`: at most so many.
 
     `workers`: in how many parts the work is done; `at_once`: runs the parts, as the `map` of a pool
     of threads does. The answer depends on the first of the two only.
@@ -72,7 +84,6 @@ class Effort:
     should_stop: Callable[[], bool]
     seed: int = 0
     kicks: int = 10**12
-    keep: int = 12
     workers: int = 1
     at_once: AtOnce = map
 
@@ -95,7 +106,9 @@ class _Rounds:
 
     def __init__(self, work: Work, effort: Effort) -> None:
         self.work, self.effort, self.kicked = work, effort, 0
-        self.keep, self.scale = min(effort.keep, work.bins.shape[1]), _scale(work)
+        many, rows = len(work.bins), work.capacity.shape[1]
+        self.manner = _DEEP if rows == 1 and many <= _DENSE_JOBS else _WIDE
+        self.keep, self.scale = min(self.manner.keep, work.bins.shape[1]), _scale(work)
         self.halvings = max(0, int(np.ceil(np.log2(len(work.bins) / _JOBS_OF_A_DISTRICT))))
         self.slots = sit_by_regret(work)
 
@@ -117,7 +130,7 @@ class _Rounds:
 
         def searched(task: tuple[District, int, int]) -> tuple[Ints, int]:
             part, *kicks_of_it = task
-            return _Search(part, self.effort, seed, self.scale).cooled(*kicks_of_it)
+            return _Search(part, self.effort, seed, self.scale, self.manner).cooled(*kicks_of_it)
 
         tasks = list(zip(parts, _shares(parts, length), _shares(parts, left), strict=True))
         for part, (slot, kicked) in zip(parts, self.effort.at_once(searched, tasks), strict=True):
@@ -131,8 +144,8 @@ class _Rounds:
         if not len(out):
             return
         [whole] = districts(self.work, self.slots, 0, self.work.bins.shape[1], 0)
-        search = _Search(whole, self.effort, self.effort.seed, self.scale)
-        search.descend(out)
+        search = _Search(whole, self.effort, self.effort.seed, self.scale, _DEEP)
+        search.place(out)
         self.slots = search.seats.slot.copy()
         if len(wanted(self.work, self.slots)):
             self.keep = min(2 * self.keep, self.work.bins.shape[1])
@@ -141,17 +154,27 @@ class _Rounds:
 class _Search:
     """Of one district, from where its jobs sit."""
 
-    def __init__(self, part: District, effort: Effort, seed: int, scale: float) -> None:
+    def __init__(
+        self, part: District, effort: Effort, seed: int, scale: float, manner: _Manner
+    ) -> None:
         self.work, self.effort, self.scale = part.work, effort, scale
         self.seats: Seats = seats_for(self.work)
-        self.beam: Beam = beam_for(self.work, DEPTH, WIDTH)
-        self.desk: Desk = desk_for(self.work, seed, OUT)
+        self.beam: Beam = beam_for(self.work, manner.depth, manner.width)
+        self.desk: Desk = desk_for(self.work, seed, manner.out)
         seat_all(self.work, self.seats, part.slot)
 
     def descend(self, jobs: Ints) -> None:
         enqueue_all(self.desk, jobs)
         while self.desk.counts[0] > 0 and not self.effort.should_stop():
             descend(self.work, self.seats, self.beam, self.desk, _STARTS_AT_ONCE)
+
+    def place(self, jobs: Ints) -> None:
+        """Each by one chain, though time be up; nobody else is looked at for that."""
+        for job in jobs:
+            enqueue_all(self.desk, np.array([job]))
+            descend(self.work, self.seats, self.beam, self.desk, 1)
+            self.desk.queued[:] = False
+            self.desk.counts[:2] = 0
 
     def cooled(self, length: int, most: int) -> tuple[Ints, int]:
         """The best slots after kicks that cool down, at most so many of `length`; and how many.

@@ -5,7 +5,7 @@ comes off it as it was; it decides nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -16,11 +16,12 @@ import numpy as np
 from scheduling import board
 from scheduling.board import Facts, State
 from scheduling.cells import Ints
-from scheduling.cost import cost_lines, leg_minor, untimed_minors
+from scheduling.cost import cost_lines, leg_minor
 from scheduling.distance import travel_s
+from scheduling.fleet import Fleet
 from scheduling.plan import Assignment, Plan, left_out_minor
 from scheduling.problem import Job, Load, Machine, Problem, fixed_span
-from scheduling.routing import able, labs_kept_to, made_at, ready_s
+from scheduling.routing import labs_kept_to, made_at, ready_s
 from scheduling.sequencing import without
 
 _ALWAYS: Final = ((0, board.FOR_EVER),)
@@ -305,36 +306,57 @@ def _jobs(
 
 def _ways(problem: Problem, jobs: Sequence[Job], machines: dict[str, int], cards: Ints) -> Ints:
     """A row for each job and machine that can make it; where each job's begin goes to `cards`."""
-    rows: list[tuple[int, int, int, int, int, int]] = []
-    homes = _homes(problem)
+    fleets = {each: Fleet(problem, each) for each in sorted({job.process for job in jobs})}
+    numbers = {
+        process: np.array([machines[each] for each in fleet.ids], np.int64)
+        for process, fleet in fleets.items()
+    }
+    taken = [fleets[job.process].takes_s(job) for job in jobs]
+    homes = _homes(fleets, jobs, taken)
+    tables: list[Ints] = []
+    many = 0
     for at, job in enumerate(jobs):
-        cards[at, board.WAY] = len(rows)
+        fleet, takes = fleets[job.process], taken[at]
         kept = labs_kept_to(problem, job.keep_with) if job.keep_with else frozenset[str]()
-        inbound = [made[0] for before in job.after if (made := made_at(problem, before))]
         home = homes.get(job.keep_with or "", frozenset[str]())
-        asked = [machine for machine in able(problem, job) if kept <= {machine.lab}]
-        since = max(problem.now_s, job.release_s)
-        for machine, minor in zip(asked, untimed_minors(problem, job, asked), strict=True):
-            legs = sum(leg_minor(problem, lab, machine.lab) for lab in inbound)
-            ready = ready_s(problem, job, machine) if inbound else since
-            rows.append((
-                machines[machine.id], job.durations_s[machine.id], minor + legs,
-                max(ready, machine.available_from_s), int(machine.lab in home), 0,
-            ))  # fmt: skip
-        cards[at, board.WAY_TO] = len(rows)
-    return _table(rows, 6)
+        made = [made[0] for before in job.after if (made := made_at(problem, before))]
+        on = fleet.machines
+        able = np.flatnonzero(takes)
+        if kept:
+            able = np.array([i for i in able if kept <= {on[i].lab}], np.int64)
+        table = np.zeros((len(able), 6), np.int64)
+        table[:, board.MACHINE] = numbers[job.process][able]
+        table[:, board.TAKES] = takes[able]
+        table[:, board.MINOR] = fleet.untimed_minor(job, takes)[able]
+        if made:
+            legs = [sum(leg_minor(problem, lab, on[i].lab) for lab in made) for i in able]
+            table[:, board.MINOR] += np.array(legs, np.int64)
+        ready = fleet.available_s[able]
+        table[:, board.READY] = np.maximum(ready, max(problem.now_s, job.release_s))
+        if made:
+            table[:, board.READY] = [ready_s(problem, job, on[i]) for i in able]
+        if home:
+            table[:, board.HOME] = [on[i].lab in home for i in able]
+        tables.append(table)
+        cards[at, board.WAY] = many
+        many += len(able)
+        cards[at, board.WAY_TO] = many
+    return np.concatenate(tables) if tables else _table([], 6)
 
 
-def _homes(problem: Problem) -> dict[str, frozenset[str]]:
+def _homes(
+    fleets: Mapping[str, Fleet], jobs: Sequence[Job], taken: Sequence[Ints]
+) -> dict[str, frozenset[str]]:
     """By label: the labs that can make the most of the jobs that are kept together."""
-    able_labs: dict[str, Counter[str]] = {}
-    for job in problem.open_jobs:
+    able: dict[str, Counter[str]] = {}
+    for job, takes in zip(jobs, taken, strict=True):
         if job.keep_with:
-            labs = {machine.lab for machine in able(problem, job)}
-            able_labs.setdefault(job.keep_with, Counter()).update(labs)
+            machines = fleets[job.process].machines
+            labs = {machines[at].lab for at in np.flatnonzero(takes)}
+            able.setdefault(job.keep_with, Counter()).update(labs)
     return {
         label: frozenset(lab for lab, count in labs.items() if count == max(labs.values()))
-        for label, labs in able_labs.items()
+        for label, labs in able.items()
     }
 
 
@@ -437,10 +459,13 @@ def _floors(cards: Cards, lenient: Facts, empty: State) -> list[int]:
     ends: dict[int, int | None] = {}
     found = [0] * len(cards.jobs)
     for job in followed(cards.problem, [each.id for each in cards.jobs]):
-        at = cards.number[job]
+        at, value = cards.number[job], left_out_minor(cards.problem, cards.problem.job[job])
+        if not cards.problem.job[job].after and job not in cards.problem.followers:
+            least = lenient.ways[cards.ways(at).start, board.LEAST] if cards.ways(at) else value
+            found[at] = min(int(least), value)
+            continue
         before = [ends[cards.number[each]] for each in cards.problem.job[job].after
                   if each in cards.number]  # fmt: skip
-        value = int(lenient.jobs[at, board.VALUE])
         ready = max((each for each in before if each is not None), default=0)
         ways = cards.ways(at)
         lenient.ways[ways.start : ways.stop, board.READY] = np.maximum(

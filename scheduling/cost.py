@@ -45,6 +45,11 @@ def _delivery(problem: Problem, job: Job, lab: str) -> tuple[int, int]:
     return _carried(problem, job_distance_m(problem, job, lab))
 
 
+def delivery_minor(problem: Problem, job: Job, lab: str) -> int:
+    """What the way from a lab to where the job is wanted counts."""
+    return sum(_delivery(problem, job, lab))
+
+
 def machine_minor(job: Job, machine: Machine) -> int:
     """The caller's price of the machine's time, else its rate times the duration, rounded up."""
     if machine.id in job.prices_minor:
@@ -105,28 +110,6 @@ def timed_minor(problem: Problem, job: Job, end_s: int) -> int:
 def untimed_minor(problem: Problem, job: Job, machine: Machine) -> int:
     """What depends on the machine alone: all but time, changeover and what other labs send."""
     return sum(_untimed(problem, job, machine).values())
-
-
-def untimed_minors(problem: Problem, job: Job, machines: Iterable[Machine]) -> list[int]:
-    """`untimed_minor` of each machine, without the lines: a network asks for a hundred thousand."""
-    weights, found = problem.weights, list[int]()
-    watt_s_minor = weights.co2_g_per_kwh * weights.co2_minor_per_kg
-    stays, delivery = problem.current.get(job.id), dict[str, int]()
-    for machine in machines:
-        name, takes_s, lab = machine.id, job.durations_s[machine.id], problem.lab[machine.lab]
-        if lab.id not in delivery:
-            delivery[lab.id] = sum(_delivery(problem, job, lab.id)) - lab.trial_minor
-        paid = job.prices_minor.get(name)
-        if paid is None:
-            paid = -(-machine.rate_minor_per_h * takes_s // HOUR_S)
-        paid = max(paid, -(-lab.floor_minor_per_h * takes_s // HOUR_S))
-        paid += machine.setup_minor + job.material_minor
-        reliable = machine.reliable_permille
-        minor = paid - (-paid * (1000 - reliable) // reliable) - paid * lab.credit_permille // 1000
-        minor -= -machine.power_w * takes_s * watt_s_minor // _WATT_SECONDS_GRAMS
-        moved = stays is not None and stays != name
-        found.append(minor + delivery[lab.id] + (weights.move_minor if moved else 0))
-    return found
 
 
 def cost_lines(

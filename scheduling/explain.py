@@ -10,6 +10,7 @@ from itertools import groupby
 
 from scheduling import board
 from scheduling.cards import board_of
+from scheduling.cells import Ints
 from scheduling.cost import leg_minor
 from scheduling.distance import job_distance_m, travel_s
 from scheduling.lots import together
@@ -22,7 +23,14 @@ from scheduling.plan import (
     left_out_minor,
 )
 from scheduling.problem import Job, Problem
-from scheduling.quote import Opening, board_without, not_chosen, openings, unhurried
+from scheduling.quote import (
+    Opening,
+    board_without,
+    not_chosen,
+    openings,
+    spots,
+    unhurried,
+)
 from scheduling.routing import candidates
 from scheduling.words import amount, listed, span, way
 
@@ -73,9 +81,18 @@ def runner_up(problem: Problem, plan: Plan, job_id: str) -> Comparison | None:
     Machines on which the move would delay no other job come first. Raises NotInPlan.
     """
     spot, job = _spot(plan, job_id), _job(problem, job_id)
-    others = [each for each in openings(problem, job, plan) if each.machine.id != spot.machine]
-    compared = [_compare(problem, plan, job, spot, other) for other in others]
-    return min(compared, key=_rank, default=None)
+    there = spots(problem, job, plan)
+    others = [each for each in there.found if there.machine(each[0]).id != spot.machine]
+    if not others:
+        return None
+    legs = {lab.id: _onward(problem, plan, job, lab.id).minor for lab in problem.labs}
+
+    def rank(each: tuple[int, Ints]) -> tuple[bool, int, str]:
+        machine, found = there.machine(each[0]), each[1]
+        late = bool(_late_followers(problem, plan, job, machine.lab, int(found[board.UNTIL])))
+        return late, int(found[board.COST]) + legs[machine.lab], machine.id
+
+    return _compare(problem, plan, job, spot, there.opening(job, *min(others, key=rank)))
 
 
 def _rank(compared: Comparison) -> tuple[bool, int, str]:
@@ -140,11 +157,17 @@ def _followers(problem: Problem, plan: Plan, job: Job) -> list[Assignment]:
 
 def _delays(problem: Problem, plan: Plan, job: Job, other: Opening) -> tuple[str, ...]:
     misplaced = board_without(problem, job, plan).misplaced if job.id in plan.by_job else ()
-    return misplaced + tuple(
+    return misplaced + _late_followers(problem, plan, job, other.machine.lab, other.end_s)
+
+
+def _late_followers(
+    problem: Problem, plan: Plan, job: Job, lab: str, end_s: int
+) -> tuple[str, ...]:
+    """Who could not start as planned if the job were done then, at that lab."""
+    return tuple(
         spot.job
         for spot in _followers(problem, plan, job)
-        if spot.start_s
-        < other.end_s + travel_s(problem, other.machine.lab, problem.machine[spot.machine].lab)
+        if spot.start_s < end_s + travel_s(problem, lab, problem.machine[spot.machine].lab)
     )
 
 
@@ -222,12 +245,12 @@ def why_split(problem: Problem, plan: Plan, lots: Sequence[str]) -> str:
     """
     if not lots:
         raise NotInPlan("no lots are named")
-    spots = sorted((_spot(plan, lot) for lot in lots), key=lambda each: each.machine)
+    placed = sorted((_spot(plan, lot) for lot in lots), key=lambda each: each.machine)
     by_machine = [
         f"{listed([spot.job for spot in some])} at {_where(problem, machine)}"
-        for machine, some in groupby(spots, key=lambda each: each.machine)
+        for machine, some in groupby(placed, key=lambda each: each.machine)
     ]
-    ready = span(max(spot.end_s for spot in spots) - problem.now_s)
+    ready = span(max(spot.end_s for spot in placed) - problem.now_s)
     made = f"Made in {len(lots)} lots, {listed(by_machine)}: all ready in {ready}"
     return f"{made}, {_beside_one(problem, plan, lots)}."
 

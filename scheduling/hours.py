@@ -13,6 +13,7 @@ from scheduling import board
 from scheduling.board import Facts
 from scheduling.cards import Cards, lenient
 from scheduling.cells import Cells, Ints
+from scheduling.compiled import AtOnce
 from scheduling.prices import capacity_prices
 from scheduling.routing import served
 from scheduling.sequencing import overlap
@@ -31,15 +32,17 @@ def bounding(cards: Cards) -> Cells:
     return _cells(cards, facts, _ends_s(cards), most=10**9, middle=False)
 
 
-def tolled(cards: Cards) -> Facts:
+def tolled(cards: Cards, workers: int = 1, at_once: AtOnce = map) -> Facts:
     """Facts by which a job pays for the hours that it takes from others, by prices of hours.
 
     Made for insertion: whoever comes first no longer takes what others need more.
     """
     facts = cards.facts
+    if not len(facts.ways):
+        return facts
     cells = _cells(cards, facts, _ends_s(cards), _GUIDING, middle=True)
     cells = replace(cells, capacity=(cells.capacity * _USED).astype(np.int64))
-    toll = capacity_prices(cells, _SWEEPS).toll
+    toll = capacity_prices(cells, _SWEEPS, None, workers, at_once).toll
     paid = np.where(cells.bins >= 0, toll[cells.bins, cells.row] * cells.weight, np.inf)
     priced = (paid + cells.cost).reshape(len(facts.jobs), -1, cells.rows)
     row = priced.argmin(axis=2)[:, :, None]
@@ -69,6 +72,7 @@ def _cells(cards: Cards, facts: Facts, ends_s: Ints, most: int, *, middle: bool)
     at = jobs[:, board.WAY][:, None] + np.arange(wide)
     there = np.arange(wide) < many[:, None]
     at = np.where(there, at, 0)
+    ways = ways if len(ways) else np.zeros((1, ways.shape[1]), np.int64)
     begins_s = np.r_[facts.whole[board.NOW], ends_s[:-1]]
     end_s = (ways[at, board.READY] + ways[at, board.TAKES])[:, :, None]
     fits = there[:, :, None] & (end_s <= ends_s)

@@ -63,8 +63,8 @@ _GOLDEN: Final = 2.39996
 _FIRST_ROUND: Final = 2_000
 _HOT: Final = 0.2
 _COLD: Final = 0.01
-_STRINGS: Final = 3
-_STRING: Final = 6
+_STRINGS: Final = 5
+_STRING: Final = 4
 _MODES: Final = 5
 
 

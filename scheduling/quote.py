@@ -24,7 +24,8 @@ from scheduling.plan import (
 )
 from scheduling.problem import Job, Machine, Problem
 from scheduling.routing import candidates, made_at
-from scheduling.words import amount, listed, refusal, span, way
+from scheduling.words import amount, listed, refusal, span
+from scheduling.words import way as way_in_words
 
 
 @dataclass(frozen=True)
@@ -78,23 +79,41 @@ class Quote:
     refusals: tuple[Refusal, ...]
 
 
-def openings(problem: Problem, job: Job, plan: Plan = NO_PLAN) -> tuple[Opening, ...]:
-    """The best opening on each capable machine with everything else as planned; cheapest first.
+class Spots(NamedTuple):
+    """Where a job fits on a plan's board, by way; `labs` are those whose parts it takes on."""
+
+    without: "Without"
+    labs: tuple[str, ...]
+    found: tuple[tuple[int, Ints], ...]
+
+    def machine(self, way: int) -> Machine:
+        return self.without.cards.machine_of_way(way)
+
+    def opening(self, job: Job, way: int, spot: Ints) -> Opening:
+        machine, changed = self.machine(way), bool(spot[board.CHANGES])
+        start, end = int(spot[board.FROM]), int(spot[board.UNTIL])
+        lines = cost_lines(self.without.problem, job, machine, end, self.labs, changed=changed)
+        return Opening(machine, start, end, lines, int(spot[board.COST]) - total_minor(lines))
+
+
+def spots(problem: Problem, job: Job, plan: Plan = NO_PLAN) -> Spots:
+    """The best place on each capable machine with everything else as planned.
 
     None at all if a job that this one comes after is neither fixed nor in the plan.
     """
     problem.check(job)
-    if not all(_made(problem, plan, before) for before in job.after):
-        return ()
-    asked, cards, s, _ = board_without(problem, job, plan)
-    labs = [lab for before in job.after if (lab := _lab_made(problem, plan, before))]
-    found: list[Opening] = []
-    for at, spot in _fits(cards, s, cards.number[job.id]):
-        machine, changed = cards.machine_of_way(at), bool(spot[board.CHANGES])
-        start, end = int(spot[board.FROM]), int(spot[board.UNTIL])
-        lines = cost_lines(asked, job, machine, end, labs, changed=changed)
-        others = int(spot[board.COST]) - total_minor(lines)
-        found.append(Opening(machine, start, end, lines, others))
+    without = board_without(problem, job, plan)
+    labs = [made[0] for before in job.after if (made := _made(problem, plan, before))]
+    if len(labs) < len(job.after):
+        return Spots(without, (), ())
+    found = _fits(without.cards, without.board, without.cards.number[job.id])
+    return Spots(without, tuple(labs), tuple(found))
+
+
+def openings(problem: Problem, job: Job, plan: Plan = NO_PLAN) -> tuple[Opening, ...]:
+    """As `spots`, with what each costs line by line; cheapest first."""
+    there = spots(problem, job, plan)
+    found = (there.opening(job, way, spot) for way, spot in there.found)
     return tuple(sorted(found, key=lambda each: (each.cost_minor, each.end_s)))
 
 
@@ -127,10 +146,10 @@ def moved(problem: Problem, plan: Plan, job_id: str, machine: str) -> Plan:
     """
     _, cards, s, _ = board_without(problem, problem.job[job_id], plan)
     at = cards.number[job_id]
-    spots = [each for each in _fits(cards, s, at) if cards.machine_of_way(each[0]).id == machine]
-    if not spots:
+    there = [each for each in _fits(cards, s, at) if cards.machine_of_way(each[0]).id == machine]
+    if not there:
         raise LookupError(f"{machine} has no opening for {job_id}")
-    board.put(cards.facts, s, at, *spots[0])
+    board.put(cards.facts, s, at, *there[0])
     placed = cards.assignments(s)
     left_out = tuple(each for each in plan.unplaced if each.job != job_id)
     total = objective_minor(problem, placed, left_out)
@@ -165,20 +184,15 @@ def unhurried(problem: Problem, job: Job, plan: Plan) -> Unhurried | None:
 
 
 def _fits(cards: Cards, s: board.State, job: int) -> Iterator[tuple[int, Ints]]:
-    for at in cards.ways(job):
+    for way in cards.ways(job):
         spot = board.found_for()
-        if board.fit(cards.facts, s, job, at, board.FOR_EVER, spot) < board.FOR_EVER:
-            yield at, spot
+        if board.fit(cards.facts, s, job, way, board.FOR_EVER, spot) < board.FOR_EVER:
+            yield way, spot
 
 
 def _made(problem: Problem, plan: Plan, job: str) -> tuple[str, int] | None:
     spot = plan.by_job.get(job)
     return (problem.machine[spot.machine].lab, spot.end_s) if spot else made_at(problem, job)
-
-
-def _lab_made(problem: Problem, plan: Plan, job: str) -> str | None:
-    made = _made(problem, plan, job)
-    return made[0] if made else None
 
 
 def _labs_of_label(problem: Problem, plan: Plan, job: Job) -> set[str]:
@@ -234,7 +248,7 @@ def _option(problem: Problem, job: Job, opening: Opening, best: tuple[Opening, .
 
 def _reason(problem: Problem, job: Job, opening: Opening, best: tuple[Opening, ...]) -> str:
     facts = (
-        f"{way(job_distance_m(problem, job, opening.machine.lab))} away, "
+        f"{way_in_words(job_distance_m(problem, job, opening.machine.lab))} away, "
         f"ready in {span(opening.end_s - problem.now_s)}, "
         f"{amount(problem, price_minor(opening.lines))}"
     )

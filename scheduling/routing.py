@@ -4,7 +4,7 @@ It promises a waterfall whose counts are true and a relaxation that works when a
 it never looks at prices or at what other open jobs want.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -93,20 +93,6 @@ STEPS = tuple(_TESTS)
 def passed(problem: Problem, job: Job, machine: Machine) -> int:
     """How many steps of the waterfall the machine passes; len(STEPS) = it can make the job."""
     return sum(1 for _ in takewhile(lambda test: test(problem, job, machine), _TESTS.values()))
-
-
-def able(problem: Problem, job: Job) -> Iterator[Machine]:
-    """The machines that pass all steps but hours, in the order given."""
-    for machine in problem.machines_of(job.process):
-        if (
-            machine.id in job.durations_s
-            and job.material in machine.materials
-            and _size_fits(job, machine)
-            and _thickness_fits(job, machine)
-            and _tolerance_fits(job, machine)
-            and _power_lasts(problem, machine)
-        ):
-            yield machine
 
 
 @dataclass(frozen=True)

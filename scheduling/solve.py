@@ -50,6 +50,14 @@ class Limits:
     exact_jobs: int = 60
     reach: int = 12
 
+    def __post_init__(self) -> None:
+        if not self.seconds >= 0 or not self.wall_seconds >= 0:
+            raise ValueError(f"{self.seconds} and {self.wall_seconds} s: give no less than nothing")
+        if self.workers < 1 or self.reach < 1 or self.exact_jobs < 0:
+            raise ValueError(
+                "give at least one worker and a reach of one, and no negative exact_jobs"
+            )
+
     @property
     def turns(self) -> int:
         return int(self.seconds * _TURNS_PER_S)
@@ -73,18 +81,17 @@ def solve(problem: Problem, limits: Limits | None = None) -> Plan:
     cards = lay_out(problem)
     floor = sum(floors(cards))
     s = _construct(cards, limits)
-    small = len(cards.jobs) <= limits.exact_jobs
-    turns, workers = (
-        (min(_SMALL_TURNS, limits.turns), 1) if small else (limits.turns, limits.workers)
-    )
+    exact = _worth_exact(cards, limits)
+    turns = min(_SMALL_TURNS, limits.turns) if exact else limits.turns
+    workers = limits.workers if len(cards.jobs) > limits.exact_jobs else 1
     patience = Patience(turns, limits.seed, limits.should_stop, floor, workers, limits.at_once)
     s = mended(cards.facts, s, patience)
     found = _Found(s, floor, "greedy", 0.0)
     plan = _plan(cards, found)
-    if plan.status == "optimal" or not _worth_exact(cards, limits):
+    if plan.status == "optimal" or not exact or limits.should_stop():
         return checked(problem, plan)
-    exact = _plan(cards, _exact(cards, found, limits))
-    return checked(problem, plan if verify(problem, exact) else exact)
+    proved = _plan(cards, _exact(cards, found, limits))
+    return checked(problem, plan if verify(problem, proved) else proved)
 
 
 @dataclass(frozen=True)
@@ -98,11 +105,11 @@ class _Found:
 def _construct(cards: Cards, limits: Limits) -> State:
     """The best of insertion in some orders: the urgent, the short, the choosy first.
 
-    Of many jobs the urgent first again, each where it costs least with its hours at their price.
+    Of many jobs the urgent first alone, each where it costs least with its hours at their price.
     """
-    boards = [_inserted(cards, cards.facts, key) for key in (_urgency, _shortness, _choosiness)]
     if len(cards.jobs) > limits.exact_jobs:
-        boards.append(_inserted(cards, tolled(cards), _urgency))
+        return _inserted(cards, tolled(cards, limits.workers, limits.at_once), _urgency)
+    boards = [_inserted(cards, cards.facts, key) for key in (_urgency, _shortness, _choosiness)]
     return min(boards, key=lambda s: total_minor(cards.facts, s))
 
 

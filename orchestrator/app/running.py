@@ -82,7 +82,7 @@ async def _run(
         beside = [
             tasks.create_task(link.run(), name="gateway"),
             tasks.create_task(dispatch_loop.run(store, signer), name="dispatch"),
-            tasks.create_task(planning_loop.run(store), name="planning"),
+            tasks.create_task(planning_loop.run(store, _planner(settings)), name="planning"),
             tasks.create_task(_hourly(app.state.drafts.sweep), name="drafts"),
             tasks.create_task(_hourly(lambda: proposals.sweep(store)), name="overlays"),
             tasks.create_task(recall_loop.run(store), name="recalls"),
@@ -91,6 +91,11 @@ async def _run(
         await server.serve(sockets=[listener])
         for task in beside:
             task.cancel()
+
+
+def _planner(settings: Settings) -> str:
+    """One planner for each data folder, since only one process at a time serves from it."""
+    return f"{socket.gethostname()}:{settings.data_dir.resolve()}"
 
 
 async def _hourly(sweep: Callable[[], Awaitable[object]]) -> None:

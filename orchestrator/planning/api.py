@@ -5,7 +5,9 @@ from fastapi import APIRouter, Request
 from orchestrator.orders import api as orders_api
 from orchestrator.planning import service
 from orchestrator.planning.model import Quote, Wish
+from orchestrator.planning.service import InForce
 from orchestrator.store import Store, Unit
+from orchestrator.web import keys
 
 routes = APIRouter(tags=["quotes"])
 
@@ -21,6 +23,13 @@ async def ask(wish: Wish, request: Request) -> Quote:
 async def one(quote_id: str, request: Request) -> Quote:
     async with _store(request).view() as unit:
         return await seen(unit, request, quote_id)
+
+
+@routes.get("/api/plan")
+async def in_force(request: Request) -> InForce:
+    """The plan in force: when which machine is to be at work; which jobs, the operator reads."""
+    async with _store(request).view() as unit:
+        return await service.in_force(unit, named=keys.is_operator(request))
 
 
 async def seen(unit: Unit, request: Request, quote_id: str) -> Quote:

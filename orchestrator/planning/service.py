@@ -5,14 +5,14 @@ It moves jobs between wanted and planned through orders' doors and touches no ma
 
 import asyncio
 import secrets
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
 import structlog
+from pydantic import AwareDatetime, BaseModel
 from sqlalchemy import select
 
 import scheduling
@@ -29,14 +29,16 @@ from orchestrator.orders.model import JobState, Quoted
 from orchestrator.orders.tables import JobRow, OrderRow
 from orchestrator.planning import model
 from orchestrator.planning.model import Bench, Place, Quote, QuotedPart, WhyNot, Wish
-from orchestrator.planning.tables import AssignmentRow, QuoteRow
+from orchestrator.planning.solving import Planned, solved
+from orchestrator.planning.tables import AssignmentRow, PlanRow, QuoteRow
 from orchestrator.policy.model import IN_FORCE
 from orchestrator.recalls import service as recalls
 from orchestrator.store import JsonValue, Store, Unit
 
 _log = structlog.get_logger("planning")
 _SOLVE_S = 2.0
-_WALL_PER_S: Final = 5.0
+_REGION: Final = "all"
+_HELD: Final = timedelta(seconds=30)
 _FAIR_TRIES = 2
 # A short silence, as when a broker restarts, does not move work elsewhere.
 _HEARD = frozenset({Session.ONLINE, Session.SILENT})
@@ -236,27 +238,119 @@ async def look(unit: Unit) -> Open | None:
     return Open(problem, {job.id: job.version for job in jobs}, mark)
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A plan and its reasons, by job."""
-
-    plan: scheduling.Plan
-    why: Mapping[str, str]
+Solve = Callable[[scheduling.Problem, float], Awaitable[Planned]]
 
 
-async def solve(asked: Open, seconds: float = _SOLVE_S) -> Planned:
-    """Solve and check in a thread; raises scheduling.InvalidPlan, then the plan in force stays."""
-    return await asyncio.to_thread(_solve, asked.problem, seconds)
+async def in_a_thread(problem: scheduling.Problem, seconds: float) -> Planned:
+    """Where there is no process to solve in."""
+    return await asyncio.to_thread(solved, problem, seconds)
 
 
-def _solve(problem: scheduling.Problem, seconds: float) -> Planned:
-    until = time.monotonic() + seconds * _WALL_PER_S
-    limits = scheduling.Limits(seconds=seconds, should_stop=lambda: time.monotonic() > until)
-    plan = scheduling.solve(problem, limits)
-    faults = scheduling.verify(problem, plan)
-    if faults:
-        raise scheduling.InvalidPlan(faults)
-    return Planned(plan, {job.id: scheduling.why(problem, plan, job.id) for job in problem.jobs})
+# ── who plans
+
+
+async def held(store: Store, who: str) -> int | None:
+    """The number of the plan in force, if this planner is the one who plans now; else None.
+
+    Whoever plans says so for half a minute, and again; another steps in when that has run out.
+    """
+    async with store.view() as unit:
+        row = await unit.session.get(PlanRow, _REGION)
+        mine = row is not None and row.planner == who
+        if row is not None and mine and row.held_until > unit.now + _HELD / 2:
+            return row.version
+        if row is not None and not mine and row.held_until > unit.now:
+            return None
+    return await store.run(lambda unit: _hold(unit, who))
+
+
+async def _hold(unit: Unit, who: str) -> int | None:
+    row = await unit.session.get(PlanRow, _REGION, with_for_update=True)
+    if row is None:
+        row = PlanRow(region=_REGION, version=0, planner=who, held_until=unit.now)
+        unit.session.add(row)
+    elif row.planner != who and row.held_until > unit.now:
+        return None
+    row.planner, row.held_until = who, unit.now + _HELD
+    await unit.session.flush()
+    return row.version
+
+
+class Span(BaseModel):
+    """What a machine is to do. `job`: for the operator alone."""
+
+    start_at: AwareDatetime
+    end_at: AwareDatetime
+    job: str | None = None
+
+
+class MachineRow(BaseModel):
+    """A row of the Gantt chart, in order of time."""
+
+    agent: str
+    machine: str
+    spans: tuple[Span, ...]
+
+
+class InForce(BaseModel):
+    """The plan in force; what is at work already is no longer in it.
+
+    `bound_minor`: no plan can weigh less. `objective_minor`: what this one weighs.
+    """
+
+    version: int = 0
+    made_at: AwareDatetime | None = None
+    status: str | None = None
+    objective_minor: int | None = None
+    bound_minor: int | None = None
+    placed: int | None = None
+    left_out: int | None = None
+    rows: tuple[MachineRow, ...] = ()
+
+
+async def in_force(unit: Unit, *, named: bool) -> InForce:
+    row = await unit.session.get(PlanRow, _REGION)
+    if row is None:
+        return InForce()
+    planned = [job.id for job in await orders.planned_jobs(unit)]
+    machines: dict[tuple[str, str], list[Span]] = {}
+    for each in (await assignments(unit, planned)).values():
+        if each.agent and each.machine and each.start_at and each.end_at:
+            job = each.job if named else None
+            span = Span(start_at=each.start_at, end_at=each.end_at, job=job)
+            machines.setdefault((each.agent, each.machine), []).append(span)
+    return InForce(
+        version=row.version,
+        made_at=row.made_at,
+        status=row.status,
+        objective_minor=row.objective_minor,
+        bound_minor=row.bound_minor,
+        placed=row.placed,
+        left_out=row.left_out,
+        rows=tuple(
+            MachineRow(
+                agent=agent, machine=machine, spans=tuple(sorted(s, key=lambda x: x.start_at))
+            )
+            for (agent, machine), s in sorted(machines.items())
+        ),
+    )
+
+
+async def _commit(unit: Unit, asked: "Open", planned: Planned, who: str, version: int) -> None:
+    """The plan, and its number; nothing if another has put one in force meanwhile."""
+    row = await unit.session.get(PlanRow, _REGION, with_for_update=True)
+    if row is None or row.planner != who or row.version != version:
+        _log.info("another planner's plan is in force")
+        return
+    await put_in_force(unit, asked, planned)
+    plan = planned.plan
+    row.version, row.made_at, row.status = version + 1, unit.now, plan.status
+    row.objective_minor, row.bound_minor = plan.objective_minor, plan.bound_minor
+    row.placed, row.left_out = len(plan.assignments), len(plan.unplaced)
+    await unit.session.flush()
+
+
+# ── putting it in force
 
 
 async def put_in_force(unit: Unit, asked: Open, planned: Planned) -> int:
@@ -303,14 +397,22 @@ async def _note(unit: Unit, job_id: str, planned: Planned) -> None:
         await unit.record("job.unplaced", job_id, why=why)
 
 
-async def replan(store: Store, last: object = None) -> object:
-    """One look and, if anything has changed since `last`, one plan; returns the look's mark."""
+async def replan(
+    store: Store, last: object = None, who: str = "here", solve: Solve = in_a_thread
+) -> object:
+    """One look and, if anything has changed since `last`, one plan; returns the look's mark.
+
+    Nothing where another planner is at it. The time is spent outside any transaction.
+    """
+    version = await held(store, who)
+    if version is None:
+        return last
     async with store.view() as unit:
         asked = await look(unit)
     if asked is None or asked.mark == last:
         return None if asked is None else last
-    planned = await solve(asked)
-    await store.run(lambda unit: put_in_force(unit, asked, planned))
+    planned = await solve(asked.problem, _SOLVE_S)
+    await store.run(lambda unit: _commit(unit, asked, planned, who, version))
     return asked.mark
 
 

@@ -1,9 +1,9 @@
-"""The tables of quotes and of the plan in force."""
+"""The tables of quotes, of the plan in force, and of who plans."""
 
 from datetime import datetime
 
 from pydantic import JsonValue
-from sqlalchemy import JSON, ForeignKey, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from orchestrator.store import Base, Utc
@@ -35,3 +35,21 @@ class AssignmentRow(Base):
     lines: Mapped[list[JsonValue]] = mapped_column(JSON)
     """What it weighs, as pairs of a word and minor units: a comparison, not the price."""
     planned_at: Mapped[datetime] = mapped_column(Utc)
+
+
+class PlanRow(Base):
+    """The plan in force of a region, and which planner may replace it."""
+
+    __tablename__ = "plan"
+
+    region: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    """How many plans have been put in force."""
+    planner: Mapped[str]
+    held_until: Mapped[datetime] = mapped_column(Utc)
+    made_at: Mapped[datetime | None] = mapped_column(Utc)
+    status: Mapped[str | None]
+    objective_minor: Mapped[int | None] = mapped_column(BigInteger)
+    bound_minor: Mapped[int | None] = mapped_column(BigInteger)
+    placed: Mapped[int | None]
+    left_out: Mapped[int | None]

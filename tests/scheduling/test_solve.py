@@ -2,6 +2,7 @@ import sys
 from dataclasses import replace
 from subprocess import run
 from time import perf_counter
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -270,3 +271,11 @@ def test_what_is_called_optimal_is_what_trying_everything_finds(world: Problem) 
     assert plan.bound_minor <= least <= plan.objective_minor
     if plan.status == "optimal":
         assert plan.objective_minor == least
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seconds": -1.0}, {"seconds": float("nan")}, {"workers": 0}, {"reach": 0}]
+)
+def test_limits_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="give"):
+        Limits(**wrong)

@@ -10,91 +10,26 @@ from sqlalchemy import update
 from designs.design import OWN_WORK, Alternative, DrawingFacts, File, Role
 from fablab_agents.protocol.messages import Bed, Condition, Machine
 from fablab_agents.protocol.tickets import verify_ticket
-from orchestrator.catalogue.tables import ReleaseRow
 from orchestrator.dispatch import offers, records
-from orchestrator.dispatch import service as dispatch
 from orchestrator.dispatch.signing import Signer
 from orchestrator.labs import service as labs
-from orchestrator.labs.model import NewLab, Session
+from orchestrator.labs.model import Session
 from orchestrator.labs.tables import AgentRow
 from orchestrator.orders import model as orders_model
 from orchestrator.orders import service as orders
-from orchestrator.orders.model import JobState, Maker
-from orchestrator.orders.tables import JobRow
+from orchestrator.orders.model import JobState
 from orchestrator.planning import model, service
-from orchestrator.planning.model import Wish
 from orchestrator.policy.model import IN_FORCE
-from orchestrator.store import Store, Unit
+from orchestrator.store import Unit
 from tests.orchestrator.dispatch.conftest import PRINTER, a_release
-from tests.wire import hello
+from tests.orchestrator.planning.conftest import Town
 
-HERE = {"lat": 41.390, "lon": 2.170}
 LASER = Machine(
     machine="laser-1", title="Laser 1", model="generic-laser-400", processes=("laser_cutting",),
     materials=("plywood",), envelope_mm=(400, 400, 10), tolerance_mm=0.1, attended=True,
     rate_minor_per_h=1200, setup_minor=300, offered=True, condition=Condition.IDLE,
     bed=Bed.UNKNOWN,
 )  # fmt: skip
-
-
-class Town:
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.release = a_release("f" * 64)
-
-    async def publish(self, **changes: Any) -> None:
-        self.release = self.release.model_copy(update=changes)
-        async with self.store.unit() as unit:
-            unit.session.add(
-                ReleaseRow(
-                    sha256=self.release.sha256,
-                    design=self.release.design,
-                    version=self.release.version,
-                    title=self.release.title,
-                    licence=self.release.licence,
-                    private=self.release.private,
-                    published_at=unit.now,
-                    manifest=self.release.canonical().decode(),
-                    findings=[],
-                    pictures={},
-                )
-            )
-
-    async def open_lab(self, name: str, km_north: float, *machines: Machine) -> str:
-        async with self.store.unit() as unit:
-            place = {"lat": 41.390 + km_north / 111.2, "lon": 2.170}
-            lab = await labs.create_lab(unit, NewLab(name=name, **place))
-            agent = (await labs.enrol(unit, await labs.new_code(unit, lab.id), "0.1.0")).agent
-        await self.says(agent, *machines)
-        return agent
-
-    async def says(self, agent: str, *machines: Machine) -> None:
-        async with self.store.unit() as unit:
-            await dispatch.hello(unit, agent, hello(machines=machines))
-
-    async def quote(self, **wish: Any) -> model.Quote:
-        async with self.store.unit() as unit:
-            return await service.quote(unit, Wish(**{"design": "hook", **HERE, **wish}))
-
-    async def order(self, quote: model.Quote) -> list[str]:
-        async with self.store.unit() as unit:
-            quoted = await service.quoted(unit, quote.id)
-            assert quoted is not None
-            text = orders_model.confirmation_text(quoted, "Ana")
-            agreed = orders.Confirmation(Maker(name="Ana"), orders_model.digest(text))
-            order = await orders.place(unit, quoted, agreed, lambda _: "sealed")
-            return [job.id for job in await orders.jobs_of(unit, order.id)]
-
-    async def jobs(self, ids: list[str]) -> list[JobRow]:
-        async with self.store.view() as unit:
-            return [await orders.job(unit, each) for each in ids]
-
-
-@pytest.fixture
-async def town(database_url: str, tmp_path: Path):
-    store = await Store.open(database_url, tmp_path / "blobs")
-    yield Town(store)
-    await store.close()
 
 
 async def test_a_quote_names_price_way_time_and_reason_and_why_not(town: Town):
@@ -242,7 +177,7 @@ async def test_one_machine_that_makes_no_sense_ends_nobody_elses_plan(
         asked = await service.look(unit)
         assert [each.agent for each in await labs.machines(unit)].count(near) == 1
     assert asked is not None
-    planned = await service.solve(asked, 0.2)
+    planned = await service.in_a_thread(asked.problem, 0.2)
     assert {spot.machine for spot in planned.plan.by_job.values()} == {f"{near}/printer-1"}
 
 
@@ -346,7 +281,7 @@ async def test_a_job_that_moved_while_the_plan_was_made_is_left_alone(town: Town
     async with town.store.view() as unit:
         asked = await service.look(unit)
     assert asked is not None
-    planned = await service.solve(asked)
+    planned = await service.in_a_thread(asked.problem, 2.0)
 
     async def meanwhile(unit: Unit) -> None:
         await orders.plan_job(unit, jobs[0], near, "printer-1")
