@@ -3,7 +3,18 @@
 It promises integers, seeds and no surprises; it never reads a clock, a disk or a network.
 """
 
-from scheduling.explain import Comparison, Difference, NotInPlan, runner_up, why, why_not
+from scheduling.explain import (
+    Comparison,
+    Difference,
+    NotInPlan,
+    Tip,
+    runner_up,
+    tip,
+    why,
+    why_not,
+    why_split,
+)
+from scheduling.lots import lots
 from scheduling.plan import Assignment, Line, Plan, Unplaced
 from scheduling.problem import (
     DURATION_MAX_S,
@@ -46,14 +57,18 @@ __all__ = [
     "Quote",
     "Refusal",
     "Running",
+    "Tip",
     "Travel",
     "Unplaced",
     "Weights",
+    "lots",
     "moved",
     "quote",
     "runner_up",
     "solve",
+    "tip",
     "verify",
     "why",
     "why_not",
+    "why_split",
 ]

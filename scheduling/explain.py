@@ -4,16 +4,33 @@ It promises that each comparison is the true change of the objective if that job
 it never guesses at what a whole new plan would bring.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from scheduling import board
 from scheduling.cards import board_of
 from scheduling.cells import Ints
 from scheduling.cost import leg_minor
 from scheduling.distance import job_distance_m, travel_s
-from scheduling.plan import NO_PLAN, PRICE_LINES, Assignment, Line, Plan, left_out_minor
+from scheduling.lots import together
+from scheduling.plan import (
+    NO_PLAN,
+    PRICE_LINES,
+    Assignment,
+    Line,
+    Plan,
+    left_out_minor,
+)
 from scheduling.problem import Job, Problem
-from scheduling.quote import Opening, board_without, not_chosen, openings, spots
+from scheduling.quote import (
+    Opening,
+    board_without,
+    not_chosen,
+    openings,
+    spots,
+    unhurried,
+)
 from scheduling.routing import candidates
 from scheduling.words import amount, listed, span, way
 
@@ -171,12 +188,100 @@ def why(problem: Problem, plan: Plan, job_id: str) -> str:
             return f"Not planned. {' '.join(left.reasons)}"
     spot = _spot(plan, job_id)
     lab = problem.lab[problem.machine[spot.machine].lab].name
-    second = runner_up(problem, plan, job_id)
+    second, later = runner_up(problem, plan, job_id), _if_later(problem, plan, spot)
     if second is None:
-        return f"Made at {lab} on {spot.machine}: {_alone(problem, _job(problem, job_id))}."
+        alone = _alone(problem, _job(problem, job_id))
+        return f"Made at {lab} on {spot.machine}: {alone}.{later}"
     other_lab = problem.lab[problem.machine[second.other].lab].name
     other = f"{second.other} there" if other_lab == lab else f"{other_lab} ({second.other})"
-    return f"Made at {lab} on {spot.machine}, {_verdict(problem, second, other)}."
+    return f"Made at {lab} on {spot.machine}, {_verdict(problem, second, other)}.{later}"
+
+
+@dataclass(frozen=True)
+class Tip:
+    """What would tip the choice: were the job due at `end_s`, this machine would save so much.
+
+    `saves_minor` is what the objective would fall by if the job alone went there.
+    """
+
+    machine: str
+    end_s: int
+    later_s: int
+    saves_minor: int
+
+
+def tip(problem: Problem, plan: Plan, job_id: str) -> Tip | None:
+    """None if it saves nothing to wait, or others come after the job. Raises NotInPlan."""
+    spot, job = _spot(plan, job_id), _job(problem, job_id)
+    if job.due_s is None or problem.followers.get(job_id):
+        return None
+    found = unhurried(problem, job, plan)
+    if found is None or found.saves_minor <= 0 or found.end_s <= max(job.due_s, spot.end_s):
+        return None
+    later_s = found.end_s - spot.end_s
+    return Tip(found.machine.id, found.end_s, later_s, found.saves_minor)
+
+
+def _if_later(problem: Problem, plan: Plan, spot: Assignment) -> str:
+    found = tip(problem, plan, spot.job)
+    if found is None:
+        return ""
+    saves = amount(problem, found.saves_minor)
+    where = _where(problem, found.machine)
+    return (
+        f" Ready {span(found.later_s)} later, at {where}, would save {saves}, all things counted."
+    )
+
+
+def _where(problem: Problem, machine: str) -> str:
+    return f"{problem.lab[problem.machine[machine].lab].name} ({machine})"
+
+
+def why_split(problem: Problem, plan: Plan, lots: Sequence[str]) -> str:
+    """Where the lots of one job are made, when all are ready, and what one machine would be.
+
+    That machine is the one on which all of them, one after the other, would cost least, everything
+    else as planned. Raises NotInPlan if a lot is not placed.
+    """
+    if not lots:
+        raise NotInPlan("no lots are named")
+    placed = sorted((_spot(plan, lot) for lot in lots), key=lambda each: each.machine)
+    by_machine = [
+        f"{listed([spot.job for spot in some])} at {_where(problem, machine)}"
+        for machine, some in groupby(placed, key=lambda each: each.machine)
+    ]
+    ready = span(max(spot.end_s for spot in placed) - problem.now_s)
+    made = f"Made in {len(lots)} lots, {listed(by_machine)}: all ready in {ready}"
+    return f"{made}, {_beside_one(problem, plan, lots)}."
+
+
+def _beside_one(problem: Problem, plan: Plan, lots: Sequence[str]) -> str:
+    whole = together(problem, plan, lots)
+    if whole is None:
+        return "as no one machine could make all of them without holding up others"
+    here, there = ([each.by_job[lot] for lot in lots] for each in (plan, whole))
+    if {spot.machine for spot in here} == {there[0].machine}:
+        return f"all on one machine, as on {there[0].machine} they cost least"
+    earlier_s = max(each.end_s for each in there) - max(each.end_s for each in here)
+    more = sum(each.price_minor for each in here) - sum(each.price_minor for each in there)
+    ahead = whole.objective_minor - plan.objective_minor
+    when = f"{span(abs(earlier_s))} {'earlier' if earlier_s > 0 else 'later'} than"
+    return (
+        f"{when if earlier_s else 'just as'} on {_where(problem, there[0].machine)} alone, "
+        f"for {_more(problem, more)}; {_ahead(problem, ahead)}, all things counted"
+    )
+
+
+def _more(problem: Problem, minor: int) -> str:
+    if not minor:
+        return "the same price"
+    return f"{amount(problem, abs(minor))} {'more' if minor > 0 else 'less'}"
+
+
+def _ahead(problem: Problem, minor: int) -> str:
+    if not minor:
+        return "level"
+    return f"{amount(problem, abs(minor))} {'ahead' if minor > 0 else 'behind'}"
 
 
 def _alone(problem: Problem, job: Job) -> str:

@@ -157,6 +157,32 @@ def moved(problem: Problem, plan: Plan, job_id: str, machine: str) -> Plan:
     return Plan(placed, left_out, total, plan.bound_minor, status)
 
 
+class Unhurried(NamedTuple):
+    """The cheapest opening if a planned job were not due; `saves_minor` against where it is."""
+
+    machine: Machine
+    end_s: int
+    saves_minor: int
+
+
+def unhurried(problem: Problem, job: Job, plan: Plan) -> Unhurried | None:
+    """For a planned job that none comes after; None: it could not come back, or others not stay."""
+    _, cards, s, misplaced = board_without(problem, job, plan)
+    if misplaced:
+        return None
+    at, jobs = cards.number[job.id], cards.facts.jobs.copy()
+    jobs[at, board.DUE] = -1
+    cards = replace(cards, facts=cards.facts._replace(jobs=jobs))
+    with_it = board.total_minor(cards.facts, board_of(problem, plan))
+    without = board.total_minor(cards.facts, s) - int(jobs[at, board.VALUE])
+    fits = list(_fits(cards, s, at))
+    if not fits:
+        return None
+    way, spot = min(fits, key=lambda each: (each[1][board.COST], each[1][board.UNTIL]))
+    saves = with_it - without - int(spot[board.COST])
+    return Unhurried(cards.machine_of_way(way), int(spot[board.UNTIL]), saves)
+
+
 def _fits(cards: Cards, s: board.State, job: int) -> Iterator[tuple[int, Ints]]:
     for way in cards.ways(job):
         spot = board.found_for()

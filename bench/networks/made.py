@@ -63,7 +63,7 @@ def network(seed: int, labs: int = 30, machines: int = 200, jobs: int = 2000) ->
     dice = Random(seed)
     places = [_lab(dice, at) for at in range(labs)]
     made = [_machine(dice, at, places) for at in range(machines)]
-    orders = list(_jobs(dice, jobs, made))
+    asked = list(orders(dice, jobs, made))
     running = [
         Running(f"running-{at}", machine.id, NOW_S + dice.randrange(600, 5 * HOUR))
         for at, machine in enumerate(made)
@@ -71,7 +71,7 @@ def network(seed: int, labs: int = 30, machines: int = 200, jobs: int = 2000) ->
     ]
     current = {
         job.id: dice.choice(sorted(job.durations_s))
-        for job in orders
+        for job in asked
         if job.durations_s and dice.random() < 0.02
     }
     weights = Weights(
@@ -79,7 +79,7 @@ def network(seed: int, labs: int = 30, machines: int = 200, jobs: int = 2000) ->
         move_minor=150, unplaced_minor=20_000, co2_minor_per_kg=12,
     )  # fmt: skip
     return Problem(
-        NOW_S, NOW_S + 2 * WEEK, tuple(places), tuple(made), tuple(orders), tuple(running),
+        NOW_S, NOW_S + 2 * WEEK, tuple(places), tuple(made), tuple(asked), tuple(running),
         current, weights,
     )  # fmt: skip
 
@@ -145,7 +145,7 @@ def _machine(dice: Random, at: int, labs: list[Lab]) -> Machine:
     )  # fmt: skip
 
 
-def _jobs(dice: Random, many: int, machines: list[Machine]) -> Iterator[Job]:
+def orders(dice: Random, many: int, machines: list[Machine]) -> Iterator[Job]:
     made, order = 0, 0
     while made < many:
         jobs = _order(dice, order, machines)[: many - made]

@@ -4,15 +4,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scheduling.board import total_minor
+from scheduling.cards import board_of, lay_out
 from scheduling.cost import cost_lines
-from scheduling.explain import NotInPlan, runner_up, why, why_not
+from scheduling.explain import NotInPlan, Tip, runner_up, tip, why, why_not
 from scheduling.plan import Assignment, Plan
 from scheduling.problem import Problem, Running, Weights
-from scheduling.quote import moved
+from scheduling.quote import moved, openings
 from scheduling.solve import Limits, solve
 from scheduling.verify import verify
 from tests.scheduling.test_solve import contended
-from tests.scheduling.worlds import HOUR, NOW, job, lab, machine, problem, problems, two_labs
+from tests.scheduling.worlds import (
+    HOUR,
+    NOW,
+    job,
+    lab,
+    machine,
+    placed,
+    problem,
+    problems,
+    two_labs,
+)
 
 
 def test_why_names_price_distance_and_time_against_the_runner_up() -> None:
@@ -153,3 +165,50 @@ def test_the_printed_difference_is_true_in_any_world(world: Problem, data: st.Da
     for each in world.open_jobs:
         for one in world.labs:
             assert why_not(world, each.id, one.id, plan).endswith(".")
+
+
+def test_why_says_what_a_later_due_date_would_save() -> None:
+    asked = job("a", {"n1": 2, "f1": 2}, prices_minor={"n1": 1000, "f1": 200}, due_s=NOW + 4 * HOUR)
+    world = two_labs(asked, fixed=(Running("r", "f1", NOW + 48 * HOUR),))
+    plan = solve(world)
+    assert why(world, plan, "a").endswith(
+        "Ready 2 days later, at Far (f1), would save 260 cents, all things counted."
+    )
+    later = two_labs(replace(asked, due_s=NOW + 50 * HOUR), fixed=world.fixed)
+    assert placed(solve(later)) == {"a": "f1"}
+    assert plan.objective_minor - solve(later).objective_minor == 260
+
+
+def test_why_says_nothing_of_a_later_day_that_saves_nothing() -> None:
+    asked = job("a", {"n1": 2, "f1": 2}, due_s=NOW + 4 * HOUR)
+    for one in (asked, replace(asked, due_s=None)):
+        world = two_labs(one)
+        assert tip(world, solve(world), "a") is None
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(problems(), st.integers(1, 9))
+def test_a_tip_holds_when_the_due_date_is_set(world: Problem, due_h: int) -> None:
+    """All are in a hurry, of what is busy some is cheap: then a tip is not rare."""
+    hurried = (replace(each, due_s=NOW + due_h * HOUR, value_minor=None) for each in world.jobs)
+    weights = Weights(lateness_minor_per_h=3000, waiting_minor_per_h=1)
+    busy = tuple(Running(f"r{each.id}", each.id, NOW + 12 * HOUR) for each in world.machines[::2])
+    world = replace(world, jobs=tuple(hurried), weights=weights, fixed=busy, current={})
+    plan = solve(world, Limits(seconds=0))
+    for spot in plan.assignments:
+        found = tip(world, plan, spot.job)
+        if found:
+            check_tip(world, plan, found, spot)
+
+
+def check_tip(world: Problem, plan: Plan, found: Tip, spot: Assignment) -> None:
+    due = replace(world.job[spot.job], due_s=found.end_s)
+    later = replace(world, jobs=tuple(due if each.id == due.id else each for each in world.jobs))
+    first, *others = openings(later, due, plan)
+    [best] = [each for each in (first, *others) if each.machine.id == found.machine]
+    assert (best.end_s, best.cost_minor) == (found.end_s, first.cost_minor)
+    after = moved(later, replace(plan, bound_minor=0), due.id, found.machine)
+    assert {fault.kind for fault in verify(later, after)} <= {"needless"}
+    as_it_was = total_minor(lay_out(later).facts, board_of(later, plan))
+    assert as_it_was - after.objective_minor == found.saves_minor
+    assert found.end_s - spot.end_s == found.later_s > 0
