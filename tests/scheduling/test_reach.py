@@ -12,7 +12,7 @@ from bench.cities.generator import PLACES, Asked, city_of, load_of
 from scheduling.city import City, CityError, Tariff, lines, metres_between, seconds_on
 from scheduling.reach import STEPS, Reach, cheapest, joined, nearest, reach_of, refusals, ways_to
 from scheduling.reach import widened as widened_to
-from scheduling.routing import distance_m
+from scheduling.distance import distance_m
 
 pytestmark = pytest.mark.timeout(300)
 
