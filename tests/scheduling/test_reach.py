@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from bench.cities.generator import PLACES, Asked, city_of, load_of
 from scheduling.city import City, CityError, Tariff, lines, metres_between, seconds_on
+from scheduling.distance import distance_m
 from scheduling.reach import STEPS, Reach, cheapest, joined, nearest, reach_of, refusals, ways_to
 from scheduling.reach import widened as widened_to
-from scheduling.distance import distance_m
 
 pytestmark = pytest.mark.timeout(300)
 
