@@ -25,7 +25,8 @@ from orchestrator.settings import Settings
 from orchestrator.store import Store, Unit
 from tests.conftest import free_port, need
 from tests.orchestrator.dispatch.conftest import PRINTER
-from tests.orchestrator.planning.test_planning import LASER, Town
+from tests.orchestrator.planning.conftest import Town
+from tests.orchestrator.planning.test_planning import LASER
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]

@@ -27,7 +27,8 @@ from orchestrator.planning.tables import QuoteRow
 from orchestrator.settings import Settings
 from orchestrator.store import Store
 from tests.orchestrator.dispatch.conftest import PRINTER
-from tests.orchestrator.planning.test_planning import LASER, Town
+from tests.orchestrator.planning.conftest import Town
+from tests.orchestrator.planning.test_planning import LASER
 
 TELLING = {"canonical", "alternate", "describedby"}
 """Links that a browser fetches nothing by."""

@@ -27,7 +27,7 @@ from orchestrator.store import Store
 from orchestrator.store.tables import EventRow
 from tests.orchestrator.catalogue.conftest import SQUARE, City, Folder
 from tests.orchestrator.dispatch.conftest import PRINTER, a_release
-from tests.orchestrator.planning.test_planning import Town
+from tests.orchestrator.planning.conftest import Town
 
 R = ReleaseState
 BROKEN = Wish(to=R.DEPRECATED, reason="The hook breaks in frost.")

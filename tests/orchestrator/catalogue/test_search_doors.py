@@ -20,7 +20,8 @@ from orchestrator.dispatch.signing import Signer
 from orchestrator.settings import Settings
 from orchestrator.store import Store
 from tests.orchestrator.catalogue.test_catalogue import OPEN, SQUARE, written
-from tests.orchestrator.planning.test_planning import LASER, Town
+from tests.orchestrator.planning.conftest import Town
+from tests.orchestrator.planning.test_planning import LASER
 
 ATOM = {"a": feeds.ATOM}
 EVIL = '</script><script>alert("x")</script>'

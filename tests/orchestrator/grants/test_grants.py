@@ -25,7 +25,7 @@ from orchestrator.orders import service as orders
 from orchestrator.planning import service as planning
 from orchestrator.store import Store
 from tests.orchestrator.dispatch.conftest import PRINTER
-from tests.orchestrator.planning.test_planning import Town, town
+from tests.orchestrator.planning.conftest import Town, town
 from tests.orchestrator.test_pages import Site, site
 
 __all__ = ["site", "town"]

@@ -24,7 +24,7 @@ from orchestrator.orders.model import IllegalMove, JobState
 from tests.orchestrator.dispatch.conftest import PRINTER
 from tests.orchestrator.orders.test_order_fold import CALLS, call
 from tests.orchestrator.orders.test_orders import confirmed, opened, quoted, seal
-from tests.orchestrator.planning.test_planning import Town
+from tests.orchestrator.planning.conftest import Town
 
 _T = TypeVar("_T")
 BEGUN = {JobState.PLANNED, JobState.OFFERED, JobState.MADE, JobState.ABANDONED, JobState.RECEIVED}
