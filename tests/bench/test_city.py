@@ -2,6 +2,7 @@
 
 import copy
 import json
+import multiprocessing
 import sys
 from collections.abc import Callable
 from itertools import product
@@ -217,6 +218,12 @@ def test_prices_that_are_stopped_at_once_still_prove_a_bound_and_let_everybody_s
 
 
 def _relaxed(cells: Any) -> float:
+    """In a process of its own: what the solver brings along closes streams that are pytest's."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(_relaxation, (cells,))
+
+
+def _relaxation(cells: Any) -> float:
     from ortools.math_opt.python import mathopt
 
     model = mathopt.Model()

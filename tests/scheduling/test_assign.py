@@ -1,6 +1,7 @@
 """Routing's inner search: what it answers is possible, bounded from below, and always the same."""
 
 import itertools
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ortools.math_opt.python import mathopt
 
 from bench.gap import BadInstance, best_known, read
 from scheduling.assign import Assignment, Effort, assign
@@ -113,7 +113,17 @@ def test_capacities_are_kept_in_every_row(seed: int, jobs: int, bins: int, load:
 
 
 def relaxed(cells: Cells) -> float:
-    """The value of the linear relaxation, by a solver that shares nothing with ours."""
+    """The value of the linear relaxation, by a solver that shares nothing with ours.
+
+    In a process of its own: what the solver brings along closes streams that are pytest's.
+    """
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(_relaxation, (cells,))
+
+
+def _relaxation(cells: Cells) -> float:
+    from ortools.math_opt.python import mathopt
+
     model, sums = mathopt.Model(), np.zeros_like(cells.capacity, dtype=object)
     total: list[Any] = []
     for j in range(cells.jobs):
