@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from scheduling.cells import Floats, Ints
 from scheduling.compiled import compiled, inlined
+from scheduling.dice import dice_for, drawn, forbearance
 
 LEVEL, PLACE, LAST = 0, 1, 2
 _TINY: Final = 1e-9
@@ -132,18 +133,6 @@ def desk_for(w: Work, seed: int, out: int) -> Desk:
         counts,
         dice_for(seed),
     )
-
-
-def dice_for(seed: int) -> Ints:
-    return np.array([seed % 2147483561 + 1, seed * 7919 % 2147483397 + 1], np.int64)
-
-
-@compiled
-def drawn(dice: Ints, below: int) -> int:
-    """A number from 0 up to, without, `below` (L'Ecuyer, CACM 31, 1988: two small generators)."""
-    dice[0] = dice[0] * 40014 % 2147483563
-    dice[1] = dice[1] * 40692 % 2147483399
-    return (dice[0] + dice[1]) % below
 
 
 @compiled
@@ -402,15 +391,6 @@ def _anyone(s: Seats, d: Desk, i: int) -> int:
 
 
 @compiled
-def _forbearance(dice: Ints) -> float:
-    """On average one; twice as much is half as likely, as with Metropolis, without a logarithm."""
-    halvings = 0
-    while drawn(dice, 2) == 1:
-        halvings += 1
-    return (halvings + drawn(dice, 1000) / 1000.0) * 0.67
-
-
-@compiled
 def kicks(w: Work, s: Seats, b: Beam, d: Desk, value: float, best: Ints, span: Floats) -> float:
     """Kick and descend, once for each patience in `span`; `best` are the best slots so far.
 
@@ -425,7 +405,7 @@ def kicks(w: Work, s: Seats, b: Beam, d: Desk, value: float, best: Ints, span: F
         d.counts[1] = 0
         now = value + kick(w, s, d)
         now -= descend(w, s, b, d, len(d.log_job))
-        dearer = now - value - span[at] * _forbearance(d.dice)
+        dearer = now - value - span[at] * forbearance(d.dice)
         if d.counts[1] <= len(d.log_job) and dearer > 0.0 and now > least - _TINY:
             while d.counts[1] > 0:
                 d.counts[1] -= 1

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from scheduling.cells import Floats, Ints
 from scheduling.compiled import compiled, inlined
+from scheduling.distance import EARTH_RADIUS_M
 
 Bools = NDArray[np.bool_]
-EARTH_RADIUS_M: Final = 6_371_008.8  # mean radius, IUGG
 _LENGTH_MAX_UM: Final = 10**9
 _MONEY_MAX_MINOR: Final = 10**9
 _RATE_MAX_MINOR: Final = 10**6

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from scheduling.cells import Ints
-from scheduling.chains import Work, dice_for, drawn
+from scheduling.chains import Work
 from scheduling.compiled import compiled
+from scheduling.dice import dice_for, drawn
 
 
 class District(NamedTuple):

@@ -15,8 +15,9 @@ from scheduling.cards import Cards, lenient
 from scheduling.cells import Cells, Ints
 from scheduling.compiled import AtOnce
 from scheduling.prices import capacity_prices
+from scheduling.problem import merged
 from scheduling.routing import served
-from scheduling.sequencing import overlap
+from scheduling.sequencing import overlap, without
 
 HOUR_S: Final = 3600
 _ENDS_H: Final = (4, 8, 12, 18, 24, 32, 40, 48, 60, 72, 84, 96, 120, 144, 168, 216, 264, 336)
@@ -105,27 +106,11 @@ def _capacity(cards: Cards, ends_s: Ints) -> Ints:
     for at, machine in enumerate(cards.machines):
         since = max(problem.now_s, machine.available_from_s)
         spans = [each or ((since, horizon),) for each in served(problem, machine)]
-        open_ = sorted(span for some in spans for span in some if span[1] > since)
+        open_ = merged(span for some in spans for span in some if span[1] > since)
         if machine.unattended and open_:
-            open_ = [(max(since, open_[0][0]), horizon)]
-        busy = problem.busy.get(machine.id, ())
+            open_ = ((max(since, open_[0][0]), horizon),)
+        free = without(open_, problem.busy.get(machine.id, ()))
         for row, end in enumerate(ends_s):
             until = ((since, int(end)),) if since < end else ()
-            free = _length(overlap(_merged(open_), until))
-            taken = _length(overlap(overlap(_merged(open_), until), busy))
-            rows[at, row] = free - taken
+            rows[at, row] = sum(b - a for a, b in overlap(free, until))
     return rows
-
-
-def _merged(spans: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    made: list[tuple[int, int]] = []
-    for start, end in spans:
-        if made and start <= made[-1][1]:
-            made[-1] = (made[-1][0], max(end, made[-1][1]))
-        else:
-            made.append((start, end))
-    return tuple(made)
-
-
-def _length(spans: tuple[tuple[int, int], ...]) -> int:
-    return sum(end - start for start, end in spans)

@@ -56,8 +56,8 @@ from scheduling.board import (
     total_minor,
 )
 from scheduling.cells import Floats, Ints
-from scheduling.chains import drawn
 from scheduling.compiled import AtOnce, compiled
+from scheduling.dice import dice_for, drawn, forbearance
 
 _STRETCH: Final = 200
 _GOLDEN: Final = 2.39996
@@ -222,10 +222,6 @@ def _settle(f: Facts, s: State) -> None:
         if s.items[job, ON] >= 0 and s.items[job, START] < ready_s(f, s, job, s.items[job, HOW]):
             many = _pull(f, s, job, own, gone, 0, stack)
             _recreate(f, s, everywhere, dice, gone, many, stack)
-
-
-def dice_for(seed: int) -> Ints:
-    return np.array([seed % 2147483561 + 1, seed * 7919 % 2147483397 + 1], np.int64)
 
 
 def _scale(f: Facts) -> float:
@@ -471,17 +467,8 @@ def _turns(  # noqa: PLR0913, PLR0917 - what a turn needs, made once
             if kept.items[gone[place], ON] >= 0:
                 close_up(f, s, kept.items[gone[place], ON])
         now = total_minor(f, s)
-        if now <= value + patience[at] * _forbearance(dice):
+        if now <= value + patience[at] * forbearance(dice):
             value = now
             _restore(kept, s)
         else:
             _restore(s, kept)
-
-
-@compiled
-def _forbearance(dice: Ints) -> float:
-    """On average one; twice as much is half as likely, as with Metropolis, without a logarithm."""
-    halvings = 0
-    while drawn(dice, 2) == 1:
-        halvings += 1
-    return (halvings + drawn(dice, 1000) / 1000.0) * 0.67

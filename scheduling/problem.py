@@ -422,7 +422,7 @@ class Problem:
             start, end = fixed_span(item, self.now_s)
             if end > start:
                 spans.setdefault(item.machine, []).append((start, end))
-        return {machine: _merged(found) for machine, found in spans.items()}
+        return {machine: merged(found) for machine, found in spans.items()}
 
 
 def fixed_span(item: Running | Frozen, now_s: int) -> tuple[int, int]:
@@ -430,14 +430,15 @@ def fixed_span(item: Running | Frozen, now_s: int) -> tuple[int, int]:
     return (now_s, item.until_s) if isinstance(item, Running) else (item.start_s, item.end_s)
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
-    merged: list[tuple[int, int]] = []
+def merged(spans: Iterable[tuple[int, int]]) -> Spans:
+    """Spans made one where they meet or overlap, in order of time."""
+    made: list[tuple[int, int]] = []
     for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        if made and start <= made[-1][1]:
+            made[-1] = (made[-1][0], max(end, made[-1][1]))
         else:
-            merged.append((start, end))
-    return tuple(merged)
+            made.append((start, end))
+    return tuple(made)
 
 
 def _unique(what: str, ids: Iterable[str]) -> None:

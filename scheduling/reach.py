@@ -14,7 +14,6 @@ import numpy as np
 
 from scheduling.cells import Floats, Ints
 from scheduling.city import (
-    EARTH_RADIUS_M,
     Bools,
     City,
     lines,
@@ -24,6 +23,7 @@ from scheduling.city import (
     square_of,
 )
 from scheduling.compiled import AtOnce, compiled
+from scheduling.distance import EARTH_RADIUS_M
 
 STEPS: Final = ("process", "material", "size", "tolerance", "hours")
 NEAR: Final = 24

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from scheduling.cells import Floats, Ints
 from scheduling.city import (
-    EARTH_RADIUS_M,
     Choice,
     City,
     Jobs,
@@ -25,6 +24,7 @@ from scheduling.city import (
 )
 from scheduling.citywide import room_in
 from scheduling.compiled import compiled
+from scheduling.distance import EARTH_RADIUS_M
 from scheduling.prices import tolls
 from scheduling.reach import STEPS, Ways
 

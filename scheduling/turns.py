@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from scheduling.cells import Floats, Ints
-from scheduling.chains import drawn
 from scheduling.compiled import compiled, inlined
+from scheduling.dice import drawn, forbearance
 from scheduling.machine_queue import Queue
 
 NEVER: Final = 4 * 10**11
@@ -137,7 +137,7 @@ def anneal(x: Tables, order: Ints, best: Ints, least: int, patience: Floats, dic
         lo, hi = 0, n
         if move >= 0:
             lo, hi = _moved(order, trial, family, dice)
-            limit = total + int(patience[move] * _forbearance(dice))
+            limit = total + int(patience[move] * forbearance(dice))
         t, f, cost = int(at[lo]), int(fam[lo]), int(paid[lo])
         k, w = int(ks[lo]), int(ws[lo])
         q, new = lo, NEVER
@@ -223,12 +223,3 @@ def _moved(order: Ints, trial: Ints, family: Ints, dice: Ints) -> tuple[int, int
     trial[i : i + p - j] = order[j:p]
     trial[i + p - j : p] = order[i:j]
     return i, p
-
-
-@inlined
-def _forbearance(dice: Ints) -> float:
-    """On average one; twice as much is half as likely, as with Metropolis, without a logarithm."""
-    halvings = 0
-    while drawn(dice, 2) == 1:
-        halvings += 1
-    return (halvings + drawn(dice, 1000) / 1000.0) * 0.67
