@@ -40,7 +40,7 @@ from scheduling.reach import STEPS, Reach, reach_of, refusals
 
 WORKERS: Final = 2
 _SPARE_SHARE: Final = 0.01
-_PRICE_SHARE: Final = 0.5
+_PRICE_SHARE: Final = 0.6
 
 
 @dataclass

@@ -5,14 +5,19 @@ time never makes worse; it knows no clock, and asks `should_stop` between handfu
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, count, pairwise
 from typing import Final
 
 import numpy as np
 
 from scheduling.cells import Cells, Floats, Ints
 from scheduling.chains import (
+    BEGIN,
+    LOGGED,
+    NEAR,
+    QUEUED,
+    WANTED,
     Beam,
     Desk,
     Seats,
@@ -42,17 +47,22 @@ _DENSE_JOBS: Final = 5_000
 
 @dataclass(frozen=True)
 class _Manner:
-    """How far to look: cells of a job, length and number of chains; how many a kick leaves out."""
+    """How far to look: cells of a job, length and number of chains; how many a kick leaves out.
+
+    `looks`: length and number of chains of the first rounds, in which everybody is looked at once.
+    """
 
     keep: int
     depth: int
     width: int
     out: int
+    looks: tuple[tuple[int, int], ...] = ()
 
 
-_DEEP: Final = _Manner(12, 12, 12, 4)
+_DEEP: Final = _Manner(20, 8, 8, 6, looks=((12, 12),))
 _FETCHING: Final = _Manner(12, 8, 12, 5)
-_WIDE: Final = _Manner(24, 4, 6, 3)  # where there are rows, or very many jobs
+_WIDE: Final = _Manner(40, 6, 8, 6, looks=((4, 6), (4, 6), (8, 16), (12, 24)))
+"""Where there are rows, or very many jobs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +124,20 @@ class _Rounds:
         self.slots = sit_by_regret(work)
 
     def run(self) -> None:
-        length, number = 0, 0
-        while True:
-            self._round(length, number)
+        length = 0
+        for number in count():
+            manner = self.manner
+            if number < len(manner.looks):
+                depth, width = manner.looks[number]
+                manner = replace(manner, depth=depth, width=width)
+            else:
+                length = max(_FIRST_ROUND, 2 * length)
+            self._round(length, manner, number)
             self._fetch_in()
             if self.kicked >= self.effort.kicks or self.effort.should_stop():
                 return
-            length = max(_FIRST_ROUND, 2 * length)
-            number += 1
 
-    def _round(self, length: int, number: int) -> None:
+    def _round(self, length: int, manner: _Manner, number: int) -> None:
         """Each district by itself, with as many kicks as its share of the jobs."""
         seed = self.effort.seed + 7919 * number
         left = min(length, self.effort.kicks - self.kicked)
@@ -131,25 +145,28 @@ class _Rounds:
 
         def searched(task: tuple[District, int, int]) -> tuple[Ints, int]:
             part, *kicks_of_it = task
-            return _Search(part, self.effort, seed, self.scale, self.manner).cooled(*kicks_of_it)
+            return _Search(part, self.effort, seed, self.scale, manner).cooled(*kicks_of_it)
 
         tasks = list(zip(parts, _shares(parts, length), _shares(parts, left), strict=True))
         for part, (slot, kicked) in zip(parts, self.effort.at_once(searched, tasks), strict=True):
-            there = np.take_along_axis(part.via, np.maximum(slot, 0)[:, None], axis=1)[:, 0]
-            self.slots[part.jobs] = np.where(slot >= 0, there, -1)
+            self._take(part, slot)
             self.kicked += kicked
 
     def _fetch_in(self) -> None:
         """Who was left out looks at all cells, over all borders; if in vain, all look at more."""
-        out = wanted(self.work, self.slots)
-        if not len(out):
+        if not len(wanted(self.work, self.slots)):
             return
         [whole] = districts(self.work, self.slots, 0, self.work.bins.shape[1], 0)
         search = _Search(whole, self.effort, self.effort.seed, self.scale, _FETCHING)
-        search.place(out)
-        self.slots = search.seats.slot.copy()
+        search.place(wanted(whole.work, whole.slot))
+        self._take(whole, search.seats.slot)
         if len(wanted(self.work, self.slots)):
             self.keep = min(2 * self.keep, self.work.bins.shape[1])
+
+    def _take(self, part: District, slot: Ints) -> None:
+        """The slots that were found within a district, as they are called in the whole."""
+        there = np.take_along_axis(part.via, np.maximum(slot, 0)[:, None], axis=1)[:, 0]
+        self.slots[part.jobs] = np.where(slot >= 0, there, -1)
 
 
 class _Search:
@@ -166,7 +183,7 @@ class _Search:
 
     def descend(self, jobs: Ints) -> None:
         enqueue_all(self.desk, jobs)
-        while self.desk.counts[0] > 0 and not self.effort.should_stop():
+        while self.desk.counts[QUEUED] > 0 and not self.effort.should_stop():
             descend(self.work, self.seats, self.beam, self.desk, _STARTS_AT_ONCE)
 
     def place(self, jobs: Ints) -> None:
@@ -175,7 +192,7 @@ class _Search:
             enqueue_all(self.desk, np.array([job]))
             descend(self.work, self.seats, self.beam, self.desk, 1)
             self.desk.queued[:] = False
-            self.desk.counts[:2] = 0
+            self.desk.counts[[QUEUED, LOGGED]] = 0
 
     def cooled(self, length: int, most: int) -> tuple[Ints, int]:
         """The best slots after kicks that cool down, at most so many of `length`; and how many.
@@ -195,7 +212,8 @@ class _Search:
     def _handful(self, best: Ints, span: Floats) -> float:
         out = wanted(self.work, self.seats.slot)
         self.desk.wanted[: len(out)] = out
-        self.desk.counts[2] = len(out)
+        self.desk.counts[WANTED] = len(out)
+        self.desk.counts[BEGIN] = (self.desk.counts[BEGIN] + NEAR) % len(self.work.bins)
         value = value_of(self.work, self.seats)
         kicks(self.work, self.seats, self.beam, self.desk, value, best, span)
         return float(span[0])

@@ -22,9 +22,13 @@ from scheduling.compiled import compiled, inlined
 from scheduling.dice import dice_for, drawn, forbearance
 
 LEVEL, PLACE, LAST = 0, 1, 2
+QUEUED, LOGGED, WANTED, OUT, STALE, BEGIN = 0, 1, 2, 3, 4, 5
 _TINY: Final = 1e-9
 _LOG: Final = 4096
 _TRIES: Final = 10
+NEAR: Final = 2_000
+_DEAREST_OF: Final = 8
+_PRESSED_OF_TEN: Final = 9
 
 
 class Work(NamedTuple):
@@ -62,7 +66,7 @@ class Seats(NamedTuple):
     worth: Floats
     """By bin: the price of all that is left."""
     first: Ints
-    """By bin: the first job there, -1 = none; each has the next one after it."""
+    """By bin: the job there that leaves with the least loss, -1 = none; after each the next one."""
     after: Ints
     before: Ints
 
@@ -93,8 +97,12 @@ class Desk(NamedTuple):
     """The jobs that were left out when somebody last looked."""
     tries: Ints
     """By job: how often it was kicked in for being left out; it becomes ever rarer."""
+    stale: Ints
+    """Who may sit otherwise than in the best."""
+    is_stale: NDArray[np.bool_]
     counts: Ints
-    """How many are queued, logged and wanted, and how many a kick leaves out."""
+    """How many are queued, logged and wanted, how many a kick leaves out, how many are stale, and
+    where kicks begin now: at one of the next jobs; neighbours are soon in the nearest memory."""
     dice: Ints
 
 
@@ -121,18 +129,12 @@ def beam_for(w: Work, depth: int, width: int) -> Beam:
 
 def desk_for(w: Work, seed: int, out: int) -> Desk:
     jobs = np.zeros(len(w.bins), np.int64)
-    log, counts = np.zeros(_LOG, np.int64), np.array([0, 0, 0, out], np.int64)
-    queued = np.zeros(len(w.bins), np.bool_)
+    log, counts = np.zeros(_LOG, np.int64), np.array([0, 0, 0, out, 0, 0], np.int64)
+    no = np.zeros(len(w.bins), np.bool_)
     return Desk(
-        jobs.copy(),
-        queued,
-        log.copy(),
-        log.copy(),
-        jobs.copy(),
-        jobs.copy(),
-        counts,
-        dice_for(seed),
-    )
+        jobs.copy(), no.copy(), log.copy(), log.copy(), jobs.copy(), jobs.copy(),
+        jobs.copy(), no.copy(), counts, dice_for(seed),
+    )  # fmt: skip
 
 
 @compiled
@@ -165,11 +167,16 @@ def seat(w: Work, s: Seats, job: int, slot: int) -> None:
         i, r, heavy = w.bins[job, slot], w.row[job, slot], w.weight[job, slot]
         s.bin[job], s.row[job], s.weight[job] = i, r, heavy
         s.leaves[job] = w.toll[i, r] * heavy - w.excess[job, slot]
-        head = first[i]
-        before[job], after[job] = -1, head
-        if head >= 0:
-            before[head] = job
-        first[i] = job
+        left, right = np.int64(-1), first[i]
+        while right >= 0 and s.leaves[right] < s.leaves[job]:
+            left, right = right, after[right]
+        before[job], after[job] = left, right
+        if left >= 0:
+            after[left] = job
+        else:
+            first[i] = job
+        if right >= 0:
+            before[right] = job
         _fill(w, s, i, r, heavy)
 
 
@@ -250,9 +257,12 @@ def search(w: Work, s: Seats, b: Beam, start: int, limit: float) -> float:
                     continue
                 other = first[i]
                 while other >= 0:  # or one of those there makes room, and goes on
+                    then = score + leaves[other]
+                    if then >= highest:
+                        break
                     if heavy - at_weight[other] <= room[i, r]:
-                        then, late = score + leaves[other], int(at_row[other])
-                        if then < highest and (late <= r or _is_early(free, i, r, late, heavy)):
+                        late = int(at_row[other])
+                        if late <= r or _is_early(free, i, r, late, heavy):
                             at = count[level + 1]
                             if at < width:
                                 count[level + 1] += 1
@@ -301,9 +311,9 @@ def follow(w: Work, s: Seats, b: Beam, d: Desk) -> None:
 @compiled
 def move(w: Work, s: Seats, d: Desk, job: int, slot: int) -> None:
     """As `seat`, and written down."""
-    if d.counts[1] < len(d.log_job):
-        d.log_job[d.counts[1]], d.log_slot[d.counts[1]] = job, s.slot[job]
-    d.counts[1] += 1
+    if d.counts[LOGGED] < len(d.log_job):
+        d.log_job[d.counts[LOGGED]], d.log_slot[d.counts[LOGGED]] = job, s.slot[job]
+    d.counts[LOGGED] += 1
     seat(w, s, job, slot)
 
 
@@ -311,8 +321,8 @@ def move(w: Work, s: Seats, d: Desk, job: int, slot: int) -> None:
 def enqueue(d: Desk, job: int) -> None:
     if not d.queued[job]:
         d.queued[job] = True
-        d.queue[d.counts[0]] = job
-        d.counts[0] += 1
+        d.queue[d.counts[QUEUED]] = job
+        d.counts[QUEUED] += 1
 
 
 @compiled
@@ -325,12 +335,12 @@ def enqueue_all(d: Desk, jobs: Ints) -> None:
 def descend(w: Work, s: Seats, b: Beam, d: Desk, most: int) -> float:
     """Follow chains that save, from at most `most` of the jobs in the queue; what it saved."""
     saved = 0.0
-    while d.counts[0] > 0 and most > 0:
+    while d.counts[QUEUED] > 0 and most > 0:
         most -= 1
         at = _next(s, d)
         job = int(d.queue[at])
-        d.counts[0] -= 1
-        d.queue[at] = d.queue[d.counts[0]]
+        d.counts[QUEUED] -= 1
+        d.queue[at] = d.queue[d.counts[QUEUED]]
         d.queued[job] = False
         out = s.slot[job] < 0
         limit = float(w.penalty[job]) if out else 0.0
@@ -344,19 +354,19 @@ def descend(w: Work, s: Seats, b: Beam, d: Desk, most: int) -> float:
 @compiled
 def _next(s: Seats, d: Desk) -> int:
     """Whoever is left out first, as far as they are near; else anybody."""
-    for at in range(min(d.counts[0], 8)):
+    for at in range(min(d.counts[QUEUED], 8)):
         if s.slot[d.queue[at]] < 0:
             return at
-    return drawn(d.dice, d.counts[0])
+    return drawn(d.dice, d.counts[QUEUED])
 
 
 @compiled
 def kick(w: Work, s: Seats, d: Desk) -> float:
     """Leave out some jobs, one after the other from bins that they like, too; what it costs."""
     cost, near = 0.0, min(w.bins.shape[1], 6)
-    job = drawn(d.dice, len(w.bins))
-    if d.counts[2] > 0 and drawn(d.dice, 2) == 0:
-        wanted = int(d.wanted[drawn(d.dice, int(d.counts[2]))])
+    job = (d.counts[BEGIN] + drawn(d.dice, min(NEAR, len(w.bins)))) % len(w.bins)
+    if d.counts[WANTED] > 0 and drawn(d.dice, 2) == 0:
+        wanted = int(d.wanted[drawn(d.dice, int(d.counts[WANTED]))])
         if drawn(d.dice, _TRIES + int(d.tries[wanted])) < _TRIES:
             job = wanted
             d.tries[wanted] += 1
@@ -365,14 +375,52 @@ def kick(w: Work, s: Seats, d: Desk) -> float:
     i = w.bins[job, slot if slot >= 0 else drawn(d.dice, near)]
     if i < 0:
         return 0.0
-    for _ in range(d.counts[3]):
+    for _ in range(d.counts[OUT]):
         job = _anyone(s, d, i)
         if job >= 0:
-            cost += w.penalty[job] + s.leaves[job]
-            move(w, s, d, job, -1)
-            enqueue(d, job)
+            cost += _put_out(w, s, d, job)
             q = drawn(d.dice, near)
             i = w.bins[job, q] if w.bins[job, q] >= 0 else i
+    return cost
+
+
+@compiled
+def _put_out(w: Work, s: Seats, d: Desk, job: int) -> float:
+    """What it costs that somebody sits nowhere."""
+    cost = w.penalty[job] + s.leaves[job]
+    move(w, s, d, job, -1)
+    enqueue(d, job)
+    return cost
+
+
+@compiled
+def press(w: Work, s: Seats, d: Desk) -> float:
+    """Seat one of those who sit dearest in a better cell, whoever has to leave for that; its cost.
+
+    Chains take one job for one; a large one that should take the place of several small ones needs
+    this.
+    """
+    job, dearest = -1, 0.0
+    for _ in range(_DEAREST_OF):
+        other = (d.counts[BEGIN] + drawn(d.dice, min(NEAR, len(w.bins)))) % len(w.bins)
+        slot = s.slot[other]
+        if slot > 0 and w.excess[other, slot] > dearest:
+            job, dearest = other, w.excess[other, slot]
+    if job < 0:
+        return 0.0
+    q = drawn(d.dice, min(int(s.slot[job]), 6))
+    i, r, heavy = w.bins[job, q], w.row[job, q], w.weight[job, q]
+    if w.excess[job, q] >= dearest or heavy > w.capacity[i, r]:
+        return 0.0
+    cost = s.leaves[job]
+    move(w, s, d, job, -1)
+    while heavy > s.room[i, r]:
+        other = _anyone(s, d, i)
+        if other < 0:
+            break
+        cost += _put_out(w, s, d, other)
+    cost += w.excess[job, q] - w.toll[i, r] * heavy
+    move(w, s, d, job, q)
     return cost
 
 
@@ -399,22 +447,47 @@ def kicks(w: Work, s: Seats, b: Beam, d: Desk, value: float, best: Ints, span: F
     """
     least, span[0] = span[0], 0.0
     for at in range(1, len(span)):
-        while d.counts[0] > 0:
-            d.counts[0] -= 1
-            d.queued[d.queue[d.counts[0]]] = False
-        d.counts[1] = 0
-        now = value + kick(w, s, d)
+        while d.counts[QUEUED] > 0:
+            d.counts[QUEUED] -= 1
+            d.queued[d.queue[d.counts[QUEUED]]] = False
+        d.counts[LOGGED] = 0
+        is_pressed = drawn(d.dice, 10) < _PRESSED_OF_TEN
+        now = value + (press(w, s, d) if is_pressed else kick(w, s, d))
         now -= descend(w, s, b, d, len(d.log_job))
         dearer = now - value - span[at] * forbearance(d.dice)
-        if d.counts[1] <= len(d.log_job) and dearer > 0.0 and now > least - _TINY:
-            while d.counts[1] > 0:
-                d.counts[1] -= 1
-                at_log = d.counts[1]
+        if d.counts[LOGGED] <= len(d.log_job) and dearer > 0.0 and now > least - _TINY:
+            while d.counts[LOGGED] > 0:
+                d.counts[LOGGED] -= 1
+                at_log = d.counts[LOGGED]
                 seat(w, s, int(d.log_job[at_log]), int(d.log_slot[at_log]))
         else:
             value = now
+            _went_stale(d)
             if value < least - _TINY:
                 least = value
-                best[:] = s.slot
+                _keep(s, d, best)
     span[0] = least
     return value
+
+
+@compiled
+def _went_stale(d: Desk) -> None:
+    """Those who moved need not sit as in the best any more; too many to be written down: nobody."""
+    if d.counts[LOGGED] > len(d.log_job):
+        d.counts[STALE] = len(d.stale)
+        for job in range(len(d.stale)):
+            d.stale[job], d.is_stale[job] = job, True
+    for at in range(min(d.counts[LOGGED], len(d.log_job))):
+        job = d.log_job[at]
+        if not d.is_stale[job]:
+            d.stale[d.counts[STALE]], d.is_stale[job] = job, True
+            d.counts[STALE] += 1
+
+
+@compiled
+def _keep(s: Seats, d: Desk, best: Ints) -> None:
+    """They sit as never better: that costs by who moved since, not by how many there are."""
+    for at in range(d.counts[STALE]):
+        job = d.stale[at]
+        best[job], d.is_stale[job] = s.slot[job], False
+    d.counts[STALE] = 0

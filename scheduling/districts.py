@@ -31,9 +31,13 @@ def districts(work: Work, slots: Ints, halvings: int, keep: int, seed: int) -> l
     owner = np.zeros(len(work.capacity), np.int64)
     for halving in range(halvings):
         _halve(home, owner, _walked(work.bins, home, owner, dice), 1 << halving)
+    walk = _walked(work.bins, home, owner, dice)
+    place = np.empty_like(walk)
+    place[walk] = np.arange(len(walk))
+    jobs = np.argsort(np.where(home >= 0, place[home], -1), kind="stable")
     where = np.where(home >= 0, owner[home], 0)
     return [
-        _district(work, slots, owner, np.flatnonzero(where == piece), piece, keep)
+        _district(work, slots, walk[owner[walk] == piece], jobs[where[jobs] == piece], keep)
         for piece in range(1 << halvings)
     ]
 
@@ -106,10 +110,9 @@ def _halve(home: Ints, owner: Ints, order: Ints, pieces: int) -> None:
 
 
 @compiled
-def _district(work: Work, slots: Ints, owner: Ints, jobs: Ints, piece: int, keep: int) -> District:
+def _district(work: Work, slots: Ints, within: Ints, jobs: Ints, keep: int) -> District:
     """Cells within the district, the best of each job and where it sits now."""
-    within = np.flatnonzero(owner == piece)
-    local = np.full(len(owner), -1, np.int64)
+    local = np.full(len(work.capacity), -1, np.int64)
     local[within] = np.arange(len(within))
     many, ways = len(jobs), work.bins.shape[1]
     bins, via = np.full((many, keep), -1, np.int64), np.zeros((many, keep), np.int64)

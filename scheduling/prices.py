@@ -68,16 +68,16 @@ def capacity_prices(
     best = np.zeros(cells.capacity.shape) if start is None else start.astype(np.float64)
     far, near = stride or (_COLD if start is None else _WARM)
     climb = _Climb(best.copy(), np.zeros_like(best), np.zeros_like(best), tolls(best), best.copy())
-    bound = _proved(cells, best, climb.load)
+    hands = _Hands(workers if cells.bins.size >= _CELLS_MANY else 1, at_once, should_stop)
+    bound = _proved(cells, best, climb.load, hands)
     aim = np.array([bound, far, (near / far) ** (1.0 / max(1, sweeps))])
     ledger = _ledger(cells.bins, cells.row, cells.cost, cells.weight, cells.rows)
-    if workers > 1 and cells.bins.size >= _CELLS_MANY:
-        hands = _Hands(workers, at_once, should_stop)
+    if hands.workers > 1:
         _climb_in_parts(cells, ledger, climb, aim, sweeps, hands)
     else:
         _climb(ledger, cells.capacity, cells.unplaced, climb, aim, sweeps)
     for price in (climb.best, climb.price):
-        proved = _proved(cells, price, climb.load)
+        proved = _proved(cells, price, climb.load, hands)
         if proved > bound:
             bound, best = proved, price
     return Prices(best, bound)
@@ -99,15 +99,18 @@ class _Hands:
     at_once: AtOnce
     should_stop: Callable[[], bool]
 
+    def shares(self, jobs: int) -> list[slice]:
+        ends = [jobs * part // self.workers for part in range(self.workers + 1)]
+        return [slice(a, b) for a, b in pairwise(ends)]
+
 
 def _climb_in_parts(
     cells: Cells, ledger: _Ledger, climb: _Climb, aim: Floats, sweeps: int, hands: _Hands
 ) -> None:
     """As `_climb`; the parts are added up in their order, so that threads change nothing."""
-    ends = [cells.jobs * part // hands.workers for part in range(hands.workers + 1)]
     parts = [
-        (*(table[a:b] for table in ledger), cells.unplaced[a:b], np.zeros_like(climb.load))
-        for a, b in pairwise(ends)
+        (*(table[share] for table in ledger), cells.unplaced[share], np.zeros_like(climb.load))
+        for share in hands.shares(cells.jobs)
     ]
 
     def sweep(part: tuple[Spots, Singles, Singles, Ints, Floats]) -> float:
@@ -205,14 +208,18 @@ def _sweep(
     return value
 
 
-def _proved(cells: Cells, price: Floats, load: Floats) -> float:
+def _proved(cells: Cells, price: Floats, load: Floats, hands: _Hands) -> float:
     """The bound of these prices to the last digit; `load`: what the bins would carry at them."""
-    load[:] = 0.0
-    value = _prove(
-        cells.bins, cells.row, cells.cost, cells.weight, cells.unplaced, tolls(price), load
-    )
-    load[:] = np.cumsum(load, axis=1)
-    return float(value - (price * cells.capacity).sum())
+    toll = tolls(price)
+
+    def proved(share: slice) -> tuple[float, Floats]:
+        part, tables = np.zeros_like(load), (cells.bins, cells.row, cells.cost, cells.weight)
+        bins, row, cost, weight = (each[share] for each in tables)
+        return _prove(bins, row, cost, weight, cells.unplaced[share], toll, part), part
+
+    values, loads = zip(*hands.at_once(proved, hands.shares(cells.jobs)), strict=True)
+    load[:] = np.cumsum(sum(loads), axis=1)
+    return float(sum(values) - (price * cells.capacity).sum())
 
 
 @compiled

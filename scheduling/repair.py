@@ -15,6 +15,8 @@ from scheduling.assign import ranked
 from scheduling.cells import Cells, CellsError, Floats, Ints
 from scheduling.chains import (
     LEVEL,
+    LOGGED,
+    QUEUED,
     Beam,
     Desk,
     Seats,
@@ -174,18 +176,18 @@ class Standing:
         for at in range(0, len(wanted), _HANDFUL):
             _sit(work, seats, self._beam, desk, wanted[at : at + _HANDFUL])
             touched.append(self._logged())
-        while looks > 0 and desk.counts[0] > 0 and not self.terms.should_stop():
+        while looks > 0 and desk.counts[QUEUED] > 0 and not self.terms.should_stop():
             descend(work, seats, self._beam, desk, min(_HANDFUL, looks))
             looks -= _HANDFUL
             touched.append(self._logged())
-        desk.queued[desk.queue[: desk.counts[0]]] = False
-        desk.counts[0] = 0
+        desk.queued[desk.queue[: desk.counts[QUEUED]]] = False
+        desk.counts[QUEUED] = 0
         return self._told(np.unique(np.concatenate(touched)), wanted)
 
     def _logged(self) -> Ints:
         """Who moved since somebody last asked."""
-        moved = self._desk.log_job[: self._desk.counts[1]].copy()
-        self._desk.counts[1] = 0
+        moved = self._desk.log_job[: self._desk.counts[LOGGED]].copy()
+        self._desk.counts[LOGGED] = 0
         return moved
 
     def _told(self, touched: Ints, wanted: Ints) -> Mended:
