@@ -17,7 +17,7 @@ from scheduling.plan import Plan, Status, Unplaced, left_out_minor, objective_mi
 from scheduling.problem import DURATION_MAX_S, MONEY_MAX_MINOR, Job, Problem
 from scheduling.routing import labs_kept_to
 from scheduling.verify import Fault, verify
-from scheduling.words import amount, listed, refusal, span
+from scheduling.words import amount, counted, listed, refusal, span
 
 _TURNS_PER_S: Final = 1_000
 _SMALL_TURNS: Final = 60
@@ -184,32 +184,46 @@ def _reasons(cards: Cards, s: State, job_id: str) -> tuple[str, ...]:
     kept_to = _kept_to(cards, s, job)
     ways = [at for at in cards.ways(cards.number[job_id])
             if kept_to <= {cards.machine_of_way(at).lab}]  # fmt: skip
+    asked = [each for each in problem.machines if kept_to <= {each.lab}]
     if not ways:
-        return (_no_way(problem, job, kept_to),)
-    price = left_out_minor(problem, job)
-    dear = _too_dear(cards, job, ways)
-    if dear:
-        return (dear,)
+        said = _no_way(problem, job, kept_to)
+        return (said, counted(problem, job, asked)) if asked else (said,)
+    least = _alone(cards, job, ways)
+    cheap = len({each for each, minor in least.items() if minor < left_out_minor(problem, job)})
+    said = _too_full(cards, job, ways) if cheap else _too_dear(problem, job, min(least.values()))
+    return said, counted(problem, job, asked, cheap)
+
+
+def _alone(cards: Cards, job: Job, ways: Sequence[int]) -> dict[str, int]:
+    """By machine, the least that it would cost if nothing else were planned.
+
+    Where that cannot be known, since what comes before it is open, less than nothing.
+    """
+    waits = any(before in cards.number for before in job.after)
+    minor, first = cards.alone_minor(cards.number[job.id]), cards.ways(cards.number[job.id]).start
+    least: dict[str, int] = {}
+    for at in ways:
+        machine = cards.machine_of_way(at).id
+        least[machine] = min(least.get(machine, 1 << 62), -1 if waits else minor[at - first])
+    return least
+
+
+def _too_full(cards: Cards, job: Job, ways: Sequence[int]) -> str:
+    problem = cards.problem
     labs = sorted({problem.lab[cards.machine_of_way(at).lab].name for at in ways})
     shortest = span(min(int(cards.facts.ways[at, TAKES]) for at in ways))
-    reason = (
+    return (
         f"{listed(labs)} could make it, but what else is planned leaves no opening of {shortest} "
-        f"before the plan ends that costs less than {amount(problem, price)}, the price of leaving "
-        "it out."
+        f"before the plan ends that costs less than {amount(problem, left_out_minor(problem, job))}"
+        ", the price of leaving it out."
     )
-    return (reason,)
 
 
-def _too_dear(cards: Cards, job: Job, ways: Sequence[int]) -> str:
-    """What it would cost if nothing else were planned, where even that is too much."""
-    problem, minor = cards.problem, cards.alone_minor(cards.number[job.id])
-    least = min(minor[at - cards.ways(cards.number[job.id]).start] for at in ways)
-    price = left_out_minor(problem, job)
-    if least < price or any(before in cards.number for before in job.after):
-        return ""
+def _too_dear(problem: Problem, job: Job, least: int) -> str:
     return (
         f"Even with nothing else to do it would cost {amount(problem, least)}; leaving it out "
-        f"counts {amount(problem, price)}. It would be made if it counted more than that."
+        f"counts {amount(problem, left_out_minor(problem, job))}. It would be made if it counted "
+        "more than that."
     )
 
 

@@ -54,6 +54,25 @@ def refusal(problem: Problem, job: Job, machines: Sequence[Machine], where: str)
     return f"{sentence}; {remedy(job, relaxation)}." if relaxation else f"{sentence}."
 
 
+def counted(
+    problem: Problem, job: Job, machines: Sequence[Machine], cheap: int | None = None
+) -> str:
+    """How many of these machines each step of the waterfall leaves, from where one of them falls.
+
+    `cheap`: how many of those that could make it would cost less than leaving it out.
+    """
+    depths = [passed(problem, job, machine) for machine in machines]
+    left = [(step, sum(depth > at for depth in depths)) for at, step in enumerate(STEPS)]
+    if cheap is not None:
+        left.append(("price", cheap))
+    before = [len(machines), *(count for _, count in left)]
+    falls = [(step, count) for (step, count), last in zip(left, before, strict=False)
+             if count < last]  # fmt: skip
+    said = listed([f"{count or 'none'} after {step}" for step, count in falls])
+    many = f"{len(machines)} machines" if len(machines) != 1 else "1 machine"
+    return f"Of {many} are left: {said}." if said else f"All of {many} are left."
+
+
 def _lack(problem: Problem, job: Job, machines: Sequence[Machine], step: str) -> str:
     match step:
         case "process":

@@ -131,19 +131,28 @@ def test_a_move_counts_only_as_much_as_its_weight() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "said", "counts"),
     [
-        ({"process": "laser"}, "no machine for laser"),
-        ({"material": "oak"}, "does not work with oak, only with pla"),
-        ({"size_um": (300_000, 1, 1)}, "at most 220 x 220 x 250 mm"),
-        ({"tolerance_um": 50}, "holds 0.2 mm, the part wants 0.05 mm"),
-        ({"durations_s": {}}, "no time and price"),
-        ({"durations_s": {"n1": 200 * HOUR}}, "no free opening for 8 days 8 h"),
+        ({"process": "laser"}, "no machine for laser", "none after process"),
+        ({"material": "oak"}, "does not work with oak, only with pla", "none after material"),
+        ({"size_um": (300_000, 1, 1)}, "at most 220 x 220 x 250 mm", "none after size"),
+        ({"tolerance_um": 50}, "holds 0.2 mm, the part wants 0.05 mm", "none after tolerance"),
+        ({"durations_s": {}}, "no time and price", "none after estimate"),
+        (
+            {"durations_s": {"n1": 200 * HOUR}},
+            "no free opening for 8 days 8 h",
+            "1 after estimate and none after hours",
+        ),
+        ({"value_minor": 3}, "it would cost", "1 after estimate and none after price"),
     ],
 )
-def test_what_cannot_be_made_is_left_out_with_its_reason(changes: dict, said: str) -> None:
+def test_what_cannot_be_made_is_left_out_with_its_reason(
+    changes: dict, said: str, counts: str
+) -> None:
     plan = solve(two_labs(replace(job("a", {"n1": 1}), **changes)))
-    assert said in plan.unplaced[0].reasons[0]
+    why, waterfall = plan.unplaced[0].reasons
+    assert said in why
+    assert waterfall == f"Of 2 machines are left: {counts}."
     assert plan.status == "optimal"  # leaving out what nobody can make is the best there is
 
 
@@ -157,7 +166,9 @@ def test_a_full_machine_leaves_out_what_it_must_and_says_so() -> None:
     world = two_labs(*(job(f"j{i}", {"n1": 40}) for i in range(4)))
     plan = solve(world)
     assert (len(plan.assignments), len(plan.unplaced), plan.status) == (2, 2, "optimal")
-    assert "Near could make it" in plan.unplaced[0].reasons[0]
+    why, waterfall = plan.unplaced[0].reasons
+    assert "Near could make it" in why
+    assert waterfall == "Of 2 machines are left: 1 after estimate."
 
 
 def test_without_time_the_greedy_plan_is_returned_and_the_solver_is_not_loaded() -> None:
