@@ -69,8 +69,7 @@ def counted(
     falls = [(step, count) for (step, count), last in zip(left, before, strict=False)
              if count < last]  # fmt: skip
     said = listed([f"{count or 'none'} after {step}" for step, count in falls])
-    many = f"{len(machines)} machines" if len(machines) != 1 else "1 machine"
-    return f"Of {many} are left: {said}." if said else f"All of {many} are left."
+    return f"Machines left, of {len(machines)}: {said or 'all'}."
 
 
 def _lack(problem: Problem, job: Job, machines: Sequence[Machine], step: str) -> str:

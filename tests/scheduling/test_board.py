@@ -161,7 +161,8 @@ def test_a_job_is_left_out_when_it_costs_more_than_it_is_worth() -> None:
     plan = planned(world)
     assert why(world, plan, "a") == (
         "Not planned. Even with nothing else to do it would cost 1005 cents; leaving it out counts "
-        "900 cents. It would be made if it counted more than that."
+        "900 cents. It would be made if it counted more than that. "
+        "Machines left, of 1: none after price."
     )
     worth = replace(world, jobs=(job("a", {"n1": 1}, value_minor=1006),))
     assert planned(worth).assignments

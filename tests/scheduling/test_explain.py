@@ -77,7 +77,7 @@ def test_why_of_a_job_that_is_left_out_gives_the_reason_and_the_remedy() -> None
     world = two_labs(job("a", {"n1": 1, "f1": 1}, material="oak"))
     assert why(world, solve(world), "a") == (
         "Not planned. The network does not work with oak, only with pla; "
-        "n1 could make it if it were of pla."
+        "n1 could make it if it were of pla. Machines left, of 2: none after material."
     )
 
 

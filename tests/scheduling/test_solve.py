@@ -152,7 +152,7 @@ def test_what_cannot_be_made_is_left_out_with_its_reason(
     plan = solve(two_labs(replace(job("a", {"n1": 1}), **changes)))
     why, waterfall = plan.unplaced[0].reasons
     assert said in why
-    assert waterfall == f"Of 2 machines are left: {counts}."
+    assert waterfall == f"Machines left, of 2: {counts}."
     assert plan.status == "optimal"  # leaving out what nobody can make is the best there is
 
 
@@ -168,7 +168,7 @@ def test_a_full_machine_leaves_out_what_it_must_and_says_so() -> None:
     assert (len(plan.assignments), len(plan.unplaced), plan.status) == (2, 2, "optimal")
     why, waterfall = plan.unplaced[0].reasons
     assert "Near could make it" in why
-    assert waterfall == "Of 2 machines are left: 1 after estimate."
+    assert waterfall == "Machines left, of 2: 1 after estimate."
 
 
 def test_without_time_the_greedy_plan_is_returned_and_the_solver_is_not_loaded() -> None:
