@@ -1,7 +1,9 @@
 """Measurements and long proofs, and what their command lines share."""
 
 import argparse
+import math
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from unittest.mock import patch
@@ -12,6 +14,23 @@ def at_least_one(said: str) -> int:
     if not said.isdecimal() or int(said) < 1:
         raise argparse.ArgumentTypeError(f"{said!r} is no number from 1 on")
     return int(said)
+
+
+def within(least: float, most: float, unit: str) -> Callable[[str], float]:
+    """For argparse: a number of this span."""
+
+    def number(said: str) -> float:
+        try:
+            value = float(said)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"{said} will not do; give {least:g} to {most:g}{unit}"
+            )
+        return value
+
+    return number
 
 
 def cpu_s(pid: int) -> float:

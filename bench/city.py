@@ -19,7 +19,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench import at_least_one
+from bench import at_least_one, within
 from bench.cities import check, exact
 from bench.cities.files import dumped, planned
 from bench.cities.generator import PLACES, Asked, city_of, load_of
@@ -225,21 +225,6 @@ def _keep(path: Path | None, value: dict[str, Any]) -> None:
         path.write_text(json.dumps(value, separators=(",", ":")) + "\n", encoding="ascii")
 
 
-def _within(least: float, most: float, unit: str) -> Callable[[str], float]:
-    def number(said: str) -> float:
-        try:
-            value = float(said)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(
-                f"{said} will not do; give {least:g} to {most:g}{unit}"
-            )
-        return value
-
-    return number
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./run bench city",
@@ -251,9 +236,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=at_least_one, default=2000, metavar="N", help="default 2000")
     add("--machines", type=at_least_one, default=200, metavar="M", help="default 200")
     add("--labs", type=at_least_one, default=30, metavar="L", help="default 30")
-    add("--load", type=_within(0.05, 2.0, ""), default=0.8, metavar="X", help="default 0.8")
+    add("--load", type=within(0.05, 2.0, ""), default=0.8, metavar="X", help="default 0.8")
     add("--city", choices=sorted(PLACES), default="paris", help="default paris")
-    add("--seconds", type=_within(0.5, 86_400, " s"), default=5.0, help="of wall time (default 5)")
+    add("--seconds", type=within(0.5, 86_400, " s"), default=5.0, help="of wall time (default 5)")
     add("--dump", type=Path, metavar="FILE", help="the city as JSON (docs/city-format.md)")
     add("--plan", type=Path, metavar="FILE", help="the plan as JSON, with the prices of its bound")
     add("--json", action="store_true", help="one JSON object instead of words")

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bench import within
 from scheduling.assign import Assignment, Effort, assign
 from scheduling.cells import Cells, Ints, dense
 
@@ -177,13 +178,6 @@ def _gap(cost: int | None, best: int | None) -> float | None:
     return None if cost is None or not best else round(100 * (cost - best) / best, 4)
 
 
-def _seconds(said: str) -> float:
-    seconds = float(said)
-    if not 0.5 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{said} s will not do; give 0.5 to 86400")
-    return seconds
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="./run bench gap",
@@ -191,7 +185,9 @@ def main() -> int:
         formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("dir", type=Path, metavar="DIR", help="a folder of instances")
-    parser.add_argument("--seconds", type=_seconds, default=60.0, help="of wall time for each")
+    parser.add_argument(
+        "--seconds", type=within(0.5, 86_400, " s"), default=60.0, help="of wall time for each"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR2", help="NAME.assignment goes there")
     parser.add_argument("--only", action="append", metavar="NAME", help="this one; again for more")
     parser.add_argument(

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 
-from bench import at_least_one
+from bench import at_least_one, within
 from bench.networks.made import network
 from scheduling import Limits, Plan, Problem, moved, runner_up, solve, verify
 from scheduling.board import LEAST, MACHINE, MINOR, VALUE, Facts, total_minor
@@ -163,13 +163,6 @@ def _row(told: dict[str, Any]) -> str:
     return "\n".join(lines + told["faults"][:5] + told["untrue"][:5])
 
 
-def _seconds(said: str) -> float:
-    seconds = float(said)
-    if not 0 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{said} s will not do; give 0 to 86400")
-    return seconds
-
-
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="./run bench network",
@@ -179,8 +172,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     for name, many in (("labs", 30), ("machines", 200), ("jobs", 2000)):
         parser.add_argument(f"--{name}", type=at_least_one, default=many)
-    parser.add_argument("--seconds", type=_seconds, default=5.0, help="of wall time; 5")
-    parser.add_argument("--best", type=_seconds, default=0.0, metavar="SECONDS",
+    parser.add_argument(
+        "--seconds", type=within(0, 86_400, " s"), default=5.0, help="of wall time; 5"
+    )
+    parser.add_argument("--best", type=within(0, 86_400, " s"), default=0.0, metavar="SECONDS",
                         help="search as long for the best known; 0: do not")  # fmt: skip
     parser.add_argument("--explained", type=int, default=60, metavar="N",
                         help="how many explanations to try; 60")  # fmt: skip

@@ -152,32 +152,32 @@ def value_of(w: Work, s: Seats) -> float:
 @inlined
 def seat(w: Work, s: Seats, job: int, slot: int) -> None:
     """Take the job from where it is, and to that slot; -1 leaves it out."""
-    first, after, before = s.first, s.after, s.before
     if s.slot[job] >= 0:
-        i, left, right = s.bin[job], before[job], after[job]
-        if left >= 0:
-            after[left] = right
-        else:
-            first[i] = right
-        if right >= 0:
-            before[right] = left
+        i = s.bin[job]
+        _join(s, i, int(s.before[job]), int(s.after[job]))
         _fill(w, s, i, s.row[job], -s.weight[job])
     s.slot[job] = slot
     if slot >= 0:
         i, r, heavy = w.bins[job, slot], w.row[job, slot], w.weight[job, slot]
         s.bin[job], s.row[job], s.weight[job] = i, r, heavy
         s.leaves[job] = w.toll[i, r] * heavy - w.excess[job, slot]
-        left, right = np.int64(-1), first[i]
+        left, right = -1, int(s.first[i])
         while right >= 0 and s.leaves[right] < s.leaves[job]:
-            left, right = right, after[right]
-        before[job], after[job] = left, right
-        if left >= 0:
-            after[left] = job
-        else:
-            first[i] = job
-        if right >= 0:
-            before[right] = job
+            left, right = right, int(s.after[right])
+        _join(s, i, left, job)
+        _join(s, i, job, right)
         _fill(w, s, i, r, heavy)
+
+
+@inlined
+def _join(s: Seats, i: int, left: int, right: int) -> None:
+    """The two follow each other in a bin; -1 is its end."""
+    if left >= 0:
+        s.after[left] = right
+    else:
+        s.first[i] = right
+    if right >= 0:
+        s.before[right] = left
 
 
 @compiled
@@ -415,10 +415,7 @@ def press(w: Work, s: Seats, d: Desk) -> float:
     cost = s.leaves[job]
     move(w, s, d, job, -1)
     while heavy > s.room[i, r]:
-        other = _anyone(s, d, i)
-        if other < 0:
-            break
-        cost += _put_out(w, s, d, other)
+        cost += _put_out(w, s, d, _anyone(s, d, i))
     cost += w.excess[job, q] - w.toll[i, r] * heavy
     move(w, s, d, job, q)
     return cost

@@ -4,7 +4,7 @@ It promises a waterfall whose counts are true and a relaxation that works when a
 it never looks at prices or at what other open jobs want.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -114,14 +114,17 @@ class Candidates:
 def candidates(job: Job, problem: Problem, lab: str | None = None) -> Candidates:
     """All capable machines (of one lab, if named), nearest first, then by id."""
     asked = [machine for machine in problem.machines if lab in (None, machine.lab)]
-    depth = {machine.id: passed(problem, job, machine) for machine in asked}
-    steps = (
-        Step(name, sum(1 for reached in depth.values() if reached > index))
-        for index, name in enumerate(STEPS)
-    )
-    able = (machine for machine in asked if depth[machine.id] == len(STEPS))
+    depths = [passed(problem, job, machine) for machine in asked]
+    able = (each for each, depth in zip(asked, depths, strict=True) if depth == len(STEPS))
     ranked = sorted(able, key=lambda each: (job_distance_m(problem, job, each.lab), each.id))
-    return Candidates(tuple(ranked), tuple(steps))
+    return Candidates(tuple(ranked), waterfall(depths))
+
+
+def waterfall(depths: Sequence[int]) -> tuple[Step, ...]:
+    """From how many steps each machine passes."""
+    return tuple(
+        Step(name, sum(depth > index for depth in depths)) for index, name in enumerate(STEPS)
+    )
 
 
 def labs_kept_to(problem: Problem, label: str | None) -> frozenset[str]:

@@ -188,24 +188,22 @@ def _reasons(cards: Cards, s: State, job_id: str) -> tuple[str, ...]:
     if not ways:
         said = _no_way(problem, job, kept_to)
         return (said, counted(problem, job, asked)) if asked else (said,)
-    least = _alone(cards, job, ways)
-    cheap = len({each for each, minor in least.items() if minor < left_out_minor(problem, job)})
-    said = _too_full(cards, job, ways) if cheap else _too_dear(problem, job, min(least.values()))
+    least = _with_nothing_else(cards, job, ways)
+    cheap = sum(minor < left_out_minor(problem, job) for minor in least)
+    said = _too_full(cards, job, ways) if cheap else _too_dear(problem, job, min(least))
     return said, counted(problem, job, asked, cheap)
 
 
-def _alone(cards: Cards, job: Job, ways: Sequence[int]) -> dict[str, int]:
-    """By machine, the least that it would cost if nothing else were planned.
+def _with_nothing_else(cards: Cards, job: Job, ways: Sequence[int]) -> list[int]:
+    """What each of these ways would cost if nothing else were planned.
 
     Where that cannot be known, since what comes before it is open, less than nothing.
     """
-    waits = any(before in cards.number for before in job.after)
-    minor, first = cards.alone_minor(cards.number[job.id]), cards.ways(cards.number[job.id]).start
-    least: dict[str, int] = {}
-    for at in ways:
-        machine = cards.machine_of_way(at).id
-        least[machine] = min(least.get(machine, 1 << 62), -1 if waits else minor[at - first])
-    return least
+    if any(before in cards.number for before in job.after):
+        return [-1] * len(ways)
+    at = cards.number[job.id]
+    minor, first = cards.alone_minor(at), cards.ways(at).start
+    return [minor[way - first] for way in ways]
 
 
 def _too_full(cards: Cards, job: Job, ways: Sequence[int]) -> str:

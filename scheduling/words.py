@@ -10,8 +10,10 @@ from scheduling.routing import (
     STEPS,
     Change,
     Relaxation,
+    Step,
     passed,
     smallest_relaxation,
+    waterfall,
 )
 
 
@@ -61,14 +63,12 @@ def counted(
 
     `cheap`: how many of those that could make it would cost less than leaving it out.
     """
-    depths = [passed(problem, job, machine) for machine in machines]
-    left = [(step, sum(depth > at for depth in depths)) for at, step in enumerate(STEPS)]
+    steps = waterfall([passed(problem, job, machine) for machine in machines])
     if cheap is not None:
-        left.append(("price", cheap))
-    before = [len(machines), *(count for _, count in left)]
-    falls = [(step, count) for (step, count), last in zip(left, before, strict=False)
-             if count < last]  # fmt: skip
-    said = listed([f"{count or 'none'} after {step}" for step, count in falls])
+        steps = (*steps, Step("price", cheap))
+    before = (len(machines), *(step.left for step in steps))
+    falls = [step for step, last in zip(steps, before, strict=False) if step.left < last]
+    said = listed([f"{step.left or 'none'} after {step.name}" for step in falls])
     return f"Machines left, of {len(machines)}: {said or 'all'}."
 
 
